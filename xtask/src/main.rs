@@ -1,2 +1,29 @@
-//! See the workspace README.
-fn main() {}
+// SPDX-License-Identifier: GPL-2.0-only
+//! The rig: sets up QEMU and guest kernels, builds the module, boots it on emulated hardware and
+//! compares it with the kernel's own resctrl.
+//!
+//! One module a subcommand; `cargo xtask --help` lists them.
+
+mod build_module;
+mod ci;
+mod cli;
+mod kernels;
+mod module_build;
+mod run_qemu;
+mod setup;
+mod test_qemu;
+mod toolroot;
+mod unit_tests;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{build_module, ci, run_qemu, setup, test_qemu, unit_tests};
+
+/// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
+///
+/// Nothing is installed on this machine: everything a guest needs is put into `target/` from
+/// distribution packages.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(setup::Options),
+    BuildModule(build_module::Options),
+    RunQemu(run_qemu::Options),
+    TestQemu(test_qemu::Options),
+    Test(unit_tests::Options),
+    Ci(ci::Options),
+}
+
+/// Parses the command line and runs the subcommand; the result is the exit code of the process.
+///
+/// # Errors
+///
+/// Whatever the subcommand failed with. A command line that does not parse does not return: clap
+/// prints the reason and exits with 2.
+pub(crate) fn run() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Setup(options) => setup::run(&options),
+        Command::BuildModule(options) => build_module::run(&options),
+        Command::RunQemu(options) => run_qemu::run(&options),
+        Command::TestQemu(options) => test_qemu::run(&options),
+        Command::Test(options) => unit_tests::run(&options),
+        Command::Ci(options) => ci::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}
