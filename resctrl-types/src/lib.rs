@@ -1,1 +1,53 @@
-//! See the workspace README.
+// SPDX-License-Identifier: GPL-2.0-only
+//! The vocabulary of resctrl and the two contracts that cut it into pieces.
+//!
+//! resctrl shares caches and memory bandwidth out between groups of tasks and counts what each group
+//! uses. Three parties make that work, and they only meet here:
+//!
+//! * the **file system** (`resctrl-fs`), which knows groups, texts and files but no hardware;
+//! * an **architecture** ([`Arch`]: `resctrl-x86`, `resctrl-mpam`), which knows registers but no files;
+//! * a **platform** ([`Platform`]: the kernel module, the simulated kernel), which knows locks, CPUs,
+//!   workers and tasks but neither of the others.
+//!
+//! What the crate holds:
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`errno`] | error numbers as a type |
+//! | [`mem`] | `Vec`, `Box` and `String` whose every allocation can fail |
+//! | [`refs`] | the reference count behind monitor domains |
+//! | [`locked`] | data that can only be touched while a particular mutex is held |
+//! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
+//! | [`resource`], [`event`] | what can be shared out, what can be counted |
+//! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
+//! | [`arch`], [`platform`] | the contracts |
+//!
+//! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`] and [`locked`] and to the
+//! constructors of the proofs in [`context`].
+#![no_std]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod cbm;
+pub mod context;
+pub mod cpumask;
+pub mod errno;
+pub mod event;
+pub mod ids;
+pub mod locked;
+pub mod mem;
+pub mod platform;
+pub mod refs;
+pub mod resource;
+
+pub use arch::Arch;
+pub use context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
+pub use cpumask::CpuMask;
+pub use errno::{Errno, Result};
+pub use event::EventId;
+pub use ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
+pub use mem::{KBox, KString, KVec};
+pub use platform::Platform;
+pub use refs::Ref;
+pub use resource::{ConfType, ResourceId};

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The contract of an architecture: what hardware must do for the file system.
+//!
+//! The kernel's `resctrl_arch_*` functions as a trait, with one change: the file system owns the lists of domains and
+//! their life (what CPU hotplug does to them is the same on every architecture and is where the bugs were), and an
+//! architecture supplies what each domain holds of it, as [`Arch::CtrlDomain`] and [`Arch::MonDomain`]. Dropping that
+//! value is the architecture's release function; the last reference to a monitor domain does it.
+//!
+//! # What holds for every call
+//!
+//! * `&mut` to a domain's value is the proof that the rdtgroup mutex is held: no two calls on one domain overlap.
+//! * A call that must run on a CPU of a domain takes [`Here`] or [`Pinned`], and the caller has made sure that the CPU
+//!   is in the domain. A call that crosses to other CPUs takes [`CpusHeld`], the platform and the domain's mask.
+//! * [`Arch::sched_in`] alone is called without any lock.
+//! * Nothing panics on what a user or the firmware can cause.
+//!
+//! # Monitors
+//!
+//! Three kinds of machines are behind these calls. Where an RMID is a global number (x86), [`Arch::rmid_index`] ignores
+//! the CLOSID. Where it is only a part of one (MPAM), the index is made of both and
+//! [`Arch::RMID_DEPENDS_ON_CLOSID`] tells the file system to allocate pairs. Where a read needs a monitor that must be
+//! allocated first (MPAM CSU), that is [`Arch::MonContext`], taken before crossing to the domain's CPU, and taking it
+//! may sleep.
+
+use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned};
+use crate::cpumask::CpuMask;
+use crate::errno::Result;
+use crate::event::EventId;
+use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
+use crate::platform::Platform;
+use crate::resource::{ConfType, Control, Monitor, ResourceId};
+
+/// Why a counter has no number to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The hardware refuses the RMID, the event or the place it is read from. Shown as `Error`.
+    Error,
+    /// The hardware has no data yet, or no monitor is free. Shown as `Unavailable`.
+    Unavailable,
+    /// The event has no counter. Shown as `Unassigned`.
+    Unassigned,
+}
+
+impl ReadError {
+    /// What the event's file shows.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            ReadError::Error => "Error",
+            ReadError::Unavailable => "Unavailable",
+            ReadError::Unassigned => "Unassigned",
+        }
+    }
+}
+
+/// One control value to be written: for a CLOSID of the file system and a half of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose value.
+    pub closid: Closid,
+    /// Which half; [`ConfType::Both`] unless CDP is enabled on the resource.
+    pub conf_type: ConfType,
+    /// The value, already validated against the resource's [`Control`].
+    pub value: u32,
+}
+
+/// Whom a counter counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonId {
+    /// The CLOSID; ignored where RMIDs are global.
+    pub closid: Closid,
+    /// The RMID.
+    pub rmid: Rmid,
+}
+
+/// The largest and the initial value of `max_threshold_occupancy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OccupancyThreshold {
+    /// Largest value a user may set, in bytes.
+    pub limit: u32,
+    /// Values are rounded down to a multiple of this many bytes; 1 where they are not. At least 1.
+    pub unit: u32,
+}
+
+/// What an architecture does for resctrl.
+pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
+    /// What a control domain holds of this architecture: at least the control values last programmed.
+    type CtrlDomain: Send + 'static;
+    /// What a monitor domain holds of this architecture: at least the state that turns counters of limited width into
+    /// running totals.
+    type MonDomain: Send + 'static;
+    /// What must be allocated before a counter can be read; given back by dropping it.
+    type MonContext: Send;
+
+    /// Whether an RMID means something only together with a CLOSID
+    /// (`CONFIG_RESCTRL_RMID_DEPENDS_ON_CLOSID`).
+    const RMID_DEPENDS_ON_CLOSID: bool;
+
+    // ---- What there is ----
+
+    /// The control half of a resource, `None` when the machine (or, for the moment, another setting such as CDP) has
+    /// none. Constant while mounted.
+    fn control(&self, resource: ResourceId) -> Option<Control>;
+
+    /// The monitor half of a resource. Constant.
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor>;
+
+    /// Bounds of the occupancy below which a freed RMID counts as clean. Meaningful when the L3 has
+    /// [`EventId::LlcOccupancy`].
+    fn occupancy_threshold(&self) -> OccupancyThreshold;
+
+    // ---- Ids ----
+
+    /// How many RMID indexes there are; constant, at least 1 when something can be monitored.
+    fn num_rmid_index(&self) -> u32;
+
+    /// The dense index of a monitor id.
+    fn rmid_index(&self, id: MonId) -> RmidIndex;
+
+    /// The monitor id of an index. Where RMIDs are global the CLOSID is [`Closid::RESERVED`].
+    fn rmid_decode(&self, index: RmidIndex) -> MonId;
+
+    /// The word that makes a task run with these ids. The word of the two reserved ids is 0.
+    fn task_word(&self, id: MonId) -> TaskWord;
+
+    /// The ids in a task's word; the inverse of [`Arch::task_word`].
+    fn task_ids(&self, word: TaskWord) -> MonId;
+
+    /// Sets the ids with which `cpu` runs tasks of the default group. Takes effect at the next [`Arch::sched_in`] there.
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId);
+
+    /// Makes this CPU run with the ids of a task with this word, or with the CPU's default where the task has none.
+    /// Writes registers only if something changes. Called at every context switch: no lock, no loop, no allocation.
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord);
+
+    // ---- CPUs and domains ----
+
+    /// A CPU comes: brings its own registers into a known state (ids 0). Called before its domains hear of it.
+    ///
+    /// # Errors
+    /// Fails the hotplug of the CPU; nothing of this crate refers to it then.
+    fn cpu_online(&self, platform: &P, cpu: HotplugCpu<'_>) -> Result<()>;
+
+    /// A CPU goes: the opposite of [`Arch::cpu_online`]. Called after its domains have forgotten it.
+    fn cpu_offline(&self, platform: &P, cpu: HotplugCpu<'_>);
+
+    /// Makes the control domain `id` around its first CPU: enables CDP as it is set, programs every CLOSID with the
+    /// default.
+    ///
+    /// # Errors
+    /// `ENOMEM`; the domain then does not exist, the CPU still comes online.
+    fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<Self::CtrlDomain>;
+
+    /// Another CPU joins an existing control domain.
+    fn ctrl_domain_join(&self, cpu: HotplugCpu<'_>, resource: ResourceId, domain: &mut Self::CtrlDomain);
+
+    /// Makes the monitor domain `id` around its first CPU. Nothing has been counted in it.
+    ///
+    /// # Errors
+    /// `ENOMEM`; the domain then does not exist, the CPU still comes online.
+    fn mon_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<Self::MonDomain>;
+
+    // ---- Control ----
+
+    /// The value last programmed.
+    fn control_value(
+        &self,
+        resource: ResourceId,
+        domain: &Self::CtrlDomain,
+        closid: Closid,
+        conf_type: ConfType,
+    ) -> u32;
+
+    /// Programs `changes`, in one crossing to some CPU of the domain, leaving out values that are programmed already;
+    /// when none is left, crosses to no CPU and writes nothing.
+    ///
+    /// # Errors
+    /// The architecture's; x86 has none. Some values may have been written.
+    fn apply(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut Self::CtrlDomain,
+        mask: &CpuMask,
+        changes: &[Change],
+    ) -> Result<()>;
+
+    /// As [`Arch::apply`] for one value, from a CPU of the domain, for the bandwidth controller.
+    ///
+    /// # Errors
+    /// As [`Arch::apply`].
+    fn apply_here(
+        &self,
+        here: Pinned<'_>,
+        resource: ResourceId,
+        domain: &mut Self::CtrlDomain,
+        change: Change,
+    ) -> Result<()>;
+
+    /// Programs the default for every CLOSID of the hardware, both halves.
+    fn reset(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut Self::CtrlDomain,
+        mask: &CpuMask,
+    );
+
+    /// Whether code and data are told apart in this cache now.
+    fn cdp_enabled(&self, resource: ResourceId) -> bool;
+
+    /// Decides whether code and data are told apart. The caller then calls [`Arch::program_cdp`] for every control
+    /// domain of the resource. Control values are not touched, only what their index means: all of them are at their
+    /// default when this is called.
+    ///
+    /// # Errors
+    /// `EINVAL` when the resource cannot, `EOPNOTSUPP` when the kernel refuses; nothing changed. Disabling cannot fail.
+    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()>;
+
+    /// Brings one domain in line with [`Arch::set_cdp`].
+    fn program_cdp(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut Self::CtrlDomain,
+        mask: &CpuMask,
+    );
+
+    // ---- Monitoring ----
+
+    /// Takes what reading `event` needs. May sleep until one is free.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when there is none or the wait was interrupted.
+    fn mon_context(&self, resource: ResourceId, event: EventId) -> Result<Self::MonContext, ReadError>;
+
+    /// Reads a counter, from a CPU of the domain. Bandwidth: bytes since the last [`Arch::rebase`]; occupancy: bytes now.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. An architecture whose reads sleep gives [`ReadError::Error`] for [`Here::Irq`].
+    fn read(
+        &self,
+        here: Here<'_>,
+        resource: ResourceId,
+        domain: &mut Self::MonDomain,
+        id: MonId,
+        event: EventId,
+        context: &mut Self::MonContext,
+    ) -> Result<u64, ReadError>;
+
+    /// Makes 0 of a bandwidth count, from a CPU of the domain: what is counted from now on is added to it.
+    fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut Self::MonDomain, id: MonId, event: EventId);
+}

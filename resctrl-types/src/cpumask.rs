@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Sets of CPUs: the kernel's `struct cpumask`, sized at run time.
+
+use core::fmt;
+
+use crate::errno::{Errno, Result};
+use crate::ids::CpuId;
+use crate::mem::KVec;
+
+/// A set of CPUs out of `0..nr_cpu_ids`. Allocated once; no operation but the constructors allocates.
+#[derive(Debug)]
+pub struct CpuMask {
+    nr_cpu_ids: u32,
+    words: KVec<u64>,
+}
+
+impl CpuMask {
+    /// The empty set over `nr_cpu_ids` possible CPUs.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new(nr_cpu_ids: u32) -> Result<Self> {
+        Ok(CpuMask { nr_cpu_ids, words: KVec::from_fn(nr_cpu_ids.div_ceil(64) as usize, |_| 0)? })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(CpuMask { nr_cpu_ids: self.nr_cpu_ids, words: KVec::from_slice(&self.words)? })
+    }
+
+    /// How many CPU numbers the set can hold.
+    #[must_use]
+    pub const fn nr_cpu_ids(&self) -> u32 {
+        self.nr_cpu_ids
+    }
+
+    /// Adds `cpu`.
+    ///
+    /// # Errors
+    /// `ERANGE` when `cpu` is not below `nr_cpu_ids`.
+    pub fn set(&mut self, cpu: CpuId) -> Result<()> {
+        if cpu.0 >= self.nr_cpu_ids {
+            return Err(Errno::ERANGE);
+        }
+        self.words[cpu.index() / 64] |= 1 << (cpu.0 % 64);
+        Ok(())
+    }
+
+    /// Removes `cpu`, if it is there.
+    pub fn clear(&mut self, cpu: CpuId) {
+        if cpu.0 < self.nr_cpu_ids {
+            self.words[cpu.index() / 64] &= !(1 << (cpu.0 % 64));
+        }
+    }
+
+    /// Whether `cpu` is in the set.
+    #[must_use]
+    pub fn contains(&self, cpu: CpuId) -> bool {
+        cpu.0 < self.nr_cpu_ids && self.words[cpu.index() / 64] >> (cpu.0 % 64) & 1 == 1
+    }
+
+    /// Removes every CPU.
+    pub fn clear_all(&mut self) {
+        self.words.fill(0);
+    }
+
+    /// Whether no CPU is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
+    /// How many CPUs are in the set.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// The CPU with the lowest number.
+    #[must_use]
+    pub fn first(&self) -> Option<CpuId> {
+        self.iter().next()
+    }
+
+    /// The CPUs in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = CpuId> + '_ {
+        (0..self.nr_cpu_ids).map(CpuId).filter(|&cpu| self.contains(cpu))
+    }
+
+    /// Makes this set equal to `other`.
+    pub fn copy_from(&mut self, other: &CpuMask) {
+        self.zip(other, |_, theirs| theirs);
+    }
+
+    /// Adds every CPU of `other`.
+    pub fn union_with(&mut self, other: &CpuMask) {
+        self.zip(other, |ours, theirs| ours | theirs);
+    }
+
+    /// Removes every CPU that is not in `other`.
+    pub fn intersect_with(&mut self, other: &CpuMask) {
+        self.zip(other, |ours, theirs| ours & theirs);
+    }
+
+    /// Removes every CPU of `other`.
+    pub fn subtract(&mut self, other: &CpuMask) {
+        self.zip(other, |ours, theirs| ours & !theirs);
+    }
+
+    /// Whether every CPU of this set is in `other`.
+    #[must_use]
+    pub fn is_subset(&self, other: &CpuMask) -> bool {
+        self.words.iter().zip(other.words.iter()).all(|(ours, theirs)| ours & !theirs == 0)
+    }
+
+    /// Whether some CPU is in both sets.
+    #[must_use]
+    pub fn intersects(&self, other: &CpuMask) -> bool {
+        self.words.iter().zip(other.words.iter()).any(|(ours, theirs)| ours & theirs != 0)
+    }
+
+    fn zip(&mut self, other: &CpuMask, combine: impl Fn(u64, u64) -> u64) {
+        debug_assert_eq!(self.nr_cpu_ids, other.nr_cpu_ids);
+        for (ours, &theirs) in self.words.iter_mut().zip(other.words.iter()) {
+            *ours = combine(*ours, theirs);
+        }
+    }
+
+    /// The set as the kernel prints it with `%*pb`: hexadecimal, 32-bit chunks between commas, the most significant
+    /// first, every chunk padded to its full width.
+    #[must_use]
+    pub fn hex(&self) -> HexMask<'_> {
+        HexMask(self)
+    }
+
+    /// The set as the kernel prints it with `%*pbl`: `0-3,8`.
+    #[must_use]
+    pub fn list(&self) -> ListMask<'_> {
+        ListMask(self)
+    }
+}
+
+impl PartialEq for CpuMask {
+    fn eq(&self, other: &Self) -> bool {
+        self.words[..] == other.words[..]
+    }
+}
+
+impl Eq for CpuMask {}
+
+/// Prints a set in hexadecimal. Made by [`CpuMask::hex`].
+pub struct HexMask<'a>(&'a CpuMask);
+
+impl fmt::Display for HexMask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0.nr_cpu_ids;
+        for chunk in (0..bits.div_ceil(32)).rev() {
+            let word = self.0.words[chunk as usize / 2] >> (chunk % 2 * 32) & 0xffff_ffff;
+            let width = (bits - chunk * 32).min(32).div_ceil(4) as usize;
+            write!(f, "{word:0width$x}")?;
+            if chunk > 0 {
+                f.write_str(",")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints a set as ranges. Made by [`CpuMask::list`].
+pub struct ListMask<'a>(&'a CpuMask);
+
+impl fmt::Display for ListMask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut cpus = self.0.iter().peekable();
+        while let Some(first) = cpus.next() {
+            let mut last = first;
+            while cpus.peek() == Some(&CpuId(last.0 + 1)) {
+                last = cpus.next().unwrap_or(last);
+            }
+            write!(f, "{separator}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    fn mask(bits: u32, cpus: &[u32]) -> CpuMask {
+        let mut mask = CpuMask::new(bits).unwrap();
+        for &cpu in cpus {
+            mask.set(CpuId(cpu)).unwrap();
+        }
+        mask
+    }
+
+    #[test]
+    fn hex_pads_each_chunk_to_its_width() {
+        assert_eq!(mask(4, &[0, 1, 2, 3]).hex().to_string(), "f");
+        assert_eq!(mask(6, &[0]).hex().to_string(), "01");
+        assert_eq!(mask(36, &[0, 35]).hex().to_string(), "8,00000001");
+        assert_eq!(mask(100, &[64]).hex().to_string(), "0,00000001,00000000,00000000");
+    }
+
+    #[test]
+    fn list_joins_runs() {
+        assert_eq!(mask(16, &[]).list().to_string(), "");
+        assert_eq!(mask(16, &[0, 1, 2, 8]).list().to_string(), "0-2,8");
+        assert_eq!(mask(70, &[63, 64, 69]).list().to_string(), "63-64,69");
+    }
+
+    #[test]
+    fn a_cpu_beyond_the_width_is_refused_and_changes_nothing() {
+        let mut mask = mask(6, &[5]);
+        assert_eq!(mask.set(CpuId(6)), Err(Errno::ERANGE));
+        mask.clear(CpuId(64));
+        assert_eq!(mask.len(), 1);
+    }
+
+    #[test]
+    fn set_algebra_works_word_by_word() {
+        let mut a = mask(70, &[0, 1, 65]);
+        let b = mask(70, &[1, 65, 69]);
+        assert!(a.intersects(&b));
+        assert!(!a.is_subset(&b));
+        a.intersect_with(&b);
+        assert_eq!(a, mask(70, &[1, 65]));
+        assert!(a.is_subset(&b));
+        a.union_with(&mask(70, &[3]));
+        a.subtract(&b);
+        assert_eq!(a, mask(70, &[3]));
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What can be counted.
+
+/// A monitoring event. The numbers are the kernel's (`enum resctrl_event_id`) and, for the L3, the hardware's
+/// (SDM vol. 3B, table 19-19, "Monitoring Supported Event IDs").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum EventId {
+    /// Bytes of the L3 that lines of the group occupy.
+    LlcOccupancy = 1,
+    /// Bytes that crossed the L3's boundary.
+    MbmTotal = 2,
+    /// Bytes that crossed the L3's boundary to or from local memory.
+    MbmLocal = 3,
+}
+
+impl EventId {
+    /// Every event, in the order of the numbers, which is the order of every listing.
+    pub const ALL: [EventId; 3] = [EventId::LlcOccupancy, EventId::MbmTotal, EventId::MbmLocal];
+
+    /// The memory bandwidth events, whose counters wrap and must be read in time.
+    pub const MBM: [EventId; 2] = [EventId::MbmTotal, EventId::MbmLocal];
+
+    /// The name of the event's file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            EventId::LlcOccupancy => "llc_occupancy",
+            EventId::MbmTotal => "mbm_total_bytes",
+            EventId::MbmLocal => "mbm_local_bytes",
+        }
+    }
+
+    /// The event with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<EventId> {
+        EventId::ALL.into_iter().find(|event| event.name() == name)
+    }
+
+    /// Whether this is a memory bandwidth event.
+    #[must_use]
+    pub const fn is_mbm(self) -> bool {
+        matches!(self, EventId::MbmTotal | EventId::MbmLocal)
+    }
+
+    /// The place of a memory bandwidth event in [`EventId::MBM`].
+    #[must_use]
+    pub const fn mbm_index(self) -> Option<usize> {
+        match self {
+            EventId::LlcOccupancy => None,
+            EventId::MbmTotal => Some(0),
+            EventId::MbmLocal => Some(1),
+        }
+    }
+}
+
+/// A set of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventSet(u16);
+
+impl EventSet {
+    /// The empty set.
+    pub const EMPTY: EventSet = EventSet(0);
+
+    /// The set with `event` added.
+    #[must_use]
+    pub const fn with(self, event: EventId) -> EventSet {
+        EventSet(self.0 | 1 << event as u8)
+    }
+
+    /// Whether `event` is in the set.
+    #[must_use]
+    pub const fn contains(self, event: EventId) -> bool {
+        self.0 >> event as u8 & 1 == 1
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether some memory bandwidth event is in the set.
+    #[must_use]
+    pub const fn any_mbm(self) -> bool {
+        self.contains(EventId::MbmTotal) || self.contains(EventId::MbmLocal)
+    }
+
+    /// The events in the order of the numbers.
+    pub fn iter(self) -> impl Iterator<Item = EventId> {
+        EventId::ALL.into_iter().filter(move |&event| self.contains(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_lists_its_events_in_order_of_number() {
+        let set = EventSet::EMPTY.with(EventId::MbmLocal).with(EventId::LlcOccupancy);
+        assert!(set.iter().eq([EventId::LlcOccupancy, EventId::MbmLocal]));
+        assert!(set.any_mbm());
+        assert!(!set.contains(EventId::MbmTotal));
+    }
+
+    #[test]
+    fn names_lead_back_to_their_events() {
+        for event in EventId::ALL {
+            assert_eq!(EventId::from_name(event.name()), Some(event));
+        }
+        assert_eq!(EventId::from_name("mbm_total"), None);
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The numbers of the field as types, so that none can be taken for another.
+
+use core::fmt;
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident($int:ty);)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $int);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// A logical CPU number, `0..nr_cpu_ids`.
+    CpuId(u32);
+    /// The id of a domain of some resource: a cache id, a package id. Ascending in every listing.
+    DomainId(u32);
+    /// A control id: class of service on x86, PARTID (or a pair of them) on MPAM. 0 is the default group's.
+    Closid(u32);
+    /// A monitor id: RMID on x86, PMG on MPAM, where it means something only together with a [`Closid`].
+    Rmid(u32);
+    /// The dense index of a monitor id: RMID on x86, `CLOSID * (pmg_max + 1) + PMG` on MPAM. 0 is the default group's.
+    RmidIndex(u32);
+    /// What the architecture stores in a task to know its CLOSID and RMID at a context switch.
+    ///
+    /// Opaque to the file system. Zero is the word of the default group, which is what new kernels' tasks start with.
+    TaskWord(u64);
+}
+
+impl Closid {
+    /// The default group's, never allocated to another.
+    pub const RESERVED: Closid = Closid(0);
+}
+
+impl Rmid {
+    /// The default group's, never allocated to another (on MPAM: together with [`Closid::RESERVED`]).
+    pub const RESERVED: Rmid = Rmid(0);
+}
+
+impl CpuId {
+    /// The number as an array index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Closid {
+    /// The number as an array index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl RmidIndex {
+    /// The number as an array index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Data that can only be touched while a particular mutex is held.
+//!
+//! A monitor domain is shared by the domain list and by its workers, yet what is in it belongs to the rdtgroup mutex.
+//! In C that is a comment; here it is a type. The mutex protects a [`Key`], of which there is one, and a [`LockedBy`]
+//! value opens only with the key it was made for: `&mut Key` is the proof that the mutex is held, and that no other
+//! locked value is open for writing at the same time.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+
+/// The key of one mutex. Keep it inside that mutex, and nowhere else.
+///
+/// # Invariants
+/// No two keys have the same number.
+#[derive(Debug)]
+pub struct Key(u64);
+
+impl Key {
+    /// A key unlike any other.
+    #[must_use]
+    pub fn new() -> Self {
+        // INVARIANT: the counter is 64 bits wide and never comes around.
+        Key(NEXT_KEY.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value which opens only with the [`Key`] it was made for.
+pub struct LockedBy<T> {
+    key: u64,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached only through a borrow of the one key, which orders all access as a mutex would.
+unsafe impl<T: Send> Sync for LockedBy<T> {}
+
+impl<T> LockedBy<T> {
+    /// Puts `value` behind `key`.
+    #[must_use]
+    pub fn new(key: &Key, value: T) -> Self {
+        LockedBy { key: key.0, value: UnsafeCell::new(value) }
+    }
+
+    /// Opens the value for reading.
+    ///
+    /// # Panics
+    /// With the key of another mutex: a mistake of the programmer, not reachable by input.
+    #[must_use]
+    pub fn get<'a>(&'a self, key: &'a Key) -> &'a T {
+        assert_eq!(self.key, key.0, "the key of another mutex");
+        // SAFETY: a `&mut T` needs `&mut Key`, which cannot exist beside this `&Key`, and the key is unique.
+        unsafe { &*self.value.get() }
+    }
+
+    /// Opens the value for writing.
+    ///
+    /// # Panics
+    /// With the key of another mutex: a mistake of the programmer, not reachable by input.
+    #[must_use]
+    pub fn get_mut<'a>(&'a self, key: &'a mut Key) -> &'a mut T {
+        assert_eq!(self.key, key.0, "the key of another mutex");
+        // SAFETY: `&mut Key` is exclusive for as long as the result lives, and the key is unique.
+        unsafe { &mut *self.value.get() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_opens_with_its_own_key() {
+        let mut key = Key::new();
+        let locked = LockedBy::new(&key, 1);
+        *locked.get_mut(&mut key) += 1;
+        assert_eq!(*locked.get(&key), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "the key of another mutex")]
+    fn a_value_stays_shut_to_another_key() {
+        let locked = LockedBy::new(&Key::new(), 1);
+        let _ = locked.get(&Key::new());
+    }
+}

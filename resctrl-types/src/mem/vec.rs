@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A vector whose growth can fail.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use crate::errno::{Errno, Result};
+
+/// A vector whose growth can fail. Derefs to a slice.
+pub struct KVec<T>(Vec<T>);
+
+impl<T> KVec<T> {
+    /// An empty vector; allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        KVec(Vec::new())
+    }
+
+    /// An empty vector with room for `capacity` elements.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn with_capacity(capacity: usize) -> Result<Self> {
+        let mut vec = Self::new();
+        vec.0.try_reserve_exact(capacity).map_err(|_| Errno::ENOMEM)?;
+        Ok(vec)
+    }
+
+    /// `len` elements, each made by `make` from its index.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn from_fn(len: usize, mut make: impl FnMut(usize) -> T) -> Result<Self> {
+        let mut vec = Self::with_capacity(len)?;
+        for index in 0..len {
+            vec.push(make(index))?;
+        }
+        Ok(vec)
+    }
+
+    /// A copy of a slice.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn from_slice(slice: &[T]) -> Result<Self>
+    where
+        T: Copy,
+    {
+        Self::from_fn(slice.len(), |index| slice[index])
+    }
+
+    /// Makes room for `additional` more elements, so that as many pushes cannot fail.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn reserve(&mut self, additional: usize) -> Result<()> {
+        self.0.try_reserve(additional).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Appends `value`.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `value` is dropped.
+    pub fn push(&mut self, value: T) -> Result<()> {
+        self.insert(self.len(), value)
+    }
+
+    /// Inserts `value` before the element at `index`.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `value` is dropped.
+    ///
+    /// # Panics
+    /// If `index > len`.
+    pub fn insert(&mut self, index: usize, value: T) -> Result<()> {
+        self.reserve(1)?;
+        let len = self.len();
+        assert!(index <= len, "insertion index {index} beyond length {len}");
+        self.0.spare_capacity_mut()[0].write(value);
+        // SAFETY: `reserve` made room for one more element and the line above initialised it.
+        unsafe { self.0.set_len(len + 1) };
+        self.0[index..].rotate_right(1);
+        Ok(())
+    }
+
+    /// Removes and returns the last element.
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// Removes and returns the element at `index`; later ones move down.
+    ///
+    /// # Panics
+    /// If `index >= len`.
+    pub fn remove(&mut self, index: usize) -> T {
+        self.0.remove(index)
+    }
+
+    /// Keeps the elements for which `keep` returns true.
+    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// Drops the elements from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// Drops every element; keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<T> Default for KVec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for KVec<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for KVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T> IntoIterator for KVec<T> {
+    type Item = T;
+    type IntoIter = alloc::vec::IntoIter<T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a KVec<T> {
+    type Item = &'a T;
+    type IntoIter = core::slice::Iter<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut KVec<T> {
+    type Item = &'a mut T;
+    type IntoIter = core::slice::IterMut<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter_mut()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for KVec<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn insert_keeps_the_order_of_the_others() {
+        let mut vec = KVec::from_slice(&[1, 2, 4]).unwrap();
+        vec.insert(2, 3).unwrap();
+        vec.insert(0, 0).unwrap();
+        vec.push(5).unwrap();
+        assert_eq!(&vec[..], &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_capacity_nobody_has_is_enomem() {
+        assert_eq!(KVec::<u64>::with_capacity(usize::MAX / 16).unwrap_err(), Errno::ENOMEM);
+    }
+}

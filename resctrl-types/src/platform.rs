@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The contract of a kernel: everything the file system and an architecture may ask of the place they run in.
+//!
+//! There are two implementations and no third: the module (`qemu-images/module`, over the shim's wrappers of kernel
+//! functions) and the simulated kernel (feature `sim` of this crate). The file system never calls a kernel function in
+//! any other way, so what runs in the one runs in the other unchanged.
+//!
+//! # Lock order
+//!
+//! CPU hotplug lock, then the rdtgroup mutex, then the tree mutex. Hotplug callbacks come with the first held for
+//! writing; workers take only the second; look-ups in the tree take only the third. Nothing sleeps on a worker.
+
+use core::fmt;
+use core::ops::DerefMut;
+
+use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
+use crate::cpumask::CpuMask;
+use crate::errno::Result;
+use crate::ids::{CpuId, TaskWord};
+use crate::refs::Ref;
+
+/// A sleeping mutual exclusion lock around a value: `struct mutex`.
+pub trait Mutex<T>: Send + Sync {
+    /// The held lock; dropping it releases.
+    type Guard<'a>: DerefMut<Target = T>
+    where
+        Self: 'a;
+
+    /// Takes the lock; may sleep, cannot fail, is not interrupted by signals.
+    fn lock(&self) -> Self::Guard<'_>;
+}
+
+/// The CPU hotplug lock held for reading: `cpus_read_lock()`. Dropping it releases.
+pub trait CpusReadGuard {
+    /// The proof that CPUs neither come nor go.
+    fn held(&self) -> CpusHeld<'_>;
+}
+
+/// Which lock a mutex is. Platforms with a lock validator make one class of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockClass {
+    /// `rdtgroup_mutex`: serialises every command, both workers and all hotplug callbacks.
+    Rdtgroup,
+    /// The node tree of the file system. Innermost.
+    Tree,
+}
+
+/// How serious a kernel log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `pr_warn`.
+    Warn,
+    /// `pr_info`.
+    Info,
+}
+
+/// A cache as the kernel's cacheinfo describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheInfo {
+    /// The id that distinguishes it from others of its level.
+    pub id: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// A level of cache that resctrl knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheLevel {
+    /// Level 2.
+    L2,
+    /// Level 3.
+    L3,
+}
+
+/// Who owns a new file: the file system ids of the task that makes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Kernel user id.
+    pub uid: u32,
+    /// Kernel group id.
+    pub gid: u32,
+}
+
+/// Wall-clock time, for the time stamps of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds since the epoch.
+    pub sec: i64,
+    /// `0..1_000_000_000`.
+    pub nsec: u32,
+}
+
+/// The two delayed works of an L3 monitor domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WorkKind {
+    /// Reads bandwidth counters often enough that none wraps twice: `mbm_over`.
+    Overflow,
+    /// Waits for the cache lines of freed RMIDs to go: `cqm_limbo`.
+    Limbo,
+}
+
+/// A reference-counted value that has delayed works in it.
+pub trait WorkTarget<P: Platform>: Send + Sync + Sized + 'static {
+    /// The work of this kind.
+    fn work(&self, kind: WorkKind) -> &P::Work;
+
+    /// Runs the work. `this` is the reference that scheduling it consumed: hand it to the next
+    /// [`Platform::schedule`], or drop it. May sleep.
+    fn run(this: Ref<Self>, kind: WorkKind, context: WorkerContext<'_>);
+}
+
+/// What a kernel does for resctrl.
+///
+/// Methods without an `# Errors` section cannot fail. None may be called with interrupts off unless it says so.
+pub trait Platform: Sized + Send + Sync + 'static {
+    /// The mutex.
+    type Mutex<T: Send + 'static>: Mutex<T> + 'static;
+    /// The hotplug lock held for reading.
+    type CpusReadGuard<'a>: CpusReadGuard
+    where
+        Self: 'a;
+    /// A delayed work: `struct delayed_work`. Idle until scheduled. Lives as long as the value it is in; the platform
+    /// may rely on its never being dropped while scheduled, since the schedule holds a reference to that value.
+    type Work: Send + Sync + 'static;
+    /// A thread, for as long as a callback runs.
+    type Task;
+
+    // ---- Locks ----
+
+    /// A new mutex around `value`.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `value` is dropped.
+    fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<Self::Mutex<T>>;
+
+    /// Holds CPU hotplug off. Never called while it is already held by the same thread, nor with a mutex held.
+    fn cpus_read_lock(&self) -> Self::CpusReadGuard<'_>;
+
+    // ---- CPUs and topology ----
+
+    /// One more than the highest possible CPU number. Constant, at least 1.
+    fn nr_cpu_ids(&self) -> u32;
+
+    /// Whether `cpu` takes unbound kernel work, that is, is not isolated by `nohz_full`.
+    fn is_housekeeping(&self, cpu: CpuId) -> bool;
+
+    /// The cache of this level that an online `cpu` uses; `None` when the kernel does not know.
+    fn cache(&self, cpu: CpuId, level: CacheLevel) -> Option<CacheInfo>;
+
+    /// The NUMA node of `cpu`.
+    fn node(&self, cpu: CpuId) -> Option<u32>;
+
+    /// The physical package of `cpu`.
+    fn package(&self, cpu: CpuId) -> Option<u32>;
+
+    // ---- Running elsewhere ----
+
+    /// Runs `f` once on `cpu` in a thread bound to it, and waits: `smp_call_on_cpu`. May be called with the rdtgroup
+    /// mutex held. `f` may sleep but takes no lock of resctrl.
+    ///
+    /// # Errors
+    /// `ENODEV` when `cpu` is not online, `ENOMEM`; `f` has then not run.
+    fn call_on(&self, cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()>;
+
+    /// Runs `f` once on `cpu` with interrupts off, and waits: `smp_call_function_single`. `cpu` may be this one.
+    ///
+    /// # Errors
+    /// `ENODEV` when `cpu` is not online; `f` has then not run.
+    fn interrupt(&self, cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(IrqOff<'_>) + Send)) -> Result<()>;
+
+    /// Runs `f` on every online CPU of `mask` with interrupts off, this one included, and waits: `on_each_cpu_mask`.
+    /// Several may run it at once.
+    fn interrupt_mask(&self, cpus: CpusHeld<'_>, mask: &CpuMask, f: &(dyn Fn(IrqOff<'_>) + Sync));
+
+    // ---- Workers ----
+
+    /// A new idle work.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    fn work(&self) -> Result<Self::Work>;
+
+    /// Queues the target's work of this kind to run on `cpu` once, `delay_ms` milliseconds from now (0: at once), and
+    /// hands the reference to it: `queue_delayed_work_on`.
+    ///
+    /// `cpu` must be online, or on its way out with its hotplug callback not yet run. When it goes offline before the
+    /// work has started, the work still runs at its time, somewhere else ([`WorkerContext::Displaced`]).
+    /// A work that has started is no longer pending and may be queued again, also by its own handler; two runs of one
+    /// work never overlap.
+    ///
+    /// # Errors
+    /// The reference comes back when the work was already pending; its earlier schedule stands.
+    fn schedule<T: WorkTarget<Self>>(
+        &self,
+        target: Ref<T>,
+        kind: WorkKind,
+        cpu: CpuId,
+        delay_ms: u32,
+    ) -> Result<(), Ref<T>>;
+
+    // ---- Tasks ----
+
+    /// Calls `f` for every thread of the system but the idle ones, user and kernel. `f` must not sleep.
+    fn for_each_task(&self, f: &mut dyn FnMut(&Self::Task));
+
+    /// Calls `f` with the thread which the caller's pid namespace knows by `id`; with the caller itself for 0.
+    /// Returns false, without calling, when there is none. `f` must not sleep.
+    fn with_task(&self, id: i32, f: &mut dyn FnMut(&Self::Task)) -> bool;
+
+    /// The id of `task` in the caller's pid namespace; `None` when it has none there.
+    fn task_id(&self, task: &Self::Task) -> Option<i32>;
+
+    /// Whether the caller may move `task`: its effective user is the global root or the task's real or saved user.
+    fn may_move(&self, task: &Self::Task) -> bool;
+
+    /// The word stored in `task`.
+    fn task_word(&self, task: &Self::Task) -> TaskWord;
+
+    /// Stores a word in `task`. Orders nothing; new threads inherit it from their creator.
+    fn set_task_word(&self, task: &Self::Task, word: TaskWord);
+
+    /// The CPU which `task` runs on at this moment, if it runs. To refresh a task's CPU after changing its word: store,
+    /// full barrier, ask this, [`Platform::interrupt_mask`]. A task that starts to run later loads the new word.
+    fn running_on(&self, task: &Self::Task) -> Option<CpuId>;
+
+    /// The word of the task that this CPU runs, or was running when the interrupt came. Callable with interrupts off.
+    ///
+    /// From a successful mount until the unmount has returned, the platform calls
+    /// [`Arch::sched_in`](crate::Arch::sched_in) with the next task's word at every context switch.
+    fn current_word(&self, here: IrqOff<'_>) -> TaskWord;
+
+    // ---- The caller, time, the log ----
+
+    /// The file system ids of the calling task.
+    fn owner(&self) -> Owner;
+
+    /// Wall-clock time.
+    fn now(&self) -> Timestamp;
+
+    /// Writes a line to the kernel log; the platform prefixes `resctrl: ` and ends the line. Callable anywhere.
+    fn log(&self, level: LogLevel, message: fmt::Arguments<'_>);
+}
