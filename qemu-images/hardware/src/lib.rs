@@ -1,1 +1,50 @@
-//! See the workspace README.
+// SPDX-License-Identifier: GPL-2.0-only
+//! Emulated cache and memory-bandwidth control hardware, as a plain library.
+//!
+//! One [`Rdt`] value is the Intel Resource Director Technology of one whole machine: its CPUID leaves, its model
+//! specific registers and its monitoring counters. It answers exactly what a processor answers and knows nothing of
+//! resctrl, QEMU or wall-clock time, so that the same value serves below a driver's unit tests (virtual time, thousands
+//! of machines in a process) and below a guest (the QEMU plugin). It shares no code with the drivers it is there to
+//! test: an error made on both sides would cancel out.
+//!
+//! What the parts are:
+//!
+//! * [`machine`]: the declarative description of a machine, read from a TOML file.
+//! * [`registers`]: every register once, with its fields and where the manual describes it.
+//! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters.
+//! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
+//!
+//! ```
+//! use resctrl_hardware::{Event, Machine, Rdt, registers};
+//!
+//! let machine = Machine::parse(include_str!("../../machines/intel.toml")).unwrap();
+//! let rdt = Rdt::new(&machine).unwrap();
+//! let (cpu, now) = (2, 0);
+//!
+//! // CLOSID 1 of the L3 domain of CPU 2 gets four ways; a mask with a hole is refused as the processor refuses it.
+//! rdt.wrmsr(cpu, registers::L3Mask::ADDRESS + 1, 0x00f, now).unwrap();
+//! assert!(rdt.wrmsr(cpu, registers::L3Mask::ADDRESS + 1, 0x0f5, now).is_err());
+//!
+//! // Traffic that tests make up arrives at the counter software selects.
+//! rdt.add(1, 5, Event::MbmTotal, 1 << 20, now).unwrap();
+//! rdt.wrmsr(cpu, registers::QmEvtsel::ADDRESS, (5 << 32) | 2, now).unwrap();
+//! let chunks = rdt.rdmsr(cpu, registers::QmCtr::ADDRESS, now).unwrap();
+//! assert_eq!(chunks, Some((1 << 20) / 65536));
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod cpuid;
+mod domain;
+mod monitor;
+mod rdt;
+mod traffic;
+
+pub mod machine;
+pub mod registers;
+pub mod write_log;
+
+pub use machine::{Machine, MachineError};
+pub use monitor::{Event, Fault};
+pub use rdt::{Gp, Rdt};
+pub use traffic::{Flow, TrafficError};

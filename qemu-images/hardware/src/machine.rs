@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The declarative description of a machine.
+//!
+//! A machine is one TOML file: what QEMU has to provide (processors, memory) and which control hardware sits on top.
+//! Everything about the hardware is optional; a table that is not there is a feature the machine does not have. Control
+//! hardware of another make gets a table of its own beside `[rdt]`; a file that names one this crate cannot emulate is
+//! refused as an unknown field, not half honoured.
+
+mod validate;
+
+use crate::monitor::Event;
+use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
+
+/// Bytes in a cache line; the manual allows others, no processor with RDT has one.
+pub const LINE_SIZE: u64 = 64;
+
+/// A machine, as its file describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// One line for lists and help texts.
+    pub description: String,
+    /// Instruction set, which also says which QEMU runs it.
+    pub arch: Arch,
+    /// Memory as QEMU's `-m` takes it, with a unit: `1G`, `768M`.
+    pub memory: String,
+    /// What QEMU itself has to be told.
+    pub qemu: Qemu,
+    /// How many processors there are, and which of them share what.
+    pub topology: Topology,
+    /// Geometry of the caches that can be controlled.
+    #[serde(default)]
+    pub cache: Caches,
+    /// Intel Resource Director Technology.
+    pub rdt: Option<RdtFeatures>,
+}
+
+/// Instruction set of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Arch {
+    /// `qemu-system-x86_64`.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// `qemu-system-aarch64`.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+}
+
+/// What QEMU is told beside topology and memory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Qemu {
+    /// Value of `-machine`.
+    pub machine: String,
+    /// Value of `-cpu`.
+    pub cpu: String,
+}
+
+/// Processors and what they share. CPUs are numbered socket by socket, core by core, thread by thread.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Packages.
+    pub sockets: usize,
+    /// Cores a socket.
+    pub cores: usize,
+    /// Threads a core.
+    #[serde(default = "one")]
+    pub threads: usize,
+    /// Cores that share one L2; 1 if not given.
+    #[serde(default = "one")]
+    pub l2_cores: usize,
+    /// Cores that share one L3; all of the socket if not given.
+    pub l3_cores: Option<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// The caches whose geometry the machine overrides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caches {
+    /// Level 2, unified.
+    pub l2: Option<Cache>,
+    /// Level 3, unified.
+    pub l3: Option<Cache>,
+}
+
+/// Geometry of one cache.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Size of each such cache, in KiB.
+    pub size_kib: u64,
+    /// Associativity.
+    pub ways: u64,
+}
+
+/// The parts of Resource Director Technology a machine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RdtFeatures {
+    /// L3 cache allocation.
+    pub l3: Option<Cat>,
+    /// L2 cache allocation.
+    pub l2: Option<Cat>,
+    /// Memory bandwidth allocation.
+    pub mba: Option<Mba>,
+    /// L3 monitoring.
+    pub monitoring: Option<Monitoring>,
+}
+
+/// Cache allocation of one level.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cat {
+    /// Bits of a mask, 1 to 32.
+    pub cbm_len: u32,
+    /// Bits that others than CPUs (devices) may fill too.
+    #[serde(default)]
+    pub shareable: u32,
+    /// Classes of service, before CDP halves them.
+    pub closids: usize,
+    /// Whether code and data prioritization can be switched on.
+    #[serde(default)]
+    pub cdp: bool,
+    /// Whether masks may have holes.
+    #[serde(default)]
+    pub noncontiguous: bool,
+}
+
+impl Cat {
+    /// All bits of a mask.
+    pub fn full_mask(&self) -> u64 {
+        u64::MAX >> (64 - self.cbm_len)
+    }
+}
+
+/// Memory bandwidth allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mba {
+    /// Largest delay, in percent, 1 to 99.
+    pub max_delay: u64,
+    /// Whether a delay of n is n percent; else delays are powers of two.
+    pub linear: bool,
+    /// Classes of service.
+    pub closids: usize,
+    /// Whether a thread is spared its sibling's delay.
+    #[serde(default)]
+    pub per_thread: bool,
+}
+
+/// L3 monitoring.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitoring {
+    /// Monitoring ids, 1 to 1024.
+    pub rmids: usize,
+    /// Bytes a step of any counter stands for.
+    pub unit: u64,
+    /// Width of the bandwidth counters, 24 to 62 bits.
+    pub counter_bits: u32,
+    /// Events there are.
+    pub events: Vec<Event>,
+}
+
+/// Why a machine file is no good, in a sentence that names the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineError(pub(crate) String);
+
+impl fmt::Display for MachineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MachineError {}
+
+impl Machine {
+    /// Reads and validates the text of a machine file.
+    ///
+    /// # Errors
+    ///
+    /// Syntax, an unknown or missing field, or a value no hardware can have.
+    pub fn parse(text: &str) -> Result<Self, MachineError> {
+        let machine: Self = toml::from_str(text).map_err(|e| MachineError(e.to_string()))?;
+        machine.validate()?;
+        Ok(machine)
+    }
+
+    /// Reads and validates a machine file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::parse`], or the file cannot be read; the message begins with the path.
+    pub fn load(path: &Path) -> Result<Self, MachineError> {
+        let named = |problem: &dyn fmt::Display| MachineError(format!("{}: {problem}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
+        Self::parse(&text).map_err(|e| named(&e))
+    }
+
+    /// Value of QEMU's `-smp`.
+    pub fn smp(&self) -> String {
+        let Topology { sockets, cores, threads, .. } = self.topology;
+        format!("{},sockets={sockets},cores={cores},threads={threads}", self.topology.cpus())
+    }
+
+    /// QEMU's arguments for processors and memory: `-machine`, `-cpu`, `-smp`, `-m`.
+    pub fn qemu_args(&self) -> Vec<String> {
+        [
+            ("-machine", self.qemu.machine.clone()),
+            ("-cpu", self.qemu.cpu.clone()),
+            ("-smp", self.smp()),
+            ("-m", self.memory.clone()),
+        ]
+        .into_iter()
+        .flat_map(|(option, value)| [option.to_owned(), value])
+        .collect()
+    }
+}
+
+impl Topology {
+    /// CPUs of the machine.
+    pub fn cpus(&self) -> usize {
+        self.sockets * self.cores * self.threads
+    }
+
+    /// Cores that share one L3.
+    pub fn l3_cores(&self) -> usize {
+        self.l3_cores.unwrap_or(self.cores)
+    }
+
+    /// L3 domains of the machine.
+    pub fn l3_domains(&self) -> usize {
+        self.sockets * (self.cores / self.l3_cores())
+    }
+
+    /// L2 domains of the machine.
+    pub fn l2_domains(&self) -> usize {
+        self.sockets * (self.cores / self.l2_cores)
+    }
+
+    /// L3 domain of a CPU, which is also the id the operating system gives that cache.
+    pub fn l3_domain(&self, cpu: usize) -> usize {
+        cpu / (self.l3_cores() * self.threads)
+    }
+
+    /// L2 domain of a CPU, counted over the whole machine.
+    pub fn l2_domain(&self, cpu: usize) -> usize {
+        cpu / (self.l2_cores * self.threads)
+    }
+
+    /// Core of a CPU, counted over the whole machine.
+    pub fn core(&self, cpu: usize) -> usize {
+        cpu / self.threads
+    }
+
+    /// CPUs of an L3 domain.
+    pub fn l3_domain_cpus(&self, domain: usize) -> std::ops::Range<usize> {
+        let width = self.l3_cores() * self.threads;
+        domain * width..(domain + 1) * width
+    }
+
+    /// APIC ids a cache of this many cores spans: each level's ids take a power of two.
+    pub(crate) fn apic_span(&self, cores: usize) -> usize {
+        cores.next_power_of_two() * self.threads.next_power_of_two()
+    }
+}

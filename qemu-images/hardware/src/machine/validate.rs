@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a machine file may say: limits of the architecture, checked once so that nothing behind needs to.
+
+use super::{Arch, Cache, Cat, LINE_SIZE, Machine, MachineError, Mba, Monitoring, RdtFeatures, Topology};
+use crate::registers::{L2Mask, L3Mask, MbaThrottle, PqrAssoc};
+
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(MachineError(format!($($message)*)));
+        }
+    };
+}
+
+type Checked = Result<(), MachineError>;
+
+impl Machine {
+    /// Checks every value against what hardware can be.
+    ///
+    /// # Errors
+    ///
+    /// The first value that cannot be, with its place in the file.
+    pub fn validate(&self) -> Checked {
+        ensure!(!self.description.trim().is_empty(), "description: is empty");
+        memory(&self.memory)?;
+        ensure!(!self.qemu.machine.is_empty(), "qemu.machine: is empty");
+        ensure!(!self.qemu.cpu.is_empty(), "qemu.cpu: is empty");
+        topology(&self.topology)?;
+        for (name, geometry) in [("cache.l2", &self.cache.l2), ("cache.l3", &self.cache.l3)] {
+            if let Some(geometry) = geometry {
+                cache(name, geometry)?;
+            }
+        }
+        let Some(features) = &self.rdt else { return Ok(()) };
+        ensure!(self.arch == Arch::X86_64, "rdt: only a machine of arch \"x86_64\" can have it");
+        rdt(features)?;
+        let controlled = [
+            ("cache.l3", features.l3.is_some() || features.monitoring.is_some(), &self.cache.l3),
+            ("cache.l2", features.l2.is_some(), &self.cache.l2),
+        ];
+        for (name, needed, geometry) in controlled {
+            ensure!(!needed || geometry.is_some(), "{name}: is needed, because [rdt] controls or monitors that cache");
+        }
+        for (name, cat, geometry) in [("l3", &features.l3, &self.cache.l3), ("l2", &features.l2, &self.cache.l2)] {
+            if let (Some(cat), Some(geometry)) = (cat, geometry) {
+                ensure!(
+                    geometry.size_kib * 1024 % u64::from(cat.cbm_len) == 0,
+                    "cache.{name}.size_kib: {} KiB do not divide into rdt.{name}.cbm_len = {} equal shares",
+                    geometry.size_kib,
+                    cat.cbm_len
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn memory(memory: &str) -> Checked {
+    let digits = memory.strip_suffix(['M', 'G']).unwrap_or_default();
+    ensure!(
+        digits.parse::<u32>().is_ok_and(|n| n > 0),
+        "memory: \"{memory}\" is not a number with unit, such as \"768M\" or \"1G\""
+    );
+    Ok(())
+}
+
+fn topology(t: &Topology) -> Checked {
+    let shares = [
+        ("sockets", t.sockets),
+        ("cores", t.cores),
+        ("threads", t.threads),
+        ("l2_cores", t.l2_cores),
+        ("l3_cores", t.l3_cores()),
+    ];
+    for (name, n) in shares {
+        ensure!((1..=64).contains(&n), "topology.{name}: {n} is not within 1 to 64");
+    }
+    ensure!(t.threads <= 2, "topology.threads: {} is not 1 or 2", t.threads);
+    ensure!(t.cpus() <= 256, "topology: {} CPUs are more than 256", t.cpus());
+    for (name, n) in [("l2_cores", t.l2_cores), ("l3_cores", t.l3_cores())] {
+        ensure!(t.cores.is_multiple_of(n), "topology.{name}: {} cores cannot be shared out by {n}", t.cores);
+        // Caches are told apart by a shift of the APIC id, so a part of a package must be a power of two.
+        ensure!(
+            n == t.cores || (n.is_power_of_two() && t.cores.is_power_of_two()) || (n == 1 && name == "l2_cores"),
+            "topology.{name}: {n} of {} cores: both must be powers of two",
+            t.cores
+        );
+    }
+    ensure!(
+        t.l3_cores().is_multiple_of(t.l2_cores),
+        "topology.l2_cores: {} cores of one L2 would lie in several L3s",
+        t.l2_cores
+    );
+    Ok(())
+}
+
+fn cache(name: &str, cache: &Cache) -> Checked {
+    let Cache { size_kib, ways } = *cache;
+    ensure!((1..=1024).contains(&ways), "{name}.ways: {ways} is not within 1 to 1024");
+    ensure!((1..=1 << 22).contains(&size_kib), "{name}.size_kib: {size_kib} is not within 1 to {}", 1 << 22);
+    ensure!(
+        (size_kib * 1024).is_multiple_of(ways * LINE_SIZE),
+        "{name}: {size_kib} KiB are no whole number of sets of {ways} ways of {LINE_SIZE} bytes"
+    );
+    Ok(())
+}
+
+fn rdt(features: &RdtFeatures) -> Checked {
+    if let Some(l3) = &features.l3 {
+        cat("rdt.l3", l3, L3Mask::COUNT)?;
+    }
+    if let Some(l2) = &features.l2 {
+        cat("rdt.l2", l2, L2Mask::COUNT)?;
+    }
+    if let Some(Mba { max_delay, closids, .. }) = &features.mba {
+        ensure!((1..=99).contains(max_delay), "rdt.mba.max_delay: {max_delay} is not within 1 to 99 percent");
+        closid_count("rdt.mba", *closids, MbaThrottle::COUNT)?;
+    }
+    if let Some(m) = &features.monitoring {
+        monitoring(m)?;
+    }
+    Ok(())
+}
+
+fn closid_count(name: &str, closids: usize, addresses: u32) -> Checked {
+    ensure!(
+        closids >= 1 && closids <= addresses as usize,
+        "{name}.closids: {closids} is not within 1 to {addresses}, the register addresses there are"
+    );
+    Ok(())
+}
+
+fn cat(name: &str, cat: &Cat, addresses: u32) -> Checked {
+    ensure!((1..=32).contains(&cat.cbm_len), "{name}.cbm_len: {} is not within 1 to 32", cat.cbm_len);
+    ensure!(
+        u64::from(cat.shareable) & !cat.full_mask() == 0,
+        "{name}.shareable: {:#x} has bits beyond cbm_len = {}",
+        cat.shareable,
+        cat.cbm_len
+    );
+    closid_count(name, cat.closids, addresses)?;
+    ensure!(!cat.cdp || cat.closids.is_multiple_of(2), "{name}.closids: CDP makes pairs, {} is odd", cat.closids);
+    Ok(())
+}
+
+fn monitoring(m: &Monitoring) -> Checked {
+    let name = "rdt.monitoring";
+    let most = PqrAssoc::RMID.max() + 1;
+    ensure!(m.rmids >= 1 && m.rmids as u64 <= most, "{name}.rmids: {} is not within 1 to {most}", m.rmids);
+    ensure!((1..=1 << 24).contains(&m.unit), "{name}.unit: {} is not within 1 to {} bytes", m.unit, 1 << 24);
+    ensure!((24..=62).contains(&m.counter_bits), "{name}.counter_bits: {} is not within 24 to 62", m.counter_bits);
+    ensure!(!m.events.is_empty(), "{name}.events: is empty; leave the table out for no monitoring");
+    for (i, event) in m.events.iter().enumerate() {
+        ensure!(!m.events[..i].contains(event), "{name}.events: \"{}\" is there twice", event.name());
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! RDT of one machine: CPUID, RDMSR and WRMSR as each CPU sees them.
+
+use crate::cpuid;
+use crate::domain::{CacheControl, L3Domain, l2_at_reset};
+use crate::machine::{Cat, Machine, MachineError, RdtFeatures};
+use crate::monitor::Event;
+use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel};
+use crate::traffic::FlowState;
+use crate::write_log::{Kind, MsrWrite, WriteLog};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A general protection fault, with the rule that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gp {
+    /// This machine has no such register.
+    NoSuchRegister,
+    /// The register can only be read.
+    ReadOnly,
+    /// A reserved bit is set; bits of a mask beyond its length are reserved.
+    ReservedBits,
+    /// A mask with no bit.
+    MaskEmpty,
+    /// A mask with a hole, on a machine that supports none.
+    MaskNotContiguous,
+    /// A delay beyond the largest.
+    DelayTooLarge,
+    /// An RMID beyond the highest.
+    RmidTooLarge,
+    /// A CLOSID beyond the highest of all resources.
+    ClosidTooLarge,
+}
+
+impl fmt::Display for Gp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchRegister => "no such register on this machine",
+            Self::ReadOnly => "read-only register",
+            Self::ReservedBits => "reserved bit set",
+            Self::MaskEmpty => "mask without a bit",
+            Self::MaskNotContiguous => "mask with a hole",
+            Self::DelayTooLarge => "delay above the maximum",
+            Self::RmidTooLarge => "RMID above the maximum",
+            Self::ClosidTooLarge => "CLOSID above the maximum",
+        })
+    }
+}
+
+impl std::error::Error for Gp {}
+
+/// Resource Director Technology of one machine.
+///
+/// All methods take `&self` and may be called from any thread; one lock is held for the length of a call. `cpu` counts
+/// CPUs from 0 in the order of [`Topology`](crate::machine::Topology); `now` is monotonic time in nanoseconds from any
+/// beginning, virtual or real. Time a little behind an earlier call's is taken as no time passed.
+///
+/// # Panics
+///
+/// Every method panics for a `cpu` the machine does not have: whoever drives the machine knows how many there are.
+#[derive(Debug)]
+pub struct Rdt {
+    pub(crate) machine: Machine,
+    pub(crate) features: RdtFeatures,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) threads: Vec<Thread>,
+    pub(crate) l3: Vec<L3Domain>,
+    l2: Vec<Option<CacheControl>>,
+    pub(crate) log: WriteLog,
+}
+
+/// Registers of one hardware thread, and the traffic it makes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Thread {
+    pub(crate) assoc: PqrAssoc,
+    select: QmEvtsel,
+    pub(crate) flow: Option<FlowState>,
+}
+
+impl Rdt {
+    /// Powers a machine on. A machine without RDT is a machine whose every RDT register faults.
+    ///
+    /// # Errors
+    ///
+    /// If the description, made by hand, is not a valid one.
+    pub fn new(machine: &Machine) -> Result<Self, MachineError> {
+        machine.validate()?;
+        let features = machine.rdt.clone().unwrap_or_default();
+        let state = State {
+            threads: vec![Thread::default(); machine.topology.cpus()],
+            l3: vec![L3Domain::at_reset(&features); machine.topology.l3_domains()],
+            l2: vec![l2_at_reset(&features); machine.topology.l2_domains()],
+            log: WriteLog::default(),
+        };
+        Ok(Self { machine: machine.clone(), features, state: Mutex::new(state) })
+    }
+
+    /// The machine this is the hardware of.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a test's thread leaves valid, if half-changed, registers behind; other threads may look at them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers CPUID for a leaf that is RDT's alone (0xF, 0x10): EAX, EBX, ECX, EDX. `None` for any other leaf.
+    pub fn cpuid(&self, _cpu: usize, leaf: u32, subleaf: u32) -> Option<[u32; 4]> {
+        cpuid::own_leaf(&self.features, leaf, subleaf)
+    }
+
+    /// Completes what the processor itself answered to CPUID: feature bits in leaf 7, cache geometry in leaf 4. Other
+    /// leaves come back as they are.
+    pub fn patch_cpuid(&self, leaf: u32, subleaf: u32, native: [u32; 4]) -> [u32; 4] {
+        cpuid::patch(&self.machine, leaf, subleaf, native)
+    }
+
+    /// Executes RDMSR on a CPU. `None` for an address that is not RDT's.
+    ///
+    /// # Errors
+    ///
+    /// #GP, for a register in RDT's ranges that this machine does not have.
+    pub fn rdmsr(&self, cpu: usize, address: u32, now: u64) -> Result<Option<u64>, Gp> {
+        let Some(msr) = self.decode(address)? else { return Ok(None) };
+        let topology = &self.machine.topology;
+        let mut state = self.state();
+        let l3 = topology.l3_domain(cpu);
+        let value = match msr {
+            Msr::L3QosCfg => cache_of(&mut state.l3[l3].cache).config.0,
+            Msr::L2QosCfg => cache_of(&mut state.l2[topology.l2_domain(cpu)]).config.0,
+            Msr::L3Mask(n) => cache_of(&mut state.l3[l3].cache).masks[n],
+            Msr::L2Mask(n) => cache_of(&mut state.l2[topology.l2_domain(cpu)]).masks[n],
+            Msr::MbaThrottle(n) => state.l3[l3].mba[n].0,
+            Msr::PqrAssoc => state.threads[cpu].assoc.0,
+            Msr::QmEvtsel => state.threads[cpu].select.0,
+            Msr::QmCtr => {
+                let select = state.threads[cpu].select;
+                self.counter_register(&mut state, l3, select, now).0
+            }
+        };
+        Ok(Some(value))
+    }
+
+    /// Executes WRMSR on a CPU. `false` for an address that is not RDT's.
+    ///
+    /// # Errors
+    ///
+    /// #GP, with nothing changed.
+    pub fn wrmsr(&self, cpu: usize, address: u32, value: u64, now: u64) -> Result<bool, Gp> {
+        let checked = self.decode(address).and_then(|msr| match msr {
+            Some(msr) => self.check(msr, value).map(|()| Some(msr)),
+            None => Ok(None),
+        });
+        let msr = match checked {
+            Ok(Some(msr)) => msr,
+            Ok(None) => return Ok(false),
+            Err(fault) => {
+                self.state().log.record_refused();
+                return Err(fault);
+            }
+        };
+        let mut state = self.state();
+        let before = self.store(&mut state, cpu, msr, value, now);
+        state.log.record(msr, cpu, address, value, before != value);
+        Ok(true)
+    }
+
+    /// Takes power from a CPU and gives it back: registers of the thread are as after reset, those of its caches stay.
+    pub fn power_cycle(&self, cpu: usize, now: u64) {
+        let mut state = self.state();
+        self.store(&mut state, cpu, Msr::PqrAssoc, 0, now);
+        state.threads[cpu].select = QmEvtsel(0);
+    }
+
+    /// How often registers of a group were written since power-on.
+    pub fn writes(&self, kind: Kind) -> u64 {
+        self.state().log.total(kind)
+    }
+
+    /// Position the next remembered write will get, for [`Rdt::writes_since`].
+    pub fn next_write(&self) -> u64 {
+        self.state().log.next()
+    }
+
+    /// Remembered writes from a position on, oldest first, without those to `IA32_QM_EVTSEL`.
+    pub fn writes_since(&self, sequence: u64) -> Vec<MsrWrite> {
+        self.state().log.since(sequence)
+    }
+
+    /// Decodes an address to a register of this machine.
+    fn decode(&self, address: u32) -> Result<Option<Msr>, Gp> {
+        let Some(msr) = Msr::at(address) else { return Ok(None) };
+        let RdtFeatures { l3, l2, mba, monitoring } = &self.features;
+        let has_cdp = |cat: &Option<Cat>| cat.as_ref().is_some_and(|cat| cat.cdp);
+        let has_mask = |cat: &Option<Cat>, n| cat.as_ref().is_some_and(|cat| n < cat.closids);
+        let exists = match msr {
+            Msr::L3QosCfg => has_cdp(l3),
+            Msr::L2QosCfg => has_cdp(l2),
+            Msr::L3Mask(n) => has_mask(l3, n),
+            Msr::L2Mask(n) => has_mask(l2, n),
+            Msr::MbaThrottle(n) => mba.as_ref().is_some_and(|mba| n < mba.closids),
+            Msr::QmEvtsel | Msr::QmCtr => monitoring.is_some(),
+            Msr::PqrAssoc => monitoring.is_some() || l3.is_some() || l2.is_some() || mba.is_some(),
+        };
+        if exists { Ok(Some(msr)) } else { Err(Gp::NoSuchRegister) }
+    }
+
+    /// The rules a value has to keep to.
+    fn check(&self, msr: Msr, value: u64) -> Result<(), Gp> {
+        let reserved = |set: bool| if set { Err(Gp::ReservedBits) } else { Ok(()) };
+        match msr {
+            Msr::L3QosCfg | Msr::L2QosCfg => reserved(L3QosCfg(value).has_reserved_bits()),
+            Msr::QmEvtsel => reserved(QmEvtsel(value).has_reserved_bits()),
+            Msr::QmCtr => Err(Gp::ReadOnly),
+            Msr::PqrAssoc => self.check_assoc(PqrAssoc(value)),
+            Msr::L3Mask(_) => check_mask(self.features.l3.as_ref(), value),
+            Msr::L2Mask(_) => check_mask(self.features.l2.as_ref(), value),
+            Msr::MbaThrottle(_) => {
+                reserved(MbaThrottle(value).has_reserved_bits())?;
+                let max = self.features.mba.as_ref().map_or(0, |mba| mba.max_delay);
+                if value > max { Err(Gp::DelayTooLarge) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn check_assoc(&self, assoc: PqrAssoc) -> Result<(), Gp> {
+        if assoc.has_reserved_bits() {
+            return Err(Gp::ReservedBits);
+        }
+        let RdtFeatures { l3, l2, mba, monitoring } = &self.features;
+        let rmids = monitoring.as_ref().map_or(1, |m| m.rmids);
+        // Where resources differ in their number of classes, the register takes any class some resource knows.
+        let cat = |cat: &Option<Cat>| cat.as_ref().map_or(1, |cat| cat.closids);
+        let closids = cat(l3).max(cat(l2)).max(mba.as_ref().map_or(1, |mba| mba.closids));
+        if assoc.get(PqrAssoc::RMID) >= rmids as u64 {
+            return Err(Gp::RmidTooLarge);
+        }
+        // With CDP on, a class in the upper half has undefined effect but does not fault.
+        if assoc.get(PqrAssoc::CLOSID) >= closids as u64 {
+            return Err(Gp::ClosidTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Stores a checked value and returns what was there. Traffic up to now is accounted for under the old one.
+    fn store(&self, state: &mut State, cpu: usize, msr: Msr, value: u64, now: u64) -> u64 {
+        let topology = &self.machine.topology;
+        let (l3, l2) = (topology.l3_domain(cpu), topology.l2_domain(cpu));
+        match msr {
+            Msr::PqrAssoc if state.threads[cpu].assoc.0 != value => self.settle_assoc(state, cpu, PqrAssoc(value), now),
+            Msr::L3QosCfg | Msr::L3Mask(_) | Msr::MbaThrottle(_) => self.settle_flows(state, l3, now),
+            _ => {}
+        }
+        let register = match msr {
+            Msr::L3QosCfg => &mut cache_of(&mut state.l3[l3].cache).config.0,
+            Msr::L2QosCfg => &mut cache_of(&mut state.l2[l2]).config.0,
+            Msr::L3Mask(n) => &mut cache_of(&mut state.l3[l3].cache).masks[n],
+            Msr::L2Mask(n) => &mut cache_of(&mut state.l2[l2]).masks[n],
+            Msr::MbaThrottle(n) => &mut state.l3[l3].mba[n].0,
+            Msr::PqrAssoc => &mut state.threads[cpu].assoc.0,
+            Msr::QmEvtsel => &mut state.threads[cpu].select.0,
+            Msr::QmCtr => unreachable!("a write to a read-only register does not pass the check"),
+        };
+        std::mem::replace(register, value)
+    }
+
+    fn counter_register(&self, state: &mut State, domain: usize, select: QmEvtsel, now: u64) -> QmCtr {
+        let error = QmCtr(QmCtr::ERROR.mask());
+        let Some(monitoring) = &self.features.monitoring else { return error };
+        let event = Event::from_id(select.get(QmEvtsel::EVENT)).filter(|event| monitoring.events.contains(event));
+        let rmid = select.get(QmEvtsel::RMID) as usize;
+        let (Some(event), true) = (event, rmid < monitoring.rmids) else { return error };
+        self.settle(state, domain, rmid, now);
+        // Occupancy is bounded by the cache, only traffic counters wrap.
+        let width = if event == Event::LlcOccupancy { 62 } else { monitoring.counter_bits };
+        state.l3[domain].rmids[rmid].counter(event).register(monitoring.unit, width)
+    }
+}
+
+/// The control registers of a cache that [`Rdt::decode`] has found to have some.
+fn cache_of(cache: &mut Option<CacheControl>) -> &mut CacheControl {
+    cache.as_mut().expect("a register that exists belongs to a cache with control")
+}
+
+fn check_mask(cat: Option<&Cat>, mask: u64) -> Result<(), Gp> {
+    let cat = cat.ok_or(Gp::NoSuchRegister)?;
+    if mask & !cat.full_mask() != 0 {
+        return Err(Gp::ReservedBits);
+    }
+    if mask == 0 {
+        return Err(Gp::MaskEmpty);
+    }
+    let run = mask >> mask.trailing_zeros();
+    if !cat.noncontiguous && run & (run + 1) != 0 {
+        return Err(Gp::MaskNotContiguous);
+    }
+    Ok(())
+}

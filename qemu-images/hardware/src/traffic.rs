@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The traffic source: what tests pretend the machine's programs do to caches and memory.
+//!
+//! There are two ways to make traffic. The plain one addresses a counter: bytes at once, or a rate, for one RMID of one
+//! domain. The faithful one addresses a CPU: a [`Flow`] belongs to whatever the CPU's `IA32_PQR_ASSOC` holds at each
+//! moment, is slowed by the bandwidth delay of that CLOSID and fills no more cache than its mask allows. A program that
+//! is moved to another group takes its flow along with no help from the test.
+
+use crate::machine::{Mba, RdtFeatures};
+use crate::monitor::{Counter, Event, Fault};
+use crate::rdt::{Rdt, State};
+use crate::registers::{MbaThrottle, PqrAssoc};
+use std::fmt;
+
+/// Traffic of one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Bytes a second to any memory, before throttling.
+    pub total: u64,
+    /// Bytes a second to memory of the own package, before throttling.
+    pub local: u64,
+    /// Bytes the program works on: the cache fills at the rate of `total` up to these, or to the share of the cache that
+    /// the CLOSID may fill.
+    pub footprint: u64,
+}
+
+/// A flow, and up to when it has been accounted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowState {
+    flow: Flow,
+    since: u64,
+}
+
+/// Why the traffic source cannot do as told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrafficError {
+    /// The machine has no such L3 domain.
+    NoSuchDomain,
+    /// The machine has no such RMID.
+    NoSuchRmid,
+    /// The machine has no such CPU.
+    NoSuchCpu,
+    /// Occupancy does not come at a rate of its own; it fills with a flow and drains.
+    NoRateForOccupancy,
+}
+
+impl fmt::Display for TrafficError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchDomain => "no such L3 domain",
+            Self::NoSuchRmid => "no such RMID",
+            Self::NoSuchCpu => "no such CPU",
+            Self::NoRateForOccupancy => "occupancy has no rate: use a flow to fill it, drain to empty it",
+        })
+    }
+}
+
+impl std::error::Error for TrafficError {}
+
+impl Rdt {
+    /// Adds bytes to a counter, or to what an RMID occupies.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID.
+    pub fn add(&self, domain: usize, rmid: usize, event: Event, bytes: u64, now: u64) -> Result<(), TrafficError> {
+        self.with_counter(domain, rmid, event, now, |counter| counter.add(bytes))
+    }
+
+    /// Sets a counter, or what an RMID occupies, to a number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID.
+    pub fn set(&self, domain: usize, rmid: usize, event: Event, bytes: u64, now: u64) -> Result<(), TrafficError> {
+        self.with_counter(domain, rmid, event, now, |counter| counter.set(bytes))
+    }
+
+    /// Reads a counter in bytes, not wrapped and whatever its fault state, which comes with it.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID.
+    pub fn get(
+        &self,
+        domain: usize,
+        rmid: usize,
+        event: Event,
+        now: u64,
+    ) -> Result<(u64, Option<Fault>), TrafficError> {
+        self.with_counter(domain, rmid, event, now, |counter| (counter.bytes(), counter.fault()))
+    }
+
+    /// Makes a counter answer with a fault, or (`None`) with its value again.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID.
+    pub fn set_fault(
+        &self,
+        domain: usize,
+        rmid: usize,
+        event: Event,
+        fault: Option<Fault>,
+        now: u64,
+    ) -> Result<(), TrafficError> {
+        let restarts = event != Event::LlcOccupancy;
+        self.with_counter(domain, rmid, event, now, |counter| counter.set_fault(fault, restarts))
+    }
+
+    /// Lets a bandwidth counter grow by so many bytes a second from now on; 0 stops it.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID, or the event is occupancy.
+    pub fn set_rate(
+        &self,
+        domain: usize,
+        rmid: usize,
+        event: Event,
+        bytes_per_second: u64,
+        now: u64,
+    ) -> Result<(), TrafficError> {
+        if event == Event::LlcOccupancy {
+            return Err(TrafficError::NoRateForOccupancy);
+        }
+        self.with_counter(domain, rmid, event, now, |counter| counter.set_rate(bytes_per_second))
+    }
+
+    /// Lets every RMID that no CPU of the domain works for lose so many bytes of cache a second; 0, as after power-on,
+    /// keeps its lines in the cache for ever.
+    ///
+    /// # Errors
+    ///
+    /// No such domain.
+    pub fn set_drain(&self, domain: usize, bytes_per_second: u64, now: u64) -> Result<(), TrafficError> {
+        let mut state = self.state();
+        let rmids = state.l3.get(domain).ok_or(TrafficError::NoSuchDomain)?.rmids.len();
+        for rmid in 0..rmids {
+            self.settle(&mut state, domain, rmid, now);
+        }
+        state.l3[domain].drain_rate = bytes_per_second;
+        Ok(())
+    }
+
+    /// Gives a CPU a flow, or (`None`) takes it away.
+    ///
+    /// # Errors
+    ///
+    /// No such CPU.
+    pub fn set_flow(&self, cpu: usize, flow: Option<Flow>, now: u64) -> Result<(), TrafficError> {
+        let mut state = self.state();
+        if cpu >= state.threads.len() {
+            return Err(TrafficError::NoSuchCpu);
+        }
+        self.settle_flows(&mut state, self.machine.topology.l3_domain(cpu), now);
+        state.threads[cpu].flow = flow.map(|flow| FlowState { flow, since: now });
+        Ok(())
+    }
+
+    /// RMID and CLOSID a CPU works for.
+    ///
+    /// # Errors
+    ///
+    /// No such CPU.
+    pub fn association(&self, cpu: usize) -> Result<PqrAssoc, TrafficError> {
+        let state = self.state();
+        state.threads.get(cpu).map(|thread| thread.assoc).ok_or(TrafficError::NoSuchCpu)
+    }
+
+    fn with_counter<T>(
+        &self,
+        domain: usize,
+        rmid: usize,
+        event: Event,
+        now: u64,
+        act: impl FnOnce(&mut Counter) -> T,
+    ) -> Result<T, TrafficError> {
+        let mut state = self.state();
+        let rmids = state.l3.get(domain).ok_or(TrafficError::NoSuchDomain)?.rmids.len();
+        if rmid >= rmids {
+            return Err(TrafficError::NoSuchRmid);
+        }
+        self.settle(&mut state, domain, rmid, now);
+        Ok(act(state.l3[domain].rmids[rmid].counter(event)))
+    }
+
+    /// Brings the counters of an RMID up to date.
+    pub(crate) fn settle(&self, state: &mut State, domain: usize, rmid: usize, now: u64) {
+        self.settle_flows(state, domain, now);
+        let in_use = self.in_use(state, domain, rmid);
+        state.l3[domain].settle(rmid, in_use, now);
+    }
+
+    /// Brings everything up to date that a change of a thread's RMID or CLOSID alters.
+    pub(crate) fn settle_assoc(&self, state: &mut State, cpu: usize, next: PqrAssoc, now: u64) {
+        let domain = self.machine.topology.l3_domain(cpu);
+        self.settle_flows(state, domain, now);
+        if self.features.monitoring.is_none() {
+            return;
+        }
+        for assoc in [state.threads[cpu].assoc, next] {
+            let rmid = assoc.get(PqrAssoc::RMID) as usize;
+            let in_use = self.in_use(state, domain, rmid);
+            state.l3[domain].settle(rmid, in_use, now);
+        }
+    }
+
+    fn in_use(&self, state: &State, domain: usize, rmid: usize) -> bool {
+        let mut cpus = self.machine.topology.l3_domain_cpus(domain);
+        cpus.any(|cpu| state.threads[cpu].assoc.get(PqrAssoc::RMID) == rmid as u64)
+    }
+
+    /// Accounts for the flows of a domain's CPUs.
+    pub(crate) fn settle_flows(&self, state: &mut State, domain: usize, now: u64) {
+        for cpu in self.machine.topology.l3_domain_cpus(domain) {
+            let Some(running) = state.threads[cpu].flow else { continue };
+            let elapsed = now.saturating_sub(running.since);
+            if elapsed == 0 {
+                continue;
+            }
+            let percent = 100 - self.delay(state, cpu);
+            let slowed = |rate: u64| u64::try_from(u128::from(rate) * u128::from(percent) / 100).unwrap_or(rate);
+            let assoc = state.threads[cpu].assoc;
+            let limit = running.flow.footprint.min(self.cache_share(state, domain, assoc));
+            let rmid = assoc.get(PqrAssoc::RMID) as usize;
+            if let Some(rmid) = state.l3[domain].rmids.get_mut(rmid) {
+                let (total, local) = (slowed(running.flow.total), slowed(running.flow.local));
+                rmid.counter(Event::MbmTotal).flow(total, elapsed);
+                rmid.counter(Event::MbmLocal).flow(local, elapsed);
+                rmid.counter(Event::LlcOccupancy).fill(total, elapsed, limit);
+            }
+            state.threads[cpu].flow = Some(FlowState { since: now, ..running });
+        }
+    }
+
+    /// Delay in percent that the hardware applies to a CPU.
+    fn delay(&self, state: &State, cpu: usize) -> u64 {
+        let Some(mba) = &self.features.mba else { return 0 };
+        let topology = &self.machine.topology;
+        let core = topology.core(cpu);
+        let threads = core * topology.threads..(core + 1) * topology.threads;
+        // Without per-thread control the throttle sits in the core and follows the slower thread.
+        let affecting = if mba.per_thread { cpu..cpu + 1 } else { threads };
+        let registers = &state.l3[topology.l3_domain(cpu)].mba;
+        affecting
+            .map(|thread| {
+                let closid = state.threads[thread].assoc.get(PqrAssoc::CLOSID) as usize;
+                registers.get(closid).map_or(0, |register| applied_delay(mba, *register))
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Bytes of the cache that a CLOSID may fill.
+    fn cache_share(&self, state: &State, domain: usize, assoc: PqrAssoc) -> u64 {
+        let size = self.machine.cache.l3.as_ref().map_or(0, |l3| l3.size_kib * 1024);
+        let RdtFeatures { l3: Some(cat), .. } = &self.features else { return size };
+        let closid = assoc.get(PqrAssoc::CLOSID) as usize;
+        let mask = state.l3[domain].cache.as_ref().and_then(|cache| cache.data_mask(closid));
+        mask.map_or(size, |mask| size / u64::from(cat.cbm_len) * u64::from(mask.count_ones()))
+    }
+}
+
+/// Rounds a delay down to one the hardware has: multiples of the precision where delays are linear, powers of two where
+/// they are not ("Memory Bandwidth Allocation Configuration").
+fn applied_delay(mba: &Mba, register: MbaThrottle) -> u64 {
+    let delay = register.get(MbaThrottle::DELAY);
+    if mba.linear {
+        delay - delay % (100 - mba.max_delay)
+    } else if delay == 0 {
+        0
+    } else {
+        1 << delay.ilog2()
+    }
+}
+
+impl crate::domain::L3Domain {
+    /// Accounts for what happens to an RMID's counters by itself.
+    fn settle(&mut self, rmid: usize, in_use: bool, now: u64) {
+        let drain_rate = self.drain_rate;
+        let rmid = &mut self.rmids[rmid];
+        if in_use {
+            rmid.counter(Event::LlcOccupancy).hold(now);
+        } else {
+            rmid.counter(Event::LlcOccupancy).drain(drain_rate, now);
+        }
+        rmid.counter(Event::MbmTotal).advance(now);
+        rmid.counter(Event::MbmLocal).advance(now);
+    }
+}

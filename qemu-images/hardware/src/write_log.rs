@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A record of the writes to RDT's registers.
+//!
+//! Tests ask two things of it: whether a register was written at all (a change that changes nothing must not reach the
+//! hardware), and what was written where. Totals are kept for ever, single writes only as many as fit.
+
+use crate::registers::Msr;
+use std::collections::VecDeque;
+
+/// Most writes that are remembered one by one.
+pub const CAPACITY: usize = 4096;
+
+/// A write that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MsrWrite {
+    /// Position in the sequence of all writes, from 0.
+    pub sequence: u64,
+    /// CPU that executed WRMSR.
+    pub cpu: usize,
+    /// Address of the register.
+    pub address: u32,
+    /// What was written.
+    pub value: u64,
+    /// Whether the register held something else before.
+    pub changed: bool,
+}
+
+/// Groups of registers, for totals. The number is the group's id in the control protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// CDP switches.
+    Config = 0,
+    /// L3 masks.
+    L3Mask = 1,
+    /// L2 masks.
+    L2Mask = 2,
+    /// Bandwidth delays.
+    Mba = 3,
+    /// `IA32_PQR_ASSOC`.
+    Assoc = 4,
+    /// `IA32_QM_EVTSEL`.
+    Select = 5,
+    /// Writes answered with #GP, of any register.
+    Refused = 6,
+}
+
+impl Kind {
+    /// All groups, in the order of their ids.
+    pub const ALL: [Self; 7] =
+        [Self::Config, Self::L3Mask, Self::L2Mask, Self::Mba, Self::Assoc, Self::Select, Self::Refused];
+
+    /// The groups that say how resources are shared out: what a write to `schemata` may touch.
+    pub const CONTROL: [Self; 4] = [Self::Config, Self::L3Mask, Self::L2Mask, Self::Mba];
+
+    /// Name as tools spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::L3Mask => "l3",
+            Self::L2Mask => "l2",
+            Self::Mba => "mba",
+            Self::Assoc => "assoc",
+            Self::Select => "select",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Group of an id, if there is one.
+    pub fn from_id(id: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u64 == id)
+    }
+
+    /// Group of a name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn of(msr: Msr) -> Self {
+        match msr {
+            Msr::L3QosCfg | Msr::L2QosCfg => Self::Config,
+            Msr::L3Mask(_) => Self::L3Mask,
+            Msr::L2Mask(_) => Self::L2Mask,
+            Msr::MbaThrottle(_) => Self::Mba,
+            Msr::PqrAssoc => Self::Assoc,
+            Msr::QmEvtsel | Msr::QmCtr => Self::Select,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct WriteLog {
+    totals: [u64; Kind::ALL.len()],
+    next: u64,
+    recent: VecDeque<MsrWrite>,
+}
+
+impl WriteLog {
+    pub(crate) fn record(&mut self, msr: Msr, cpu: usize, address: u32, value: u64, changed: bool) {
+        self.totals[Kind::of(msr) as usize] += 1;
+        // Selecting a counter is part of reading it; remembering those would push out everything else.
+        if msr == Msr::QmEvtsel {
+            return;
+        }
+        if self.recent.len() == CAPACITY {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(MsrWrite { sequence: self.next, cpu, address, value, changed });
+        self.next += 1;
+    }
+
+    pub(crate) fn record_refused(&mut self) {
+        self.totals[Kind::Refused as usize] += 1;
+    }
+
+    pub(crate) fn total(&self, kind: Kind) -> u64 {
+        self.totals[kind as usize]
+    }
+
+    /// The first remembered write at or after a position.
+    pub(crate) fn at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
+        let first = self.recent.front()?.sequence;
+        let index = usize::try_from(sequence.saturating_sub(first)).ok()?;
+        self.recent.get(index).copied()
+    }
+
+    pub(crate) fn since(&self, sequence: u64) -> Vec<MsrWrite> {
+        self.recent.iter().filter(|write| write.sequence >= sequence).copied().collect()
+    }
+
+    /// Position the next write will get.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_writes_make_room_and_keep_their_positions() {
+        let mut log = WriteLog::default();
+        for n in 0..CAPACITY as u64 + 10 {
+            log.record(Msr::L3Mask(0), 0, 0xc90, n, true);
+        }
+        assert_eq!(log.total(Kind::L3Mask), CAPACITY as u64 + 10);
+        assert_eq!(log.at_or_after(0).unwrap().value, 10);
+        assert_eq!(log.at_or_after(20).unwrap().value, 20);
+        assert_eq!(log.at_or_after(log.next()), None);
+        assert_eq!(log.since(log.next() - 2).len(), 2);
+    }
+
+    #[test]
+    fn selecting_a_counter_is_counted_and_not_remembered() {
+        let mut log = WriteLog::default();
+        log.record(Msr::QmEvtsel, 0, 0xc8d, 1, true);
+        assert_eq!((log.total(Kind::Select), log.next()), (1, 0));
+    }
+
+    #[test]
+    fn ids_and_names_of_groups_lead_back_to_the_group() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_id(kind as u64), Some(kind));
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
+    }
+}
