@@ -13,6 +13,7 @@
 //! * [`registers`]: every register once, with its fields and where the manual describes it.
 //! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
+//! * [`control`]: how software inside a guest drives the traffic source.
 //!
 //! ```
 //! use resctrl_hardware::{Event, Machine, Rdt, registers};
@@ -40,6 +41,7 @@ mod monitor;
 mod rdt;
 mod traffic;
 
+pub mod control;
 pub mod machine;
 pub mod registers;
 pub mod write_log;

@@ -192,6 +192,11 @@ impl Rdt {
         self.state().log.since(sequence)
     }
 
+    /// The first remembered write at or after a position; older ones may have made room.
+    pub fn write_at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
+        self.state().log.at_or_after(sequence)
+    }
+
     /// Decodes an address to a register of this machine.
     fn decode(&self, address: u32) -> Result<Option<Msr>, Gp> {
         let Some(msr) = Msr::at(address) else { return Ok(None) };

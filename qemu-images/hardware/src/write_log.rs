@@ -25,7 +25,7 @@ pub struct MsrWrite {
     pub changed: bool,
 }
 
-/// Groups of registers, for totals. The number is the group's id in the control protocol.
+/// Groups of registers, for totals. The number is the group's id in the [control protocol](crate::control).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// CDP switches.

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! How a program inside a guest drives the traffic source.
+//!
+//! On x86 the channel is the CPUID instruction with a leaf no processor has. It works at any privilege level and needs
+//! no driver:
+//!
+//! | register | on entry | on return |
+//! |---|---|---|
+//! | RAX | EAX = [`LEAF`] | bits 31:0 [`SIGNATURE`], bits 63:32 a [`Status`] |
+//! | RCX | command | third value |
+//! | RBX, RDX, RSI, RDI | arguments 1 to 4 | RBX first value, RDX second value, RSI and RDI untouched |
+//!
+//! A processor without the emulated hardware answers with some other EAX. Entry registers other than EAX are 64 bits wide.
+//! [`Request`] lists the commands; both sides use its [`encode`](Request::encode) and [`decode`](Request::decode).
+
+use crate::monitor::{Event, Fault};
+use crate::rdt::Rdt;
+use crate::registers::PqrAssoc;
+use crate::traffic::{Flow, TrafficError};
+use crate::write_log::{Kind, MsrWrite};
+use std::fmt;
+
+/// The CPUID leaf of the channel.
+pub const LEAF: u32 = 0x5244_5400;
+
+/// What EAX holds on return when somebody answered.
+pub const SIGNATURE: u32 = 0x5244_5421;
+
+/// Version of the protocol, answered to [`Request::Probe`]; a program and a machine of different versions do not talk.
+pub const VERSION: u64 = 1;
+
+/// Names a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterId {
+    /// L3 domain.
+    pub domain: u64,
+    /// Monitoring id.
+    pub rmid: u64,
+    /// Event.
+    pub event: Event,
+}
+
+/// A command. Values come back as said with each; a command that says nothing answers zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Answers [`VERSION`], the number of CPUs, and the number of L3 domains.
+    Probe,
+    /// [`Rdt::add`].
+    Add(CounterId, u64),
+    /// [`Rdt::set`].
+    Set(CounterId, u64),
+    /// [`Rdt::get`]: answers bytes and the fault state (0 none, 1 error, 2 unavailable).
+    Get(CounterId),
+    /// [`Rdt::set_fault`].
+    SetFault(CounterId, Option<Fault>),
+    /// [`Rdt::set_rate`].
+    SetRate(CounterId, u64),
+    /// [`Rdt::set_flow`] of a CPU; a flow of only zeros takes it away.
+    SetFlow(u64, Flow),
+    /// [`Rdt::set_drain`] of a domain.
+    SetDrain(u64, u64),
+    /// [`Rdt::association`] of a CPU: answers RMID and CLOSID.
+    Association(u64),
+    /// [`Rdt::writes`]: answers the number.
+    Writes(Kind),
+    /// [`Rdt::next_write`]: answers the position.
+    NextWrite,
+    /// [`Rdt::write_at_or_after`]: answers the value, the position, and address (31:0), CPU (62:32) and whether the
+    /// register changed (63).
+    WriteAt(u64),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It was carried out.
+    Ok = 0,
+    /// There is no such command.
+    NoSuchCommand = 1,
+    /// [`TrafficError::NoSuchDomain`].
+    NoSuchDomain = 2,
+    /// [`TrafficError::NoSuchRmid`].
+    NoSuchRmid = 3,
+    /// [`TrafficError::NoSuchCpu`].
+    NoSuchCpu = 4,
+    /// There is no such event.
+    NoSuchEvent = 5,
+    /// There is no such fault state.
+    NoSuchFault = 6,
+    /// There is no such group of registers.
+    NoSuchKind = 7,
+    /// [`TrafficError::NoRateForOccupancy`].
+    NoRateForOccupancy = 8,
+    /// No write at or after this position.
+    NoSuchWrite = 9,
+}
+
+impl Status {
+    const ALL: [Self; 10] = [
+        Self::Ok,
+        Self::NoSuchCommand,
+        Self::NoSuchDomain,
+        Self::NoSuchRmid,
+        Self::NoSuchCpu,
+        Self::NoSuchEvent,
+        Self::NoSuchFault,
+        Self::NoSuchKind,
+        Self::NoRateForOccupancy,
+        Self::NoSuchWrite,
+    ];
+
+    /// Status of a number, if there is one.
+    pub fn from_id(id: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as u64 == id)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("done"),
+            Self::NoSuchCommand => f.write_str("the machine does not know this command"),
+            Self::NoSuchDomain => TrafficError::NoSuchDomain.fmt(f),
+            Self::NoSuchRmid => TrafficError::NoSuchRmid.fmt(f),
+            Self::NoSuchCpu => TrafficError::NoSuchCpu.fmt(f),
+            Self::NoSuchEvent => f.write_str("no such event"),
+            Self::NoSuchFault => f.write_str("no such fault state"),
+            Self::NoSuchKind => f.write_str("no such group of registers"),
+            Self::NoRateForOccupancy => TrafficError::NoRateForOccupancy.fmt(f),
+            Self::NoSuchWrite => f.write_str("no such write"),
+        }
+    }
+}
+
+impl From<TrafficError> for Status {
+    fn from(error: TrafficError) -> Self {
+        match error {
+            TrafficError::NoSuchDomain => Self::NoSuchDomain,
+            TrafficError::NoSuchRmid => Self::NoSuchRmid,
+            TrafficError::NoSuchCpu => Self::NoSuchCpu,
+            TrafficError::NoRateForOccupancy => Self::NoRateForOccupancy,
+        }
+    }
+}
+
+/// A command as it travels: command number (RCX), then the arguments (RBX, RDX, RSI, RDI).
+pub type Call = [u64; 5];
+
+/// An answer as it travels: RAX, RBX, RCX, RDX.
+pub type Answer = [u64; 4];
+
+/// Packs an answer.
+pub fn answer(result: Result<[u64; 3], Status>) -> Answer {
+    let (status, [first, second, third]) = match result {
+        Ok(values) => (Status::Ok, values),
+        Err(status) => (status, [0; 3]),
+    };
+    [u64::from(SIGNATURE) | (status as u64) << 32, first, third, second]
+}
+
+/// Unpacks an answer: first, second and third value, or the status of a command that failed. `None` if nobody answered.
+pub fn read_answer(answer: Answer) -> Option<Result<[u64; 3], Status>> {
+    let [rax, first, third, second] = answer;
+    if rax & u64::from(u32::MAX) != u64::from(SIGNATURE) {
+        return None;
+    }
+    match Status::from_id(rax >> 32)? {
+        Status::Ok => Some(Ok([first, second, third])),
+        status => Some(Err(status)),
+    }
+}
+
+impl Request {
+    /// Packs the command.
+    pub fn encode(self) -> Call {
+        let counter = |command, id: CounterId, value| [command, id.domain, id.rmid, id.event as u64, value];
+        match self {
+            Self::Probe => [0; 5],
+            Self::Add(id, bytes) => counter(1, id, bytes),
+            Self::Set(id, bytes) => counter(2, id, bytes),
+            Self::Get(id) => counter(3, id, 0),
+            Self::SetFault(id, fault) => counter(4, id, fault_id(fault)),
+            Self::SetRate(id, rate) => counter(5, id, rate),
+            Self::SetFlow(cpu, flow) => [6, cpu, flow.total, flow.local, flow.footprint],
+            Self::SetDrain(domain, rate) => [7, domain, rate, 0, 0],
+            Self::Association(cpu) => [8, cpu, 0, 0, 0],
+            Self::Writes(kind) => [9, kind as u64, 0, 0, 0],
+            Self::NextWrite => [10, 0, 0, 0, 0],
+            Self::WriteAt(sequence) => [11, sequence, 0, 0, 0],
+        }
+    }
+
+    /// Unpacks a command. Domains, RMIDs and CPUs are not checked yet.
+    ///
+    /// # Errors
+    ///
+    /// What of the command there is none of.
+    pub fn decode(call: Call) -> Result<Self, Status> {
+        let [command, first, second, third, fourth] = call;
+        let counter = || -> Result<CounterId, Status> {
+            let event = Event::from_id(third).ok_or(Status::NoSuchEvent)?;
+            Ok(CounterId { domain: first, rmid: second, event })
+        };
+        Ok(match command {
+            0 => Self::Probe,
+            1 => Self::Add(counter()?, fourth),
+            2 => Self::Set(counter()?, fourth),
+            3 => Self::Get(counter()?),
+            4 => Self::SetFault(counter()?, fault_from_id(fourth)?),
+            5 => Self::SetRate(counter()?, fourth),
+            6 => Self::SetFlow(first, Flow { total: second, local: third, footprint: fourth }),
+            7 => Self::SetDrain(first, second),
+            8 => Self::Association(first),
+            9 => Self::Writes(Kind::from_id(first).ok_or(Status::NoSuchKind)?),
+            10 => Self::NextWrite,
+            11 => Self::WriteAt(first),
+            _ => return Err(Status::NoSuchCommand),
+        })
+    }
+}
+
+fn fault_id(fault: Option<Fault>) -> u64 {
+    match fault {
+        None => 0,
+        Some(Fault::Error) => 1,
+        Some(Fault::Unavailable) => 2,
+    }
+}
+
+/// Fault state of a number of the protocol.
+///
+/// # Errors
+///
+/// [`Status::NoSuchFault`].
+pub fn fault_from_id(id: u64) -> Result<Option<Fault>, Status> {
+    match id {
+        0 => Ok(None),
+        1 => Ok(Some(Fault::Error)),
+        2 => Ok(Some(Fault::Unavailable)),
+        _ => Err(Status::NoSuchFault),
+    }
+}
+
+/// Reads a number of the guest as an index; one too large for this host is too large for any machine.
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Rdt {
+    /// Carries out a command of the guest.
+    pub fn control(&self, call: Call, now: u64) -> Answer {
+        answer(Request::decode(call).and_then(|request| self.carry_out(request, now)))
+    }
+
+    fn carry_out(&self, request: Request, now: u64) -> Result<[u64; 3], Status> {
+        match request {
+            Request::Probe => {
+                let topology = &self.machine().topology;
+                return Ok([VERSION, topology.cpus() as u64, topology.l3_domains() as u64]);
+            }
+            Request::Add(CounterId { domain, rmid, event }, bytes) => {
+                self.add(index(domain), index(rmid), event, bytes, now)?;
+            }
+            Request::Set(CounterId { domain, rmid, event }, bytes) => {
+                self.set(index(domain), index(rmid), event, bytes, now)?;
+            }
+            Request::Get(CounterId { domain, rmid, event }) => {
+                let (bytes, fault) = self.get(index(domain), index(rmid), event, now)?;
+                return Ok([bytes, fault_id(fault), 0]);
+            }
+            Request::SetFault(CounterId { domain, rmid, event }, fault) => {
+                self.set_fault(index(domain), index(rmid), event, fault, now)?;
+            }
+            Request::SetRate(CounterId { domain, rmid, event }, rate) => {
+                self.set_rate(index(domain), index(rmid), event, rate, now)?;
+            }
+            Request::SetFlow(cpu, flow) => {
+                let none = Flow { total: 0, local: 0, footprint: 0 };
+                self.set_flow(index(cpu), (flow != none).then_some(flow), now)?;
+            }
+            Request::SetDrain(domain, rate) => self.set_drain(index(domain), rate, now)?,
+            Request::Association(cpu) => {
+                let assoc = self.association(index(cpu))?;
+                return Ok([assoc.get(PqrAssoc::RMID), assoc.get(PqrAssoc::CLOSID), 0]);
+            }
+            Request::Writes(kind) => return Ok([self.writes(kind), 0, 0]),
+            Request::NextWrite => return Ok([self.next_write(), 0, 0]),
+            Request::WriteAt(sequence) => {
+                let MsrWrite { sequence, cpu, address, value, changed } =
+                    self.write_at_or_after(sequence).ok_or(Status::NoSuchWrite)?;
+                let place = u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63;
+                return Ok([value, sequence, place]);
+            }
+        }
+        Ok([0; 3])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_survives_the_way() {
+        let id = CounterId { domain: 1, rmid: 7, event: Event::MbmLocal };
+        let flow = Flow { total: 3, local: 2, footprint: 1 };
+        for request in [
+            Request::Probe,
+            Request::Add(id, 9),
+            Request::Set(id, u64::MAX),
+            Request::Get(id),
+            Request::SetFault(id, None),
+            Request::SetFault(id, Some(Fault::Error)),
+            Request::SetFault(id, Some(Fault::Unavailable)),
+            Request::SetRate(id, 1),
+            Request::SetFlow(3, flow),
+            Request::SetDrain(1, 8),
+            Request::Association(2),
+            Request::Writes(Kind::Refused),
+            Request::NextWrite,
+            Request::WriteAt(77),
+        ] {
+            assert_eq!(Request::decode(request.encode()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_answered_with_its_status() {
+        assert_eq!(Request::decode([12, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
+        assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));
+        assert_eq!(Request::decode([9, 99, 0, 0, 0]), Err(Status::NoSuchKind));
+    }
+
+    #[test]
+    fn answers_survive_the_way_and_a_plain_processor_is_recognised() {
+        for status in Status::ALL.into_iter().skip(1) {
+            assert_eq!(read_answer(answer(Err(status))), Some(Err(status)));
+        }
+        assert_eq!(read_answer(answer(Ok([1, 2, 3]))), Some(Ok([1, 2, 3])));
+        assert_eq!(read_answer([0x10, 0, 0, 0]), None);
+    }
+}
