@@ -13,11 +13,7 @@ use crate::{build_module, ci, run_qemu, setup, test_qemu, unit_tests};
 /// Nothing is installed on this machine: everything a guest needs is put into `target/` from
 /// distribution packages.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    arg_required_else_help = true
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -4,12 +4,15 @@
 //!
 //! One module a subcommand; `cargo xtask --help` lists them.
 
+mod apt;
 mod build_module;
 mod ci;
 mod cli;
 mod kernels;
 mod module_build;
+mod progress;
 mod run_qemu;
+mod rust_src;
 mod setup;
 mod test_qemu;
 mod toolroot;

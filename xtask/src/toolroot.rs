@@ -1,37 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The tool root: QEMU, guest kernels, compiler and guest programs in `target/tools`.
+//!
+//! Each is a [component](component): a folder unpacked from distribution packages. Nothing is
+//! installed on the host and nothing needs root: programs built for a newer C library than the
+//! host's run through the dynamic loader that came with them.
+
+mod component;
+mod loader;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::kernels::Kernel;
+use crate::apt::{self, Apt};
+use crate::kernels::{Arch, Kernel};
+use crate::{rust_src, workspace};
+pub(crate) use component::Component;
 
 /// Flags of every subcommand that needs the tool root.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Tools")]
 pub(crate) struct ToolOptions {
-    /// Use no network: fail with a list of what is missing
+    /// Use no network; fail with a list of what is missing
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Debian mirror to fetch packages from
+    /// Debian mirror to fetch packages from [default: http://deb.debian.org/debian]
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Option<String>,
-    /// Folder for downloads, shared between checkouts
+    /// Folder for downloads, shared between checkouts [default: ~/.cache/resctrl-rig]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
-    /// Use this QEMU instead of the packaged one
+    /// Use this qemu-system-x86_64 instead of the packaged one
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
-    /// Use this kernel build tree (image, headers and modules) instead of a packaged kernel
+    /// Use this built kernel tree (image, modules, headers) in place of the packaged kernel
     #[arg(long, value_name = "DIR")]
     pub(crate) kdir: Option<PathBuf>,
 }
 
 /// The tools, all there and ready to use.
 #[derive(Debug)]
-pub(crate) struct ToolRoot {}
+pub(crate) struct ToolRoot {
+    options: ToolOptions,
+    rust_library: PathBuf,
+}
 
 /// An installed guest kernel.
 #[derive(Debug, Clone)]
@@ -40,8 +54,13 @@ pub(crate) struct GuestKernel {
     pub(crate) release: String,
     /// The bootable image.
     pub(crate) image: PathBuf,
-    /// Folder with the modules, `.../usr/lib/modules/RELEASE`.
+    /// Folder with the modules, `.../usr/lib/modules/RELEASE`, or the user's build tree.
     pub(crate) modules: PathBuf,
+    /// Folder to build modules against: the headers, or the user's build tree.
+    pub(crate) build: PathBuf,
+    /// Folder of programs to build modules with, to put before the host's in `PATH`; `None` for the
+    /// user's build tree, which is used with the host's compiler.
+    pub(crate) compiler: Option<PathBuf>,
 }
 
 impl ToolRoot {
@@ -49,31 +68,237 @@ impl ToolRoot {
     ///
     /// # Errors
     ///
-    /// Something is missing and cannot be fetched.
-    pub(crate) fn ensure(_options: &ToolOptions, _kernels: &[Kernel]) -> Result<Self> {
-        bail!("not wired up yet")
+    /// Something is missing and cannot be fetched or unpacked.
+    pub(crate) fn ensure(options: &ToolOptions, kernels: &[Kernel]) -> Result<Self> {
+        Self::install(options, kernels, false)
+    }
+
+    /// As [`ToolRoot::ensure`], but replaces what is installed where something newer is available.
+    ///
+    /// # Errors
+    ///
+    /// As [`ToolRoot::ensure`].
+    pub(crate) fn update(options: &ToolOptions, kernels: &[Kernel]) -> Result<Self> {
+        Self::install(options, kernels, true)
+    }
+
+    fn install(options: &ToolOptions, kernels: &[Kernel], update: bool) -> Result<Self> {
+        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            bail!("the rig runs on x86-64 Linux");
+        }
+        check_overrides(options)?;
+        let rust = rust_src::Source::find()?;
+        let mut components = vec![busybox_component()];
+        if options.qemu.is_none() {
+            components.push(qemu_component());
+        }
+        if options.kdir.is_none() {
+            components.push(compiler_component());
+            for kernel in kernels {
+                components.push(kernel_component(kernel)?);
+            }
+        }
+        if let rust_src::Source::Package { version } = &rust {
+            components.push(rust_src::component(version));
+        }
+        if update || components.iter().any(|component| component.installed().is_none()) {
+            install_all(options, &components, update)?;
+        }
+        Ok(Self { options: options.clone(), rust_library: rust.library() })
     }
 
     /// Start of a QEMU command line: the program with what it needs to run from the tool root.
     pub(crate) fn qemu_command(&self) -> Vec<OsString> {
-        unreachable!()
+        if let Some(qemu) = &self.options.qemu {
+            return vec![qemu.into()];
+        }
+        let tree = folder("qemu");
+        let mut command = loader::command(&tree, &tree.join("usr/bin/qemu-system-x86_64"));
+        for data in ["usr/share/qemu", "usr/share/seabios"] {
+            command.extend(["-L".into(), tree.join(data).into()]);
+        }
+        command
     }
 
     /// The installed version of `kernel`, or the user's own build tree in its place.
-    pub(crate) fn kernel(&self, _kernel: &Kernel) -> Result<GuestKernel> {
-        bail!("not wired up yet")
+    ///
+    /// # Errors
+    ///
+    /// The build tree given by the user was never built, or `kernel` was not among those installed.
+    pub(crate) fn kernel(&self, kernel: &Kernel) -> Result<GuestKernel> {
+        if let Some(tree) = &self.options.kdir {
+            return GuestKernel::from_build_tree(tree);
+        }
+        let installed = kernel_component(kernel)?
+            .installed()
+            .with_context(|| format!("kernel `{}` is not installed", kernel.name))?;
+        let release = installed.release.context("the kernel's stamp names no release")?;
+        let tree = folder(&kernel_folder(kernel));
+        let modules = tree.join("usr/lib/modules").join(&release);
+        // Until 6.12 the image package has it in /boot.
+        let image = [modules.join("vmlinuz"), tree.join(format!("boot/vmlinuz-{release}"))]
+            .into_iter()
+            .find(|path| path.exists())
+            .with_context(|| format!("the packages of {release} have no vmlinuz"))?;
+        Ok(GuestKernel {
+            image,
+            modules,
+            build: tree.join("usr/src").join(format!("linux-headers-{release}")),
+            compiler: Some(folder("compiler").join("usr/bin")),
+            release,
+        })
     }
 
-    /// The statically linked busybox for guests of the kernel's instruction set.
-    pub(crate) fn busybox(&self) -> &Path {
-        unreachable!()
+    /// The statically linked busybox for guests.
+    pub(crate) fn busybox(&self) -> PathBuf {
+        folder("busybox").join("usr/bin/busybox")
+    }
+
+    /// The `library` folder of the Rust sources that match the pinned compiler.
+    pub(crate) fn rust_library(&self) -> &Path {
+        &self.rust_library
     }
 }
 
 impl GuestKernel {
-    /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz` or `.ko.zst`;
-    /// `None` if it is built in or absent.
-    pub(crate) fn module(&self, _name: &str) -> Option<PathBuf> {
-        None
+    fn from_build_tree(tree: &Path) -> Result<Self> {
+        let tree = tree.canonicalize().with_context(|| format!("--kdir {}: no such folder", tree.display()))?;
+        let release_file = tree.join("include/config/kernel.release");
+        let release = fs::read_to_string(&release_file).with_context(|| {
+            format!("--kdir {}: not a built kernel tree, no {}", tree.display(), release_file.display())
+        })?;
+        Ok(Self {
+            release: release.trim().to_owned(),
+            image: tree.join("arch/x86/boot/bzImage"),
+            modules: tree.clone(),
+            build: tree,
+            compiler: None,
+        })
+    }
+
+    /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz`, `.ko.zst` or
+    /// `.ko.gz`; `None` if it is built in or absent.
+    pub(crate) fn module(&self, name: &str) -> Option<PathBuf> {
+        find_module(&self.modules, name)
+    }
+}
+
+fn find_module(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut folders = Vec::new();
+    for entry in folder.read_dir().ok()?.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        if kind.is_dir() {
+            folders.push(entry.path());
+        } else if kind.is_file() {
+            // Names of modules do not tell `-` from `_`.
+            let is_module = file.split_once(".ko").is_some_and(|(stem, rest)| {
+                stem.replace('-', "_") == name.replace('-', "_") && ["", ".xz", ".zst", ".gz"].contains(&rest)
+            });
+            if is_module {
+                return Some(entry.path());
+            }
+        }
+    }
+    folders.iter().find_map(|folder| find_module(folder, name))
+}
+
+/// Says early what a user's own QEMU or kernel tree lacks.
+fn check_overrides(options: &ToolOptions) -> Result<()> {
+    if let Some(qemu) = &options.qemu
+        && !qemu.is_file()
+    {
+        bail!("--qemu {}: no such file", qemu.display());
+    }
+    if let Some(tree) = &options.kdir {
+        GuestKernel::from_build_tree(tree)?;
+    }
+    Ok(())
+}
+
+fn install_all(options: &ToolOptions, components: &[Component], update: bool) -> Result<()> {
+    let root = folder("");
+    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
+    let _lock = apt::lock(&root.join("lock"))?;
+    component::remove_leftovers(&root)?;
+    // Another run may have installed what was missing while this one waited for the lock.
+    let wanted: Vec<&Component> =
+        components.iter().filter(|component| update || component.installed().is_none()).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let cache = match &options.cache {
+        Some(cache) => std::path::absolute(cache)?,
+        None => default_cache(),
+    };
+    let mirror = options.mirror.as_deref().unwrap_or(apt::DEFAULT_MIRROR);
+    let suites: Vec<&str> = components.iter().filter_map(Component::suite).collect();
+    let apt = Apt::open(&cache, mirror, &suites, options.offline)?;
+    for component in wanted {
+        component.install(&apt).with_context(|| format!("cannot set up {}", component.name()))?;
+    }
+    Ok(())
+}
+
+fn default_cache() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("XDG_CACHE_HOME")
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+        .map_or_else(|| workspace::target().join("cache"), |folder| folder.join("resctrl-rig"))
+}
+
+/// Folder of the component `name`.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    workspace::target().join("tools").join(name)
+}
+
+fn kernel_folder(kernel: &Kernel) -> String {
+    format!("kernel-{}", kernel.name)
+}
+
+fn busybox_component() -> Component {
+    Component::packages("busybox", &["busybox-static"])
+}
+
+fn qemu_component() -> Component {
+    Component::packages("qemu", &["qemu-system-x86"])
+}
+
+/// What the headers' Makefiles call, beyond the shell and the text tools that any Debian has.
+fn compiler_component() -> Component {
+    Component::packages("compiler", &["gcc-14", "make", "libelf1t64", "libssl3t64", "pahole"])
+        .with_loader(&["usr/bin", "usr/libexec"], "compiler")
+}
+
+fn kernel_component(kernel: &Kernel) -> Result<Component> {
+    if kernel.arch == Arch::Arm64 {
+        bail!("kernel `{}` is for arm64; the rig boots x86-64 guests", kernel.name);
+    }
+    Ok(Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], "compiler"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_in_any_folder_compression_and_spelling() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let deep = tree.path().join("kernel/arch/x86");
+        fs::create_dir_all(&deep).expect("created");
+        fs::write(deep.join("intel-pmt.ko.xz"), "").expect("written");
+        fs::write(deep.join("msr.ko.sig"), "").expect("written");
+        assert_eq!(find_module(tree.path(), "intel_pmt"), Some(deep.join("intel-pmt.ko.xz")));
+        assert_eq!(find_module(tree.path(), "msr"), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_built_kernel_tree_is_refused_by_name() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let options = ToolOptions { kdir: Some(tree.path().to_owned()), ..ToolOptions::default() };
+        let error = check_overrides(&options).expect_err("no kernel there").to_string();
+        assert!(error.contains("not a built kernel tree"), "{error}");
     }
 }

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Debian packages without a Debian system: apt with a state of its own.
+//!
+//! apt resolves dependencies, resumes downloads, checks hashes and signatures; all of that is used
+//! as it is, only pointed away from the host: own sources, own package lists, an empty list of
+//! installed packages. Nothing on the host is read but its proxy settings, nothing is changed.
+//!
+//! The state and the downloads live in a cache folder shared between checkouts, under one lock.
+
+mod listing;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::progress;
+pub(crate) use listing::{Available, Package, compare_versions};
+
+/// Where packages come from unless the user says otherwise.
+pub(crate) const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
+
+/// The release whose libraries and compiler are used, and its backports: QEMU and guest kernels.
+const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
+
+/// Packages taken from backports although the release has them.
+const FROM_BACKPORTS: &str = "qemu-* seabios ipxe-qemu";
+
+/// The key that signs both suites: "Debian Archive Automatic Signing Key (13/trixie)", fingerprint
+/// 04B5 4C3C DCA7 9751 B16B C6B5 2256 29DF 75B1 88BD (https://ftp-master.debian.org/keys.html).
+///
+/// It is part of this repository because a host that is not Debian has no keyring to check Debian's
+/// signatures with, and a key fetched over the network would have to be trusted blindly.
+const ARCHIVE_KEY: &str = include_str!("apt/debian-archive-trixie-automatic.asc");
+
+/// Private apt state in a cache folder, held under the folder's lock.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    state: PathBuf,
+    archives: PathBuf,
+    mirror: String,
+    offline: bool,
+    // Released, with the file closed, when this value goes.
+    _lock: File,
+}
+
+impl Apt {
+    /// Opens (or creates) the state in `cache` and fetches the current package lists, unless `offline`.
+    ///
+    /// `suites` are read in addition to the ones the tools come from. Waits while another process
+    /// holds the same cache folder.
+    ///
+    /// # Errors
+    ///
+    /// No apt on this host, an unusable cache folder, or no package lists: offline and never fetched,
+    /// or not reachable.
+    pub(crate) fn open(cache: &Path, mirror: &str, suites: &[&str], offline: bool) -> Result<Self> {
+        let state = cache.join("apt");
+        let archives = cache.join("archives");
+        for folder in [
+            state.join("lists/partial"),
+            state.join("etc/apt.conf.d"),
+            state.join("etc/preferences.d"),
+            state.join("etc/sources.list.d"),
+            state.join("none/partial"),
+            archives.join("partial"),
+        ] {
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot create the cache folder {}", folder.display()))?;
+        }
+        let lock = lock(&cache.join("lock"))?;
+        let apt = Self { archives, mirror: mirror.trim_end_matches('/').to_owned(), offline, _lock: lock, state };
+        apt.configure(suites)?;
+        apt.update()?;
+        Ok(apt)
+    }
+
+    fn configure(&self, extra_suites: &[&str]) -> Result<()> {
+        let mut suites = SUITES.to_vec();
+        suites.extend(extra_suites.iter().filter(|suite| !SUITES.contains(suite)));
+        let state = self.state.display();
+        let files = [
+            ("apt.conf", format!("{}{}", configuration(&state.to_string(), &self.archives), host_proxies())),
+            ("status", String::new()),
+            ("etc/sources.list.d/debian.sources", sources(&self.mirror, &suites)),
+            ("etc/preferences", preferences(extra_suites)),
+        ];
+        for (name, text) in files {
+            let path = self.state.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn update(&self) -> Result<()> {
+        let have_lists = self.lists_present();
+        if self.offline {
+            if have_lists {
+                return Ok(());
+            }
+            bail!(
+                "offline, and no package lists of {} are in {}; run `cargo xtask setup` once with a network",
+                self.mirror,
+                self.state.display()
+            );
+        }
+        let spinner = progress::spinner("fetching package lists");
+        let result = self.get(&["-qq", "-oAPT::Update::Error-Mode=any", "update"]);
+        spinner.finish_and_clear();
+        match result {
+            Ok(_) if self.lists_present() => Ok(()),
+            Ok(_) => bail!("{} has no package lists for {}", self.mirror, SUITES.join(", ")),
+            Err(error) if have_lists => {
+                eprintln!("warning: using the package lists of an earlier run: {error:#}");
+                Ok(())
+            }
+            Err(error) => Err(error.context(format!(
+                "no package lists from {}; is there a network? (another mirror: --mirror URL)",
+                self.mirror
+            ))),
+        }
+    }
+
+    fn lists_present(&self) -> bool {
+        // apt names a list after its address: host, then path with `_` for `/`.
+        let prefix = self.mirror.split("://").last().unwrap_or_default().replace('/', "_");
+        let Ok(entries) = fs::read_dir(self.state.join("lists")) else { return false };
+        let names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        SUITES.iter().all(|suite| {
+            let list = format!("{prefix}_dists_{suite}_main_");
+            names.iter().any(|name| name.starts_with(&list) && name.contains("_Packages"))
+        })
+    }
+
+    /// All versions of all packages whose name starts with `prefix`.
+    pub(crate) fn available(&self, prefix: &str) -> Result<Vec<Available>> {
+        let names = self.cache_tool(&["pkgnames", prefix])?;
+        let mut arguments = vec!["madison"];
+        arguments.extend(names.lines());
+        if arguments.len() == 1 {
+            return Ok(Vec::new());
+        }
+        Ok(listing::parse_madison(&self.cache_tool(&arguments)?))
+    }
+
+    /// The packages to unpack for `wanted` (`name` or `name=version`) with all they depend on.
+    ///
+    /// # Errors
+    ///
+    /// A package that does not exist, or dependencies that cannot be met.
+    pub(crate) fn resolve(&self, wanted: &[String]) -> Result<Vec<Package>> {
+        // With an empty archive folder apt prints all packages, not only those yet to be fetched.
+        let none = format!("-oDir::Cache::archives={}", self.state.join("none").display());
+        let mut arguments = vec!["-qq", "--print-uris", &none, "--no-install-recommends", "install"];
+        arguments.extend(wanted.iter().map(String::as_str));
+        let text = self.get(&arguments)?;
+        listing::parse_uris(&text)
+    }
+
+    /// Fetches what [`Apt::resolve`] returned for `wanted`, as far as it is not in the cache already.
+    ///
+    /// # Errors
+    ///
+    /// Offline and something is missing (the message lists it), a failed download, a full disk.
+    pub(crate) fn fetch(&self, what: &str, wanted: &[String], packages: &[Package]) -> Result<()> {
+        let missing: Vec<&Package> = packages.iter().filter(|package| !self.is_cached(package)).collect();
+        if missing.is_empty() {
+            return self.verify(packages);
+        }
+        let size: u64 = missing.iter().map(|package| package.size).sum();
+        if self.offline {
+            let list: Vec<String> = missing
+                .iter()
+                .map(|package| format!("  {} ({})", package.file, indicatif::HumanBytes(package.size)))
+                .collect();
+            bail!(
+                "offline, and {} of {} packages for {what} are not in {}:\n{}",
+                missing.len(),
+                packages.len(),
+                self.archives.display(),
+                list.join("\n")
+            );
+        }
+        let label = format!("{what}: fetching {} packages, {}", missing.len(), indicatif::HumanBytes(size));
+        let bar = progress::bytes(&label, size);
+        let arrived = || missing.iter().map(|package| self.arrived(package)).sum();
+        let mut arguments = vec!["-qq", "-y", "--download-only", "--no-install-recommends", "install"];
+        arguments.extend(wanted.iter().map(String::as_str));
+        let result = self.get_while(&arguments, || bar.set_position(arrived()));
+        bar.finish_and_clear();
+        result.with_context(|| format!("cannot fetch the packages for {what} from {}", self.mirror))?;
+        self.verify(packages)
+    }
+
+    /// Path of a fetched package.
+    pub(crate) fn archive(&self, package: &Package) -> PathBuf {
+        self.archives.join(&package.file)
+    }
+
+    fn is_cached(&self, package: &Package) -> bool {
+        fs::metadata(self.archive(package)).is_ok_and(|file| file.len() == package.size)
+    }
+
+    fn arrived(&self, package: &Package) -> u64 {
+        [self.archive(package), self.archives.join("partial").join(&package.file)]
+            .iter()
+            .find_map(|path| fs::metadata(path).ok())
+            .map_or(0, |file| file.len())
+    }
+
+    /// Checks every package against the hash in the signed list, so that a cache folder that was
+    /// damaged is noticed before anything is unpacked. A damaged package is removed.
+    fn verify(&self, packages: &[Package]) -> Result<()> {
+        let list: String = packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.file)).collect();
+        let output = duct::cmd!("sha256sum", "--check", "--quiet", "--strict", "-")
+            .dir(&self.archives)
+            .env("LC_ALL", "C")
+            .stdin_bytes(list)
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .run()
+            .context("cannot run sha256sum")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let report = String::from_utf8_lossy(&output.stdout).into_owned();
+        let damaged: Vec<&str> =
+            report.lines().filter_map(|line| line.split_once(": FAILED").map(|(file, _)| file)).collect();
+        for file in &damaged {
+            match fs::remove_file(self.archives.join(file)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove the damaged {file}"));
+                }
+                _ => {}
+            }
+        }
+        bail!(
+            "damaged packages in {}, removed; run the command again to fetch them anew: {}",
+            self.archives.display(),
+            damaged.join(", ")
+        )
+    }
+
+    fn get(&self, arguments: &[&str]) -> Result<String> {
+        self.get_while(arguments, || ())
+    }
+
+    /// Runs apt-get, calling `tick` a few times a second until it ends.
+    fn get_while(&self, arguments: &[&str], tick: impl Fn()) -> Result<String> {
+        self.run("apt-get", arguments, tick)
+    }
+
+    fn cache_tool(&self, arguments: &[&str]) -> Result<String> {
+        self.run("apt-cache", arguments, || ())
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], tick: impl Fn()) -> Result<String> {
+        let handle = duct::cmd(program, arguments)
+            .env("APT_CONFIG", self.state.join("apt.conf"))
+            .env("LC_ALL", "C")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin_null()
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .start()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => anyhow::anyhow!(
+                    "`{program}` is not on this machine; the tools come from Debian packages and need apt"
+                ),
+                _ => anyhow::Error::new(error).context(format!("cannot run {program}")),
+            })?;
+        while handle.wait_timeout(Duration::from_millis(100))?.is_none() {
+            tick();
+        }
+        let output = handle.wait()?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("{}", listing::explain(program, &stderr))
+    }
+}
+
+/// Takes the lock at `path`, waiting for whoever holds it; it is released when the file is closed.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for another run that holds {}", path.display());
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+    Ok(file)
+}
+
+/// apt's configuration: everything below `state`, nothing of the host's (`APT_CONFIG` is read first
+/// and names the folder the rest is read from, so hooks of the host do not run).
+fn configuration(state: &str, archives: &Path) -> String {
+    format!(
+        r#"Dir "{state}";
+Dir::State "{state}";
+Dir::State::lists "lists";
+Dir::State::status "{state}/status";
+Dir::State::extended_states "{state}/extended_states";
+Dir::Cache "{state}";
+Dir::Cache::archives "{archives}";
+Dir::Etc "{state}/etc";
+Dir::Etc::main "apt.conf";
+Dir::Etc::parts "apt.conf.d";
+Dir::Etc::sourcelist "sources.list";
+Dir::Etc::sourceparts "sources.list.d";
+Dir::Etc::preferences "preferences";
+Dir::Etc::preferencesparts "preferences.d";
+Dir::Etc::trusted "none";
+Dir::Etc::trustedparts "none";
+Dir::Log "{state}";
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Sandbox::User "root";
+APT::Get::List-Cleanup "false";
+Acquire::Languages "none";
+Acquire::ForceHash "sha256";
+Acquire::Retries "3";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+"#,
+        archives = archives.display(),
+    )
+}
+
+/// The host's proxy settings, in apt's own syntax.
+fn host_proxies() -> String {
+    duct::cmd!("apt-config", "dump").stderr_null().read().map(|dump| listing::proxy_lines(&dump)).unwrap_or_default()
+}
+
+fn sources(mirror: &str, suites: &[&str]) -> String {
+    let key: String = ARCHIVE_KEY
+        .lines()
+        .map(|line| if line.is_empty() { " .\n".to_owned() } else { format!(" {line}\n") })
+        .collect();
+    format!(
+        "Types: deb\nURIs: {mirror}\nSuites: {}\nComponents: main\nArchitectures: amd64\nTargets: Packages\nSigned-By:\n{key}",
+        suites.join(" ")
+    )
+}
+
+/// Which suite wins: what the tools need from backports, and nothing by itself from a suite that was
+/// only added for a kernel.
+fn preferences(extra_suites: &[&str]) -> String {
+    let mut text = format!("Package: {FROM_BACKPORTS}\nPin: release n=trixie-backports\nPin-Priority: 900\n");
+    for suite in extra_suites.iter().filter(|suite| !SUITES.contains(suite)) {
+        text += &format!("\nPackage: *\nPin: release n={suite}\nPin-Priority: 50\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_embedded_so_that_no_line_of_it_ends_the_field() {
+        let text = sources("http://example.org/debian", &SUITES);
+        let (_, key) = text.split_once("Signed-By:\n").expect("the field is there");
+        assert!(key.starts_with(" -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n"));
+        assert!(key.ends_with(" -----END PGP PUBLIC KEY BLOCK-----\n"));
+        assert!(key.lines().all(|line| line.len() > 1 && line.starts_with(' ')));
+    }
+
+    #[test]
+    fn a_suite_added_for_a_kernel_never_wins_by_itself() {
+        let text = preferences(&["sid", "trixie"]);
+        assert!(text.contains("Pin: release n=sid\nPin-Priority: 50\n"));
+        assert!(!text.contains("n=trixie\n"));
+    }
+
+    #[test]
+    fn a_second_taker_waits_until_the_lock_is_released() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        let first = lock(&path).expect("free");
+        let second = File::options().append(true).open(&path).expect("exists");
+        assert!(second.try_lock().is_err());
+        drop(first);
+        assert!(second.try_lock().is_ok());
+    }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A folder of the tool root, unpacked from packages.
+//!
+//! A component is complete or absent: it is unpacked beside its place and renamed into it last,
+//! with a stamp inside that says what it was made from. Whatever else is found there, after Ctrl-C
+//! or a full disk, is removed by the next run.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::loader;
+use crate::apt::{Apt, Package};
+use crate::kernels::Kernel;
+use crate::progress;
+
+/// Raise when the way components are made changes, so that they are made anew.
+const LAYOUT: u32 = 1;
+
+const PARTIAL: &str = ".partial-";
+
+/// What is to be in a folder of the tool root.
+#[derive(Debug)]
+pub(crate) struct Component {
+    name: String,
+    content: Content,
+    /// Unpack only files below this folder of the package.
+    only: Option<String>,
+    /// Folders whose programs are to run through the loader of a component, and that component.
+    loader: Option<(&'static [&'static str], &'static str)>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// These packages and all they depend on.
+    Closure(Vec<String>),
+    /// The newest version in any suite of the one package whose version has this prefix, alone.
+    Version { package: String, prefix: String },
+    /// The newest release of a kernel, its packages alone.
+    Kernel(Kernel),
+}
+
+/// What a component was made from; the file `stamp.toml` in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    layout: u32,
+    /// Where the component was made for: programs in it know the path.
+    place: PathBuf,
+    request: String,
+    /// Release, for a kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) release: Option<String>,
+    packages: Vec<String>,
+}
+
+impl Component {
+    /// A folder `name` with `packages` and what they depend on.
+    pub(crate) fn packages(name: &str, packages: &[&str]) -> Self {
+        let packages = packages.iter().map(|&package| package.to_owned()).collect();
+        Self::new(name, Content::Closure(packages))
+    }
+
+    /// A folder `name` with the files below `only` of the newest `package` of version `prefix`.
+    pub(crate) fn version(name: &str, package: &str, prefix: &str, only: &str) -> Self {
+        let content = Content::Version { package: package.to_owned(), prefix: prefix.to_owned() };
+        Self { only: Some(only.to_owned()), ..Self::new(name, content) }
+    }
+
+    /// A folder `name` with the newest release of `kernel`.
+    pub(crate) fn kernel(name: &str, kernel: &Kernel) -> Self {
+        Self::new(name, Content::Kernel(kernel.clone()))
+    }
+
+    fn new(name: &str, content: Content) -> Self {
+        Self { name: name.to_owned(), content, only: None, loader: None }
+    }
+
+    /// Has the programs below `folders` run through the loader and libraries of the component `from`.
+    pub(crate) fn with_loader(self, folders: &'static [&'static str], from: &'static str) -> Self {
+        Self { loader: Some((folders, from)), ..self }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The suite that is needed beyond those of the tools.
+    pub(crate) fn suite(&self) -> Option<&str> {
+        match &self.content {
+            Content::Kernel(kernel) => Some(&kernel.suite),
+            _ => None,
+        }
+    }
+
+    fn place(&self) -> PathBuf {
+        super::folder(&self.name)
+    }
+
+    /// The stamp of the installed component, if it is there and made from what is asked for now.
+    pub(crate) fn installed(&self) -> Option<Stamp> {
+        let text = fs::read_to_string(self.place().join("stamp.toml")).ok()?;
+        let stamp: Stamp = toml::from_str(&text).ok()?;
+        self.matches(&stamp, &self.place()).then_some(stamp)
+    }
+
+    fn matches(&self, stamp: &Stamp, place: &Path) -> bool {
+        stamp.layout == LAYOUT && stamp.place == place && stamp.request == self.request()
+    }
+
+    /// All that decides on the content, as text.
+    fn request(&self) -> String {
+        let content = match &self.content {
+            Content::Closure(packages) => packages.join(" "),
+            Content::Version { package, prefix } => format!("{package}={prefix}*"),
+            Content::Kernel(kernel) => {
+                format!("{}/{} {}", kernel.suite, kernel.release, kernel.packages.join(" "))
+            }
+        };
+        format!("{content} only={:?} loader={:?}", self.only, self.loader)
+    }
+
+    /// Fetches and unpacks the component; keeps the installed one if that is what would come out.
+    pub(crate) fn install(&self, apt: &Apt) -> Result<()> {
+        let (wanted, release) = self.wanted(apt)?;
+        let mut packages = apt.resolve(&wanted)?;
+        if !matches!(self.content, Content::Closure(_)) {
+            // The dependencies of the others are no part of a guest and of no use on the host.
+            packages.retain(|package| self.is_own(package.name()));
+        }
+        let stamp = Stamp {
+            layout: LAYOUT,
+            place: self.place(),
+            request: self.request(),
+            release,
+            packages: packages.iter().map(|package| package.file.clone()).collect(),
+        };
+        if self.installed().as_ref() == Some(&stamp) {
+            return Ok(());
+        }
+        apt.fetch(&self.name, &wanted, &packages)?;
+        self.unpack(apt, &packages, &stamp)
+    }
+
+    /// Arguments for apt, and the release if this is a kernel.
+    fn wanted(&self, apt: &Apt) -> Result<(Vec<String>, Option<String>)> {
+        match &self.content {
+            Content::Closure(packages) => Ok((packages.clone(), None)),
+            Content::Version { package, prefix } => {
+                let available = apt.available(package)?;
+                let newest = available
+                    .iter()
+                    .filter(|found| found.name == *package && found.version.starts_with(prefix.as_str()))
+                    .max_by(|a, b| crate::apt::compare_versions(&a.version, &b.version))
+                    .with_context(|| format!("the mirror has no {package} {prefix}"))?;
+                Ok((vec![format!("{package}={}", newest.version)], None))
+            }
+            Content::Kernel(kernel) => {
+                let available = apt.available(kernel.package_prefix())?;
+                let Some(release) = kernel.newest_release(&available)? else {
+                    bail!("{} has no kernel release that matches {}", kernel.suite, kernel.release);
+                };
+                Ok((kernel.packages_of(&release), Some(release)))
+            }
+        }
+    }
+
+    fn is_own(&self, package: &str) -> bool {
+        match &self.content {
+            Content::Closure(_) => true,
+            Content::Version { package: own, .. } => package == own,
+            Content::Kernel(_) => package.starts_with("linux-"),
+        }
+    }
+
+    fn unpack(&self, apt: &Apt, packages: &[Package], stamp: &Stamp) -> Result<()> {
+        let place = self.place();
+        let partial = super::folder(&format!("{PARTIAL}{}", self.name));
+        remove_tree(&partial)?;
+        fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+        let bar = progress::count(&format!("{}: unpacking", self.name), packages.len());
+        for package in packages {
+            unpack_package(&apt.archive(package), &partial, self.only.as_deref())?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        if let Some((folders, from)) = self.loader {
+            loader::wrap_programs(&partial, &place, folders, &super::folder(from))?;
+            loader::relocate_headers(&partial, &place)?;
+        }
+        let text = toml::to_string(stamp).context("cannot write the stamp")?;
+        fs::write(partial.join("stamp.toml"), text).context("cannot write the stamp")?;
+        if place.exists() {
+            // A rename cannot replace a folder that has files; programs that still run from the old
+            // one keep their open files.
+            let old = super::folder(&format!("{PARTIAL}old-{}", self.name));
+            remove_tree(&old)?;
+            fs::rename(&place, &old).with_context(|| format!("cannot move {} away", place.display()))?;
+            remove_tree(&old)?;
+        }
+        fs::rename(&partial, &place).with_context(|| format!("cannot move {} into place", partial.display()))
+    }
+}
+
+/// Removes what runs that were interrupted left in `root`. The tool root's lock must be held.
+pub(crate) fn remove_leftovers(root: &Path) -> Result<()> {
+    for entry in root.read_dir().with_context(|| format!("cannot read {}", root.display()))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unpack_package(archive: &Path, into: &Path, only: Option<&str>) -> Result<()> {
+    let command = match only {
+        None => duct::cmd!("dpkg-deb", "--extract", archive, into),
+        Some(folder) => duct::cmd!("dpkg-deb", "--fsys-tarfile", archive).pipe(duct::cmd!(
+            "tar",
+            "--extract",
+            "--no-same-owner",
+            "--directory",
+            into,
+            format!("./{folder}")
+        )),
+    };
+    let output = command.env("LC_ALL", "C").stderr_capture().unchecked().run()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if stderr.contains("No space left on device") || stderr.contains("Disk quota exceeded") {
+        bail!("the disk of {} is full", into.display());
+    }
+    bail!("cannot unpack {}: {}", archive.display(), stderr.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(component: &Component, place: &str) -> Stamp {
+        Stamp {
+            layout: LAYOUT,
+            place: place.into(),
+            request: component.request(),
+            release: None,
+            packages: vec!["make_4.4_amd64.deb".into()],
+        }
+    }
+
+    #[test]
+    fn a_stamp_survives_being_written_and_read() {
+        let component = Component::packages("compiler", &["make"]);
+        let stamp = stamp(&component, "/a");
+        let text = toml::to_string(&stamp).expect("it is plain data");
+        assert_eq!(toml::from_str::<Stamp>(&text).expect("just written"), stamp);
+    }
+
+    #[test]
+    fn a_component_made_from_another_request_or_for_another_place_is_stale() {
+        let component = Component::packages("compiler", &["make"]);
+        let good = stamp(&component, "/a");
+        assert!(component.matches(&good, Path::new("/a")));
+        assert!(!component.matches(&good, Path::new("/b")));
+        let more = Component::packages("compiler", &["make", "gcc-14"]);
+        assert!(!more.matches(&good, Path::new("/a")));
+        let wrapped = Component::packages("compiler", &["make"]).with_loader(&["usr/bin"], "compiler");
+        assert!(!wrapped.matches(&good, Path::new("/a")));
+        assert!(!component.matches(&Stamp { layout: LAYOUT + 1, ..good }, Path::new("/a")));
+    }
+
+    #[test]
+    fn leftovers_of_interrupted_runs_go_and_nothing_else() {
+        let root = tempfile::tempdir().expect("a folder");
+        for name in [".partial-qemu/usr", ".partial-old-qemu/usr", "qemu/usr"] {
+            fs::create_dir_all(root.path().join(name)).expect("created");
+        }
+        remove_leftovers(root.path()).expect("removable");
+        let left: Vec<_> = root.path().read_dir().expect("readable").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["qemu"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_package_is_named_in_the_error() {
+        let root = tempfile::tempdir().expect("a folder");
+        let archive = root.path().join("broken.deb");
+        fs::write(&archive, "no package").expect("written");
+        let error = unpack_package(&archive, root.path(), None).expect_err("broken").to_string();
+        assert!(error.contains("broken.deb"), "{error}");
+    }
+}
