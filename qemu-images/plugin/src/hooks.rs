@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What happens when the guest executes CPUID, RDMSR or WRMSR.
+
+use crate::instruction::{Instruction, MAX_LENGTH};
+use crate::log::Log;
+use crate::pending::{Late, Pending, Place};
+use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, Register};
+use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
+use resctrl_hardware::write_log::Kind;
+use resctrl_hardware::{Gp, Rdt, control};
+use std::ffi::{c_uint, c_void};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// The one plugin of this process; callbacks carry an address in the only word QEMU hands them.
+static PLUGIN: OnceLock<Plugin> = OnceLock::new();
+
+/// Everything a callback needs.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    api: Api,
+    handles: OnceLock<Handles>,
+    rdt: Rdt,
+    log: Option<Log>,
+    started: Instant,
+    cpus: Vec<Mutex<Cpu>>,
+}
+
+/// What one CPU has under way. Only its own thread looks at it.
+#[derive(Debug, Default)]
+struct Cpu {
+    pending: Pending,
+    /// RCX and RDX of the guest, while QEMU is made to fault with others.
+    faulting: Option<[u64; 2]>,
+}
+
+/// A write QEMU refuses whatever the processor model: the upper half of `IA32_PKRS` is reserved.
+const REFUSED_WRITE: [u64; 2] = [0x6e1, 1];
+/// A read QEMU refuses: the last x2APIC register, which is none.
+const REFUSED_READ: u64 = 0x8ff;
+
+impl Plugin {
+    /// Sets the plugin up; QEMU calls the entry point once.
+    pub(crate) fn start(api: Api, rdt: Rdt, log: Option<Log>, cpus: usize) -> &'static Self {
+        let cpus = (0..cpus).map(|_| Mutex::default()).collect();
+        PLUGIN.get_or_init(|| Self { api, handles: OnceLock::new(), rdt, log, started: Instant::now(), cpus })
+    }
+
+    /// Has the hooks called.
+    pub(crate) fn register(&self, id: PluginId) {
+        self.api.register(id, on_init, on_translate, on_exception, on_exit);
+    }
+
+    /// Nanoseconds since the plugin was set up.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn cpu(&self, index: usize) -> MutexGuard<'_, Cpu> {
+        self.cpus[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, register: Register) -> u64 {
+        self.handles.get().map_or(0, |handles| self.api.read(handles, register))
+    }
+
+    /// The low half of a register, all that RDMSR and CPUID look at.
+    fn read_low(&self, register: Register) -> u32 {
+        (self.read(register) & u64::from(u32::MAX)) as u32
+    }
+
+    fn write(&self, register: Register, value: u64) {
+        if let Some(handles) = self.handles.get() {
+            self.api.write(handles, register, value);
+        }
+    }
+
+    /// Whether the CPU may execute RDMSR and WRMSR; without protected mode everything may.
+    fn privileged(&self) -> bool {
+        self.read(Register::Cs) & 3 == 0 || self.read(Register::Cr0) & 1 == 0
+    }
+
+    fn later(&self, cpu: usize, next: u64, late: Late) {
+        let place = Place { pc: next, page_tables: self.read(Register::Cr3) };
+        self.cpu(cpu).pending.push(place, late);
+    }
+
+    fn cpuid(&self, cpu: usize, next: u64) {
+        let (leaf, subleaf) = (self.read_low(Register::Rax), self.read_low(Register::Rcx));
+        if leaf == control::LEAF {
+            let call = [Register::Rcx, Register::Rbx, Register::Rdx, Register::Rsi, Register::Rdi];
+            let answer = self.rdt.control(call.map(|register| self.read(register)), self.now());
+            self.later(cpu, next, Late::Cpuid(answer));
+        } else if let Some(answer) = self.rdt.cpuid(cpu, leaf, subleaf) {
+            self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
+        } else if matches!(leaf, 4 | 7) {
+            self.later(cpu, next, Late::Patch { leaf, subleaf });
+        }
+    }
+
+    fn rdmsr(&self, cpu: usize, next: u64) {
+        let address = self.read_low(Register::Rcx);
+        if Msr::at(address).is_none() || !self.privileged() {
+            return;
+        }
+        match self.rdt.rdmsr(cpu, address, self.now()) {
+            Ok(Some(value)) => self.later(cpu, next, Late::Rdmsr(value)),
+            Ok(None) => {}
+            Err(fault) => {
+                self.note_fault(cpu, "rdmsr", address, None, fault);
+                self.fault(cpu, [REFUSED_READ, self.read(Register::Rdx)]);
+            }
+        }
+    }
+
+    fn wrmsr(&self, cpu: usize) {
+        let address = self.read_low(Register::Rcx);
+        if Msr::at(address).is_none() || !self.privileged() {
+            return;
+        }
+        let value = u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
+        match self.rdt.wrmsr(cpu, address, value, self.now()) {
+            Ok(_) => self.note_write(cpu, address, value),
+            Err(fault) => {
+                self.note_fault(cpu, "wrmsr", address, Some(value), fault);
+                self.fault(cpu, REFUSED_WRITE);
+            }
+        }
+    }
+
+    /// Makes the instruction about to execute fault, by arguments QEMU itself refuses.
+    fn fault(&self, cpu: usize, [rcx, rdx]: [u64; 2]) {
+        self.cpu(cpu).faulting = Some([self.read(Register::Rcx), self.read(Register::Rdx)]);
+        self.write(Register::Rcx, rcx);
+        self.write(Register::Rdx, rdx);
+    }
+
+    /// The exception is raised, the handler has not begun: the guest sees its own registers.
+    fn faulted(&self, cpu: usize) {
+        let faulting = self.cpu(cpu).faulting.take();
+        if let Some([rcx, rdx]) = faulting {
+            self.write(Register::Rcx, rcx);
+            self.write(Register::Rdx, rdx);
+        }
+    }
+
+    fn deliver(&self, cpu: usize, pc: u64) {
+        if !self.cpu(cpu).pending.waits_at(pc) {
+            return;
+        }
+        let place = Place { pc, page_tables: self.read(Register::Cr3) };
+        let late = self.cpu(cpu).pending.take(place);
+        let general = [Register::Rax, Register::Rbx, Register::Rcx, Register::Rdx];
+        match late {
+            None => {}
+            Some(Late::Cpuid(values)) => {
+                for (register, value) in general.into_iter().zip(values) {
+                    self.write(register, value);
+                }
+            }
+            Some(Late::Patch { leaf, subleaf }) => {
+                let native = general.map(|register| self.read_low(register));
+                for (register, value) in general.into_iter().zip(self.rdt.patch_cpuid(leaf, subleaf, native)) {
+                    self.write(register, value.into());
+                }
+            }
+            Some(Late::Rdmsr(value)) => {
+                self.write(Register::Rax, value & u64::from(u32::MAX));
+                self.write(Register::Rdx, value >> 32);
+            }
+        }
+    }
+
+    /// Tells a write that changes how resources are shared out; the others are part of every context switch or read.
+    fn note_write(&self, cpu: usize, address: u32, value: u64) {
+        if let (Some(log), false) = (&self.log, [PqrAssoc::ADDRESS, QmEvtsel::ADDRESS].contains(&address)) {
+            log.line(self.now(), format_args!("cpu {cpu} wrmsr {address:#x} = {value:#x}"));
+        }
+    }
+
+    fn note_fault(&self, cpu: usize, instruction: &str, address: u32, value: Option<u64>, fault: Gp) {
+        let Some(log) = &self.log else { return };
+        let value = value.map(|value| format!(" = {value:#x}")).unwrap_or_default();
+        log.line(self.now(), format_args!("cpu {cpu} {instruction} {address:#x}{value}: #GP, {fault}"));
+    }
+
+    fn translate(&self, block: *mut Block) {
+        let mut results_due = None;
+        // SAFETY: the block is the one this callback was called with.
+        for insn in unsafe { self.api.instructions(block) } {
+            let address = insn.address();
+            // A block may begin right behind an instruction whose results are still due.
+            let due = results_due
+                .unwrap_or_else(|| self.api.memory(address.wrapping_sub(2)).is_some_and(Instruction::may_precede));
+            if due {
+                insn.before(on_next, address);
+            }
+            let mut room = [0; MAX_LENGTH];
+            let size = insn.size();
+            // Shorter than any of them, or longer than any with the prefixes compilers and kernels use.
+            let watched = (2..=8).contains(&size).then(|| Instruction::decode(insn.bytes(&mut room))).flatten();
+            let next = address.wrapping_add(size as u64);
+            results_due = Some(matches!(watched, Some(Instruction::Cpuid | Instruction::Rdmsr)));
+            let Some(watched) = watched else { continue };
+            let hook: CpuCallback = match watched {
+                Instruction::Cpuid => on_cpuid,
+                Instruction::Rdmsr => on_rdmsr,
+                Instruction::Wrmsr => on_wrmsr,
+            };
+            insn.before(hook, next);
+        }
+    }
+}
+
+/// The plugin, in a callback: they are registered after it is set up.
+fn plugin() -> Option<&'static Plugin> {
+    PLUGIN.get()
+}
+
+/// The number [`crate::qemu::Translated::before`] was given.
+fn number(data: *mut c_void) -> u64 {
+    data.addr() as u64
+}
+
+extern "C" fn on_cpuid(cpu: c_uint, next: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.cpuid(cpu as usize, number(next));
+    }
+}
+
+extern "C" fn on_rdmsr(cpu: c_uint, next: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.rdmsr(cpu as usize, number(next));
+    }
+}
+
+extern "C" fn on_wrmsr(cpu: c_uint, _next: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.wrmsr(cpu as usize);
+    }
+}
+
+extern "C" fn on_next(cpu: c_uint, address: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.deliver(cpu as usize, number(address));
+    }
+}
+
+extern "C" fn on_exception(cpu: c_uint, _kind: c_uint, _from: u64, _to: u64, _data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.faulted(cpu as usize);
+    }
+}
+
+extern "C" fn on_translate(block: *mut Block, _data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.translate(block);
+    }
+}
+
+extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if plugin.handles.get().is_some() {
+        return;
+    }
+    match plugin.api.handles() {
+        Ok(handles) => {
+            plugin.handles.get_or_init(|| handles);
+        }
+        Err(problem) => {
+            // QEMU takes no answer here, and a guest without its hardware would only fail later and less clearly.
+            eprintln!("resctrl plugin: {problem}");
+            std::process::exit(1);
+        }
+    }
+}
+
+extern "C" fn on_exit(_data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let Some(log) = &plugin.log else { return };
+    for kind in Kind::ALL {
+        log.line(plugin.now(), format_args!("exit: {} writes, {}", plugin.rdt.writes(kind), kind.name()));
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What follows the plugin's file name on QEMU's command line.
+
+use crate::log::Log;
+use resctrl_hardware::Machine;
+use resctrl_hardware::machine::Arch;
+use std::path::PathBuf;
+
+const USAGE: &str = "options are machine=PATH (required) and log=PATH";
+
+/// The options, with the files behind them opened.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The machine file, for messages.
+    pub(crate) machine_path: PathBuf,
+    /// The machine.
+    pub(crate) machine: Machine,
+    /// Where register writes are told; nowhere if not given.
+    pub(crate) log: Option<Log>,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let (mut machine, mut log) = (None, None);
+        for argument in arguments {
+            let slot = match argument.split_once('=') {
+                Some(("machine", path)) => (&mut machine, path),
+                Some(("log", path)) => (&mut log, path),
+                _ => return Err(format!("option \"{argument}\" is not known; {USAGE}")),
+            };
+            if slot.1.is_empty() {
+                return Err(format!("option \"{argument}\" names no file; {USAGE}"));
+            }
+            if slot.0.replace(PathBuf::from(slot.1)).is_some() {
+                return Err(format!("option \"{argument}\" is there twice; {USAGE}"));
+            }
+        }
+        let machine_path = machine.ok_or_else(|| format!("no machine given; {USAGE}"))?;
+        let machine = Machine::load(&machine_path).map_err(|problem| problem.to_string())?;
+        if machine.arch != Arch::X86_64 {
+            return Err(format!("{}: arch is not \"x86_64\"", machine_path.display()));
+        }
+        let log = log.map(|path| Log::create(&path)).transpose()?;
+        Ok(Self { machine_path, machine, log })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(arguments: &[&str]) -> String {
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        Options::parse(&arguments).expect_err("these options are no good")
+    }
+
+    #[test]
+    fn bad_options_are_named() {
+        assert!(problem(&[]).starts_with("no machine given"));
+        assert!(problem(&["color=red"]).starts_with("option \"color=red\" is not known"));
+        assert!(problem(&["on"]).starts_with("option \"on\" is not known"));
+        assert!(problem(&["machine="]).contains("names no file"));
+        assert!(problem(&["log=a", "log=b"]).contains("is there twice"));
+    }
+
+    #[test]
+    fn a_machine_file_that_is_not_there_is_named() {
+        assert!(problem(&["machine=no/such.toml"]).starts_with("no/such.toml: "));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_named() {
+        let machine = concat!("machine=", env!("CARGO_MANIFEST_DIR"), "/../machines/intel.toml");
+        assert!(problem(&[machine, "log=no/such/dir"]).starts_with("log no/such/dir: "));
+    }
+}
