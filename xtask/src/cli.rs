@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     Setup(setup::Options),
     BuildModule(build_module::Options),
+    #[command(hide = true)]
+    ClippyModule(build_module::ClippyOptions),
     RunQemu(run_qemu::Options),
     TestQemu(test_qemu::Options),
     Test(unit_tests::Options),
@@ -39,6 +41,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Setup(options) => setup::run(&options),
         Command::BuildModule(options) => build_module::run(&options),
+        Command::ClippyModule(options) => build_module::run_clippy(&options),
         Command::RunQemu(options) => run_qemu::run(&options),
         Command::TestQemu(options) => test_qemu::run(&options),
         Command::Test(options) => unit_tests::run(&options),

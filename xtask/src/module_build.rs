@@ -1,23 +1,123 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Builds resctrl.ko when its inputs changed.
+//!
+//! Two steps: cargo makes a static library of the Rust crates, for the bare target and with the kernel's code
+//! generation flags ([`staticlib`]); Kbuild links that with the C shim against the headers of a guest
+//! kernel ([`kbuild`]). The Rust step is the same for all kernels of an instruction set.
 
-use std::path::PathBuf;
+mod kbuild;
+mod staticlib;
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSymbol};
 
 use crate::kernels::Kernel;
 use crate::toolroot::ToolRoot;
+use crate::{apt, workspace};
 
 /// What a build gives.
 #[derive(Debug, Clone)]
 pub(crate) struct BuiltModule {
     /// resctrl.ko.
     pub(crate) path: PathBuf,
-    /// One undefined symbol a line, sorted.
+    /// What the module needs from the kernel: one undefined symbol a line, sorted.
     pub(crate) undefined_symbols: PathBuf,
 }
 
 /// Builds the module for `kernel`, or returns the earlier build if it is up to date.
-pub(crate) fn ensure(_tools: &ToolRoot, _kernel: &Kernel) -> Result<BuiltModule> {
-    bail!("not wired up yet")
+///
+/// # Errors
+///
+/// Code that does not compile or link, or that draws a warning of the compiler, objtool or modpost.
+pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
+    let guest = tools.kernel(kernel)?;
+    let folder = workspace::target().join("module");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let _lock = apt::lock(&folder.join("lock"))?;
+    let library = staticlib::build(tools.rust_library(), tools.offline())?;
+    let output = folder.join(&guest.release);
+    let sources = workspace::root().join("qemu-images/module");
+    let path = kbuild::build(&sources, &library, &guest, &output)?;
+    let undefined_symbols = output.join("undefined-symbols.txt");
+    let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    fs::write(&undefined_symbols, list_undefined(&data)?)
+        .with_context(|| format!("cannot write {}", undefined_symbols.display()))?;
+    Ok(BuiltModule { path, undefined_symbols })
+}
+
+/// Runs clippy on the module's Rust code as it is built for the kernel; warnings are errors.
+///
+/// # Errors
+///
+/// clippy found something.
+pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
+    staticlib::clippy(tools.rust_library(), tools.offline())
+}
+
+/// Fetches the crates that builds of the module and of this workspace need, so that later ones need no network.
+///
+/// # Errors
+///
+/// The registry cannot be reached, or offline and something is missing.
+pub(crate) fn fetch_crates(tools: &ToolRoot) -> Result<()> {
+    staticlib::fetch(tools.rust_library(), tools.offline())
+}
+
+/// The names of all undefined symbols of an object file, sorted, one a line.
+fn list_undefined(object: &[u8]) -> Result<String> {
+    let file = object::File::parse(object).context("resctrl.ko is no object file")?;
+    let mut names: Vec<&str> = file
+        .symbols()
+        .filter(ObjectSymbol::is_undefined)
+        .filter_map(|symbol| symbol.name().ok())
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().flat_map(|name| [name, "\n"]).collect())
+}
+
+/// Writes `data` to `path` unless that is what is there already: build tools go by modification times.
+fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == data) {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    fs::write(path, data).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn undefined_symbols_are_those_a_program_needs_from_its_libraries() {
+        let this = fs::read(std::env::current_exe().expect("a program")).expect("readable");
+        let file = object::File::parse(&*this).expect("an object file");
+        // A linked program keeps them in the table for the dynamic loader; this looks at the static one.
+        let any_defined = file.symbols().find(|symbol| symbol.is_definition() && symbol.name() == Ok("main"));
+        assert!(any_defined.is_some());
+        let list = list_undefined(&this).expect("an object file");
+        assert!(!list.lines().any(|name| name == "main"));
+        assert!(list.lines().is_sorted());
+        assert!(list_undefined(b"no object").is_err());
+    }
+
+    #[test]
+    fn a_file_that_did_not_change_keeps_its_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deep/shim.c");
+        write_if_changed(&path, b"one").expect("written");
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().append(true).open(&path).expect("there").set_modified(old).expect("set");
+        write_if_changed(&path, b"one").expect("kept");
+        assert_eq!(fs::metadata(&path).and_then(|file| file.modified()).expect("there"), old);
+        write_if_changed(&path, b"two").expect("written");
+        assert_ne!(fs::metadata(&path).and_then(|file| file.modified()).expect("there"), old);
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::kernels::Kernel;
+use crate::module_build;
 use crate::toolroot::{ToolOptions, ToolRoot};
 
 /// Fetches QEMU, guest kernels, compiler and guest programs into `target/tools`
@@ -40,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ToolRoot::ensure(&options.tools, &kernels)?
     };
+    module_build::fetch_crates(&root)?;
     for kernel in &kernels {
         let installed = root.kernel(kernel)?;
         println!("kernel {}: Linux {}, {}", kernel.name, installed.release, installed.image.display());

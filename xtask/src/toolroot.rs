@@ -149,6 +149,11 @@ impl ToolRoot {
         })
     }
 
+    /// Whether the user forbade the network.
+    pub(crate) fn offline(&self) -> bool {
+        self.options.offline
+    }
+
     /// The statically linked busybox for guests.
     pub(crate) fn busybox(&self) -> PathBuf {
         folder("busybox").join("usr/bin/busybox")
