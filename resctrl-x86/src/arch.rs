@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The contract, met: each call goes to the file that is about it.
+
+use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::context::HotplugCpu;
+use resctrl_types::resource::{Control, Monitor};
+use resctrl_types::{
+    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
+    RmidIndex, TaskWord,
+};
+
+use crate::core::{CtrlDomain, X86};
+use crate::monitor::MonDomain;
+use crate::{Registers, rdtgroup};
+
+impl<P: Platform, R: Registers> Arch<P> for X86<R> {
+    type CtrlDomain = CtrlDomain;
+    type MonDomain = MonDomain;
+    type MonContext = ();
+
+    const RMID_DEPENDS_ON_CLOSID: bool = false;
+
+    fn control(&self, resource: ResourceId) -> Option<Control> {
+        self.control(resource)
+    }
+
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+        self.monitor(resource)
+    }
+
+    fn occupancy_threshold(&self) -> OccupancyThreshold {
+        self.occupancy_threshold()
+    }
+
+    fn num_rmid_index(&self) -> u32 {
+        self.num_rmid_index()
+    }
+
+    fn rmid_index(&self, id: MonId) -> RmidIndex {
+        Self::rmid_index(id)
+    }
+
+    fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        Self::rmid_decode(index)
+    }
+
+    fn task_word(&self, id: MonId) -> TaskWord {
+        rdtgroup::task_word(id)
+    }
+
+    fn task_ids(&self, word: TaskWord) -> MonId {
+        rdtgroup::task_ids(word)
+    }
+
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        self.set_cpu_default(cpu, id);
+    }
+
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        self.sched_in(here, word);
+    }
+
+    fn cpu_online(&self, platform: &P, cpu: HotplugCpu<'_>) -> Result<()> {
+        self.reset_cpu(cpu.here().into());
+        self.fault.tell(platform);
+        Ok(())
+    }
+
+    fn cpu_offline(&self, platform: &P, cpu: HotplugCpu<'_>) {
+        self.reset_cpu(cpu.here().into());
+        self.fault.tell(platform);
+    }
+
+    fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<CtrlDomain> {
+        self.ctrl_domain_online(cpu, resource)
+    }
+
+    fn ctrl_domain_join(&self, _cpu: HotplugCpu<'_>, _resource: ResourceId, _domain: &mut CtrlDomain) {
+        // Every control register, the CDP switch included, belongs to the cache: the first CPU has set them all.
+    }
+
+    fn mon_domain_online(&self, _cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<MonDomain> {
+        self.mon_domain_online(resource)
+    }
+
+    fn control_value(&self, resource: ResourceId, domain: &CtrlDomain, closid: Closid, conf_type: ConfType) -> u32 {
+        self.control_value(resource, domain, closid, conf_type)
+    }
+
+    fn apply(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        mask: &CpuMask,
+        changes: &[Change],
+    ) -> Result<()> {
+        let result = self.apply(platform, cpus, resource, domain, mask, changes);
+        self.fault.tell(platform);
+        result
+    }
+
+    fn apply_here(
+        &self,
+        here: Pinned<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        change: Change,
+    ) -> Result<()> {
+        self.apply_here(here, resource, domain, change)
+    }
+
+    fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
+        self.reset(platform, cpus, resource, domain, mask);
+        self.fault.tell(platform);
+    }
+
+    fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp_enabled(resource)
+    }
+
+    fn set_cdp(&self, _platform: &P, _cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+        self.set_cdp(resource, enable)
+    }
+
+    fn program_cdp(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        _domain: &mut CtrlDomain,
+        mask: &CpuMask,
+    ) {
+        self.program_cdp(platform, cpus, resource, mask);
+        self.fault.tell(platform);
+    }
+
+    fn mon_context(&self, _resource: ResourceId, _event: EventId) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        here: Here<'_>,
+        resource: ResourceId,
+        domain: &mut MonDomain,
+        id: MonId,
+        event: EventId,
+        (): &mut (),
+    ) -> Result<u64, ReadError> {
+        self.read(here, resource, domain, id.rmid, event)
+    }
+
+    fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut MonDomain, id: MonId, event: EventId) {
+        self.rebase(here, resource, domain, id.rmid, event);
+    }
+}

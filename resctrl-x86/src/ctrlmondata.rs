@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Control values: which register holds one, programming changes, resetting.
+
+use resctrl_types::arch::Change;
+use resctrl_types::resource::{Control, ControlKind};
+use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, Errno, Here, Pinned, Platform, ResourceId, Result, cbm};
+
+use crate::Registers;
+use crate::core::{CtrlDomain, X86, on_some_cpu};
+use crate::intel;
+
+/// The hardware's index of a control value: with CDP, data and code of a CLOSID lie side by side.
+const fn control_index(closid: Closid, conf_type: ConfType) -> usize {
+    let closid = closid.index();
+    match conf_type {
+        ConfType::Both => closid,
+        ConfType::Data => closid.saturating_mul(2),
+        ConfType::Code => closid.saturating_mul(2).saturating_add(1),
+    }
+}
+
+/// Whether the hardware takes this value.
+fn admits(control: &Control, value: u32) -> bool {
+    match control.kind {
+        ControlKind::Cache(cache) => {
+            value & !cache.full_mask() == 0
+                && cbm::lowest_run(value).count_ones() >= cache.min_cbm_bits
+                && (cache.sparse_masks || cbm::is_contiguous(value))
+        }
+        ControlKind::Bandwidth(bandwidth) => (bandwidth.min_bw..=bandwidth.max_bw).contains(&value),
+    }
+}
+
+impl<R: Registers> X86<R> {
+    pub(crate) fn control_value(
+        &self,
+        resource: ResourceId,
+        domain: &CtrlDomain,
+        closid: Closid,
+        conf_type: ConfType,
+    ) -> u32 {
+        let index = control_index(closid, conf_type);
+        let default = || self.control(resource).map_or(0, |control| control.default_value());
+        domain.values.get(index).copied().unwrap_or_else(default)
+    }
+
+    pub(crate) fn apply<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        mask: &CpuMask,
+        changes: &[Change],
+    ) -> Result<()> {
+        for change in changes {
+            self.check(resource, domain, change)?;
+        }
+        if !changes.iter().any(|change| differs(domain, change)) {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        on_some_cpu(platform, cpus, mask, &mut |here| {
+            for change in changes {
+                result = result.and(self.program(here.into(), resource, domain, change));
+            }
+        })?;
+        result
+    }
+
+    pub(crate) fn apply_here(
+        &self,
+        here: Pinned<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        change: Change,
+    ) -> Result<()> {
+        self.check(resource, domain, &change)?;
+        self.program(here.into(), resource, domain, &change)
+    }
+
+    /// Refuses a value or an index that the hardware would refuse.
+    fn check(&self, resource: ResourceId, domain: &CtrlDomain, change: &Change) -> Result<()> {
+        let control = self.control(resource).ok_or(Errno::EINVAL)?;
+        let exists = control_index(change.closid, change.conf_type) < domain.values.len();
+        if exists && admits(&control, change.value) { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    /// Writes one checked value unless it is there already.
+    fn program(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain, change: &Change) -> Result<()> {
+        if differs(domain, change) {
+            self.write_control(here, resource, domain, control_index(change.closid, change.conf_type), change.value)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reset<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        mask: &CpuMask,
+    ) {
+        // A domain has a CPU as long as hotplug is held off; without one there is no register to reset.
+        let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_defaults(here.into(), resource, domain));
+    }
+
+    /// Writes the default to every index, whatever is thought to be there.
+    pub(crate) fn write_defaults(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
+        let Some(control) = self.control(resource) else { return };
+        for index in 0..domain.values.len() {
+            let _ = self.write_control(here, resource, domain, index, control.default_value());
+        }
+    }
+
+    /// Writes a value and remembers it if the processor took it.
+    fn write_control(
+        &self,
+        here: Here<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        index: usize,
+        value: u32,
+    ) -> Result<()> {
+        let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
+        let (msr, raw) = intel::control_register(resource, number, value).ok_or(Errno::EINVAL)?;
+        self.write_msr(here, msr, raw).map_err(|crate::Gp| Errno::EIO)?;
+        domain.values[index] = value;
+        Ok(())
+    }
+}
+
+fn differs(domain: &CtrlDomain, change: &Change) -> bool {
+    domain.values.get(control_index(change.closid, change.conf_type)) != Some(&change.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn under_cdp_no_two_halves_share_an_index(a in 0..64u32, b in 0..64u32) {
+            let halves = |closid| [control_index(Closid(closid), ConfType::Data), control_index(Closid(closid), ConfType::Code)];
+            for (x, half_of_a) in halves(a).into_iter().enumerate() {
+                for (y, half_of_b) in halves(b).into_iter().enumerate() {
+                    prop_assert_eq!(half_of_a == half_of_b, (a, x) == (b, y));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn data_comes_before_code_and_without_cdp_the_index_is_the_closid() {
+        assert_eq!(control_index(Closid(5), ConfType::Both), 5);
+        assert_eq!(control_index(Closid(5), ConfType::Data), 10);
+        assert_eq!(control_index(Closid(5), ConfType::Code), 11);
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Processors that do not do what they say, or do not say what they do.
+//!
+//! Sources: "Intel Xeon Processor Scalable Family Specification Update", errata SKX1, SKX4, SKX99; "Intel Xeon E5 v4",
+//! erratum BDF102; Haswell server has L3 CAT on some parts without enumerating it.
+
+use resctrl_types::Pinned;
+use resctrl_types::resource::{CacheControl, Control, ControlKind, Scope};
+
+use crate::Registers;
+use crate::cpuid::Version;
+use crate::msr::L3Mask;
+use crate::options::{Feature, Options};
+
+/// Which processor this is, as the kernel numbers families and models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Model {
+    pub(crate) family: u32,
+    pub(crate) model: u32,
+    pub(crate) stepping: u32,
+}
+
+const HASWELL_X: (u32, u32) = (6, 0x3f);
+const BROADWELL_X: (u32, u32) = (6, 0x4f);
+/// Also Cascade Lake and Cooper Lake, by their stepping.
+const SKYLAKE_X: (u32, u32) = (6, 0x55);
+/// The last stepping of Skylake proper.
+const SKYLAKE_LAST_STEPPING: u32 = 4;
+
+/// What L3 CAT of Haswell server is; it says nothing of itself.
+const HASWELL_CBM_LEN: u32 = 20;
+const HASWELL_CLOSIDS: u32 = 4;
+const HASWELL_SHAREABLE: u32 = 0xc_0000;
+const HASWELL_MIN_CBM_BITS: u32 = 2;
+
+impl Model {
+    /// Asks CPUID.
+    pub(crate) fn read(registers: &impl Registers) -> Model {
+        let version = Version::ADDRESS.read(registers);
+        let field = |field: crate::register::Field| u32::try_from(field.get(version)).unwrap_or(0);
+        let family = field(Version::FAMILY);
+        Model {
+            family: if family == 0xf { family + field(Version::EXTENDED_FAMILY) } else { family },
+            model: if family == 6 || family == 0xf {
+                field(Version::EXTENDED_MODEL) << 4 | field(Version::MODEL)
+            } else {
+                field(Version::MODEL)
+            },
+            stepping: field(Version::STEPPING),
+        }
+    }
+
+    fn is(self, (family, model): (u32, u32)) -> bool {
+        (self.family, self.model) == (family, model)
+    }
+
+    /// Turns off what does not work on this processor; a user's "on" still wins.
+    pub(crate) fn restrict(self, options: &mut Options) {
+        if self.is(SKYLAKE_X) {
+            options.add(if self.stepping <= SKYLAKE_LAST_STEPPING {
+                "!cmt,!mbmtotal,!mbmlocal,!l3cat"
+            } else {
+                "!l3cat"
+            });
+        }
+    }
+
+    /// Whether bandwidth counts of some RMIDs need a correction.
+    pub(crate) fn miscounts_bandwidth(self) -> bool {
+        self.is(SKYLAKE_X) || self.is(BROADWELL_X)
+    }
+
+    /// Tries whether a Haswell server has L3 CAT, by writing a mask and looking whether it stays.
+    pub(crate) fn haswell_l3(self, registers: &impl Registers, here: Pinned<'_>, options: Options) -> Option<Control> {
+        if !self.is(HASWELL_X) || options.turned_off(Feature::L3Cat) {
+            return None;
+        }
+        let cache = CacheControl {
+            cbm_len: HASWELL_CBM_LEN,
+            min_cbm_bits: HASWELL_MIN_CBM_BITS,
+            shareable_bits: HASWELL_SHAREABLE,
+            sparse_masks: false,
+        };
+        let mask = u64::from(cache.full_mask());
+        registers.write_msr(here.into(), L3Mask::ADDRESS, mask).ok()?;
+        let stayed = registers.read_msr(here.into(), L3Mask::ADDRESS).ok()? == mask;
+        stayed.then_some(Control {
+            scope: Scope::L3Cache,
+            num_closid: HASWELL_CLOSIDS,
+            cdp_capable: false,
+            kind: ControlKind::Cache(cache),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Ids: the words stored in tasks, the register that is rewritten at context switches, and whether control ids are told
+//! apart by code and data.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use resctrl_types::arch::MonId;
+use resctrl_types::{
+    Closid, CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, Platform, ResourceId, Result, Rmid, TaskWord,
+};
+
+use crate::Registers;
+use crate::core::{X86, on_some_cpu};
+use crate::msr::{L2QosCfg, L3QosCfg, PqrAssoc};
+
+/// A value no CPU can have: both ids of 32 ones.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What is remembered of one CPU. Each has a cache line of its own: this is touched at every context switch.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct CpuState {
+    /// What `IA32_PQR_ASSOC` holds, or [`UNKNOWN`]. Written only by code that runs on this CPU.
+    current: AtomicU64,
+    /// The word of the ids that tasks without ids of their own run with.
+    default: AtomicU64,
+}
+
+impl Default for CpuState {
+    fn default() -> Self {
+        CpuState { current: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0) }
+    }
+}
+
+/// Whether code and data are told apart, for each cache.
+#[derive(Debug, Default)]
+pub(crate) struct CdpSwitches {
+    l3: AtomicBool,
+    l2: AtomicBool,
+}
+
+impl CdpSwitches {
+    fn get(&self, resource: ResourceId) -> Option<&AtomicBool> {
+        match resource {
+            ResourceId::L3 => Some(&self.l3),
+            ResourceId::L2 => Some(&self.l2),
+            _ => None,
+        }
+    }
+}
+
+/// Task words have the layout of the register: the CLOSID above the RMID.
+pub(crate) const fn task_word(id: MonId) -> TaskWord {
+    TaskWord(PqrAssoc::CLOSID.put(id.closid.0 as u64) | PqrAssoc::RMID.put(id.rmid.0 as u64))
+}
+
+/// The inverse of [`task_word`].
+pub(crate) fn task_ids(word: TaskWord) -> MonId {
+    let half = |field: crate::register::Field| u32::try_from(field.get(word.0)).unwrap_or(0);
+    MonId { closid: Closid(half(PqrAssoc::CLOSID)), rmid: Rmid(half(PqrAssoc::RMID)) }
+}
+
+impl<R: Registers> X86<R> {
+    pub(crate) fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        if let Some(state) = self.cpus.get(cpu.index()) {
+            state.default.store(task_word(id).0, Ordering::Relaxed);
+        }
+    }
+
+    /// Each id by itself: the task's unless that is the reserved one, else the CPU's default.
+    fn effective(&self, task: TaskWord, default: u64) -> u64 {
+        let choose = |field: crate::register::Field, limit: u32| {
+            let own = field.get(task.0);
+            let id = if own == 0 { field.get(default) } else { own };
+            // An id the processor does not know would fault. None is ever stored; the reserved ids are always good.
+            field.put(if id < u64::from(limit) { id } else { 0 })
+        };
+        choose(PqrAssoc::CLOSID, self.num_closid) | choose(PqrAssoc::RMID, self.num_rmid)
+    }
+
+    pub(crate) fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
+        let wanted = self.effective(word, state.default.load(Ordering::Relaxed));
+        if state.current.load(Ordering::Relaxed) != wanted {
+            state.current.store(wanted, Ordering::Relaxed);
+            // A refusal is noted and not tried again at the next switch.
+            let _ = self.write_msr(here.into(), PqrAssoc::ADDRESS, wanted);
+        }
+    }
+
+    /// Makes the reserved ids this CPU's, from a thread that context switches may interrupt.
+    pub(crate) fn reset_cpu(&self, here: Here<'_>) {
+        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
+        state.default.store(0, Ordering::Relaxed);
+        // A context switch in here finds UNKNOWN and writes. Whether it came before or after the write below cannot be
+        // told then, so the register stays unknown and the next switch writes again.
+        state.current.store(UNKNOWN, Ordering::Relaxed);
+        let _ = self.write_msr(here, PqrAssoc::ADDRESS, 0);
+        if state.current.compare_exchange(UNKNOWN, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            state.current.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp.get(resource).is_some_and(|enabled| enabled.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
+        let capable = self.control(resource).is_some_and(|control| control.cdp_capable);
+        match self.cdp.get(resource) {
+            Some(enabled) if capable || !enable => enabled.store(enable, Ordering::Relaxed),
+            _ if enable => return Err(Errno::EINVAL),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Brings the switch of one domain in line, on one of its CPUs: the register is the cache's.
+    pub(crate) fn program_cdp<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        mask: &CpuMask,
+    ) {
+        // A domain has a CPU as long as hotplug is held off; without one there is no register to bring in line.
+        let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_cdp(here.into(), resource));
+    }
+
+    /// Writes the switch of the cache that this CPU uses, if it has one.
+    pub(crate) fn write_cdp(&self, here: Here<'_>, resource: ResourceId) {
+        if !self.control(resource).is_some_and(|control| control.cdp_capable) {
+            return;
+        }
+        let enable = u64::from(self.cdp_enabled(resource));
+        let (msr, value) = match resource {
+            ResourceId::L3 => (L3QosCfg::ADDRESS, L3QosCfg::CDP_ENABLE.put(enable)),
+            ResourceId::L2 => (L2QosCfg::ADDRESS, L2QosCfg::CDP_ENABLE.put(enable)),
+            _ => return,
+        };
+        let _ = self.write_msr(here, msr, value);
+    }
+}
