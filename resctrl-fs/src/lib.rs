@@ -1,1 +1,177 @@
-//! See the workspace README.
+// SPDX-License-Identifier: GPL-2.0-only
+//! The resctrl file system.
+//!
+//! Groups of tasks and CPUs, the shares of caches and bandwidth they get (`schemata`), what they use (`mon_data`), and
+//! what the machine can do at all (`info`): everything below `/sys/fs/resctrl`. The crate knows no hardware, it asks an
+//! [`Arch`]; and no kernel, it asks a [`Platform`].
+//!
+//! Where to look:
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`state`](self) `state`, `domain` | what the rdtgroup mutex protects; control domains, reference-counted monitor domains |
+//! | `tree`, `nodes` | the tree of files; what each node is; the tables of files |
+//! | `ops` | the file operations: from a node to the function that serves it |
+//! | `rdtgroup/` | mount, mkdir, rmdir, rename, tasks, cpus, mode |
+//! | `ctrlmondata/` | schemata, size, masks and their overlaps, initial allocations |
+//! | `info` | the `info` directory |
+//! | `monitor/` | RMIDs, reading counters, the limbo and overflow workers, the bandwidth controller |
+//! | `hotplug` | CPUs and domains that come and go |
+//! | `status`, `text` | `last_cmd_status`; number grammars |
+//!
+//! # Invariants
+//!
+//! All state is in one [`Resctrl`]. It changes only under the rdtgroup mutex (the tree: under its own, inside), and
+//! every function that needs a lock takes the proof of it as an argument. User text is parsed completely before
+//! anything is changed, and what fails changes nothing, unless the documented behaviour is otherwise.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod closid;
+mod ctrlmondata;
+mod domain;
+mod hotplug;
+mod info;
+mod monitor;
+mod nodes;
+mod ops;
+mod rdtgroup;
+mod state;
+mod stats;
+mod status;
+mod text;
+mod tree;
+
+use resctrl_types::locked::Key;
+use resctrl_types::platform::{LockClass, LogLevel, Mutex};
+use resctrl_types::{Arch, CpuMask, CpusHeld, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result};
+
+pub use rdtgroup::mount::{MountOptions, OptionError};
+pub use stats::Stats;
+pub use text::{Bytes, TextOut};
+pub use tree::{Attr, DirEntry, NodeId, NodeKind, SetAttr};
+
+use state::{CtrlGroup, Locked, State};
+use tree::Tree;
+
+/// One resctrl: what in the kernel are the globals of `fs/resctrl`.
+pub struct Resctrl<A: Arch<P>, P: Platform> {
+    platform: P,
+    arch: A,
+    /// `rdtgroup_mutex` and all that it protects.
+    locked: P::Mutex<Locked<A, P>>,
+    /// The nodes; innermost lock.
+    tree: P::Mutex<Tree>,
+}
+
+/// A command on its way: with CPU hotplug held off and the rdtgroup mutex held.
+pub(crate) struct Op<'a, A: Arch<P>, P: Platform> {
+    pub(crate) fs: &'a Ref<Resctrl<A, P>>,
+    pub(crate) cpus: CpusHeld<'a>,
+    pub(crate) locked: &'a mut Locked<A, P>,
+}
+
+impl<'a, A: Arch<P>, P: Platform> Op<'a, A, P> {
+    pub(crate) fn state(&mut self) -> &mut State<A, P> {
+        &mut self.locked.state
+    }
+
+    pub(crate) fn arch(&self) -> &'a A {
+        &self.fs.arch
+    }
+
+    pub(crate) fn platform(&self) -> &'a P {
+        &self.fs.platform
+    }
+}
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Makes the file system of a machine, without any domain yet: report each online CPU with
+    /// [`Resctrl::cpu_online`].
+    ///
+    /// # Errors
+    /// `ENODEV` when the machine can neither control nor monitor anything, `ENOMEM`.
+    pub fn new(platform: P, arch: A) -> Result<Ref<Self>> {
+        let mut usable = false;
+        for resource in ResourceId::ALL {
+            if arch.control(resource).is_some() {
+                platform.log(LogLevel::Info, format_args!("{} allocation detected", resource.name()));
+                usable = true;
+            }
+        }
+        if arch.monitor(ResourceId::L3).is_some() {
+            platform.log(LogLevel::Info, format_args!("{} monitoring detected", ResourceId::L3.name()));
+            usable = true;
+        }
+        if !usable {
+            return Err(Errno::ENODEV);
+        }
+        let nr_cpu_ids = platform.nr_cpu_ids();
+        let mut groups = KVec::new();
+        groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
+        let state = State {
+            status: status::Status::new(),
+            mount: None,
+            groups,
+            next_group: 0,
+            online: CpuMask::new(nr_cpu_ids)?,
+            ctrl_domains: Default::default(),
+            mon_domains: KVec::new(),
+            rmids: None,
+            threshold: monitor::limbo::default_threshold(&arch),
+            column_width: 0,
+            stats: Stats::default(),
+        };
+        let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
+        let tree = platform.mutex(LockClass::Tree, Tree::new())?;
+        Ref::new(Resctrl { platform, arch, locked, tree })
+    }
+
+    /// The platform.
+    pub const fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// The architecture.
+    pub const fn arch(&self) -> &A {
+        &self.arch
+    }
+
+    /// Whether nothing but the caller refers to this instance: no domain is left and no worker is scheduled.
+    ///
+    /// Becomes true some time after every CPU has been reported offline, for good.
+    pub fn is_idle(this: &Ref<Self>) -> bool {
+        // Every domain holds a reference to its file system, and every worker one to its domain.
+        Ref::count(this) == 1
+    }
+
+    /// Prints the counts of [`Stats`], and how many references there are to this instance from its monitor domains.
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn show_stats(this: &Ref<Self>, out: &mut dyn TextOut) -> core::fmt::Result {
+        let stats = this.locked.lock().state.stats;
+        stats.show(out)?;
+        writeln!(out, "references {}", Ref::count(this) - 1)
+    }
+
+    /// Whether anything can be controlled.
+    pub(crate) fn alloc_capable(&self) -> bool {
+        ResourceId::ALL.into_iter().any(|resource| self.arch.control(resource).is_some())
+    }
+
+    /// Whether anything can be monitored.
+    pub(crate) fn mon_capable(&self) -> bool {
+        self.arch.monitor(ResourceId::L3).is_some()
+    }
+
+    /// Whether the L3 counts this event.
+    pub(crate) fn has_event(&self, event: EventId) -> bool {
+        self.arch.monitor(ResourceId::L3).is_some_and(|monitor| monitor.events.contains(event))
+    }
+
+    /// Whether the L3 counts memory bandwidth.
+    pub(crate) fn has_mbm(&self) -> bool {
+        EventId::MBM.into_iter().any(|event| self.has_event(event))
+    }
+}

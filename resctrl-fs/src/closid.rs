@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The free CLOSIDs of a mount.
+
+use resctrl_types::{Closid, KVec, Result};
+
+/// Which CLOSIDs are free. 0 is the default group's and never is.
+pub(crate) struct ClosidMap {
+    free: KVec<bool>,
+}
+
+impl ClosidMap {
+    /// All of `0..count` free but the reserved one. A system without schemas has a count of 0.
+    pub(crate) fn new(count: u32) -> Result<Self> {
+        Ok(ClosidMap { free: KVec::from_fn(count as usize, |closid| closid != Closid::RESERVED.index())? })
+    }
+
+    /// The free CLOSIDs, lowest first.
+    pub(crate) fn free(&self) -> impl Iterator<Item = Closid> + '_ {
+        (0..).zip(self.free.iter()).filter(|&(_, &free)| free).map(|(closid, _)| Closid(closid))
+    }
+
+    /// The CLOSIDs that belong to a group, lowest first, the default group's among them.
+    pub(crate) fn allocated(&self) -> impl Iterator<Item = Closid> + '_ {
+        (0..).zip(self.free.iter()).filter(|&(_, &free)| !free).map(|(closid, _)| Closid(closid))
+    }
+
+    pub(crate) fn take(&mut self, closid: Closid) {
+        self.free[closid.index()] = false;
+    }
+
+    pub(crate) fn release(&mut self, closid: Closid) {
+        if closid != Closid::RESERVED {
+            self.free[closid.index()] = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserved_closid_is_never_free() {
+        let mut map = ClosidMap::new(4).unwrap();
+        assert!(map.free().eq([1, 2, 3].map(Closid)));
+        map.take(Closid(2));
+        map.release(Closid::RESERVED);
+        assert!(map.free().eq([1, 3].map(Closid)));
+        assert!(map.allocated().eq([0, 2].map(Closid)));
+        assert_eq!(ClosidMap::new(0).unwrap().free().count(), 0);
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The files `schemata` and `size`.
+
+use core::cmp::Reverse;
+
+use resctrl_types::arch::Change;
+use resctrl_types::platform::CacheLevel;
+use resctrl_types::resource::{Control, ControlKind, Scope};
+use resctrl_types::{Arch, Closid, CpusHeld, DomainId, Errno, KBox, KVec, Platform, ResourceId, Result};
+
+use super::overlap::{self, Overlap};
+use super::parse::{self, Staged};
+use super::schema;
+use crate::domain::CtrlDomain;
+use crate::nodes::SchemaId;
+use crate::ops::Shown;
+use crate::state::{CtrlGroup, Mode, State};
+use crate::text::{TextOut, strip_newline};
+use crate::{Op, Resctrl};
+
+/// The control domains of every resource.
+type Domains<A, P> = [KVec<KBox<CtrlDomain<<A as Arch<P>>::CtrlDomain>>>; ResourceId::ALL.len()];
+
+/// What is printed of a control value.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// The value as it is written.
+    Value,
+    /// The bytes that a mask stands for.
+    Size,
+}
+
+/// Prints what the group has of each schema.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
+    show_lines(op, ctrl, Unit::Value, out)
+}
+
+/// Prints the same in bytes.
+pub(crate) fn show_size<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
+    show_lines(op, ctrl, Unit::Size, out)
+}
+
+fn show_lines<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    ctrl: usize,
+    unit: Unit,
+    out: &mut dyn TextOut,
+) -> Shown {
+    let fs = op.fs;
+    let state = op.state();
+    let closid = state.groups[ctrl].closid;
+    for &schema in &state.mount()?.schemas {
+        let Some(control) = fs.arch.control(schema.resource) else { continue };
+        if closid.0 >= schema::num_closid(fs, schema) {
+            continue;
+        }
+        write!(out, "{:>width$}:", schema.name(), width = state.column_width)?;
+        let targets = schema.resource == ResourceId::Mb && state.mba_sc();
+        let mut separator = "";
+        for domain in &state.ctrl_domains[schema.resource.index()] {
+            let value = if targets {
+                domain.target(closid)
+            } else {
+                fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type)
+            };
+            let id = domain.id;
+            match (control.kind, unit) {
+                (ControlKind::Cache(_), Unit::Value) => write!(out, "{separator}{id}={value:x}")?,
+                (ControlKind::Bandwidth(_), _) => write!(out, "{separator}{id}={value}")?,
+                (ControlKind::Cache(cache), Unit::Size) => {
+                    let bytes = cache_size(&fs.platform, &control, domain) / cache.cbm_len.max(1);
+                    write!(out, "{separator}{id}={}", bytes * value.count_ones())?;
+                }
+            }
+            separator = ";";
+        }
+        out.write_str("\n")?;
+    }
+    Ok(())
+}
+
+/// The size of a domain's cache in bytes, 0 where the kernel does not know it.
+fn cache_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>) -> u32 {
+    let level = match control.scope {
+        Scope::L2Cache => CacheLevel::L2,
+        Scope::L3Cache => CacheLevel::L3,
+        Scope::Node | Scope::Package => return 0,
+    };
+    let cache = domain.cpus.first().and_then(|cpu| platform.cache(cpu, level));
+    cache.map_or(0, |cache| cache.size)
+}
+
+/// Changes what the group has: all of it or, if there is a mistake in it, nothing.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, data: &[u8]) -> Result<()> {
+    let (fs, cpus) = (op.fs, op.cpus);
+    let state = op.state();
+    let Some(text) = strip_newline(data) else {
+        state.status.text("schemata: Invalid input\n");
+        return Err(Errno::EINVAL);
+    };
+    let mount = state.mount.as_ref().ok_or(Errno::ENOENT)?;
+    let mut group = Live {
+        fs,
+        schemas: &mount.schemas,
+        mba_sc: mount.mba_sc,
+        groups: &state.groups,
+        domains: &mut state.ctrl_domains,
+        ctrl,
+    };
+    let mut staged = parse::text(&mut group, text).map_err(|mistake| mistake.report(&mut state.status))?;
+    let closid = state.groups[ctrl].closid;
+    apply(fs, cpus, state, closid, &mut staged)
+}
+
+/// Programs staged values in the order of the schemas and domains, code and data of one domain together.
+///
+/// # Errors
+/// The architecture's; what came earlier is programmed.
+fn apply<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    cpus: CpusHeld<'_>,
+    state: &mut State<A, P>,
+    closid: Closid,
+    staged: &mut [Staged],
+) -> Result<()> {
+    // Schemas are listed against the order of the resources' numbers.
+    staged.sort_unstable_by_key(|change| (Reverse(change.schema.resource), change.domain));
+    let place = |change: &Staged| (change.schema.resource, change.domain);
+    for of_domain in staged.chunk_by(|one, next| place(one) == place(next)) {
+        let [first, ..] = of_domain else { continue };
+        let change =
+            |staged: &Staged| Change { closid, conf_type: staged.schema.conf_type, value: staged.value };
+        // A domain has at most two values of a group, code and data.
+        let changes = [first, of_domain.last().unwrap_or(first)].map(change);
+        let resource = first.schema.resource;
+        let Some(domain) = state.ctrl_domains[resource.index()].get_mut(first.domain) else { continue };
+        let CtrlDomain { arch, cpus: mask, .. } = &mut **domain;
+        fs.arch.apply(&fs.platform, cpus, resource, arch, mask, &changes[..of_domain.len().min(2)])?;
+    }
+    Ok(())
+}
+
+/// A group as the parser sees it.
+struct Live<'a, A: Arch<P>, P: Platform> {
+    fs: &'a Resctrl<A, P>,
+    schemas: &'a [SchemaId],
+    mba_sc: bool,
+    groups: &'a [KBox<CtrlGroup>],
+    domains: &'a mut Domains<A, P>,
+    ctrl: usize,
+}
+
+impl<A: Arch<P>, P: Platform> Live<'_, A, P> {
+    fn closid(&self) -> Closid {
+        self.groups[self.ctrl].closid
+    }
+}
+
+impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
+    fn mode(&self) -> Mode {
+        self.groups[self.ctrl].mode
+    }
+
+    fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)> {
+        let schema = self.schemas.iter().copied().find(|schema| schema.name().as_bytes() == name)?;
+        let usable = self.closid().0 < schema::num_closid(self.fs, schema);
+        self.fs.arch.control(schema.resource).filter(|_| usable).map(|control| (schema, control))
+    }
+
+    fn domain(&self, schema: SchemaId, id: u64) -> Option<(usize, DomainId)> {
+        let id = DomainId(u32::try_from(id).ok()?);
+        let place = self.domains[schema.resource.index()].binary_search_by_key(&id, |domain| domain.id).ok()?;
+        Some((place, id))
+    }
+
+    fn overlap(&self, schema: SchemaId, domain: usize, mask: u32) -> Overlap {
+        let domain = &self.domains[schema.resource.index()][domain];
+        overlap::of_mask(self.fs, self.groups, schema, &domain.arch, self.closid(), mask)
+    }
+
+    fn has_targets(&self, schema: SchemaId) -> bool {
+        self.mba_sc && schema.resource == ResourceId::Mb
+    }
+
+    fn set_target(&mut self, schema: SchemaId, domain: usize, mbps: u32) {
+        let closid = self.closid();
+        let domain = self.domains[schema.resource.index()].get_mut(domain);
+        if let Some(target) = domain.and_then(|domain| domain.mbps.get_mut(closid.index())) {
+            *target = mbps;
+        }
+    }
+}

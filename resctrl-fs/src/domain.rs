@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Domains: the CPUs that share one instance of a resource.
+//!
+//! A control domain belongs to its list and to nobody else. A monitor domain is shared with its two delayed workers and
+//! therefore counted: the list holds one [`Ref`] to it and so does each worker that is scheduled, and the domain, with
+//! its arrays and what the architecture keeps in it, dies with the last of them. A worker can be late, displaced or the
+//! very last to know; what it can not be is without the domain it was scheduled for.
+//!
+//! What is in a monitor domain opens with the key of the rdtgroup mutex ([`LockedBy`]), so a worker that has a reference
+//! still cannot look inside without the mutex.
+
+use resctrl_types::locked::{Key, LockedBy};
+use resctrl_types::platform::WorkKind;
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainId, KVec, Platform, Ref, Result, RmidIndex};
+
+use crate::Resctrl;
+
+/// MB/s target of a CLOSID without a target.
+pub(crate) const MBPS_UNLIMITED: u32 = u32::MAX;
+
+/// A control domain of some resource.
+pub(crate) struct CtrlDomain<D> {
+    pub(crate) id: DomainId,
+    /// Never empty.
+    pub(crate) cpus: CpuMask,
+    pub(crate) arch: D,
+    /// MB/s target of each CLOSID, for the bandwidth controller; empty for anything but MB.
+    pub(crate) mbps: KVec<u32>,
+}
+
+impl<D> CtrlDomain<D> {
+    /// The MB/s target of a CLOSID.
+    pub(crate) fn target(&self, closid: Closid) -> u32 {
+        self.mbps.get(closid.index()).copied().unwrap_or(MBPS_UNLIMITED)
+    }
+}
+
+/// A monitor domain of the L3.
+pub(crate) struct MonDomain<A: Arch<P>, P: Platform> {
+    pub(crate) id: DomainId,
+    /// Workers have nobody else to ask. The cycle through the domain list ends when the domain goes offline.
+    pub(crate) fs: Ref<Resctrl<A, P>>,
+    pub(crate) overflow: P::Work,
+    pub(crate) limbo: P::Work,
+    pub(crate) inner: LockedBy<MonState<A::MonDomain>>,
+}
+
+/// Where a worker is meant to run next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// It is not scheduled.
+    Idle,
+    /// It is scheduled on this CPU of the domain, or has started there and waits for the mutex.
+    On(CpuId),
+    /// It is scheduled on a CPU that has left since: when it runs it must pick another.
+    Nowhere,
+}
+
+/// What a monitor domain holds.
+///
+/// # Invariants
+/// * `On(cpu)` means that `cpu` is in `cpus`: the callback that removes a CPU turns its targets into `Nowhere`.
+/// * A worker is scheduled, or running before it has taken the mutex, exactly when its target is not `Idle`.
+pub(crate) struct MonState<D> {
+    /// In the domain list. A dead domain has no CPUs and is never measured again.
+    pub(crate) alive: bool,
+    pub(crate) cpus: CpuMask,
+    pub(crate) arch: D,
+    pub(crate) overflow: Target,
+    pub(crate) limbo: Target,
+    /// The RMID indexes in limbo here; empty without occupancy monitoring.
+    pub(crate) busy: BusyMap,
+    /// What the bandwidth controller remembers of each RMID index, for each event of [`resctrl_types::EventId::MBM`];
+    /// empty where there is no such event.
+    pub(crate) bandwidth: [KVec<Bandwidth>; 2],
+}
+
+/// What the bandwidth controller remembers of a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bandwidth {
+    /// Bytes at the last reading.
+    pub(crate) bytes: u64,
+    /// MiB between the last two readings, a second apart.
+    pub(crate) mbps: u32,
+}
+
+impl<D> MonState<D> {
+    pub(crate) fn target(&mut self, kind: WorkKind) -> &mut Target {
+        match kind {
+            WorkKind::Overflow => &mut self.overflow,
+            WorkKind::Limbo => &mut self.limbo,
+        }
+    }
+}
+
+impl<A: Arch<P>, P: Platform> MonDomain<A, P> {
+    /// Opens the domain for writing.
+    pub(crate) fn open<'a>(&'a self, key: &'a mut Key) -> &'a mut MonState<A::MonDomain> {
+        self.inner.get_mut(key)
+    }
+
+    /// Opens the domain for reading.
+    pub(crate) fn peek<'a>(&'a self, key: &'a Key) -> &'a MonState<A::MonDomain> {
+        self.inner.get(key)
+    }
+}
+
+/// A CPU of `cpus` to run a worker or a read on: the lowest that takes unbound work, or the lowest at all.
+pub(crate) fn any_housekeeping<P: Platform>(platform: &P, cpus: &CpuMask) -> Option<CpuId> {
+    cpus.iter().find(|&cpu| platform.is_housekeeping(cpu)).or_else(|| cpus.first())
+}
+
+/// The RMID indexes that are in limbo in one domain: `rmid_busy_llc`.
+#[derive(Default)]
+pub(crate) struct BusyMap {
+    words: KVec<u64>,
+    count: u32,
+}
+
+impl BusyMap {
+    /// No index of `0..len` busy.
+    pub(crate) fn new(len: u32) -> Result<Self> {
+        Ok(BusyMap { words: KVec::from_fn(len.div_ceil(64) as usize, |_| 0)?, count: 0 })
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn contains(&self, index: RmidIndex) -> bool {
+        self.words[index.index() / 64] >> (index.0 % 64) & 1 == 1
+    }
+
+    /// Adds an index that is not busy here.
+    pub(crate) fn insert(&mut self, index: RmidIndex) {
+        self.words[index.index() / 64] |= 1 << (index.0 % 64);
+        self.count += 1;
+    }
+
+    /// Keeps the busy indexes for which `keep` returns true; looks at nothing but those.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(RmidIndex) -> bool) {
+        for (at, word) in (0_u32..).zip(self.words.iter_mut()) {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                if !keep(RmidIndex(at * 64 + bit)) {
+                    *word &= !(1 << bit);
+                    self.count -= 1;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_map_visits_its_members_and_nothing_else() {
+        let mut map = BusyMap::new(130).unwrap();
+        for index in [1, 63, 64, 129] {
+            map.insert(RmidIndex(index));
+        }
+        let mut seen = KVec::new();
+        map.retain(|index| {
+            seen.push(index.0).unwrap();
+            index.0 >= 64
+        });
+        assert_eq!(&seen[..], &[1, 63, 64, 129]);
+        assert!(map.contains(RmidIndex(64)));
+        assert!(!map.contains(RmidIndex(63)));
+        map.retain(|_| false);
+        assert!(map.is_empty());
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! CPUs and domains that come and go.
+//!
+//! Both callbacks run on the CPU in question, with the hotplug lock held for writing by the kernel, and take the
+//! rdtgroup mutex. Neither waits for a worker, ever: see [`crate::monitor::worker`].
+
+use resctrl_types::arch::MonId;
+use resctrl_types::locked::{Key, LockedBy};
+use resctrl_types::platform::{CacheLevel, Mutex, WorkKind};
+use resctrl_types::resource::Scope;
+use resctrl_types::{
+    Arch, Closid, CpuId, CpuMask, DomainId, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid,
+};
+
+use crate::Resctrl;
+use crate::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonDomain, MonState, Target};
+use crate::monitor::{limbo, mon_data, read, worker};
+use crate::nodes::GroupId;
+use crate::state::State;
+use crate::tree::NodeId;
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// A CPU has come online: makes or extends its domains and gives the CPU to the default group.
+    ///
+    /// A domain for which there is no memory is left out; the CPU comes online without it.
+    ///
+    /// # Errors
+    /// Those of [`Arch::cpu_online`], which fail the CPU's hotplug.
+    pub fn cpu_online(this: &Ref<Self>, cpu: HotplugCpu<'_>) -> Result<()> {
+        let mut locked = this.locked.lock();
+        let (key, state) = {
+            let locked = &mut *locked;
+            (&mut locked.key, &mut locked.state)
+        };
+        this.arch.cpu_online(&this.platform, cpu)?;
+        for resource in ResourceId::ALL {
+            // A half of a domain for which there is no memory stays out.
+            let _ = join_ctrl(this, state, cpu, resource);
+        }
+        let _ = join_mon(this, key, state, cpu);
+        state.online.set(cpu.cpu())?;
+        this.arch.set_cpu_default(cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
+        state.default_group().cpus.set(cpu.cpu())
+    }
+
+    /// A CPU is about to go offline: takes it out of its group and its domains.
+    pub fn cpu_offline(this: &Ref<Self>, cpu: HotplugCpu<'_>) {
+        // Dropped behind the mutex: with them may go the last references to the domain and its arrays.
+        let gone;
+        {
+            let mut locked = this.locked.lock();
+            let locked = &mut *locked;
+            let (key, state) = (&mut locked.key, &mut locked.state);
+            state.online.clear(cpu.cpu());
+            leave_groups(state, cpu.cpu());
+            for resource in ResourceId::ALL {
+                leave_ctrl(state, cpu.cpu(), resource);
+            }
+            gone = leave_mon(this, key, state, cpu.cpu());
+            this.arch.cpu_offline(&this.platform, cpu);
+        }
+        drop(gone);
+    }
+
+    /// The id of the domain in which `cpu` shares a resource of this scope.
+    fn domain_id(&self, cpu: CpuId, scope: Scope) -> Option<DomainId> {
+        let id = match scope {
+            Scope::L2Cache => self.platform.cache(cpu, CacheLevel::L2)?.id,
+            Scope::L3Cache => self.platform.cache(cpu, CacheLevel::L3)?.id,
+            Scope::Node => self.platform.node(cpu)?,
+            Scope::Package => self.platform.package(cpu)?,
+        };
+        Some(DomainId(id))
+    }
+}
+
+fn leave_groups<A: Arch<P>, P: Platform>(state: &mut State<A, P>, cpu: CpuId) {
+    for group in &mut state.groups {
+        group.cpus.clear(cpu);
+        for child in &mut group.children {
+            child.cpus.clear(cpu);
+        }
+    }
+}
+
+fn join_ctrl<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    state: &mut State<A, P>,
+    cpu: HotplugCpu<'_>,
+    resource: ResourceId,
+) -> Result<()> {
+    let Some(control) = fs.arch.control(resource) else { return Ok(()) };
+    let Some(id) = fs.domain_id(cpu.cpu(), control.scope) else { return Ok(()) };
+    let domains = &mut state.ctrl_domains[resource.index()];
+    match domains.binary_search_by_key(&id, |domain| domain.id) {
+        Ok(at) => {
+            let domain = &mut *domains[at];
+            domain.cpus.set(cpu.cpu())?;
+            fs.arch.ctrl_domain_join(cpu, resource, &mut domain.arch);
+        }
+        Err(at) => {
+            let mut cpus = CpuMask::new(fs.platform.nr_cpu_ids())?;
+            cpus.set(cpu.cpu())?;
+            let targets = if resource == ResourceId::Mb && fs.has_mbm() { control.num_closid } else { 0 };
+            let mbps = KVec::from_fn(targets as usize, |_| MBPS_UNLIMITED)?;
+            let arch = fs.arch.ctrl_domain_online(cpu, resource, id)?;
+            domains.insert(at, KBox::new(CtrlDomain { id, cpus, arch, mbps })?)?;
+        }
+    }
+    Ok(())
+}
+
+fn leave_ctrl<A: Arch<P>, P: Platform>(state: &mut State<A, P>, cpu: CpuId, resource: ResourceId) {
+    let domains = &mut state.ctrl_domains[resource.index()];
+    for domain in domains.iter_mut() {
+        domain.cpus.clear(cpu);
+    }
+    domains.retain(|domain| !domain.cpus.is_empty());
+}
+
+fn join_mon<A: Arch<P>, P: Platform>(
+    fs: &Ref<Resctrl<A, P>>,
+    key: &mut Key,
+    state: &mut State<A, P>,
+    cpu: HotplugCpu<'_>,
+) -> Result<()> {
+    let Some(monitor) = fs.arch.monitor(ResourceId::L3) else { return Ok(()) };
+    let Some(id) = fs.domain_id(cpu.cpu(), monitor.scope) else { return Ok(()) };
+    match state.mon_domains.binary_search_by_key(&id, |domain| domain.id) {
+        Ok(at) => state.mon_domains[at].open(key).cpus.set(cpu.cpu()),
+        Err(at) => {
+            let domain = new_mon_domain(fs, key, cpu, id)?;
+            state.mon_domains.insert(at, domain.clone())?;
+            state.stats.domains_created += 1;
+            if state.mount.is_some() {
+                show_domain(fs, key, state, cpu, &domain);
+                if fs.has_mbm() {
+                    worker::arm(key, &domain, WorkKind::Overflow, worker::PERIOD_MS);
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn new_mon_domain<A: Arch<P>, P: Platform>(
+    fs: &Ref<Resctrl<A, P>>,
+    key: &Key,
+    cpu: HotplugCpu<'_>,
+    id: DomainId,
+) -> Result<Ref<MonDomain<A, P>>> {
+    let indexes = fs.arch.num_rmid_index();
+    let mut cpus = CpuMask::new(fs.platform.nr_cpu_ids())?;
+    cpus.set(cpu.cpu())?;
+    let busy = if fs.has_event(EventId::LlcOccupancy) { BusyMap::new(indexes)? } else { BusyMap::default() };
+    let mut bandwidth = [KVec::new(), KVec::new()];
+    for (event, memory) in EventId::MBM.into_iter().zip(&mut bandwidth) {
+        if fs.has_event(event) {
+            *memory = KVec::from_fn(indexes as usize, |_| Bandwidth::default())?;
+        }
+    }
+    let arch = fs.arch.mon_domain_online(cpu, ResourceId::L3, id)?;
+    let state =
+        MonState { alive: true, cpus, arch, overflow: Target::Idle, limbo: Target::Idle, busy, bandwidth };
+    Ref::new(MonDomain {
+        id,
+        fs: fs.clone(),
+        overflow: fs.platform.work()?,
+        limbo: fs.platform.work()?,
+        inner: LockedBy::new(key, state),
+    })
+}
+
+/// A domain has come while mounted: every group gets its directory and counts from 0 there.
+fn show_domain<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    key: &mut Key,
+    state: &State<A, P>,
+    cpu: HotplugCpu<'_>,
+    domain: &MonDomain<A, P>,
+) {
+    let Some(monitor) = fs.arch.monitor(ResourceId::L3) else { return };
+    for (group, mon_data) in mon_data_dirs(state) {
+        // A group without the directory, for want of memory, is better than a CPU that does not come online.
+        let _ = mon_data::add_domain(fs, group, mon_data, domain.id);
+    }
+    let MonState { arch, bandwidth, .. } = domain.open(key);
+    for (closid, rmid) in state.every_id() {
+        read::rebase::<A, P>(&fs.arch, monitor.events, arch, bandwidth, MonId { closid, rmid }, cpu.here().into());
+    }
+}
+
+/// `mon_data` of every group.
+fn mon_data_dirs<A: Arch<P>, P: Platform>(state: &State<A, P>) -> impl Iterator<Item = (GroupId, NodeId)> + '_ {
+    state.groups.iter().flat_map(|group| {
+        let children = group.children.iter().map(|child| (child.id, child.dirs.mon_data));
+        core::iter::once((group.id, group.dirs.mon_data))
+            .chain(children)
+            .filter_map(|(id, dir)| dir.map(|dir| (id, dir)))
+    })
+}
+
+/// Takes `cpu` out of its monitor domain. With its last CPU the domain goes off the list: its reference is returned.
+fn leave_mon<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    key: &mut Key,
+    state: &mut State<A, P>,
+    cpu: CpuId,
+) -> Option<Ref<MonDomain<A, P>>> {
+    let at = state.mon_domains.iter().position(|domain| domain.peek(key).cpus.contains(cpu))?;
+    let inner = state.mon_domains[at].open(key);
+    inner.cpus.clear(cpu);
+    worker::forget_cpu(inner, cpu);
+    if !inner.cpus.is_empty() {
+        return None;
+    }
+    let domain = state.mon_domains.remove(at);
+    state.stats.domains_destroyed += 1;
+    if state.mount.is_some() {
+        for (_, mon_data) in mon_data_dirs(state) {
+            mon_data::remove_domain(fs, mon_data, domain.id);
+        }
+    }
+    let inner = domain.open(key);
+    limbo::force_clean(state, inner);
+    inner.alive = false;
+    Some(domain)
+}

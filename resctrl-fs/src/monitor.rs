@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Monitoring: who counts for whom, reading counters, and the two delayed workers of each L3 monitor domain.
+
+pub(crate) mod limbo;
+pub(crate) mod mba_sc;
+pub(crate) mod mon_data;
+pub(crate) mod overflow;
+pub(crate) mod read;
+pub(crate) mod rmid;
+pub(crate) mod worker;

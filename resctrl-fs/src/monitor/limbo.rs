@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Waiting for the cache lines of freed RMIDs to go.
+
+use resctrl_types::arch::{MonId, OccupancyThreshold};
+use resctrl_types::locked::Key;
+use resctrl_types::platform::WorkKind;
+use resctrl_types::{Arch, EventId, Pinned, Platform, ResourceId, RmidIndex};
+
+use super::worker::{self, Next};
+use crate::Op;
+use crate::domain::MonState;
+use crate::state::State;
+use crate::stats::Stats;
+
+/// What `max_threshold_occupancy` starts with: an RMID's even share of the cache, rounded as the hardware counts.
+pub(crate) fn default_threshold<A: Arch<P>, P: Platform>(arch: &A) -> u32 {
+    let Some(_) = arch.monitor(ResourceId::L3) else { return 0 };
+    let OccupancyThreshold { limit, unit } = arch.occupancy_threshold();
+    let share = limit / arch.num_rmid_index().max(1);
+    share - share % unit.max(1)
+}
+
+/// Looks at every RMID that is in limbo in this domain; those whose occupancy has fallen below the threshold are done.
+pub(crate) fn run<A: Arch<P>, P: Platform>(
+    arch: &A,
+    state: &mut State<A, P>,
+    domain: &mut MonState<A::MonDomain>,
+    here: Pinned<'_>,
+) -> Next {
+    state.stats.limbo_runs += 1;
+    let threshold = u64::from(state.threshold);
+    // Without a monitor to read with, everything stays as it is until the next period.
+    if let (Some(rmids), Ok(mut context)) = (&mut state.rmids, arch.mon_context(ResourceId::L3, EventId::LlcOccupancy)) {
+        let MonState { arch: arch_domain, busy, .. } = domain;
+        busy.retain(|index| {
+            let id = arch.rmid_decode(index);
+            let read =
+                arch.read(here.into(), ResourceId::L3, arch_domain, id, EventId::LlcOccupancy, &mut context);
+            let dirty = read.map_or(true, |bytes| bytes >= threshold);
+            if !dirty {
+                count_clean(rmids.cleaned(index), &mut state.stats);
+            }
+            dirty
+        });
+    }
+    if domain.busy.is_empty() { Next::Stop } else { Next::Again }
+}
+
+fn count_clean(last: bool, stats: &mut Stats) {
+    if last {
+        stats.rmids_cleaned += 1;
+    }
+}
+
+/// A domain goes away: nothing of what is in limbo there can be in its cache any more.
+pub(crate) fn force_clean<A: Arch<P>, P: Platform>(state: &mut State<A, P>, domain: &mut MonState<A::MonDomain>) {
+    let Some(rmids) = &mut state.rmids else { return };
+    domain.busy.retain(|index| {
+        count_clean(rmids.cleaned(index), &mut state.stats);
+        false
+    });
+}
+
+/// Ends a group's use of its RMID. With occupancy monitoring it goes into limbo in every domain there is.
+pub(crate) fn free_rmid<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonId) {
+    let arch = op.arch();
+    let index = arch.rmid_index(id);
+    let occupancy = op.fs.has_event(EventId::LlcOccupancy);
+    let (key, state) = (&mut op.locked.key, &mut op.locked.state);
+    let Some(rmids) = &mut state.rmids else { return };
+    if index == RmidIndex(0) {
+        return;
+    }
+    let mut busy_in = 0;
+    if occupancy {
+        for domain in &state.mon_domains {
+            mark_busy(key, domain, index);
+            busy_in += 1;
+        }
+    }
+    if busy_in > 0 {
+        state.stats.rmids_limbo += 1;
+    }
+    rmids.release(index, busy_in);
+}
+
+fn mark_busy<A: Arch<P>, P: Platform>(
+    key: &mut Key,
+    domain: &resctrl_types::Ref<crate::domain::MonDomain<A, P>>,
+    index: RmidIndex,
+) {
+    domain.open(key).busy.insert(index);
+    worker::arm(key, domain, WorkKind::Limbo, worker::PERIOD_MS);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Reading an event: a group's own counter and those of its monitor groups, on a CPU of the domain.
+
+use resctrl_types::arch::{MonId, ReadError};
+use resctrl_types::{Arch, Closid, CpusHeld, DomainId, Errno, EventId, Here, Platform, ResourceId, Result, Rmid};
+
+use crate::Op;
+use crate::domain::{MonState, any_housekeeping};
+use crate::ops::Shown;
+use crate::state::{CtrlGroup, Place};
+use crate::text::TextOut;
+
+/// Prints an event file.
+///
+/// # Errors
+/// `ENOENT` when the domain has gone.
+pub(crate) fn show_event<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    domain: DomainId,
+    event: EventId,
+    out: &mut dyn TextOut,
+) -> Shown {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    let (key, state) = (&mut op.locked.key, &op.locked.state);
+    let domain = state.mon_domains.iter().find(|candidate| candidate.id == domain).ok_or(Errno::ENOENT)?;
+    let mut sum = match arch.mon_context(ResourceId::L3, event) {
+        Ok(mut context) => {
+            let inner = domain.open(key);
+            // Until a first reading succeeds there is no number; the last failure says why.
+            let mut sum = Err(ReadError::Unavailable);
+            let MonState { arch: arch_domain, cpus: mask, .. } = inner;
+            let group = &state.groups[place.ctrl()];
+            at_domain(platform, cpus, mask, &mut |here| {
+                sum = group_sum(group, place, |id| {
+                    arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context)
+                });
+            })?;
+            sum
+        }
+        Err(error) => Err(error),
+    };
+    match &mut sum {
+        Ok(value) => writeln!(out, "{value}")?,
+        Err(error) => writeln!(out, "{}", error.text())?,
+    }
+    Ok(())
+}
+
+/// Runs `f` on a CPU of the domain: in a thread there, unless the domain has only CPUs that are to be left alone
+/// (`nohz_full`), which a short interrupt disturbs less.
+fn at_domain<P: Platform>(
+    platform: &P,
+    cpus: CpusHeld<'_>,
+    mask: &resctrl_types::CpuMask,
+    f: &mut (dyn FnMut(Here<'_>) + Send),
+) -> Result<()> {
+    let cpu = any_housekeeping(platform, mask).ok_or(Errno::ENOENT)?;
+    if platform.is_housekeeping(cpu) {
+        platform.call_on(cpus, cpu, &mut |here| f(here.into()))
+    } else {
+        platform.interrupt(cpus, cpu, &mut |here| f(here.into()))
+    }
+}
+
+/// Adds up a group's counter and, for a control group, those of its monitor groups. One success makes a number.
+fn group_sum(
+    group: &CtrlGroup,
+    place: Place,
+    mut read: impl FnMut(MonId) -> Result<u64, ReadError>,
+) -> Result<u64, ReadError> {
+    let closid = group.closid;
+    if let Place::Mon(_, mon) = place {
+        return read(MonId { closid, rmid: group.children[mon].rmid });
+    }
+    let mut sum = read(MonId { closid, rmid: group.rmid });
+    for child in &group.children {
+        sum = match (sum, read(MonId { closid, rmid: child.rmid })) {
+            (Ok(sum), Ok(value)) => Ok(sum.wrapping_add(value)),
+            (Ok(number), Err(_)) | (Err(_), Ok(number)) => Ok(number),
+            (Err(_), Err(last)) => Err(last),
+        };
+    }
+    sum
+}
+
+/// Makes 0 of the bandwidth counts of an RMID in every domain: it belongs to a new group.
+pub(crate) fn rebase_everywhere<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid, rmid: Rmid) -> Result<()> {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    let Some(monitor) = arch.monitor(ResourceId::L3).filter(|monitor| monitor.events.any_mbm()) else { return Ok(()) };
+    let (key, state) = (&mut op.locked.key, &op.locked.state);
+    for domain in &state.mon_domains {
+        let MonState { arch: arch_domain, cpus: mask, bandwidth, .. } = domain.open(key);
+        at_domain(platform, cpus, mask, &mut |here| {
+            rebase::<A, P>(arch, monitor.events, arch_domain, bandwidth, MonId { closid, rmid }, here);
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes 0 of the bandwidth counts of an RMID in the domain of `here`.
+pub(crate) fn rebase<A: Arch<P>, P: Platform>(
+    arch: &A,
+    events: resctrl_types::event::EventSet,
+    domain: &mut A::MonDomain,
+    bandwidth: &mut [resctrl_types::KVec<crate::domain::Bandwidth>; 2],
+    id: MonId,
+    here: Here<'_>,
+) {
+    let index = arch.rmid_index(id).index();
+    for event in events.iter().filter(|event| event.is_mbm()) {
+        arch.rebase(here, ResourceId::L3, domain, id, event);
+        if let Some(memory) = event.mbm_index().and_then(|event| bandwidth[event].get_mut(index)) {
+            *memory = crate::domain::Bandwidth::default();
+        }
+    }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The file operations: from a node to the function that serves it.
+//!
+//! Each takes the locks in their order, finds out whether what the node stands for still lives, clears the status where
+//! the rules say so, and hands an [`Op`] to the function of the file.
+
+use core::fmt;
+
+use resctrl_types::platform::{CpusReadGuard, Mutex};
+use resctrl_types::{Arch, Errno, Platform, Ref, Result};
+
+use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
+use crate::rdtgroup::{cpus, mode, tasks};
+use crate::state::Place;
+use crate::text::TextOut;
+use crate::tree::{Attr, DirEntry, NAME_MAX, NodeId, SetAttr};
+use crate::{Op, Resctrl, ctrlmondata, info, monitor};
+
+/// Why a file's content stopped.
+pub(crate) enum Stop {
+    /// The reader's buffer is full; it will come back with a larger one.
+    Full,
+    /// The file cannot be read.
+    Errno(Errno),
+}
+
+/// The result of printing a file.
+pub(crate) type Shown = Result<(), Stop>;
+
+impl From<fmt::Error> for Stop {
+    fn from(_: fmt::Error) -> Self {
+        Stop::Full
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Stop::Errno(errno)
+    }
+}
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// The root of the tree while mounted.
+    pub fn root(&self) -> Option<NodeId> {
+        self.tree.lock().root()
+    }
+
+    /// The node called `name` in the directory `parent`.
+    pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        self.tree.lock().lookup(parent, name)
+    }
+
+    /// Whether `node` still is what `name` in `parent` leads to.
+    pub fn is_linked(&self, node: NodeId, parent: NodeId, name: &[u8]) -> bool {
+        self.tree.lock().is_linked(node, parent, name)
+    }
+
+    /// What `stat` shows; `None` when the node has gone.
+    pub fn attr(&self, node: NodeId) -> Option<Attr> {
+        self.tree.lock().attr(node)
+    }
+
+    /// Changes attributes, as the VFS has permitted.
+    ///
+    /// # Errors
+    /// `ENOENT` when the node has gone.
+    pub fn set_attr(&self, node: NodeId, change: &SetAttr) -> Result<()> {
+        self.tree.lock().set_attr(node, change)
+    }
+
+    /// The entry of a directory that follows the position `after` (0: the first); its name goes into `name`.
+    ///
+    /// # Errors
+    /// `ENOENT` when the directory has gone.
+    pub fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8; NAME_MAX]) -> Result<Option<DirEntry>> {
+        self.tree.lock().next_entry(dir, after, name)
+    }
+
+    /// Whether a file may be opened so, beyond the permission bits that the VFS checks: reading needs some read bit,
+    /// writing some write bit and a write method, for the superuser too.
+    ///
+    /// # Errors
+    /// `ENODEV` when the file has gone, `EACCES`.
+    pub fn open(&self, node: NodeId, read: bool, write: bool) -> Result<()> {
+        let tree = self.tree.lock();
+        let (attr, key) = tree.attr(node).zip(tree.key(node)).ok_or(Errno::ENODEV)?;
+        if write && (attr.mode & 0o222 == 0 || !key.is_writable()) || read && attr.mode & 0o444 == 0 {
+            return Err(Errno::EACCES);
+        }
+        Ok(())
+    }
+
+    /// Prints the content of a file.
+    ///
+    /// When `out` says that it is full the content is cut there, without an error.
+    ///
+    /// # Errors
+    /// `ENODEV` when the file had gone before, `ENOENT` when it went meanwhile, and those of the file.
+    pub fn read(this: &Ref<Self>, node: NodeId, out: &mut dyn TextOut) -> Result<()> {
+        let key = this.tree.lock().key(node).ok_or(Errno::ENODEV)?;
+        let shown = match key {
+            Node::GroupFile(group, file) => {
+                Self::on_group(this, group, node, Errno::ENOENT, |op, place| show_group_file(op, place, file, out))
+            }
+            Node::Event(group, domain, event) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
+                monitor::read::show_event(op, place, domain, event, out)
+            }),
+            Node::InfoFile(file) => Self::locked_op(this, |op| {
+                op.state().mount()?;
+                info::show(op, file, out)
+            }),
+            _ => return Err(Errno::EISDIR),
+        };
+        match shown {
+            Ok(()) | Err(Stop::Full) => Ok(()),
+            Err(Stop::Errno(errno)) => Err(errno),
+        }
+    }
+
+    /// Carries out a command: one `write` is one command, whatever the offset.
+    ///
+    /// # Errors
+    /// As [`Resctrl::read`]; `EINVAL` for a file that takes no commands.
+    pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
+        let key = this.tree.lock().key(node).ok_or(Errno::ENODEV)?;
+        // The kernel hands commands a C string.
+        let data = data.iter().position(|&byte| byte == 0).map_or(data, |end| &data[..end]);
+        match key {
+            // Files made writable by a chmod have no commands and touch nothing.
+            Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => Err(Errno::EINVAL),
+            Node::GroupFile(group, file) => {
+                Self::on_group(this, group, node, Errno::ENOENT, |op, place| write_group_file(op, place, file, data))
+            }
+            Node::InfoFile(file @ (InfoFile::MaxThresholdOccupancy | InfoFile::MbmAssignMode)) => {
+                Self::locked_op(this, |op| {
+                    op.state().mount()?;
+                    op.state().status.clear();
+                    info::write(op, file, data)
+                })
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Takes both locks and runs `f`.
+    pub(crate) fn locked_op<T>(this: &Ref<Self>, f: impl FnOnce(&mut Op<'_, A, P>) -> T) -> T {
+        let cpus = this.platform.cpus_read_lock();
+        let mut locked = this.locked.lock();
+        f(&mut Op { fs: this, cpus: cpus.held(), locked: &mut locked })
+    }
+
+    /// Takes both locks, clears the status and runs `f` on the group; if the group has been removed while this waited,
+    /// says so in the status and returns `gone`.
+    pub(crate) fn on_group<T, E: From<Errno>>(
+        this: &Ref<Self>,
+        group: GroupId,
+        node: NodeId,
+        gone: Errno,
+        f: impl FnOnce(&mut Op<'_, A, P>, Place) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // A node that is gone has no name any more, so its directory's name is taken before waiting.
+        let name = this.group_name(node)?;
+        Self::locked_op(this, |op| {
+            op.state().status.clear();
+            let mounted = op.state().mount.is_some();
+            match op.state().find_group(group).filter(|_| mounted) {
+                Some(place) => f(op, place),
+                None => {
+                    op.state().status.quote("Resource group ", &name, " deleted. No commands possible.\n");
+                    Err(gone.into())
+                }
+            }
+        })
+    }
+}
+
+fn show_group_file<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    file: GroupFile,
+    out: &mut dyn TextOut,
+) -> Shown {
+    match file {
+        GroupFile::Cpus => Ok(writeln!(out, "{}", op.state().cpus(place).hex())?),
+        GroupFile::CpusList => Ok(writeln!(out, "{}", op.state().cpus(place).list())?),
+        GroupFile::Tasks => tasks::show(op, place, out),
+        GroupFile::Schemata => ctrlmondata::schemata::show(op, place.ctrl(), out),
+        GroupFile::Size => ctrlmondata::schemata::show_size(op, place.ctrl(), out),
+        GroupFile::Mode => mode::show(op, place.ctrl(), out),
+        GroupFile::MbaMbpsEvent => monitor::mba_sc::show_event(op, place.ctrl(), out),
+        GroupFile::CtrlHwId => Ok(writeln!(out, "{}", op.state().ids(place).0)?),
+        GroupFile::MonHwId => Ok(writeln!(out, "{}", op.state().ids(place).1)?),
+    }
+}
+
+fn write_group_file<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    file: GroupFile,
+    data: &[u8],
+) -> Result<()> {
+    match file {
+        GroupFile::Cpus => cpus::write(op, place, cpus::Form::Mask, data),
+        GroupFile::CpusList => cpus::write(op, place, cpus::Form::List, data),
+        GroupFile::Tasks => tasks::write(op, place, data),
+        GroupFile::Schemata => ctrlmondata::schemata::write(op, place.ctrl(), data),
+        GroupFile::Mode => mode::write(op, place.ctrl(), data),
+        GroupFile::MbaMbpsEvent => monitor::mba_sc::write_event(op, place.ctrl(), data),
+        GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(Errno::EINVAL),
+    }
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Making groups.
+
+use resctrl_types::arch::MonId;
+use resctrl_types::platform::Mutex;
+use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, Result, Rmid};
+
+use crate::monitor::{limbo, mba_sc, mon_data, read};
+use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
+use crate::state::{CtrlGroup, GroupDirs, Mode, MonGroup, Place};
+use crate::tree::{NewNode, NodeId};
+use crate::{Op, Resctrl, ctrlmondata};
+
+/// What a group is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Control, and monitoring where there is any.
+    Ctrl,
+    /// Monitoring only.
+    Mon,
+}
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Makes a group: a control group in the root, a monitor group in a directory `mon_groups`.
+    ///
+    /// `mode` is the directory's, the umask already applied.
+    ///
+    /// # Errors
+    /// `EINVAL` for a newline in the name; `EPERM` where groups cannot be (`ENODEV` below `info`); `ENOSPC`, `EBUSY`
+    /// when ids have run out; `ENOMEM`, `EEXIST`. Nothing is left behind but, perhaps, an RMID in limbo.
+    pub fn mkdir(this: &Ref<Self>, parent: NodeId, name: &[u8], mode: u16) -> Result<()> {
+        if name.contains(&b'\n') {
+            return Err(Errno::EINVAL);
+        }
+        let key = this.tree.lock().key(parent).ok_or(Errno::ENODEV)?;
+        match key {
+            Node::Root if this.alloc_capable() => {
+                Self::on_group(this, GroupId::DEFAULT, parent, Errno::ENODEV, |op, _| {
+                    Making::new(op, Kind::Ctrl, parent, name, mode).make_ctrl()
+                })
+            }
+            Node::MonGroups(group) if this.mon_capable() => {
+                Self::on_group(this, group, parent, Errno::ENODEV, |op, place| {
+                    if name == b"mon_groups" {
+                        return Err(Errno::EPERM);
+                    }
+                    Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
+                })
+            }
+            Node::InfoDir if this.mon_capable() || !this.alloc_capable() => Err(Errno::ENODEV),
+            _ => Self::locked_op(this, |op| {
+                op.state().status.clear();
+                Err(Errno::EPERM)
+            }),
+        }
+    }
+}
+
+/// Adds the files of a group to its directory.
+///
+/// # Errors
+/// Those of the tree.
+pub(crate) fn add_files<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    group: GroupId,
+    kind: Kind,
+    dir: NodeId,
+) -> Result<()> {
+    let fs = op.fs;
+    let (debug, mba_sc) = op.state().mount.as_ref().map_or((false, false), |mount| (mount.debug, mount.mba_sc));
+    let (owner, now) = (fs.platform.owner(), fs.platform.now());
+    let mut tree = fs.tree.lock();
+    for spec in GROUP_FILES {
+        let belongs = match spec.belongs {
+            Belongs::All => true,
+            Belongs::Ctrl => kind == Kind::Ctrl,
+            Belongs::Monitoring => fs.mon_capable(),
+        };
+        let has = match spec.needs {
+            Needs::Nothing => true,
+            Needs::Debug => debug,
+            Needs::MbaSc => mba_sc,
+        };
+        if belongs && has {
+            let key = Node::GroupFile(group, spec.file);
+            let (name, mode) = (spec.name.as_bytes(), spec.mode);
+            tree.add(dir, &NewNode { name, key, mode, owner, now, hidden: false })?;
+        }
+    }
+    Ok(())
+}
+
+/// A group in the making: what has been taken so far, given back unless the group is finished.
+struct Making<'o, 'a, 'n, A: Arch<P>, P: Platform> {
+    op: &'o mut Op<'a, A, P>,
+    kind: Kind,
+    parent: NodeId,
+    name: &'n [u8],
+    mode: u16,
+    id: GroupId,
+    dir: Option<NodeId>,
+    mon_data: Option<NodeId>,
+    /// The CLOSID, to be given back if this making took it.
+    closid: Closid,
+    owns_closid: bool,
+    rmid: Option<Rmid>,
+}
+
+impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
+    fn new(op: &'o mut Op<'a, A, P>, kind: Kind, parent: NodeId, name: &'n [u8], mode: u16) -> Self {
+        let id = op.state().new_group_id();
+        let closid = Closid::RESERVED;
+        let (dir, mon_data, rmid) = (None, None, None);
+        Making { op, kind, parent, name, mode, id, dir, mon_data, closid, owns_closid: false, rmid }
+    }
+
+    fn make_ctrl(mut self) -> Result<()> {
+        let made = self.try_ctrl();
+        self.finish(made)
+    }
+
+    fn make_mon(mut self, ctrl: usize) -> Result<()> {
+        let made = self.try_mon(ctrl);
+        self.finish(made)
+    }
+
+    fn finish(self, made: Result<()>) -> Result<()> {
+        if made.is_err() {
+            self.undo();
+        } else if let Some(dir) = self.dir {
+            self.op.fs.tree.lock().activate(dir);
+        }
+        made
+    }
+
+    fn try_ctrl(&mut self) -> Result<()> {
+        let nr_cpu_ids = self.op.platform().nr_cpu_ids();
+        let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
+            let dirs = GroupDirs { own: NodeId(0), mon_data: None };
+            let (closid, rmid) = (self.closid, Rmid::RESERVED);
+            let (mode, children) = (Mode::Shareable, KVec::new());
+            KBox::new(CtrlGroup { id: self.id, closid, rmid, cpus, mode, mba_event: None, children, dirs })
+        });
+        let room = self.op.state().groups.reserve(1);
+        let mut group = group.and_then(|group| room.map(|()| group)).map_err(|_| self.out_of_memory())?;
+        self.make_dir()?;
+        self.take_closid()?;
+        self.take_rmid()?;
+        self.make_mon_data()?;
+        group.closid = self.closid;
+        group.rmid = self.rmid.unwrap_or(Rmid::RESERVED);
+        group.dirs = GroupDirs { own: self.dir.unwrap_or(NodeId(0)), mon_data: self.mon_data };
+        if self.op.state().mba_sc() {
+            group.mba_event = mba_sc::default_event(self.op.fs);
+        }
+        // Newest first. Room was made above.
+        self.op.state().groups.insert(0, group)?;
+        let rest = ctrlmondata::initial::init(self.op, 0).and_then(|()| self.make_mon_groups());
+        if rest.is_err() {
+            self.op.state().groups.remove(0);
+        }
+        rest
+    }
+
+    fn try_mon(&mut self, ctrl: usize) -> Result<()> {
+        let nr_cpu_ids = self.op.platform().nr_cpu_ids();
+        let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
+            let dirs = GroupDirs { own: NodeId(0), mon_data: None };
+            KBox::new(MonGroup { id: self.id, rmid: Rmid::RESERVED, cpus, dirs })
+        });
+        let room = self.op.state().groups[ctrl].children.reserve(1);
+        let mut group = group.and_then(|group| room.map(|()| group)).map_err(|_| self.out_of_memory())?;
+        self.make_dir()?;
+        self.closid = self.op.state().ids(Place::Ctrl(ctrl)).0;
+        self.take_rmid()?;
+        self.make_mon_data()?;
+        group.rmid = self.rmid.unwrap_or(Rmid::RESERVED);
+        group.dirs = GroupDirs { own: self.dir.unwrap_or(NodeId(0)), mon_data: self.mon_data };
+        self.op.state().groups[ctrl].children.push(group)
+    }
+
+    /// The kernel's errno for want of memory here is `ENOSPC`.
+    fn out_of_memory(&mut self) -> Errno {
+        self.op.state().status.text("Kernel out of memory\n");
+        Errno::ENOSPC
+    }
+
+    /// Says which part of the tree could not be made.
+    fn tree_error<T>(&mut self, result: Result<T>, message: &str) -> Result<T> {
+        if result.is_err() {
+            self.op.state().status.text(message);
+        }
+        result
+    }
+
+    fn new_dir<'k>(&self, name: &'k [u8], key: Node, hidden: bool) -> NewNode<'k> {
+        let (owner, now) = (self.op.platform().owner(), self.op.platform().now());
+        NewNode { name, key, mode: self.mode, owner, now, hidden }
+    }
+
+    /// The directory with its files, hidden until the group is finished.
+    fn make_dir(&mut self) -> Result<()> {
+        let new = self.new_dir(self.name, Node::Group(self.id), true);
+        let dir = self.op.fs.tree.lock().add(self.parent, &new);
+        let dir = self.tree_error(dir, "kernfs create error\n")?;
+        self.dir = Some(dir);
+        let filled = add_files(self.op, self.id, self.kind, dir);
+        self.tree_error(filled, "kernfs fill error\n")
+    }
+
+    fn take_closid(&mut self) -> Result<()> {
+        let arch = self.op.arch();
+        let occupancy = self.op.fs.has_event(EventId::LlcOccupancy);
+        let state = self.op.state();
+        let closids = &mut state.mount.as_mut().ok_or(Errno::ENODEV)?.closids;
+        let cleanest = match &state.rmids {
+            Some(rmids) if A::RMID_DEPENDS_ON_CLOSID && occupancy => {
+                closids.free().min_by_key(|&closid| rmids.dirty(arch, closid))
+            }
+            _ => closids.free().next(),
+        };
+        let Some(closid) = cleanest else {
+            state.status.text("Out of CLOSIDs\n");
+            return Err(Errno::ENOSPC);
+        };
+        closids.take(closid);
+        self.closid = closid;
+        self.owns_closid = true;
+        Ok(())
+    }
+
+    fn take_rmid(&mut self) -> Result<()> {
+        let arch = self.op.arch();
+        let closid = self.closid;
+        let state = self.op.state();
+        let Some(rmids) = &mut state.rmids else { return Ok(()) };
+        match rmids.alloc(arch, closid) {
+            Ok(rmid) => self.rmid = Some(rmid),
+            Err(errno) => {
+                state.status.text("Out of RMIDs\n");
+                return Err(errno);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_mon_data(&mut self) -> Result<()> {
+        let fs = self.op.fs;
+        let (Some(dir), Some(rmid)) = (self.dir, self.rmid) else { return Ok(()) };
+        let made = (|| {
+            let new = self.new_dir(b"mon_data", Node::MonData(self.id), false);
+            let mon_data = fs.tree.lock().add(dir, &new)?;
+            for domain in &self.op.locked.state.mon_domains {
+                mon_data::add_domain(fs, self.id, mon_data, domain.id)?;
+            }
+            read::rebase_everywhere(self.op, self.closid, rmid)?;
+            Ok(mon_data)
+        })();
+        self.mon_data = Some(self.tree_error(made, "kernfs subdir error\n")?);
+        Ok(())
+    }
+
+    fn make_mon_groups(&mut self) -> Result<()> {
+        let Some(dir) = self.dir.filter(|_| self.op.fs.mon_capable()) else { return Ok(()) };
+        let new = self.new_dir(b"mon_groups", Node::MonGroups(self.id), false);
+        let made = self.op.fs.tree.lock().add(dir, &new).map(|_| ());
+        self.tree_error(made, "kernfs subdir error\n")
+    }
+
+    /// Gives everything back.
+    fn undo(self) {
+        if let Some(rmid) = self.rmid {
+            limbo::free_rmid(self.op, MonId { closid: self.closid, rmid });
+        }
+        if let Some(mount) = self.op.state().mount.as_mut().filter(|_| self.owns_closid) {
+            mount.closids.release(self.closid);
+        }
+        if let Some(dir) = self.dir {
+            self.op.fs.tree.lock().remove(dir);
+        }
+    }
+}

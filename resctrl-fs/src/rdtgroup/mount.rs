@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Mounting and unmounting.
+
+use core::fmt;
+
+use resctrl_types::platform::Mutex;
+use resctrl_types::resource::{ControlKind, Scope};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, KVec, Platform, Ref, ResourceId, Result, Rmid};
+
+use crate::closid::ClosidMap;
+use crate::ctrlmondata::schema;
+use crate::domain::MBPS_UNLIMITED;
+use crate::monitor::rmid::{self, RmidTable};
+use crate::monitor::{limbo, mba_sc, mon_data, read, worker};
+use crate::nodes::{GroupId, Node};
+use crate::rdtgroup::mkdir::{self, Kind};
+use crate::rdtgroup::tasks;
+use crate::state::{CtrlGroup, GroupDirs, Mode, Mount};
+use crate::text::TextOut;
+use crate::tree::{NewNode, NodeId};
+use crate::{Op, Resctrl, info};
+
+/// What a mount asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountOptions {
+    /// Code and data apart in the L3.
+    pub cdp: bool,
+    /// Code and data apart in the L2.
+    pub cdpl2: bool,
+    /// MB values in MB/s.
+    pub mba_mbps: bool,
+    /// Show the hardware ids.
+    pub debug: bool,
+}
+
+/// Why an option is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// There is no such option.
+    Unknown,
+    /// The machine cannot; `EINVAL` with this text for the mounter.
+    Refused(&'static str),
+}
+
+const MBA_MBPS_NEEDS: &str = "mba_MBps requires MBM (mbm_event mode not supported) and linear scale MBA at L3 scope";
+
+impl CtrlGroup {
+    /// The default group, as it is before the first mount.
+    pub(crate) fn default_group(nr_cpu_ids: u32) -> Result<Self> {
+        Ok(CtrlGroup {
+            id: GroupId::DEFAULT,
+            closid: Closid::RESERVED,
+            rmid: Rmid::RESERVED,
+            cpus: CpuMask::new(nr_cpu_ids)?,
+            mode: Mode::Shareable,
+            mba_event: None,
+            children: KVec::new(),
+            dirs: GroupDirs { own: NodeId(0), mon_data: None },
+        })
+    }
+}
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Takes a mount option. All of them are flags without a value.
+    ///
+    /// # Errors
+    /// See [`OptionError`].
+    pub fn parse_option(&self, options: &mut MountOptions, key: &str) -> Result<(), OptionError> {
+        match key {
+            "cdp" => options.cdp = true,
+            "cdpl2" => options.cdpl2 = true,
+            "mba_MBps" if self.can_mba_sc() => options.mba_mbps = true,
+            "mba_MBps" => return Err(OptionError::Refused(MBA_MBPS_NEEDS)),
+            "debug" => options.debug = true,
+            _ => return Err(OptionError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// Whether the software bandwidth controller can work here: bandwidth is counted where it is controlled, and the
+    /// control is linear.
+    pub(crate) fn can_mba_sc(&self) -> bool {
+        let Some(mb) = self.arch.control(ResourceId::Mb) else { return false };
+        let ControlKind::Bandwidth(bandwidth) = mb.kind else { return false };
+        let scope = self.arch.monitor(ResourceId::L3).map(|monitor| monitor.scope);
+        self.has_mbm() && bandwidth.delay_linear && scope == Some(mb.scope) && mb.scope == Scope::L3Cache
+    }
+
+    /// Mounts the file system: applies the options, builds the tree, starts the overflow workers.
+    ///
+    /// # Errors
+    /// `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine refuses an option, `ENOMEM`;
+    /// everything is as before.
+    pub fn mount(this: &Ref<Self>, options: &MountOptions) -> Result<()> {
+        Self::locked_op(this, |op| {
+            if op.state().mount.is_some() {
+                return Err(Errno::EBUSY);
+            }
+            if this.mon_capable() && op.state().rmids.is_none() {
+                op.state().rmids = Some(RmidTable::new(this.arch.num_rmid_index())?);
+            }
+            let built = apply_options(op, options).and_then(|()| build(op, options));
+            if let Err(errno) = built {
+                take_down(op);
+                disable_options(op);
+                return Err(errno);
+            }
+            if this.has_mbm() {
+                let (key, state) = (&mut op.locked.key, &op.locked.state);
+                worker::arm_overflow(key, state);
+            }
+            op.state().status.clear();
+            Ok(())
+        })
+    }
+
+    /// Unmounts: everything back to the default group and every control value back to its default. The overflow workers
+    /// notice by themselves; the limbo workers go on.
+    pub fn unmount(this: &Ref<Self>) {
+        Self::locked_op(this, |op| {
+            if op.state().mount.is_none() {
+                return;
+            }
+            disable_options(op);
+            reset_controls(op);
+            remove_all_groups(op);
+            take_down(op);
+        });
+    }
+
+    /// Prints the active options as `/proc/mounts` shows them.
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn show_options(&self, out: &mut dyn TextOut) -> fmt::Result {
+        let (mba_sc, debug) = {
+            let locked = self.locked.lock();
+            locked.state.mount.as_ref().map_or((false, false), |mount| (mount.mba_sc, mount.debug))
+        };
+        let active = [
+            (self.arch.cdp_enabled(ResourceId::L3), ",cdp"),
+            (self.arch.cdp_enabled(ResourceId::L2), ",cdpl2"),
+            (mba_sc, ",mba_MBps"),
+            (debug, ",debug"),
+        ];
+        active.into_iter().filter(|&(on, _)| on).try_for_each(|(_, text)| out.write_str(text))
+    }
+}
+
+fn apply_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions) -> Result<()> {
+    if options.cdpl2 {
+        set_cdp(op, ResourceId::L2, true)?;
+    }
+    if options.cdp {
+        set_cdp(op, ResourceId::L3, true)?;
+    }
+    if options.mba_mbps && !op.fs.can_mba_sc() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+fn set_cdp<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId, enable: bool) -> Result<()> {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    arch.set_cdp(platform, cpus, resource, enable)?;
+    for domain in &mut op.state().ctrl_domains[resource.index()] {
+        let domain = &mut **domain;
+        arch.program_cdp(platform, cpus, resource, &mut domain.arch, &domain.cpus);
+    }
+    Ok(())
+}
+
+/// CDP and the bandwidth controller off; targets forgotten.
+fn disable_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    for resource in [ResourceId::L3, ResourceId::L2] {
+        if op.arch().cdp_enabled(resource) {
+            // Disabling cannot fail, by the contract of `set_cdp`.
+            let _ = set_cdp(op, resource, false);
+        }
+    }
+    for domain in &mut op.state().ctrl_domains[ResourceId::Mb.index()] {
+        domain.mbps.fill(MBPS_UNLIMITED);
+    }
+    if let Some(mount) = &mut op.state().mount {
+        mount.mba_sc = false;
+        mount.debug = false;
+    }
+    for group in &mut op.state().groups {
+        group.mba_event = None;
+    }
+}
+
+/// Every CLOSID of every domain to its default.
+fn reset_controls<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    for resource in ResourceId::ALL.into_iter().filter(|&resource| arch.control(resource).is_some()) {
+        for domain in &mut op.state().ctrl_domains[resource.index()] {
+            let domain = &mut **domain;
+            arch.reset(platform, cpus, resource, &mut domain.arch, &domain.cpus);
+        }
+    }
+}
+
+/// Builds schemas, CLOSIDs and the tree of the default group. On failure [`take_down`] removes what there is.
+fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions) -> Result<()> {
+    let fs = op.fs;
+    let schemas = schema::build(fs)?;
+    let width = schema::width(fs, &schemas);
+    let usable = schemas.iter().map(|&schema| schema::num_closid(fs, schema)).min();
+    let closids = ClosidMap::new(usable.unwrap_or(0))?;
+    let (owner, now) = (fs.platform.owner(), fs.platform.now());
+    let root = fs.tree.lock().plant(0o555, owner, now)?;
+    let mba_sc = options.mba_mbps;
+    op.state().column_width = op.state().column_width.max(width);
+    op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug, root });
+    let group = op.state().default_group();
+    group.mode = Mode::Shareable;
+    group.dirs = GroupDirs { own: root, mon_data: None };
+    group.mba_event = if mba_sc { mba_sc::default_event(fs) } else { None };
+
+    mkdir::add_files(op, GroupId::DEFAULT, Kind::Ctrl, root)?;
+    info::build(op, root)?;
+    if fs.mon_capable() {
+        let dir = |name, key| NewNode { name, key, mode: 0o555, owner, now, hidden: false };
+        fs.tree.lock().add(root, &dir(b"mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
+        let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
+        op.state().default_group().dirs.mon_data = Some(mon_data);
+        for domain in &op.locked.state.mon_domains {
+            mon_data::add_domain(fs, GroupId::DEFAULT, mon_data, domain.id)?;
+        }
+        read::rebase_everywhere(op, Closid::RESERVED, Rmid::RESERVED)?;
+    }
+    Ok(())
+}
+
+/// The tree, the schemas and the CLOSIDs go.
+fn take_down<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    let fs = op.fs;
+    op.state().mount = None;
+    let group = op.state().default_group();
+    group.mode = Mode::Shareable;
+    group.dirs = GroupDirs { own: NodeId(0), mon_data: None };
+    group.mba_event = None;
+    let mut tree = fs.tree.lock();
+    if let Some(root) = tree.root() {
+        tree.remove(root);
+    }
+}
+
+/// Tasks, CPUs and RMIDs of every group back to the default group, whose directory stays.
+fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    let fs = op.fs;
+    tasks::move_all_to_default(fs);
+    while op.state().groups.len() > 1 {
+        let group = op.state().groups.remove(0);
+        free_children(op, group.closid, &group.children);
+        limbo::free_rmid(op, resctrl_types::arch::MonId { closid: group.closid, rmid: group.rmid });
+        let default = op.state().default_group();
+        default.cpus.union_with(&group.cpus);
+    }
+    let children = core::mem::take(&mut op.state().default_group().children);
+    free_children(op, Closid::RESERVED, &children);
+    let default = resctrl_types::arch::MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
+    for cpu in op.locked.state.online.iter() {
+        fs.arch.set_cpu_default(cpu, default);
+    }
+    tasks::refresh(op.fs, op.cpus, &op.locked.state.online);
+}
+
+fn free_children<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    closid: Closid,
+    children: &[resctrl_types::KBox<crate::state::MonGroup>],
+) {
+    for child in children {
+        limbo::free_rmid(op, resctrl_types::arch::MonId { closid, rmid: child.rmid });
+    }
+}

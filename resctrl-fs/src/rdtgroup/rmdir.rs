@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Removing groups.
+
+use resctrl_types::arch::MonId;
+use resctrl_types::platform::Mutex;
+use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, Rmid};
+
+use super::tasks;
+use crate::monitor::limbo;
+use crate::nodes::Node;
+use crate::state::Place;
+use crate::tree::{NAME_MAX, NodeId};
+use crate::{Op, Resctrl};
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Removes a group, with the monitor groups in it. Open files do not keep it.
+    ///
+    /// # Errors
+    /// `EPERM` for a directory that is not a group's or whose group has gone; `ENOMEM`, nothing changed.
+    pub fn rmdir(this: &Ref<Self>, dir: NodeId) -> Result<()> {
+        let key = this.tree.lock().key(dir).ok_or(Errno::ENODEV)?;
+        match key {
+            Node::Group(group) => Self::on_group(this, group, dir, Errno::EPERM, |op, place| {
+                // The last thing that can fail.
+                let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| Errno::ENOMEM)?;
+                match place {
+                    Place::Ctrl(ctrl) => remove_ctrl(op, ctrl, affected),
+                    Place::Mon(ctrl, mon) => remove_mon(op, ctrl, mon, affected),
+                }
+                this.tree.lock().remove(dir);
+                Ok(())
+            }),
+            _ => Self::locked_op(this, |op| {
+                op.state().status.clear();
+                Err(Errno::EPERM)
+            }),
+        }
+    }
+
+    /// The name of the group directory that `node` is or is in; for the default group, the empty name.
+    pub(crate) fn group_name(&self, node: NodeId) -> Result<GroupName> {
+        let tree = self.tree.lock();
+        let mut at = node;
+        let mut name = GroupName { bytes: [0; NAME_MAX], len: 0 };
+        loop {
+            match tree.key(at).ok_or(Errno::ENODEV)? {
+                Node::Group(_) => {
+                    let text = tree.name(at).unwrap_or_default();
+                    name.len = text.len();
+                    name.bytes[..name.len].copy_from_slice(text);
+                    return Ok(name);
+                }
+                Node::Root => return Ok(name),
+                _ => at = tree.parent(at).ok_or(Errno::ENODEV)?,
+            }
+        }
+    }
+}
+
+/// The name of a group, kept on the stack for the case that the group goes away.
+pub(crate) struct GroupName {
+    bytes: [u8; NAME_MAX],
+    len: usize,
+}
+
+impl core::ops::Deref for GroupName {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Tasks and CPUs of a control group go to the default group; then its ids and its monitor groups go.
+fn remove_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut affected: CpuMask) {
+    let fs = op.fs;
+    let default = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
+    let group = op.state().groups.remove(ctrl);
+    tasks::move_matching(fs, tasks::Members::Ctrl(group.closid), default, &mut affected);
+    for cpu in group.cpus.iter() {
+        fs.arch.set_cpu_default(cpu, default);
+    }
+    op.state().default_group().cpus.union_with(&group.cpus);
+    affected.union_with(&group.cpus);
+    tasks::refresh(fs, op.cpus, &affected);
+
+    limbo::free_rmid(op, MonId { closid: group.closid, rmid: group.rmid });
+    for child in &group.children {
+        limbo::free_rmid(op, MonId { closid: group.closid, rmid: child.rmid });
+    }
+    if let Some(mount) = &mut op.state().mount {
+        mount.closids.release(group.closid);
+    }
+}
+
+/// Tasks and CPUs of a monitor group fall back to the ids of its parent.
+fn remove_mon<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mon: usize, mut affected: CpuMask) {
+    let fs = op.fs;
+    let (closid, rmid) = op.state().ids(Place::Ctrl(ctrl));
+    let parent = MonId { closid, rmid };
+    let child = op.state().groups[ctrl].children.remove(mon);
+    let id = MonId { closid, rmid: child.rmid };
+    tasks::move_matching(fs, tasks::Members::Mon(id), parent, &mut affected);
+    for cpu in child.cpus.iter() {
+        fs.arch.set_cpu_default(cpu, parent);
+    }
+    affected.union_with(&child.cpus);
+    tasks::refresh(fs, op.cpus, &affected);
+    limbo::free_rmid(op, id);
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the rdtgroup mutex protects.
+
+use resctrl_types::locked::Key;
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
+
+use crate::closid::ClosidMap;
+use crate::domain::{CtrlDomain, MonDomain};
+use crate::monitor::rmid::RmidTable;
+use crate::nodes::{GroupId, SchemaId};
+use crate::stats::Stats;
+use crate::status::Status;
+use crate::tree::NodeId;
+
+/// The content of the rdtgroup mutex: the key to what the monitor domains hold, and everything else.
+pub(crate) struct Locked<A: Arch<P>, P: Platform> {
+    pub(crate) key: Key,
+    pub(crate) state: State<A, P>,
+}
+
+/// Everything that changes, but the insides of monitor domains and the tree of nodes.
+pub(crate) struct State<A: Arch<P>, P: Platform> {
+    pub(crate) status: Status,
+    /// What exists only while mounted.
+    pub(crate) mount: Option<Mount>,
+    /// The control groups, newest first; the default group is always the last and always there.
+    pub(crate) groups: KVec<KBox<CtrlGroup>>,
+    pub(crate) next_group: u64,
+    /// CPUs whose online callback has run.
+    pub(crate) online: CpuMask,
+    /// Control domains of each resource, ascending by id.
+    pub(crate) ctrl_domains: [KVec<KBox<CtrlDomain<A::CtrlDomain>>>; ResourceId::ALL.len()],
+    /// Monitor domains of the L3, ascending by id. The list holds one reference to each.
+    pub(crate) mon_domains: KVec<Ref<MonDomain<A, P>>>,
+    /// Made at the first mount, kept until the end: limbo goes on over unmounts.
+    pub(crate) rmids: Option<RmidTable>,
+    /// Occupancy in bytes below which a freed RMID is clean: `max_threshold_occupancy`.
+    pub(crate) threshold: u32,
+    /// Width of the names in `schemata` and `size`; never shrinks.
+    pub(crate) column_width: usize,
+    pub(crate) stats: Stats,
+}
+
+/// What exists only while mounted.
+pub(crate) struct Mount {
+    /// The schemas in the order of every listing: SMBA, MB, L2, L3, data before code.
+    pub(crate) schemas: KVec<SchemaId>,
+    /// The free CLOSIDs.
+    pub(crate) closids: ClosidMap,
+    /// Whether the software bandwidth controller runs: MB values are MB/s.
+    pub(crate) mba_sc: bool,
+    /// Whether the hardware ids are shown.
+    pub(crate) debug: bool,
+    pub(crate) root: NodeId,
+}
+
+/// Who may use the cache portions of a control group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Shareable,
+    Exclusive,
+}
+
+/// A control group, the default group included.
+pub(crate) struct CtrlGroup {
+    pub(crate) id: GroupId,
+    pub(crate) closid: Closid,
+    pub(crate) rmid: Rmid,
+    /// The CPUs it owns; its monitor groups' CPUs among them.
+    pub(crate) cpus: CpuMask,
+    pub(crate) mode: Mode,
+    /// What the bandwidth controller compares with the group's targets.
+    pub(crate) mba_event: Option<EventId>,
+    /// Its monitor groups, oldest first.
+    pub(crate) children: KVec<KBox<MonGroup>>,
+    pub(crate) dirs: GroupDirs,
+}
+
+/// A monitor group. Its CLOSID is its parent's.
+pub(crate) struct MonGroup {
+    pub(crate) id: GroupId,
+    pub(crate) rmid: Rmid,
+    pub(crate) cpus: CpuMask,
+    pub(crate) dirs: GroupDirs,
+}
+
+/// The directories of a group. Those of the default group come and go with the mount.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupDirs {
+    pub(crate) own: NodeId,
+    /// `mon_data`, where something can be monitored.
+    pub(crate) mon_data: Option<NodeId>,
+}
+
+/// Where a group is in [`State::groups`]. Good for as long as the mutex is held and no group is made or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The control group at this index.
+    Ctrl(usize),
+    /// The monitor group at the second index of the control group at the first.
+    Mon(usize, usize),
+}
+
+impl Place {
+    /// The index of the control group: itself, or the parent.
+    pub(crate) const fn ctrl(self) -> usize {
+        match self {
+            Place::Ctrl(ctrl) | Place::Mon(ctrl, _) => ctrl,
+        }
+    }
+}
+
+impl<A: Arch<P>, P: Platform> State<A, P> {
+    /// Where the group of this id is, if it lives.
+    pub(crate) fn find_group(&self, id: GroupId) -> Option<Place> {
+        self.groups.iter().enumerate().find_map(|(ctrl, group)| {
+            if group.id == id {
+                return Some(Place::Ctrl(ctrl));
+            }
+            group.children.iter().position(|child| child.id == id).map(|mon| Place::Mon(ctrl, mon))
+        })
+    }
+
+    /// The default group.
+    pub(crate) fn default_group(&mut self) -> &mut CtrlGroup {
+        let last = self.groups.len() - 1;
+        &mut self.groups[last]
+    }
+
+    /// An id for a new group.
+    pub(crate) fn new_group_id(&mut self) -> GroupId {
+        self.next_group += 1;
+        GroupId(self.next_group)
+    }
+
+    /// The CPUs of the group at `place`.
+    pub(crate) fn cpus(&self, place: Place) -> &CpuMask {
+        match place {
+            Place::Ctrl(ctrl) => &self.groups[ctrl].cpus,
+            Place::Mon(ctrl, mon) => &self.groups[ctrl].children[mon].cpus,
+        }
+    }
+
+    /// The ids of the group at `place`.
+    pub(crate) fn ids(&self, place: Place) -> (Closid, Rmid) {
+        match place {
+            Place::Ctrl(ctrl) => (self.groups[ctrl].closid, self.groups[ctrl].rmid),
+            Place::Mon(ctrl, mon) => (self.groups[ctrl].closid, self.groups[ctrl].children[mon].rmid),
+        }
+    }
+
+    /// The directories of the group at `place`.
+    pub(crate) fn dirs(&self, place: Place) -> GroupDirs {
+        match place {
+            Place::Ctrl(ctrl) => self.groups[ctrl].dirs,
+            Place::Mon(ctrl, mon) => self.groups[ctrl].children[mon].dirs,
+        }
+    }
+
+    /// What is there while mounted.
+    ///
+    /// # Errors
+    /// `ENOENT` for an operation which waited for the mutex while the file system was unmounted.
+    pub(crate) fn mount(&self) -> Result<&Mount> {
+        self.mount.as_ref().ok_or(Errno::ENOENT)
+    }
+
+    /// Whether the software bandwidth controller runs.
+    pub(crate) fn mba_sc(&self) -> bool {
+        self.mount.as_ref().is_some_and(|mount| mount.mba_sc)
+    }
+
+    /// The ids of every group that is monitored, in list order: each control group, then its monitor groups.
+    pub(crate) fn every_id(&self) -> impl Iterator<Item = (Closid, Rmid)> + '_ {
+        self.groups.iter().flat_map(|group| {
+            core::iter::once((group.closid, group.rmid))
+                .chain(group.children.iter().map(|child| (group.closid, child.rmid)))
+        })
+    }
+
+    /// The group that owns a CPU: its control group and, if it has been given to one, its monitor group.
+    pub(crate) fn group_of_cpu(&self, cpu: CpuId) -> Option<Place> {
+        let ctrl = self.groups.iter().position(|group| group.cpus.contains(cpu))?;
+        let mon = self.groups[ctrl].children.iter().position(|child| child.cpus.contains(cpu));
+        Some(mon.map_or(Place::Ctrl(ctrl), |mon| Place::Mon(ctrl, mon)))
+    }
+}

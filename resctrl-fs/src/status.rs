@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `info/last_cmd_status`: what the last command had to say.
+//!
+//! A buffer of 512 bytes, as the kernel's `last_cmd_status` is. A formatted message that does not fit is stored cut, a
+//! constant text that does not fit is left out whole; either way the rest is lost and a reader is told `[truncated]`.
+
+use core::fmt;
+
+use crate::text::{Bytes, TextOut};
+
+/// Bytes the buffer holds.
+const CAPACITY: usize = 512;
+
+/// The text of the last command. Empty means `ok`.
+pub(crate) struct Status {
+    text: [u8; CAPACITY],
+    len: usize,
+    overflowed: bool,
+}
+
+impl Status {
+    pub(crate) const fn new() -> Self {
+        Status { text: [0; CAPACITY], len: 0, overflowed: false }
+    }
+
+    /// Forgets what earlier commands said.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        self.overflowed = false;
+    }
+
+    /// Appends a constant text, or nothing of it.
+    pub(crate) fn text(&mut self, text: &str) {
+        if self.overflowed {
+            return;
+        }
+        if text.len() > CAPACITY - self.len {
+            self.overflowed = true;
+            return;
+        }
+        self.append(text.as_bytes());
+    }
+
+    /// Appends a formatted text, cut where the buffer ends.
+    pub(crate) fn format(&mut self, args: fmt::Arguments<'_>) {
+        // Running over is not an error of the caller's: it shows as `[truncated]`.
+        let _ = fmt::Write::write_fmt(&mut Cut(self), args);
+    }
+
+    /// Appends `before`, then bytes that the user gave (they need not be UTF-8), then `after`; cut where the buffer ends.
+    pub(crate) fn quote(&mut self, before: &str, quoted: &[u8], after: &str) {
+        for part in [before.as_bytes(), quoted, after.as_bytes()] {
+            self.append_cut(part);
+        }
+    }
+
+    /// Prints what a reader of the file sees.
+    pub(crate) fn show(&self, out: &mut dyn TextOut) -> fmt::Result {
+        if self.len == 0 && !self.overflowed {
+            return out.write_str("ok\n");
+        }
+        out.bytes(Bytes(&self.text[..self.len]))?;
+        if self.overflowed {
+            out.write_str("[truncated]\n")?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.text[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn append_cut(&mut self, bytes: &[u8]) {
+        if self.overflowed {
+            return;
+        }
+        // `seq_buf_vprintf` needs room for the NUL behind the text, so one byte stays free.
+        let room = CAPACITY - 1 - self.len.min(CAPACITY - 1);
+        if bytes.len() > room {
+            self.append(&bytes[..room]);
+            self.overflowed = true;
+        } else {
+            self.append(bytes);
+        }
+    }
+}
+
+struct Cut<'a>(&'a mut Status);
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.append_cut(text.as_bytes());
+        if self.0.overflowed { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    struct Sink(Vec<u8>);
+    impl fmt::Write for Sink {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend(text.bytes());
+            Ok(())
+        }
+    }
+    impl TextOut for Sink {
+        fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
+            self.0.extend(bytes.0);
+            Ok(())
+        }
+    }
+
+    fn shown(status: &Status) -> String {
+        let mut sink = Sink(Vec::new());
+        status.show(&mut sink).unwrap();
+        String::from_utf8(sink.0).unwrap()
+    }
+
+    #[test]
+    fn an_empty_buffer_reads_ok() {
+        let mut status = Status::new();
+        assert_eq!(shown(&status), "ok\n");
+        status.text("Missing ':'\n");
+        assert_eq!(shown(&status), "Missing ':'\n");
+        status.clear();
+        assert_eq!(shown(&status), "ok\n");
+    }
+
+    #[test]
+    fn messages_accumulate() {
+        let mut status = Status::new();
+        status.format(format_args!("No task {}\n", 7));
+        status.quote("Non-hex character in the mask ", b"xyz", "\n");
+        assert_eq!(shown(&status), "No task 7\nNon-hex character in the mask xyz\n");
+    }
+
+    #[test]
+    fn a_long_format_is_cut_and_says_so() {
+        let mut status = Status::new();
+        status.quote("Unknown or unsupported resource name '", &[b'x'; 600], "'\n");
+        let text = shown(&status);
+        assert_eq!(text.len(), 511 + "[truncated]\n".len());
+        assert!(text.ends_with("xxx[truncated]\n"));
+        status.text("lost\n");
+        assert!(!shown(&status).contains("lost"));
+    }
+
+    #[test]
+    fn a_long_constant_is_dropped_whole() {
+        let mut status = Status::new();
+        status.quote("", &[b'x'; 505], "\n");
+        status.text("Missing ':'\n");
+        let text = shown(&status);
+        assert!(text.ends_with("xx\n[truncated]\n"));
+    }
+}

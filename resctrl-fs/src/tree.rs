@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The tree of files and directories, with the semantics of kernfs.
+//!
+//! The module can not use kernfs (it is not exported), and a tree that only exists as dentries could not change from a
+//! hotplug callback without taking the VFS's locks below the rdtgroup mutex. So the tree is plain data under a lock of
+//! its own, innermost in the lock order, and the VFS asks it: what is called so in this directory, is this still there,
+//! what mode has it. Removing a node never waits for anybody; whoever still has it open finds out by `ENODEV`.
+//!
+//! # Invariants
+//! * Ids count up from the root's 1 and are never used again, so that an id is a stale-proof reference.
+//! * `nodes` is sorted by id, and so are the children of each directory.
+
+use resctrl_types::platform::{Owner, Timestamp};
+use resctrl_types::{Errno, KBox, KVec, Result};
+
+use crate::nodes::Node as Key;
+
+/// A node of the tree, and its inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// A directory or a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A directory.
+    Dir,
+    /// A regular file.
+    File,
+}
+
+/// What `stat` shows of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Attr {
+    /// The node.
+    pub id: NodeId,
+    /// A directory or a file.
+    pub kind: NodeKind,
+    /// Permission bits, `0..=0o7777`.
+    pub mode: u16,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Link count: 1 for a file, 2 and the number of subdirectories for a directory.
+    pub nlink: u32,
+    /// Last access.
+    pub atime: Timestamp,
+    /// Last modification.
+    pub mtime: Timestamp,
+    /// Last change of the attributes.
+    pub ctime: Timestamp,
+}
+
+/// A change of attributes that the VFS has permitted. `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetAttr {
+    /// Permission bits.
+    pub mode: Option<u16>,
+    /// Kernel user id.
+    pub uid: Option<u32>,
+    /// Kernel group id.
+    pub gid: Option<u32>,
+    /// Last access.
+    pub atime: Option<Timestamp>,
+    /// Last modification.
+    pub mtime: Option<Timestamp>,
+    /// When the change happens.
+    pub ctime: Timestamp,
+}
+
+/// One step of reading a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Where to go on: the next call's `after`.
+    pub position: u64,
+    /// The node.
+    pub id: NodeId,
+    /// A directory or a file.
+    pub kind: NodeKind,
+    /// Bytes of the name.
+    pub len: usize,
+}
+
+struct Node {
+    id: NodeId,
+    parent: NodeId,
+    name: KVec<u8>,
+    key: Key,
+    mode: u16,
+    owner: Owner,
+    times: [Timestamp; 3],
+    /// A directory under construction: look-ups do not find it yet.
+    hidden: bool,
+    /// On its way out, with the subtree it is in.
+    doomed: bool,
+    children: KVec<NodeId>,
+}
+
+/// What a new node is like.
+#[derive(Clone, Copy)]
+pub(crate) struct NewNode<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) key: Key,
+    pub(crate) mode: u16,
+    pub(crate) owner: Owner,
+    pub(crate) now: Timestamp,
+    pub(crate) hidden: bool,
+}
+
+/// The tree of one file system, empty while it is not mounted.
+pub(crate) struct Tree {
+    nodes: KVec<KBox<Node>>,
+    root: Option<NodeId>,
+    next: u64,
+}
+
+/// The longest name the VFS passes (`NAME_MAX`).
+pub(crate) const NAME_MAX: usize = 255;
+
+impl Tree {
+    pub(crate) const fn new() -> Self {
+        Tree { nodes: KVec::new(), root: None, next: 1 }
+    }
+
+    pub(crate) const fn root(&self) -> Option<NodeId> {
+        self.root
+    }
+
+    /// Makes the root of an empty tree.
+    pub(crate) fn plant(&mut self, mode: u16, owner: Owner, now: Timestamp) -> Result<NodeId> {
+        debug_assert!(self.root.is_none());
+        let id = self.insert(NodeId(0), &NewNode { name: b"", key: Key::Root, mode, owner, now, hidden: false })?;
+        self.root = Some(id);
+        Ok(id)
+    }
+
+    /// Makes a node in the directory `parent`.
+    ///
+    /// # Errors
+    /// `ENOENT` when the parent has gone, `EEXIST`, `ENOMEM`, `ENAMETOOLONG`.
+    pub(crate) fn add(&mut self, parent: NodeId, new: &NewNode<'_>) -> Result<NodeId> {
+        if new.name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let dir = self.find(parent).ok_or(Errno::ENOENT)?;
+        if self.child(dir, new.name).is_some() {
+            return Err(Errno::EEXIST);
+        }
+        self.find_mut(parent).ok_or(Errno::ENOENT)?.children.reserve(1)?;
+        let id = self.insert(parent, new)?;
+        self.find_mut(parent).ok_or(Errno::ENOENT)?.children.push(id)?;
+        Ok(id)
+    }
+
+    /// Makes a hidden directory visible.
+    pub(crate) fn activate(&mut self, id: NodeId) {
+        if let Some(node) = self.find_mut(id) {
+            node.hidden = false;
+        }
+    }
+
+    /// Removes a node and everything below it. Unknown ids are ignored.
+    pub(crate) fn remove(&mut self, id: NodeId) {
+        let Some(parent) = self.find(id).map(|node| node.parent) else { return };
+        if let Some(dir) = self.find_mut(parent) {
+            dir.children.retain(|&child| child != id);
+        }
+        if self.root == Some(id) {
+            self.root = None;
+        }
+        self.doom(id);
+        self.nodes.retain(|node| !node.doomed);
+    }
+
+    /// Marks a subtree. Its depth is bounded by the layout: root, `mon_groups` of a group, group, `mon_data`, domain.
+    fn doom(&mut self, id: NodeId) {
+        let Some(node) = self.find_mut(id) else { return };
+        node.doomed = true;
+        let children = core::mem::take(&mut node.children);
+        for &child in &children {
+            self.doom(child);
+        }
+    }
+
+    /// Moves a node to another directory and name.
+    ///
+    /// # Errors
+    /// `ENOENT`, `EEXIST`, `ENOMEM`; nothing changed.
+    pub(crate) fn rename(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<()> {
+        let old_parent = self.find(id).ok_or(Errno::ENOENT)?.parent;
+        let dir = self.find(parent).ok_or(Errno::ENOENT)?;
+        if self.child(dir, name).is_some_and(|child| child != id) {
+            return Err(Errno::EEXIST);
+        }
+        let name = KVec::from_slice(name)?;
+        let dir = self.find_mut(parent).ok_or(Errno::ENOENT)?;
+        if old_parent != parent {
+            let at = dir.children.partition_point(|&child| child < id);
+            dir.children.insert(at, id)?;
+            if let Some(old) = self.find_mut(old_parent) {
+                old.children.retain(|&child| child != id);
+            }
+        }
+        if let Some(node) = self.find_mut(id) {
+            node.parent = parent;
+            node.name = name;
+        }
+        Ok(())
+    }
+
+    /// What the node is.
+    pub(crate) fn key(&self, id: NodeId) -> Option<Key> {
+        self.find(id).map(|node| node.key)
+    }
+
+    /// The directory a node is in.
+    pub(crate) fn parent(&self, id: NodeId) -> Option<NodeId> {
+        self.find(id).map(|node| node.parent)
+    }
+
+    /// The name of a node in its directory.
+    pub(crate) fn name(&self, id: NodeId) -> Option<&[u8]> {
+        self.find(id).map(|node| &node.name[..])
+    }
+
+    /// The visible child of this name.
+    pub(crate) fn lookup(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        let id = self.child(self.find(parent)?, name)?;
+        (!self.find(id)?.hidden).then_some(id)
+    }
+
+    /// Whether `id` still is the visible child of `parent` with this name.
+    pub(crate) fn is_linked(&self, id: NodeId, parent: NodeId, name: &[u8]) -> bool {
+        self.find(id).is_some_and(|node| !node.hidden && node.parent == parent && node.name[..] == *name)
+    }
+
+    pub(crate) fn attr(&self, id: NodeId) -> Option<Attr> {
+        let node = self.find(id)?;
+        let kind = node.key.kind();
+        let subdirs = node.children.iter().filter(|&&child| self.key(child).is_some_and(|key| key.kind() == NodeKind::Dir));
+        let nlink = match kind {
+            NodeKind::File => 1,
+            NodeKind::Dir => 2 + u32::try_from(subdirs.count()).unwrap_or(u32::MAX - 2),
+        };
+        let [atime, mtime, ctime] = node.times;
+        Some(Attr { id, kind, mode: node.mode, owner: node.owner, nlink, atime, mtime, ctime })
+    }
+
+    pub(crate) fn set_attr(&mut self, id: NodeId, change: &SetAttr) -> Result<()> {
+        let node = self.find_mut(id).ok_or(Errno::ENOENT)?;
+        let [atime, mtime, ctime] = &mut node.times;
+        node.mode = change.mode.unwrap_or(node.mode) & 0o7777;
+        node.owner.uid = change.uid.unwrap_or(node.owner.uid);
+        node.owner.gid = change.gid.unwrap_or(node.owner.gid);
+        *atime = change.atime.unwrap_or(*atime);
+        *mtime = change.mtime.unwrap_or(*mtime);
+        *ctime = change.ctime;
+        Ok(())
+    }
+
+    /// The first visible child with an id above `after`; its name goes into `name`.
+    pub(crate) fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8; NAME_MAX]) -> Result<Option<DirEntry>> {
+        let dir = self.find(dir).ok_or(Errno::ENOENT)?;
+        let start = dir.children.partition_point(|child| child.0 <= after);
+        let visible = dir.children[start..].iter().filter_map(|&child| self.find(child)).find(|node| !node.hidden);
+        Ok(visible.map(|node| {
+            name[..node.name.len()].copy_from_slice(&node.name);
+            DirEntry { position: node.id.0, id: node.id, kind: node.key.kind(), len: node.name.len() }
+        }))
+    }
+
+    fn insert(&mut self, parent: NodeId, new: &NewNode<'_>) -> Result<NodeId> {
+        let id = NodeId(self.next);
+        let node = Node {
+            id,
+            parent,
+            name: KVec::from_slice(new.name)?,
+            key: new.key,
+            mode: new.mode,
+            owner: new.owner,
+            times: [new.now; 3],
+            hidden: new.hidden,
+            doomed: false,
+            children: KVec::new(),
+        };
+        self.nodes.push(KBox::new(node)?)?;
+        self.next += 1;
+        Ok(id)
+    }
+
+    fn place(&self, id: NodeId) -> Option<usize> {
+        self.nodes.binary_search_by_key(&id, |node| node.id).ok()
+    }
+
+    fn find(&self, id: NodeId) -> Option<&Node> {
+        self.place(id).map(|at| &*self.nodes[at])
+    }
+
+    fn find_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.place(id).map(|at| &mut *self.nodes[at])
+    }
+
+    fn child(&self, dir: &Node, name: &[u8]) -> Option<NodeId> {
+        dir.children.iter().copied().find(|&child| self.name(child) == Some(name))
+    }
+}
