@@ -21,12 +21,15 @@
 //! | [`resource`], [`event`] | what can be shared out, what can be counted |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`arch`], [`platform`] | the contracts |
+//! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
 //!
 //! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`] and [`locked`] and to the
 //! constructors of the proofs in [`context`].
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "sim")]
+extern crate std;
 
 pub mod arch;
 pub mod cbm;
@@ -40,6 +43,8 @@ pub mod mem;
 pub mod platform;
 pub mod refs;
 pub mod resource;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use arch::Arch;
 pub use context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};

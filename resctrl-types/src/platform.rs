@@ -180,8 +180,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// `ENOMEM`.
     fn work(&self) -> Result<Self::Work>;
 
-    /// Queues the target's work of this kind to run on `cpu` once, `delay_ms` milliseconds from now (0: at once), and
-    /// hands the reference to it: `queue_delayed_work_on`.
+    /// Queues the target's work of this kind to run on `cpu` once, `delay_ms` milliseconds from now, and hands the
+    /// reference to it: `queue_delayed_work_on`. 0 means the next timer tick: with no delay at all Linux queues a work
+    /// that schedules itself to the worker that is running it, not to `cpu` (`__queue_work`), and a displaced work would
+    /// never get away from where it is.
     ///
     /// `cpu` must be online, or on its way out with its hotplug callback not yet run. When it goes offline before the
     /// work has started, the work still runs at its time, somewhere else ([`WorkerContext::Displaced`]).

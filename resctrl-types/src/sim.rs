@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A simulated kernel: a [`Platform`](crate::Platform) in which every interleaving can be had, and had again.
+//!
+//! The shipped file system and architectures run on it unchanged. What the real kernel decides by luck (who gets the
+//! lock, whether a timer fires before or after a CPU has gone) is decided here by a scheduler of
+//! [Shuttle](https://docs.rs/shuttle), which tries many orders and prints the one that failed. Time is virtual: nothing
+//! waits, [`SimPlatform::advance`] moves the clock.
+//!
+//! | Part | Stands for |
+//! |---|---|
+//! | [`SimMutex`], [`SimCpusReadGuard`] | `struct mutex`, `cpus_read_lock()`, with a lock validator that panics |
+//! | [`Topology`] | possible CPUs, their caches, nodes and packages |
+//! | [`SimPlatform::online`], [`SimPlatform::offline`] | `kernel/cpu.c` |
+//! | [`SimWork`], [`SimPlatform::advance`], [`Clock`] | `kernel/workqueue.c`, timers |
+//! | [`SimTask`] | tasks, their ids in pid namespaces, their credentials, context switches |
+//!
+//! # Running a test
+//!
+//! Everything above only works inside one of [`run`] (one fixed schedule: for a plain unit test), [`explore`] and
+//! [`explore_pct`] (random schedules) and [`explore_all`] (every schedule, for small bodies):
+//!
+//! ```
+//! use resctrl_types::sim::{self, SimPlatform, Topology};
+//!
+//! sim::run(|| {
+//!     let sim = SimPlatform::new(Topology::packages(2, 2));
+//!     sim.offline(resctrl_types::CpuId(3)).unwrap();
+//!     sim.assert_idle();
+//! });
+//! ```
+//!
+//! A register of a CPU may only be touched on that CPU; emulated hardware asks [`current_cpu`] where it is being
+//! touched from.
+//!
+//! # Repeating a failure
+//!
+//! A failing schedule is printed as `failing schedule: "..."`. Put the string (or the path of a file that holds it)
+//! into `SIM_REPLAY` and run that one test again: it runs exactly that schedule. `SIM_ITERATIONS` multiplies how many
+//! schedules the random explorers try, `SIM_SEED` makes them try others.
+//!
+//! # What is exact and what is not
+//!
+//! Exact, because the lifetime of monitor domains hangs on it: which of a work's runs are bound, displaced or unbound
+//! under way; that a run neither overlaps with another of the same work nor moves away from a worker that is running
+//! it; that a cleared CPU is still online during its callback; the order of callback, workqueue and timers. Left out:
+//! fairness, priorities, preemption inside straight code (threads switch where they touch the platform), memory
+//! ordering weaker than sequential consistency.
+
+mod explore;
+mod hotplug;
+mod locks;
+mod platform;
+mod tasks;
+mod thread;
+mod topology;
+mod workqueue;
+
+pub use explore::{explore, explore_all, explore_pct, run};
+pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
+pub use platform::{SimPlatform, Stats};
+pub use tasks::{SimTask, TaskSpec};
+pub use thread::current_cpu;
+pub use topology::{CpuTopology, Topology};
+pub use workqueue::{Clock, SimWork};

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Locks with a validator: a wrong order panics in every schedule, not only in the one that deadlocks.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+
+use crate::context::CpusHeld;
+use crate::platform::{CpusReadGuard, LockClass, Mutex};
+
+use super::thread::{Hold, Lock, Thread};
+
+/// A [`Mutex`] of the simulated kernel.
+pub struct SimMutex<T> {
+    lock: Lock,
+    inner: shuttle::sync::Mutex<T>,
+}
+
+impl<T> SimMutex<T> {
+    pub(super) fn new(class: LockClass, value: T) -> Self {
+        let lock = match class {
+            LockClass::Rdtgroup => Lock::Rdtgroup,
+            LockClass::Tree => Lock::Tree,
+        };
+        SimMutex { lock, inner: shuttle::sync::Mutex::new(value) }
+    }
+}
+
+impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
+    type Guard<'a> = SimMutexGuard<'a, T>;
+
+    fn lock(&self) -> SimMutexGuard<'_, T> {
+        let thread = Thread::current();
+        thread.check_order(self.lock);
+        let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        SimMutexGuard { guard, _hold: Hold::new(thread, self.lock) }
+    }
+}
+
+/// A held [`SimMutex`].
+pub struct SimMutexGuard<'a, T> {
+    guard: shuttle::sync::MutexGuard<'a, T>,
+    _hold: Hold,
+}
+
+impl<T> Deref for SimMutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for SimMutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// The CPU hotplug lock: `cpu_hotplug_lock`, a read/write semaphore.
+#[derive(Default)]
+pub(super) struct HotplugLock(shuttle::sync::RwLock<()>);
+
+impl HotplugLock {
+    /// `cpus_read_lock()`.
+    pub(super) fn read(&self) -> SimCpusReadGuard<'_> {
+        let thread = Thread::current();
+        thread.check_order(Lock::Hotplug);
+        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        SimCpusReadGuard { _guard: guard, _hold: Hold::new(thread, Lock::Hotplug) }
+    }
+
+    /// `cpus_write_lock()`.
+    pub(super) fn write(&self) -> CpusWriteGuard<'_> {
+        let thread = Thread::current();
+        thread.check_order(Lock::Hotplug);
+        let guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        CpusWriteGuard { _guard: guard, _hold: Hold::new(thread, Lock::Hotplug) }
+    }
+}
+
+/// The hotplug lock of the simulated kernel, held for reading.
+pub struct SimCpusReadGuard<'a> {
+    _guard: shuttle::sync::RwLockReadGuard<'a, ()>,
+    _hold: Hold,
+}
+
+impl CpusReadGuard for SimCpusReadGuard<'_> {
+    fn held(&self) -> CpusHeld<'_> {
+        // SAFETY: this guard holds the hotplug lock for reading and outlives the proof.
+        unsafe { CpusHeld::new() }
+    }
+}
+
+/// The hotplug lock held for writing.
+pub(super) struct CpusWriteGuard<'a> {
+    _guard: shuttle::sync::RwLockWriteGuard<'a, ()>,
+    _hold: Hold,
+}
