@@ -1,19 +1,262 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask test-qemu`.
 
+mod compare;
+mod live;
+pub(crate) mod outcome;
+mod pool;
+pub(crate) mod run_folder;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, ensure};
+use regex::Regex;
+use resctrl_hardware::machine::Machine;
 
-use crate::toolroot::ToolOptions;
+use crate::console::Scanner;
+use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
+use crate::kernels::Kernel;
+use crate::report::{Run, html};
+use crate::run_qemu::parse_setting;
+use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
+use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::{junit, machine, snapshot, workspace};
+use live::Live;
+use outcome::{Outcome, Verdict};
+use pool::{Pool, Report};
 
-/// Runs the guest scenarios and compares their results.
+/// Runs scenarios in guests on emulated hardware, on our resctrl and on the kernel's own.
+///
+/// Without arguments: every scenario of machine `intel`, on the stock kernel, with both
+/// implementations, and a minute of hotplug stress. Builds what is out of date first. Each scenario
+/// gets exactly one verdict; a failure says what failed, where the guest's console log is and which
+/// command runs that case again. The exit code is 0 only if nothing failed.
+///
+/// Logs, junit.xml and report.html are in a folder below target/rig/ that is printed at the end.
+/// Scenarios are the files of qemu-images/guest/scenarios/; docs/rig.md says how to write one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Machine to test on, `all` for every one; may be repeated
+    #[arg(long = "machine", value_name = "NAME", default_value = "intel")]
+    machines: Vec<String>,
+    /// Kernel to boot; may be repeated
+    #[arg(long = "kernel", value_name = "NAME", default_value = "stock")]
+    kernels: Vec<String>,
+    /// Which resctrl to test
+    #[arg(long = "impl", value_name = "WHICH", default_value = "both")]
+    implementation: Implementations,
+    /// Only scenarios whose name this regular expression matches somewhere; may be repeated
+    #[arg(long = "scenario", value_name = "PATTERN")]
+    patterns: Vec<Regex>,
+    /// Parameter for scenarios, for example STRESS_SECONDS=3600; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+    /// Guests at once
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Run part I of N of the scenarios, for several machines that share the work
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// List what would run and run nothing
+    #[arg(long)]
+    list: bool,
+    /// Take over snapshots that differ (never when CI is set)
+    #[arg(long)]
+    accept: bool,
+    /// Time limit of a boot, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    boot_timeout: u64,
+    /// More arguments for the kernel's command line
+    #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
+    append: String,
     #[command(flatten)]
-    pub(crate) tools: ToolOptions,
+    tools: ToolOptions,
 }
 
-pub(crate) fn run(_options: &Options) -> Result<ExitCode> {
-    bail!("not wired up yet")
+/// Value of `--impl`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Implementations {
+    /// resctrl.ko of this project
+    Rust,
+    /// The kernel's own
+    Kernel,
+    /// One after the other, compared
+    Both,
+}
+
+impl Implementations {
+    fn list(self) -> &'static [Implementation] {
+        match self {
+            Self::Rust => &[Implementation::Rust],
+            Self::Kernel => &[Implementation::Kernel],
+            Self::Both => &[Implementation::Kernel, Implementation::Rust],
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let machines =
+        if options.machines.iter().any(|name| name == "all") { machine::names()? } else { options.machines.clone() };
+    for name in &machines {
+        machine::load(name)?;
+    }
+    let kernels = options.kernels.iter().map(|name| Kernel::load(name)).collect::<Result<Vec<_>>>()?;
+    let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
+    let cases = Selection {
+        machines: &machines,
+        kernels: &options.kernels,
+        implementations: options.implementation.list(),
+        patterns: &options.patterns,
+        shard: options.shard,
+    }
+    .cases(&scenarios)?;
+    if options.list {
+        list(&cases);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    ensure!(!(options.accept && in_ci), "--accept does nothing when CI is set: snapshots are taken over by people");
+
+    interrupt::install()?;
+    let settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
+    check_settings(&settings, &cases)?;
+    let start = Instant::now();
+    let rig = Rig::build(options, &kernels, &cases)?;
+    let build = start.elapsed();
+    let folder = run_folder::create()?;
+    let start = Instant::now();
+    let outcomes = match rig.test(&cases, &folder, &settings) {
+        Err(_) if interrupt::requested() => {
+            eprintln!("interrupted; every guest is gone. Logs: {}", folder.display());
+            return Ok(interrupt::EXIT_CODE.into());
+        }
+        outcomes => outcomes?,
+    };
+    let mut outcomes = in_order(outcomes, &cases)?;
+    let guests = start.elapsed();
+    compare::check(&mut outcomes);
+    let accepted = snapshot::check(&mut outcomes, options.accept)?;
+    let run = Run { outcomes, settings, folder, build, guests };
+    conclude(&run, accepted)
+}
+
+fn list(cases: &[Case]) {
+    for case in cases {
+        println!("{case}: {}", case.scenario.about);
+    }
+}
+
+/// A parameter that does not parse is found before anything is booted.
+fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result<()> {
+    cases.iter().try_for_each(|case| case.scenario.limit(settings).map(drop))
+}
+
+/// Every case has one outcome; they are put into the order of the cases.
+fn in_order(mut outcomes: Vec<Outcome>, cases: &[Case]) -> Result<Vec<Outcome>> {
+    let mut ordered = Vec::with_capacity(cases.len());
+    for case in cases {
+        let place = outcomes
+            .iter()
+            .position(|outcome| outcome.case == *case)
+            .with_context(|| format!("{case} has no verdict"))?;
+        ordered.push(outcomes.swap_remove(place));
+    }
+    ensure!(outcomes.is_empty(), "{} has a second verdict", outcomes[0].case);
+    Ok(ordered)
+}
+
+/// Everything that is built before the first guest.
+struct Rig<'a> {
+    options: &'a Options,
+    provisions: Provisions,
+    /// By name of the kernel and implementation.
+    systems: BTreeMap<(String, Implementation), System>,
+}
+
+impl<'a> Rig<'a> {
+    fn build(options: &'a Options, kernels: &[Kernel], cases: &[Case]) -> Result<Self> {
+        let tools = ToolRoot::ensure(&options.tools, kernels)?;
+        let provisions = programs::provisions(&tools)?;
+        let mut systems = BTreeMap::new();
+        for kernel in kernels {
+            for &implementation in options.implementation.list() {
+                let used = |case: &&Case| case.kernel == kernel.name && case.implementation == implementation;
+                if cases.iter().find(used).is_some() {
+                    let system = System::prepare(&tools, kernel, implementation)?;
+                    systems.insert((kernel.name.clone(), implementation), system);
+                }
+            }
+        }
+        Ok(Self { options, provisions, systems })
+    }
+
+    fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
+        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine)?;
+        let system = self
+            .systems
+            .get(&(case.kernel.clone(), case.implementation))
+            .with_context(|| format!("{case}: its kernel was not prepared"))?;
+        let append = [self.options.append.as_str(), case.scenario.append.as_str()].join(" ");
+        Ok(Spec {
+            machine: case.machine.clone(),
+            machine_file,
+            hardware,
+            system: system.clone(),
+            plan: Plan::Scenarios(Vec::new()),
+            settings: settings.clone(),
+            append: append.trim().to_owned(),
+            qemu_arguments: Vec::new(),
+        })
+    }
+
+    /// Runs the cases and shows what happens.
+    fn test(&self, cases: &[Case], folder: &Path, settings: &BTreeMap<String, String>) -> Result<Vec<Outcome>> {
+        let boots = Boot::group(cases.to_vec());
+        let jobs = usize::from(self.options.jobs).min(boots.len());
+        let live = Live::new(cases.len(), jobs);
+        let pool = Pool {
+            provisions: &self.provisions,
+            folder: folder.to_owned(),
+            scanner: Scanner::new()?,
+            settings: settings.clone(),
+            boot_limit: Duration::from_secs(self.options.boot_timeout),
+        };
+        let (sender, reports) = mpsc::channel();
+        let mut outcomes = Vec::new();
+        let result = std::thread::scope(|scope| {
+            let guests = scope.spawn(move || pool.run(boots, jobs, &|case| self.spec(settings, case), &sender));
+            for report in reports {
+                live.report(&report);
+                if let Report::Verdict(outcome) = report {
+                    outcomes.push(*outcome);
+                }
+            }
+            guests.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pool panicked")))
+        });
+        live.finish();
+        result.map(|()| outcomes)
+    }
+}
+
+/// Prints and writes the reports; the exit code says whether all is well.
+fn conclude(run: &Run, accepted: usize) -> Result<ExitCode> {
+    let (junit, page) = (run.folder.join("junit.xml"), run.folder.join("report.html"));
+    fs::write(&junit, junit::xml(run)?).with_context(|| format!("cannot write {}", junit.display()))?;
+    fs::write(&page, html::page(run)?).with_context(|| format!("cannot write {}", page.display()))?;
+    println!("\n{}", run.table());
+    let failures = run.failures();
+    if !failures.is_empty() {
+        println!("{failures}");
+    }
+    if accepted > 0 {
+        println!("took over {accepted} snapshots");
+    }
+    println!("report: {}", page.display());
+    println!("{}", run.summary());
+    Ok(if run.count(Verdict::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

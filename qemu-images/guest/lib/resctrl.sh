@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# resctrl from the shell: mount, one-write commands with the errno they end with, and the status.
+
+# shellcheck disable=SC2034 # for the scenarios
+M=/sys/fs/resctrl
+
+# errno_of MESSAGE: the errno's name for a message that ends with the text of strerror(3).
+errno_of() {
+	case ${1##*: } in
+	"") echo ok ;;
+	"Argument list too long") echo E2BIG ;;
+	"Permission denied") echo EACCES ;;
+	"Device or resource busy" | "Resource busy") echo EBUSY ;;
+	"File exists") echo EEXIST ;;
+	"Invalid argument") echo EINVAL ;;
+	"No such device") echo ENODEV ;;
+	"No such file or directory") echo ENOENT ;;
+	"No space left on device") echo ENOSPC ;;
+	"Not a directory") echo ENOTDIR ;;
+	"Operation not permitted") echo EPERM ;;
+	"Operation not supported" | "Not supported") echo EOPNOTSUPP ;;
+	"Value too large for defined data type" | "Value too large for data type") echo EOVERFLOW ;;
+	"Numerical result out of range" | "Result not representable") echo ERANGE ;;
+	"Read-only file system") echo EROFS ;;
+	"No such process") echo ESRCH ;;
+	*) echo "other: $1" ;;
+	esac
+}
+
+# errno COMMAND...: runs it and prints the errno's name it failed with, or ok.
+errno() {
+	if errno_output=$("$@" 2>&1); then
+		echo ok
+	else
+		errno_of "${errno_output:-exit code without a message}"
+	fi
+}
+
+# W FILE TEXT: TEXT, as it is, in one write(2); prints ok or the errno's name.
+W() {
+	w_output=$( { printf '%s' "$2" >"$1"; } 2>&1)
+	errno_of "$w_output"
+}
+
+# Wn FILE TEXT: as W, with a newline after TEXT.
+Wn() {
+	W "$1" "$2
+"
+}
+
+# R FILE: prints the content, or the errno's name if it cannot be read.
+R() {
+	if r_output=$(cat "$1" 2>&1); then
+		printf '%s\n' "$r_output"
+	else
+		errno_of "$r_output"
+	fi
+}
+
+# lcs: the last command's status, lines joined by " / ".
+lcs() {
+	sed ':a;N;$!ba;s/\n/ \/ /g' $M/info/last_cmd_status
+}
+
+# mount_resctrl [OPTIONS]: prints ok or the errno's name.
+mount_resctrl() {
+	if [ -n "$1" ]; then
+		errno mount -t resctrl -o "$1" resctrl $M
+	else
+		errno mount -t resctrl resctrl $M
+	fi
+}
+
+umount_resctrl() {
+	umount $M
+}
+
+# refused NAME ERRNO STATUS FILE TEXT: writing TEXT and a newline fails with ERRNO and leaves STATUS.
+refused() {
+	refused_errno=$(Wn "$4" "$5")
+	is "$1" "$2, $3" "$refused_errno, $(lcs)"
+}
+
+# accepted NAME FILE TEXT: writing TEXT and a newline succeeds.
+accepted() {
+	is "$1" ok "$(Wn "$2" "$3")"
+}
+
+# domains SCHEMA [GROUP]: the domain ids of a schema, one a line.
+domains() {
+	sed -n "s/^ *$1://p" "$M/${2:+$2/}schemata" | tr ';' '\n' | cut -d= -f1
+}
+
+# value SCHEMA DOMAIN [GROUP]: the control value of a domain.
+value() {
+	sed -n "s/^ *$1://p" "$M/${3:+$3/}schemata" | tr ';' '\n' | sed -n "s/^$2=//p"
+}
+
+# cpus_of_l3 ID: the CPUs of an L3 cache, one a line; online ones only.
+cpus_of_l3() {
+	for cpus_dir in /sys/devices/system/cpu/cpu[0-9]*; do
+		for cpus_index in "$cpus_dir"/cache/index*; do
+			[ "$(cat "$cpus_index/level" 2>/dev/null)" = 3 ] || continue
+			[ "$(cat "$cpus_index/id")" = "$1" ] && echo "${cpus_dir##*cpu}"
+		done
+	done | sort -n
+}
+
+# online CPU / offline CPU
+online() {
+	echo 1 >"/sys/devices/system/cpu/cpu$1/online"
+}
+offline() {
+	echo 0 >"/sys/devices/system/cpu/cpu$1/online"
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Builds what guests need from this workspace: the plugin and the guest programs.
+//!
+//! Cargo decides what is out of date. Each has a target folder of its own, so that their flags do
+//! not throw the host's builds away.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use super::Provisions;
+use crate::toolroot::ToolRoot;
+use crate::workspace;
+
+/// The target of guest programs. Named explicitly so that RUSTFLAGS do not reach build scripts.
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds everything that is out of date.
+///
+/// # Errors
+///
+/// A build fails; cargo has said why.
+pub(crate) fn provisions(tools: &ToolRoot) -> Result<Provisions> {
+    let shell = Shell::new()?;
+    shell.change_dir(workspace::root());
+    Ok(Provisions {
+        qemu: tools.qemu_command(),
+        busybox: tools.busybox(),
+        tools: guest_tools(&shell)?,
+        plugin: plugin(&shell)?,
+    })
+}
+
+fn plugin(shell: &Shell) -> Result<PathBuf> {
+    let target = workspace::target().join("plugin");
+    cmd!(shell, "cargo build --quiet --release --package resctrl-qemu-plugin --target-dir {target}")
+        .quiet()
+        .run()
+        .context("the QEMU plugin does not build")?;
+    let path = target.join("release/libresctrl_qemu_plugin.so");
+    ensure!(path.is_file(), "the build of the QEMU plugin made no {}", path.display());
+    Ok(path)
+}
+
+/// The programs of `qemu-images/guest/tools`, linked statically: a guest has no libraries.
+fn guest_tools(shell: &Shell) -> Result<Vec<(String, PathBuf)>> {
+    let target = workspace::target().join("guest-tools");
+    cmd!(
+        shell,
+        "cargo build --quiet --release --package guest-tools --bins --target {GUEST_TARGET} --target-dir {target}"
+    )
+    .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Cstrip=symbols")
+    .quiet()
+    .run()
+    .context("the guest programs do not build")?;
+    programs_in(&target.join(GUEST_TARGET).join("release"))
+}
+
+/// Executable files of a folder, by name.
+fn programs_in(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut programs = Vec::new();
+    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let (path, metadata) = (entry.path(), entry.metadata()?);
+        let plain = metadata.is_file() && path.extension().is_none();
+        if plain && metadata.permissions().mode() & 0o111 != 0 {
+            let name = entry.file_name().into_string().ok().context("odd file name")?;
+            programs.push((name, path));
+        }
+    }
+    ensure!(!programs.is_empty(), "no program in {}", folder.display());
+    programs.sort();
+    Ok(programs)
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Plan, Provisions, Spec};
+
+/// Files of a running guest, all in one folder of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    /// The kernel's console, complete.
+    pub(crate) fn console(&self) -> PathBuf {
+        self.0.join("console.log")
+    }
+
+    /// The control channel.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.0.join("control.log")
+    }
+
+    /// Standard output of a script.
+    pub(crate) fn stdout(&self) -> PathBuf {
+        self.0.join("stdout")
+    }
+
+    /// Standard error of a script.
+    pub(crate) fn stderr(&self) -> PathBuf {
+        self.0.join("stderr")
+    }
+
+    /// What QEMU itself says.
+    pub(crate) fn qemu(&self) -> PathBuf {
+        self.0.join("qemu.log")
+    }
+
+    /// The guest's root folder.
+    pub(crate) fn initramfs(&self) -> PathBuf {
+        self.0.join("initramfs.cpio")
+    }
+}
+
+/// A path as part of one of QEMU's comma-separated options: commas are doubled.
+fn option_path(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// The command line for `spec` with its files in `folder`.
+pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Vec<OsString> {
+    let mut line = provisions.qemu.clone();
+    let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
+    // If xtask dies without cleaning up, the kernel ends QEMU for it.
+    add(&["-run-with", "exit-with-parent=on"]);
+    add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+    // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
+    add(&["-accel", "tcg,thread=multi"]);
+    for argument in spec.hardware.qemu_args() {
+        add(&[&argument]);
+    }
+    let port = |path: PathBuf| format!("file:{}", path.display());
+    add(&["-serial", &port(folder.console())]);
+    if matches!(spec.plan, Plan::Shell) {
+        // Ctrl-C belongs to the guest; Ctrl-a x ends QEMU, Ctrl-a c gives its monitor.
+        add(&["-chardev", "stdio,id=shell,mux=on,signal=off"]);
+        add(&["-serial", "chardev:shell", "-mon", "chardev=shell,mode=readline"]);
+    } else {
+        add(&["-serial", &port(folder.control())]);
+    }
+    add(&["-serial", &port(folder.stdout()), "-serial", &port(folder.stderr())]);
+    add(&["-kernel", &spec.system.installed.image.display().to_string()]);
+    add(&["-initrd", &folder.initramfs().display().to_string()]);
+    add(&["-append", &spec.kernel_command_line()]);
+    if spec.hardware.rdt.is_some() {
+        let plugin = option_path(&provisions.plugin);
+        add(&["-plugin", &format!("{plugin},machine={}", option_path(&spec.machine_file))]);
+    }
+    for argument in &spec.qemu_arguments {
+        add(&[argument]);
+    }
+    line
+}

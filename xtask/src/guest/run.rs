@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Runs one guest from power-on to its end.
+//!
+//! QEMU writes its serial ports to files; a loop reads what is new in them and decides when the
+//! guest is at its end. No thread can be left behind, nothing is lost when xtask dies, and every
+//! byte a decision was made on can be read again afterwards.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use duct::Handle;
+
+use super::event::{End, Event};
+use super::protocol::{self, Message};
+use super::qemu::{self, Folder};
+use super::tail::Tail;
+use super::{Plan, Provisions, Spec, interrupt};
+use crate::console::Scanner;
+
+/// How often the files are looked at.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// How long a guest may go on after a splat, so that its whole trace is on the console.
+const SPLAT_GRACE: Duration = Duration::from_millis(1500);
+
+/// How long a guest may take between scenarios, and to reset at the end.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Time limits of a guest.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// From power-on to `init` being ready. A boot takes 6 s on an idle host.
+    pub(crate) boot: Duration,
+    /// Of each scenario, by name. A script has none.
+    pub(crate) scenarios: BTreeMap<String, Duration>,
+}
+
+impl Limits {
+    /// The limits of a guest that runs no scenario.
+    pub(crate) fn boot_only() -> Self {
+        Self { boot: Duration::from_secs(90), scenarios: BTreeMap::new() }
+    }
+}
+
+/// A QEMU that does not outlive this value.
+struct Child(Handle);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Only fails if it is gone already.
+        let _ = self.0.kill();
+    }
+}
+
+/// Makes `folder` with the guest's root folder in it.
+fn prepare(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
+    std::fs::create_dir_all(&folder.0).with_context(|| format!("cannot make {}", folder.0.display()))?;
+    spec.initramfs(provisions)?.save(&folder.initramfs())
+}
+
+/// What the watch loop remembers.
+struct Watch<'a> {
+    scanner: &'a Scanner,
+    limits: &'a Limits,
+    script: bool,
+    deadline: Option<(Instant, End)>,
+    /// Decided on, but the guest may still write until then.
+    ending: Option<(Instant, End)>,
+    done: bool,
+}
+
+/// Boots `spec` and watches it until it ends. Everything that happens goes to `events`, the last
+/// one being [`Event::Ended`].
+///
+/// # Errors
+///
+/// QEMU cannot be started, files cannot be written or read, or the user interrupted.
+pub(crate) fn run(
+    spec: &Spec,
+    provisions: &Provisions,
+    folder: &Folder,
+    scanner: &Scanner,
+    limits: &Limits,
+    events: &mut dyn FnMut(Event),
+) -> Result<End> {
+    prepare(spec, provisions, folder)?;
+    let line = qemu::command_line(spec, provisions, folder);
+    let handle = duct::cmd(&line[0], &line[1..])
+        .stdin_null()
+        .stderr_to_stdout()
+        .stdout_path(folder.qemu())
+        .unchecked()
+        .start()
+        .with_context(|| format!("cannot start {}", line[0].display()))?;
+    let child = Child(handle);
+    events(Event::Started { folder: folder.0.clone() });
+
+    let mut console = Tail::new(&folder.console());
+    let mut control = Tail::new(&folder.control());
+    let mut streams = [(Tail::new(&folder.stdout()), false), (Tail::new(&folder.stderr()), true)];
+    let mut watch = Watch {
+        scanner,
+        limits,
+        script: matches!(spec.plan, Plan::Script(_)),
+        deadline: Some((Instant::now() + limits.boot, End::BootTimeout(limits.boot))),
+        ending: None,
+        done: false,
+    };
+    let end = loop {
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        // Asked before reading: what QEMU wrote before it ended is read below.
+        let status = child.0.try_wait()?.map(|output| output.status);
+        for line in console.lines()? {
+            watch.console(line, events);
+        }
+        for (tail, error) in &mut streams {
+            let bytes = tail.bytes()?;
+            if !bytes.is_empty() {
+                events(Event::Bytes { error: *error, bytes });
+            }
+        }
+        for line in control.lines()? {
+            watch.control(&line, events);
+        }
+        if let Some(end) = watch.due() {
+            break end;
+        }
+        if let Some(status) = status {
+            break watch.died(status, folder);
+        }
+        std::thread::sleep(PERIOD);
+    };
+    drop(child);
+    events(Event::Ended(end.clone()));
+    Ok(end)
+}
+
+impl Watch<'_> {
+    fn console(&mut self, line: String, events: &mut dyn FnMut(Event)) {
+        let splat = self.scanner.scan(&line);
+        events(Event::Console(line));
+        if let Some(splat) = splat {
+            events(Event::Splat(splat));
+            if self.ending.is_none() {
+                self.ending = Some((Instant::now() + SPLAT_GRACE, End::Splat));
+            }
+        }
+    }
+
+    fn control(&mut self, line: &str, events: &mut dyn FnMut(Event)) {
+        let Some(message) = protocol::parse(line) else { return };
+        let idle = Some((Instant::now() + IDLE, End::Timeout(IDLE)));
+        match message {
+            Message::Boot(available) => {
+                self.deadline = if self.script { None } else { idle };
+                events(Event::Booted(available));
+            }
+            Message::Start(name, at) => {
+                self.deadline =
+                    self.limits.scenarios.get(&name).map(|&limit| (Instant::now() + limit, End::Timeout(limit)));
+                events(Event::ScenarioStarted { name, at });
+            }
+            Message::Output(text) => events(Event::Output(text)),
+            Message::Error(text) => events(Event::Error(text)),
+            Message::Dirty(name, reason) => events(Event::Dirty { name, reason }),
+            Message::Exit(name, code, at) => {
+                self.deadline = idle;
+                events(Event::Exited { name, code, at });
+            }
+            Message::Problem(reason) => {
+                self.ending = Some((Instant::now() + IDLE, End::Problem(reason)));
+            }
+            Message::Done => {
+                self.deadline = idle;
+                self.done = true;
+            }
+            Message::Garbage(text) => events(Event::Garbage(text)),
+        }
+    }
+
+    /// The end whose time has come.
+    fn due(&mut self) -> Option<End> {
+        let now = Instant::now();
+        for place in [&mut self.ending, &mut self.deadline] {
+            if place.as_ref().is_some_and(|(at, _)| *at <= now) {
+                return place.take().map(|(_, end)| end);
+            }
+        }
+        None
+    }
+
+    /// What it means that QEMU is gone.
+    fn died(&mut self, status: std::process::ExitStatus, folder: &Folder) -> End {
+        if let Some((_, end)) = self.ending.take() {
+            return end;
+        }
+        if self.done && status.success() {
+            return End::Done;
+        }
+        let message = std::fs::read_to_string(folder.qemu()).unwrap_or_default();
+        End::Died { status: status.to_string(), message: message.trim().to_owned() }
+    }
+}
+
+/// Boots `spec` with a shell on this terminal; returns when the guest is gone.
+///
+/// # Errors
+///
+/// QEMU cannot be started or fails.
+pub(crate) fn shell(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
+    prepare(spec, provisions, folder)?;
+    let line = qemu::command_line(spec, provisions, folder);
+    let _restored = super::terminal::Restore::new();
+    let handle = duct::cmd(&line[0], &line[1..])
+        .unchecked()
+        .start()
+        .with_context(|| format!("cannot start {}", line[0].display()))?;
+    let child = Child(handle);
+    let status = loop {
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        if let Some(output) = child.0.try_wait()? {
+            break output.status;
+        }
+        std::thread::sleep(PERIOD);
+    };
+    if !status.success() {
+        bail!("QEMU ended with {status}; the console is in {}", folder.console().display());
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! JUnit XML, which hosted runners show: a suite for each machine, kernel and implementation.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::report::Run;
+use crate::test_qemu::outcome::{Outcome, Verdict};
+
+/// The XML for `run`.
+///
+/// # Errors
+///
+/// It cannot be serialised.
+pub(crate) fn xml(run: &Run) -> Result<String> {
+    let mut suites: BTreeMap<String, TestSuite> = BTreeMap::new();
+    for outcome in &run.outcomes {
+        let case = &outcome.case;
+        let name = format!("{} {} {}", case.machine, case.kernel, case.implementation);
+        suites.entry(name.clone()).or_insert_with(|| TestSuite::new(name)).add_test_case(test_case(run, outcome));
+    }
+    let mut report = Report::new("test-qemu");
+    report.add_test_suites(suites.into_values());
+    Ok(report.to_string()?)
+}
+
+fn test_case(run: &Run, outcome: &Outcome) -> TestCase {
+    let status = match outcome.verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Skip => TestCaseStatus::skipped(),
+        Verdict::Fail => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(outcome.reasons.first().map_or("", String::as_str));
+            status.set_description(format!(
+                "{}\nconsole: {}\nagain: {}",
+                outcome.reasons.join("\n"),
+                outcome.console.display(),
+                outcome.case.command(&run.settings)
+            ));
+            status
+        }
+    };
+    let mut test = TestCase::new(outcome.case.scenario.name.clone(), status);
+    test.set_time(outcome.took);
+    test.set_system_out(outcome.output.join("\n"));
+    test
+}

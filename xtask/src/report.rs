@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What remains of a run: the table at its end, the failures with all that is needed to look into
+//! them, JUnit XML and a page to look at.
+
+pub(crate) mod html;
+pub(crate) mod plot;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+use crate::test_qemu::outcome::{Outcome, Verdict};
+
+/// A whole run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Every case's outcome.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Parameters of the scenarios.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// Folder with the logs.
+    pub(crate) folder: PathBuf,
+    /// Time the builds took.
+    pub(crate) build: Duration,
+    /// Time the guests took, all together.
+    pub(crate) guests: Duration,
+}
+
+impl Run {
+    /// How many outcomes have this verdict.
+    pub(crate) fn count(&self, verdict: Verdict) -> usize {
+        self.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count()
+    }
+
+    /// Verdict and time of every case.
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["scenario", "machine", "kernel", "impl", "verdict", "checks", "seconds"]);
+        for outcome in &self.outcomes {
+            let case = &outcome.case;
+            let retried = if outcome.retried { " (retried)" } else { "" };
+            table.add_row([
+                case.scenario.name.clone(),
+                case.machine.clone(),
+                case.kernel.clone(),
+                case.implementation.to_string(),
+                format!("{}{retried}", outcome.verdict),
+                outcome.checks.to_string(),
+                format!("{:.1}", outcome.took.as_secs_f64()),
+            ]);
+        }
+        table.trim_fmt()
+    }
+
+    /// Each failure: what failed, where the console is, how to run it again.
+    pub(crate) fn failures(&self) -> String {
+        let mut text = String::new();
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail) {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "\nFAIL {}", outcome.case);
+            for reason in &outcome.reasons {
+                let _ = writeln!(text, "  {reason}");
+            }
+            let _ = writeln!(text, "  console: {}", outcome.console.display());
+            let _ = writeln!(text, "  again:   {}", outcome.case.command(&self.settings));
+        }
+        text
+    }
+
+    /// The last line.
+    pub(crate) fn summary(&self) -> String {
+        let retried = self.outcomes.iter().filter(|outcome| outcome.retried).count();
+        let mut text = format!(
+            "{} passed, {} failed, {} skipped",
+            self.count(Verdict::Pass),
+            self.count(Verdict::Fail),
+            self.count(Verdict::Skip),
+        );
+        if retried > 0 {
+            text.push_str(&format!(", {retried} on a second boot"));
+        }
+        text.push_str(&format!(
+            "; builds {:.1} s, guests {:.1} s",
+            self.build.as_secs_f64(),
+            self.guests.as_secs_f64()
+        ));
+        text
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The page to look at: one file that needs nothing else.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::Run;
+use super::plot::{self, Bar};
+use crate::test_qemu::outcome::{Outcome, Verdict};
+
+/// Lines of a console log that a failure shows.
+const CONSOLE_LINES: usize = 60;
+
+const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
+    table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left}\
+    tr:nth-child(even){background:#f4f4f4}.pass{color:#17692b}.fail{color:#b3261e;font-weight:bold}\
+    .skip{color:#777}pre{background:#f4f4f4;padding:.8em;overflow:auto}";
+
+/// The page for `run`.
+///
+/// # Errors
+///
+/// A chart cannot be drawn.
+pub(crate) fn page(run: &Run) -> Result<String> {
+    let timings: Vec<Bar> = run.outcomes.iter().map(timing).collect();
+    let timings = plot::bars(&timings, "seconds in the guest")?;
+    let mut charts = Vec::new();
+    for outcome in run.outcomes.iter().filter(|outcome| !outcome.stats.is_empty()) {
+        let bars: Vec<Bar> = outcome
+            .stats
+            .iter()
+            .map(|(name, &value)| Bar { label: format!("{name}: {value}"), value, series: 0 })
+            .collect();
+        charts.push((outcome.case.to_string(), plot::bars(&bars, "count")?));
+    }
+    let failed = run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { "resctrl: " (run.summary()) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "resctrl in guests" }
+                p { (run.summary()) }
+                @for outcome in failed { (failure(run, outcome)) }
+                h2 { "Verdicts" }
+                (table(run))
+                h2 { "Timings" }
+                (PreEscaped(timings))
+                @for (case, chart) in &charts {
+                    h2 { "Counts of " (case) }
+                    (PreEscaped(chart))
+                }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn timing(outcome: &Outcome) -> Bar {
+    let case = &outcome.case;
+    Bar {
+        label: format!("{} {} {}", case.scenario.name, case.machine, case.implementation),
+        value: outcome.took.as_secs_f64(),
+        series: case.implementation as usize,
+    }
+}
+
+fn class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Skip => "skip",
+    }
+}
+
+fn table(run: &Run) -> Markup {
+    html! {
+        table {
+            tr { th { "scenario" } th { "shows" } th { "machine" } th { "kernel" } th { "impl" }
+                 th { "verdict" } th { "checks" } th { "seconds" } }
+            @for outcome in &run.outcomes {
+                tr {
+                    td { (outcome.case.scenario.name) }
+                    td { (outcome.case.scenario.about) }
+                    td { (outcome.case.machine) }
+                    td { (outcome.case.kernel) }
+                    td { (outcome.case.implementation) }
+                    td class=(class(outcome.verdict)) {
+                        (outcome.verdict) @if outcome.retried { " (retried)" }
+                    }
+                    td { (outcome.checks) }
+                    td { (format!("{:.1}", outcome.took.as_secs_f64())) }
+                }
+            }
+        }
+    }
+}
+
+fn failure(run: &Run, outcome: &Outcome) -> Markup {
+    html! {
+        h2 class="fail" { (outcome.case) }
+        pre { @for reason in &outcome.reasons { (reason) "\n" } }
+        p { "Again: " code { (outcome.case.command(&run.settings)) } }
+        details {
+            summary { "Output" }
+            pre { @for line in &outcome.output { (line) "\n" } }
+        }
+        details {
+            summary { "End of " (outcome.console.display()) }
+            pre { (last_lines(&outcome.console)) }
+        }
+    }
+}
+
+/// The end of a console log; empty if there is none.
+fn last_lines(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Bar charts as SVG.
+
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+
+/// Width of a chart, in pixels.
+const WIDTH: u32 = 900;
+
+/// Height of a bar with the space around it, in pixels.
+const ROW: u32 = 22;
+
+/// A bar: its label and its length. Charts colour bars by `series`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bar {
+    /// What it stands for.
+    pub(crate) label: String,
+    /// How much it is.
+    pub(crate) value: f64,
+    /// Bars with the same number have the same colour.
+    pub(crate) series: usize,
+}
+
+/// Draws `bars` from top to bottom with `unit` below.
+///
+/// # Errors
+///
+/// The chart cannot be laid out.
+pub(crate) fn bars(bars: &[Bar], unit: &str) -> Result<String> {
+    let mut svg = String::new();
+    let rows = u32::try_from(bars.len())?;
+    let longest = bars.iter().map(|bar| bar.value).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, rows * ROW + 60)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(280)
+            .build_cartesian_2d(0.0..longest * 1.1, (0..rows).into_segmented())
+            .map_err(|error| anyhow!("chart: {error}"))?;
+        let label = |place: &SegmentValue<u32>| match place {
+            SegmentValue::CenterOf(row) => {
+                bars.get(bars.len().wrapping_sub(*row as usize + 1)).map(|bar| bar.label.clone()).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .y_labels(bars.len())
+            .y_label_formatter(&label)
+            .x_desc(unit)
+            .draw()
+            .map_err(|error| anyhow!("chart: {error}"))?;
+        chart
+            .draw_series((0..rows).zip(bars.iter().rev()).map(|(row, bar)| {
+                let colour = Palette99::pick(bar.series).mix(0.8);
+                let (from, to) = (SegmentValue::Exact(row), SegmentValue::Exact(row + 1));
+                let mut drawn = Rectangle::new([(0.0, from), (bar.value, to)], colour.filled());
+                drawn.set_margin(3, 3, 0, 0);
+                drawn
+            }))
+            .map_err(|error| anyhow!("chart: {error}"))?;
+        area.present().map_err(|error| anyhow!("chart: {error}"))?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bar_is_drawn_with_its_label() {
+        let bar = |label: &str, value| Bar { label: label.to_owned(), value, series: 0 };
+        let svg = bars(&[bar("mount", 1.0), bar("tasks", 2.5)], "seconds").unwrap();
+        assert!(svg.starts_with("<svg"), "{svg}");
+        for label in ["mount", "tasks", "seconds"] {
+            assert!(svg.contains(label), "{label}: {svg}");
+        }
+    }
+}

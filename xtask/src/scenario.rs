@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Scenarios: shell scripts in `qemu-images/guest/scenarios/` whose header comments say where and
+//! how they run.
+//!
+//! Text becomes a [`Scenario`], scenarios become [`Case`]s (one for each machine, kernel and
+//! implementation), cases become [`Boot`]s (those that can share a guest share one). Nothing here
+//! runs anything. The header is described in `docs/rig.md`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use regex::Regex;
+
+/// Time limit of a scenario that names none.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Which resctrl a guest runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub(crate) enum Implementation {
+    /// The kernel's own, in C: the oracle.
+    Kernel,
+    /// resctrl.ko, this project's.
+    Rust,
+}
+
+impl fmt::Display for Implementation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kernel => "kernel",
+            Self::Rust => "rust",
+        })
+    }
+}
+
+/// A snapshot that a scenario promises to make.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SnapshotName {
+    /// Name as the scenario gives it to `snapshot`.
+    pub(crate) name: String,
+    /// The implementations have a file each, because their texts may differ.
+    pub(crate) per_implementation: bool,
+}
+
+/// A run-time parameter with an effect on the time limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seconds {
+    /// Environment variable, set with `--set`.
+    pub(crate) variable: String,
+    /// Its value when it is not set.
+    pub(crate) default: u64,
+}
+
+/// A scenario's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scenario {
+    /// File name without `.sh`.
+    pub(crate) name: String,
+    /// The first comment line that is no setting.
+    pub(crate) about: String,
+    /// Machines it runs on, by name.
+    pub(crate) machines: Vec<String>,
+    /// Implementations it runs on.
+    pub(crate) implementations: Vec<Implementation>,
+    /// Time limit, without [`Self::seconds`].
+    pub(crate) limit: Duration,
+    /// Parameter that says how long it runs.
+    pub(crate) seconds: Option<Seconds>,
+    /// It needs a guest for itself.
+    pub(crate) own_guest: bool,
+    /// Kernel arguments it needs.
+    pub(crate) append: String,
+    /// Standard output must be the same on both implementations.
+    pub(crate) compare: bool,
+    /// Snapshots it makes.
+    pub(crate) snapshots: Vec<SnapshotName>,
+}
+
+impl Scenario {
+    /// Parses the header of the scenario `name`.
+    ///
+    /// # Errors
+    ///
+    /// A setting with an unknown name or a value that does not parse.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut scenario = Self {
+            name: name.to_owned(),
+            about: String::new(),
+            machines: vec!["intel".to_owned()],
+            implementations: vec![Implementation::Kernel, Implementation::Rust],
+            limit: DEFAULT_LIMIT,
+            seconds: None,
+            own_guest: false,
+            append: String::new(),
+            compare: false,
+            snapshots: Vec::new(),
+        };
+        for line in text.lines() {
+            if line.starts_with("#!") || line.starts_with("# SPDX-") || line == "#" {
+                continue;
+            }
+            let Some(comment) = line.strip_prefix("# ") else { break };
+            match comment.split_once(": ") {
+                Some((key, value)) if is_key(key) => scenario
+                    .set(key, value.trim())
+                    .with_context(|| format!("scenario `{name}`: header line `{line}`"))?,
+                _ if scenario.about.is_empty() => comment.clone_into(&mut scenario.about),
+                _ => {}
+            }
+        }
+        ensure!(!scenario.about.is_empty(), "scenario `{name}` does not say what it shows");
+        Ok(scenario)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        match key {
+            "machines" => self.machines = value.split_whitespace().map(str::to_owned).collect(),
+            "impl" => self.implementations = implementations(value)?,
+            "timeout" => self.limit = Duration::from_secs(value.parse()?),
+            "seconds" => {
+                let (variable, default) = value.split_once('=').context("expected VARIABLE=SECONDS")?;
+                self.seconds = Some(Seconds { variable: variable.to_owned(), default: default.parse()? });
+            }
+            "guest" => match value {
+                "own" => self.own_guest = true,
+                "shared" => self.own_guest = false,
+                _ => bail!("expected `own` or `shared`"),
+            },
+            "append" => {
+                // Kernel arguments cannot change between scenarios of one boot.
+                self.own_guest = true;
+                value.clone_into(&mut self.append);
+            }
+            "compare" => match value {
+                "yes" => self.compare = true,
+                "no" => self.compare = false,
+                _ => bail!("expected `yes` or `no`"),
+            },
+            "snapshot" => {
+                self.snapshots = value
+                    .split_whitespace()
+                    .map(|word| match word.strip_suffix("/impl") {
+                        Some(name) => SnapshotName { name: name.to_owned(), per_implementation: true },
+                        None => SnapshotName { name: word.to_owned(), per_implementation: false },
+                    })
+                    .collect();
+            }
+            _ => bail!("unknown setting `{key}`"),
+        }
+        Ok(())
+    }
+
+    /// Time limit with the parameters `settings`.
+    ///
+    /// # Errors
+    ///
+    /// The parameter's value is not a number of seconds.
+    pub(crate) fn limit(&self, settings: &BTreeMap<String, String>) -> Result<Duration> {
+        let Some(seconds) = &self.seconds else { return Ok(self.limit) };
+        let value = match settings.get(&seconds.variable) {
+            Some(text) => {
+                text.parse().with_context(|| format!("{}={text} is not a number of seconds", seconds.variable))?
+            }
+            None => seconds.default,
+        };
+        Ok(self.limit + Duration::from_secs(value))
+    }
+}
+
+/// A header key is one lower-case word, so that prose with a colon is not taken for a setting.
+fn is_key(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn implementations(value: &str) -> Result<Vec<Implementation>> {
+    Ok(match value {
+        "both" => vec![Implementation::Kernel, Implementation::Rust],
+        "kernel" => vec![Implementation::Kernel],
+        "rust" => vec![Implementation::Rust],
+        _ => bail!("expected `rust`, `kernel` or `both`"),
+    })
+}
+
+/// Reads every scenario in `folder`, in order of their names.
+///
+/// # Errors
+///
+/// The folder cannot be read, or a header does not parse.
+pub(crate) fn load(folder: &Path) -> Result<Vec<Scenario>> {
+    let mut paths = Vec::new();
+    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+        paths.push(entry?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sh"));
+    paths.sort();
+    paths.iter().map(PathBuf::as_path).map(read).collect()
+}
+
+fn read(path: &Path) -> Result<Scenario> {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).context("odd file name")?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Scenario::parse(name, &text)
+}
+
+/// Part of the cases for one of several machines that share the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// 1-based.
+    index: usize,
+    count: usize,
+}
+
+impl FromStr for Shard {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (index, count) = text.split_once('/').context("expected I/N, for example 1/4")?;
+        let shard = Self { index: index.parse()?, count: count.parse()? };
+        ensure!((1..=shard.count).contains(&shard.index), "shard {text}: I goes from 1 to N");
+        Ok(shard)
+    }
+}
+
+impl Shard {
+    /// The shard's part of `items`: every N-th one, beginning with the I-th.
+    pub(crate) fn select<T>(self, items: Vec<T>) -> Vec<T> {
+        items.into_iter().skip(self.index - 1).step_by(self.count).collect()
+    }
+}
+
+/// A scenario on one machine, kernel and implementation: what gets a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// The scenario.
+    pub(crate) scenario: Scenario,
+    /// Name of the machine.
+    pub(crate) machine: String,
+    /// Name of the guest kernel.
+    pub(crate) kernel: String,
+    /// Which resctrl.
+    pub(crate) implementation: Implementation,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenario, machine, kernel, implementation } = self;
+        write!(f, "{} [{machine} {kernel} {implementation}]", scenario.name)
+    }
+}
+
+impl Case {
+    /// The command that runs this case and no other.
+    pub(crate) fn command(&self, settings: &BTreeMap<String, String>) -> String {
+        let Self { scenario, machine, kernel, implementation } = self;
+        let mut command = format!(
+            "cargo xtask test-qemu --machine {machine} --kernel {kernel} --impl {implementation} \
+             --scenario '^{}$'",
+            scenario.name
+        );
+        for (name, value) in settings {
+            command.push_str(&format!(" --set {name}={value}"));
+        }
+        command
+    }
+}
+
+/// What to run, as asked for on the command line.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    /// Machines.
+    pub(crate) machines: &'a [String],
+    /// Kernels.
+    pub(crate) kernels: &'a [String],
+    /// Implementations.
+    pub(crate) implementations: &'a [Implementation],
+    /// Patterns a scenario's name must match one of; none: all.
+    pub(crate) patterns: &'a [Regex],
+    /// Part of the result.
+    pub(crate) shard: Option<Shard>,
+}
+
+impl Selection<'_> {
+    /// The selected cases.
+    ///
+    /// # Errors
+    ///
+    /// There are none: a run that tests nothing is not green.
+    pub(crate) fn cases(&self, scenarios: &[Scenario]) -> Result<Vec<Case>> {
+        let wanted = |scenario: &&Scenario| {
+            self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
+        };
+        let mut cases = Vec::new();
+        for kernel in self.kernels {
+            for machine in self.machines {
+                for scenario in scenarios.iter().filter(wanted) {
+                    if !scenario.machines.contains(machine) {
+                        continue;
+                    }
+                    for implementation in self.implementations {
+                        if scenario.implementations.contains(implementation) {
+                            cases.push(Case {
+                                scenario: scenario.clone(),
+                                machine: machine.clone(),
+                                kernel: kernel.clone(),
+                                implementation: *implementation,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(shard) = self.shard {
+            cases = shard.select(cases);
+        }
+        let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
+        ensure!(
+            !cases.is_empty(),
+            "no scenario matches: --scenario {patterns:?}, --machine {:?}, --impl {:?}; \
+             `cargo xtask test-qemu --list` shows all of them",
+            self.machines,
+            self.implementations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        );
+        Ok(cases)
+    }
+}
+
+/// Cases that run in one guest, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Boot {
+    /// At least one; all of the same machine, kernel and implementation.
+    pub(crate) cases: Vec<Case>,
+}
+
+impl Boot {
+    /// Puts cases that may share a guest together. Guests of one case come first: they are the long ones.
+    pub(crate) fn group(cases: Vec<Case>) -> Vec<Self> {
+        let (mut boots, mut shared): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
+        for case in cases {
+            if case.scenario.own_guest {
+                boots.push(Self { cases: vec![case] });
+                continue;
+            }
+            let same = |boot: &&mut Self| {
+                let first = boot.first();
+                (&first.machine, &first.kernel, first.implementation)
+                    == (&case.machine, &case.kernel, case.implementation)
+            };
+            match shared.iter_mut().find(same) {
+                Some(boot) => boot.cases.push(case),
+                None => shared.push(Self { cases: vec![case] }),
+            }
+        }
+        boots.append(&mut shared);
+        boots
+    }
+
+    /// The case that stands for what all of them have in common.
+    pub(crate) fn first(&self) -> &Case {
+        &self.cases[0]
+    }
+
+    /// Name for folders and the live view.
+    pub(crate) fn label(&self) -> String {
+        let Case { scenario, machine, kernel, implementation } = self.first();
+        if scenario.own_guest {
+            format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
+        } else {
+            format!("{machine}-{kernel}-{implementation}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(name: &str, header: &str) -> Scenario {
+        Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{header}\necho\n")).unwrap()
+    }
+
+    fn names(cases: &[Case]) -> Vec<String> {
+        cases.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_header_sets_what_it_names_and_leaves_the_rest_at_its_default() {
+        let parsed = Scenario::parse(
+            "stress",
+            "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0-only\n#\n# Stresses hotplug.\n\
+             # machines: intel intel-big\n# impl: rust\n# timeout: 40\n# seconds: STRESS=60\n\
+             # guest: own\n# snapshot: tree dmesg/impl\n# Prose: not a setting.\n\n# impl: both\n",
+        )
+        .unwrap();
+        assert_eq!(parsed.about, "Stresses hotplug.");
+        assert_eq!(parsed.machines, ["intel", "intel-big"]);
+        assert_eq!(parsed.implementations, [Implementation::Rust]);
+        assert!(parsed.own_guest);
+        assert!(!parsed.compare);
+        assert_eq!(parsed.snapshots[1].name, "dmesg");
+        assert!(parsed.snapshots[1].per_implementation && !parsed.snapshots[0].per_implementation);
+        assert_eq!(scenario("a", "").limit, DEFAULT_LIMIT);
+    }
+
+    #[test]
+    fn a_seconds_parameter_lengthens_the_time_limit() {
+        let parsed = scenario("stress", "# timeout: 40\n# seconds: STRESS=60");
+        let set = |value: &str| BTreeMap::from([("STRESS".to_owned(), value.to_owned())]);
+        assert_eq!(parsed.limit(&BTreeMap::new()).unwrap(), Duration::from_secs(100));
+        assert_eq!(parsed.limit(&set("3600")).unwrap(), Duration::from_secs(3640));
+        assert!(parsed.limit(&set("long")).is_err());
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_that_names_the_line() {
+        let error = Scenario::parse("a", "# About.\n# machine: intel\n").unwrap_err();
+        assert!(format!("{error:#}").contains("# machine: intel"), "{error:#}");
+        assert!(Scenario::parse("a", "# About.\n# impl: c\n").is_err());
+        assert!(Scenario::parse("a", "echo\n").is_err());
+    }
+
+    #[test]
+    fn shards_cover_every_item_once() {
+        let all: Vec<u32> = (0..10).collect();
+        let mut seen: Vec<u32> = (1..=3).flat_map(|index| Shard { index, count: 3 }.select(all.clone())).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, all);
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_selection_of_nothing_is_an_error_that_names_the_patterns() {
+        let selection = Selection {
+            machines: &["intel".to_owned()],
+            kernels: &["stock".to_owned()],
+            implementations: &[Implementation::Rust],
+            patterns: &[Regex::new("nosuch").unwrap()],
+            shard: None,
+        };
+        let error = selection.cases(&[scenario("mount", "")]).unwrap_err();
+        assert!(error.to_string().contains("nosuch"), "{error}");
+    }
+
+    #[test]
+    fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
+        let scenarios = [
+            scenario("mount", ""),
+            scenario("off", "# append: rdt=!l3cat"),
+            scenario("tasks", ""),
+            scenario("l2", "# machines: intel-l2"),
+        ];
+        let cases = Selection {
+            machines: &["intel".to_owned(), "intel-l2".to_owned()],
+            kernels: &["stock".to_owned()],
+            implementations: &[Implementation::Kernel, Implementation::Rust],
+            patterns: &[],
+            shard: None,
+        }
+        .cases(&scenarios)
+        .unwrap();
+        let boots = Boot::group(cases);
+        let boots: Vec<_> = boots.iter().map(|boot| (boot.label(), names(&boot.cases))).collect();
+        assert_eq!(boots.len(), 6);
+        assert_eq!(boots[0].0, "intel-stock-kernel-off");
+        assert_eq!(
+            boots[2],
+            (
+                "intel-stock-kernel".to_owned(),
+                vec!["mount [intel stock kernel]".to_owned(), "tasks [intel stock kernel]".to_owned()]
+            )
+        );
+    }
+
+    #[test]
+    fn a_case_prints_the_command_that_repeats_it() {
+        let case = Case {
+            scenario: scenario("mount", ""),
+            machine: "intel".to_owned(),
+            kernel: "stock".to_owned(),
+            implementation: Implementation::Rust,
+        };
+        let settings = BTreeMap::from([("STRESS".to_owned(), "5".to_owned())]);
+        assert_eq!(
+            case.command(&settings),
+            "cargo xtask test-qemu --machine intel --kernel stock --impl rust \
+             --scenario '^mount$' --set STRESS=5"
+        );
+    }
+}
