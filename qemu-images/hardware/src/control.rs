@@ -65,7 +65,7 @@ pub enum Request {
     Writes(Kind),
     /// [`Rdt::next_write`]: answers the position.
     NextWrite,
-    /// [`Rdt::write_at_or_after`]: answers the value, the position, and address (31:0), CPU (62:32) and whether the
+    /// [`Rdt::control_write_at_or_after`]: answers the value, the position, and address (31:0), CPU (62:32) and whether the
     /// register changed (63).
     WriteAt(u64),
 }
@@ -287,7 +287,7 @@ impl Rdt {
             Request::NextWrite => return Ok([self.next_write(), 0, 0]),
             Request::WriteAt(sequence) => {
                 let MsrWrite { sequence, cpu, address, value, changed } =
-                    self.write_at_or_after(sequence).ok_or(Status::NoSuchWrite)?;
+                    self.control_write_at_or_after(sequence).ok_or(Status::NoSuchWrite)?;
                 let place = u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63;
                 return Ok([value, sequence, place]);
             }

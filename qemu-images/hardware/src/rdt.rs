@@ -192,9 +192,9 @@ impl Rdt {
         self.state().log.since(sequence)
     }
 
-    /// The first remembered write at or after a position; older ones may have made room.
-    pub fn write_at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
-        self.state().log.at_or_after(sequence)
+    /// The first remembered write to a control register (see [`Kind::CONTROL`]) at or after a position.
+    pub fn control_write_at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
+        self.state().log.control_at_or_after(sequence)
     }
 
     /// Decodes an address to a register of this machine.

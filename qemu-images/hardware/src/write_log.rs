@@ -2,12 +2,13 @@
 //! A record of the writes to RDT's registers.
 //!
 //! Tests ask two things of it: whether a register was written at all (a change that changes nothing must not reach the
-//! hardware), and what was written where. Totals are kept for ever, single writes only as many as fit.
+//! hardware), and what was written where. Totals are kept for ever, single writes only as many as fit. Writes that switch
+//! a CPU between tasks are by far the most and are kept apart, so that they do not push out the others.
 
 use crate::registers::Msr;
 use std::collections::VecDeque;
 
-/// Most writes that are remembered one by one.
+/// Most writes that are remembered one by one, of `IA32_PQR_ASSOC` and of the other registers each.
 pub const CAPACITY: usize = 4096;
 
 /// A write that was carried out.
@@ -91,20 +92,24 @@ impl Kind {
 pub(crate) struct WriteLog {
     totals: [u64; Kind::ALL.len()],
     next: u64,
-    recent: VecDeque<MsrWrite>,
+    control: VecDeque<MsrWrite>,
+    assoc: VecDeque<MsrWrite>,
 }
 
 impl WriteLog {
     pub(crate) fn record(&mut self, msr: Msr, cpu: usize, address: u32, value: u64, changed: bool) {
-        self.totals[Kind::of(msr) as usize] += 1;
-        // Selecting a counter is part of reading it; remembering those would push out everything else.
-        if msr == Msr::QmEvtsel {
-            return;
+        let kind = Kind::of(msr);
+        self.totals[kind as usize] += 1;
+        let writes = match kind {
+            // Selecting a counter is part of reading it; nobody asks for those one by one.
+            Kind::Select => return,
+            Kind::Assoc => &mut self.assoc,
+            _ => &mut self.control,
+        };
+        if writes.len() == CAPACITY {
+            writes.pop_front();
         }
-        if self.recent.len() == CAPACITY {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(MsrWrite { sequence: self.next, cpu, address, value, changed });
+        writes.push_back(MsrWrite { sequence: self.next, cpu, address, value, changed });
         self.next += 1;
     }
 
@@ -116,15 +121,18 @@ impl WriteLog {
         self.totals[kind as usize]
     }
 
-    /// The first remembered write at or after a position.
-    pub(crate) fn at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
-        let first = self.recent.front()?.sequence;
-        let index = usize::try_from(sequence.saturating_sub(first)).ok()?;
-        self.recent.get(index).copied()
+    /// The first remembered write to a control register at or after a position.
+    pub(crate) fn control_at_or_after(&self, sequence: u64) -> Option<MsrWrite> {
+        let index = self.control.partition_point(|write| write.sequence < sequence);
+        self.control.get(index).copied()
     }
 
+    /// All remembered writes from a position on, oldest first.
     pub(crate) fn since(&self, sequence: u64) -> Vec<MsrWrite> {
-        self.recent.iter().filter(|write| write.sequence >= sequence).copied().collect()
+        let all = self.control.iter().chain(&self.assoc);
+        let mut writes: Vec<_> = all.filter(|write| write.sequence >= sequence).copied().collect();
+        writes.sort_unstable_by_key(|write| write.sequence);
+        writes
     }
 
     /// Position the next write will get.
@@ -144,10 +152,24 @@ mod tests {
             log.record(Msr::L3Mask(0), 0, 0xc90, n, true);
         }
         assert_eq!(log.total(Kind::L3Mask), CAPACITY as u64 + 10);
-        assert_eq!(log.at_or_after(0).unwrap().value, 10);
-        assert_eq!(log.at_or_after(20).unwrap().value, 20);
-        assert_eq!(log.at_or_after(log.next()), None);
+        assert_eq!(log.control_at_or_after(0).unwrap().value, 10);
+        assert_eq!(log.control_at_or_after(20).unwrap().value, 20);
+        assert_eq!(log.control_at_or_after(log.next()), None);
         assert_eq!(log.since(log.next() - 2).len(), 2);
+    }
+
+    #[test]
+    fn task_switches_push_no_other_write_out_and_stay_in_order_with_them() {
+        let mut log = WriteLog::default();
+        log.record(Msr::L3Mask(0), 0, 0xc90, 7, true);
+        for n in 0..2 * CAPACITY as u64 {
+            log.record(Msr::PqrAssoc, 0, 0xc8f, n, true);
+        }
+        log.record(Msr::L3Mask(1), 0, 0xc91, 8, true);
+        assert_eq!(log.control_at_or_after(0).unwrap().value, 7);
+        assert_eq!(log.control_at_or_after(1).unwrap().value, 8);
+        let last: Vec<_> = log.since(log.next() - 2).iter().map(|write| write.address).collect();
+        assert_eq!(last, [0xc8f, 0xc91]);
     }
 
     #[test]

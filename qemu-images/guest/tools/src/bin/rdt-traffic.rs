@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Drives the traffic source of the emulated hardware below the guest.
+
+use guest_tools::channel::{probe, send, write_at};
+use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
+use resctrl_hardware::control::{CounterId, Request};
+use resctrl_hardware::write_log::Kind;
+use resctrl_hardware::{Event, Fault, Flow};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Makes the memory traffic that the emulated hardware counts, and asks what it saw.
+
+Counters. DOMAIN is the id of an L3 cache, EVENT is llc_occupancy, mbm_total_bytes or
+mbm_local_bytes; amounts are in bytes (K, M, G, T multiply by 1024).
+  add DOMAIN RMID EVENT BYTES     add to the counter
+  set DOMAIN RMID EVENT BYTES     set it
+  occupancy DOMAIN RMID BYTES     the same as: set DOMAIN RMID llc_occupancy BYTES
+  get DOMAIN RMID EVENT           print it in bytes, never wrapped; and its fault, if any
+  rate DOMAIN RMID EVENT BYTES    let it grow by so much a second from now on; 0 stops it
+  fault DOMAIN RMID EVENT STATE   let it read as error or unavailable, or (none) as usual
+
+Traffic of programs, which follows them from group to group.
+  flow CPU TOTAL LOCAL FOOTPRINT  let CPU move TOTAL bytes a second, LOCAL of them to its own
+                                  package, and work on FOOTPRINT bytes of cache
+  flow CPU off                    let it stop
+  drain DOMAIN BYTES              let an RMID no CPU works for lose so much of the cache a
+                                  second; 0, as at power-on, for none
+
+What the hardware saw.
+  assoc CPU                       print RMID and CLOSID the CPU works for
+  writes [GROUP]                  print how often registers were written: config, l3, l2, mba,
+                                  assoc, select, refused (answered with #GP), or control, the
+                                  first four together; without GROUP all, one a line
+  next                            print the position the next write will have
+  log [POSITION]                  print the writes of the group control from there on: position,
+                                  CPU, address, value, and \"same\" where it changed nothing
+  probe                           print the number of CPUs and of L3 domains
+
+Numbers are decimal, or hexadecimal after 0x.
+";
+
+fn main() -> ExitCode {
+    run_program("rdt-traffic", HELP, run)
+}
+
+fn run(command: &str, arguments: &mut Arguments) -> Outcome {
+    let (cpus, domains) = probe()?;
+    let request = match command {
+        "add" => Request::Add(counter(arguments)?, arguments.number("BYTES")?),
+        "set" => Request::Set(counter(arguments)?, arguments.number("BYTES")?),
+        "occupancy" => {
+            let (domain, rmid) = (arguments.number("DOMAIN")?, arguments.number("RMID")?);
+            let id = CounterId { domain, rmid, event: Event::LlcOccupancy };
+            Request::Set(id, arguments.number("BYTES")?)
+        }
+        "get" => return get(arguments),
+        "rate" => Request::SetRate(counter(arguments)?, arguments.number("BYTES")?),
+        "fault" => Request::SetFault(counter(arguments)?, fault(&arguments.text("STATE")?)?),
+        "flow" => flow(arguments)?,
+        "drain" => Request::SetDrain(arguments.number("DOMAIN")?, arguments.number("BYTES")?),
+        "assoc" => {
+            let cpu = arguments.number("CPU")?;
+            arguments.end()?;
+            let [rmid, closid, _] = send(Request::Association(cpu))?;
+            println!("{rmid} {closid}");
+            return Ok(());
+        }
+        "writes" => return writes(arguments),
+        "next" => {
+            arguments.end()?;
+            println!("{}", send(Request::NextWrite)?[0]);
+            return Ok(());
+        }
+        "log" => return log(arguments),
+        "probe" => {
+            arguments.end()?;
+            println!("{cpus} {domains}");
+            return Ok(());
+        }
+        _ => return Err(unknown_command()),
+    };
+    arguments.end()?;
+    send(request).map(|_| ())
+}
+
+fn counter(arguments: &mut Arguments) -> Result<CounterId, Failure> {
+    let (domain, rmid) = (arguments.number("DOMAIN")?, arguments.number("RMID")?);
+    let name = arguments.text("EVENT")?;
+    let event = Event::from_name(&name).ok_or_else(|| Failure::Usage(format!("EVENT: there is no \"{name}\"")))?;
+    Ok(CounterId { domain, rmid, event })
+}
+
+const FAULTS: [(&str, Option<Fault>); 3] =
+    [("none", None), ("error", Some(Fault::Error)), ("unavailable", Some(Fault::Unavailable))];
+
+fn fault(name: &str) -> Result<Option<Fault>, Failure> {
+    let named = FAULTS.into_iter().find(|(known, _)| *known == name);
+    named.map(|(_, fault)| fault).ok_or_else(|| Failure::Usage(format!("STATE: there is no \"{name}\"")))
+}
+
+fn get(arguments: &mut Arguments) -> Outcome {
+    let id = counter(arguments)?;
+    arguments.end()?;
+    let [bytes, fault, _] = send(Request::Get(id))?;
+    match FAULTS.get(usize::try_from(fault).unwrap_or(usize::MAX)) {
+        Some((_, None)) | None => println!("{bytes}"),
+        Some((name, Some(_))) => println!("{bytes} {name}"),
+    }
+    Ok(())
+}
+
+fn flow(arguments: &mut Arguments) -> Result<Request, Failure> {
+    let cpu = arguments.number("CPU")?;
+    let total = arguments.text("TOTAL")?;
+    let flow = if total == "off" {
+        Flow { total: 0, local: 0, footprint: 0 }
+    } else {
+        let total = guest_tools::parse_number(&total)
+            .ok_or_else(|| Failure::Usage(format!("TOTAL: \"{total}\" is neither a number nor off")))?;
+        Flow { total, local: arguments.number("LOCAL")?, footprint: arguments.number("FOOTPRINT")? }
+    };
+    Ok(Request::SetFlow(cpu, flow))
+}
+
+fn total(kinds: &[Kind]) -> Result<u64, Failure> {
+    kinds.iter().map(|kind| Ok(send(Request::Writes(*kind))?[0])).sum()
+}
+
+fn writes(arguments: &mut Arguments) -> Outcome {
+    let group = arguments.optional();
+    arguments.end()?;
+    let Some(group) = group else {
+        for kind in Kind::ALL {
+            println!("{} {}", kind.name(), total(&[kind])?);
+        }
+        return Ok(());
+    };
+    let group = group.to_string_lossy();
+    let sum = match (&*group, Kind::from_name(&group)) {
+        ("control", _) => total(&Kind::CONTROL)?,
+        (_, Some(kind)) => total(&[kind])?,
+        _ => return Err(Failure::Usage(format!("GROUP: there is no \"{group}\""))),
+    };
+    println!("{sum}");
+    Ok(())
+}
+
+fn log(arguments: &mut Arguments) -> Outcome {
+    let start = arguments.optional().map(|text| text.to_string_lossy().into_owned());
+    arguments.end()?;
+    let mut position = match start {
+        None => 0,
+        Some(text) => guest_tools::parse_number(&text)
+            .ok_or_else(|| Failure::Usage(format!("POSITION: \"{text}\" is not a number")))?,
+    };
+    // Positions count other groups too, so the first write at or after one may lie behind the last position.
+    let end = send(Request::NextWrite)?[0];
+    while position < end {
+        let Some([value, sequence, place]) = write_at(position)? else { break };
+        let (address, cpu) = (place & 0xffff_ffff, place >> 32 & 0x7fff_ffff);
+        let same = if place >> 63 == 0 { " same" } else { "" };
+        println!("{sequence} {cpu} {address:#x} {value:#x}{same}");
+        position = sequence + 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! One system call a command, for what a shell cannot say exactly.
+
+use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::statfs;
+use nix::sys::uio::{pread, pwrite};
+use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgid, setgroups, setuid, write};
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+const HELP: &str = "\
+Makes one system call exactly as told, for what a shell cannot say. TEXT and paths know the
+escapes \\n \\t \\0 \\\\ \\xHH; nothing is added to them, no newline either.
+
+Files. FLAGS are joined by commas: rdonly wronly rdwr append creat excl trunc directory nofollow.
+  write [--at OFFSET] FILE TEXT     one write(2) (pwrite(2) with --at); TEXT may be empty
+  fill FILE TEXT COUNT              one write(2) of COUNT times TEXT
+  read [--at OFFSET] FILE [SIZE]    one read(2) (pread(2)) of at most SIZE bytes (64K)
+  open FLAGS FILE                   open(2) and close(2)
+  hold FLAGS FILE                   open(2), then one command a line of standard input, each
+                                    answered with one line, \"ok\" or the errno's name:
+                                      read [SIZE]   what was read follows on lines of its own
+                                      write TEXT    one write(2)
+                                      seek OFFSET   lseek(2) from the beginning
+                                      ! COMMAND     not with the file: COMMAND in a shell
+Directories.
+  mkdir PATH [MODE]                 MODE in octal, 755 if not given
+  rename OLD NEW [FLAGS]            renameat2(2); FLAGS: noreplace exchange whiteout
+  statfs PATH                       print the type of the file system, in hexadecimal
+  mount SOURCE TARGET TYPE [DATA]   mount(2)
+  remount TARGET [DATA]             mount(2) with MS_REMOUNT
+  umount TARGET [detach]            umount2(2)
+Tasks.
+  spin CPUS [SECONDS]               compute on CPUS (a list, 0,2-3; - for any) until killed
+  threads COUNT                     start COUNT threads, print the thread ids, the first thread's
+                                    first, one a line; end when standard input ends
+  as UID[:GID] COMMAND [ARG...]     drop to that user, then run COMMAND
+
+Exit code 1 and the errno's name on standard error where the kernel refuses.
+";
+
+fn main() -> ExitCode {
+    run_program("resctrl-sys", HELP, run)
+}
+
+fn run(command: &str, arguments: &mut Arguments) -> Outcome {
+    match command {
+        "write" => {
+            let at = arguments.option_number("--at")?;
+            let (path, bytes) = (arguments.path("FILE")?, arguments.bytes("TEXT")?);
+            arguments.end()?;
+            write_once(&path, &bytes, at)
+        }
+        "fill" => {
+            let (path, bytes) = (arguments.path("FILE")?, arguments.bytes("TEXT")?);
+            let count = arguments.number("COUNT")?;
+            arguments.end()?;
+            let count = usize::try_from(count).ok().filter(|n| n.saturating_mul(bytes.len()) <= 1 << 30);
+            let count = count.ok_or_else(|| Failure::Usage("COUNT: this makes more than 1G".to_owned()))?;
+            write_once(&path, &bytes.repeat(count), None)
+        }
+        "read" => {
+            let at = arguments.option_number("--at")?;
+            let path = arguments.path("FILE")?;
+            let size = arguments.optional().map(|text| size(&text.to_string_lossy())).transpose()?;
+            arguments.end()?;
+            let file = open(&path, OFlag::O_RDONLY, Mode::empty())?;
+            let mut room = vec![0; size.unwrap_or(DEFAULT_READ)];
+            let length = match at {
+                Some(offset) => pread(&file, &mut room, file_offset(offset)?)?,
+                None => read(&file, &mut room)?,
+            };
+            std::io::stdout().write_all(&room[..length])?;
+            Ok(())
+        }
+        "open" => {
+            let (flags, path) = (open_flags(&arguments.text("FLAGS")?)?, arguments.path("FILE")?);
+            arguments.end()?;
+            open(&path, flags, Mode::from_bits_truncate(0o644))?;
+            Ok(())
+        }
+        "hold" => {
+            let (flags, path) = (open_flags(&arguments.text("FLAGS")?)?, arguments.path("FILE")?);
+            arguments.end()?;
+            hold(&File::from(open(&path, flags, Mode::from_bits_truncate(0o644))?))
+        }
+        "mkdir" => {
+            let path = arguments.path("PATH")?;
+            let mode = arguments.optional().unwrap_or_else(|| "755".into());
+            arguments.end()?;
+            let bits = u32::from_str_radix(&mode.to_string_lossy(), 8).ok().and_then(Mode::from_bits);
+            let bits = bits.ok_or_else(|| Failure::Usage(format!("MODE: \"{}\" is not octal", mode.display())))?;
+            mkdir(&path, bits)?;
+            Ok(())
+        }
+        "rename" => {
+            let (old, new) = (arguments.path("OLD")?, arguments.path("NEW")?);
+            let flags = arguments.optional().map(|text| rename_flags(&text.to_string_lossy())).transpose()?;
+            arguments.end()?;
+            renameat2(AT_FDCWD, &old, AT_FDCWD, &new, flags.unwrap_or(RenameFlags::empty()))?;
+            Ok(())
+        }
+        "statfs" => {
+            let path = arguments.path("PATH")?;
+            arguments.end()?;
+            println!("{:#x}", statfs(&path)?.filesystem_type().0);
+            Ok(())
+        }
+        "mount" | "remount" => mount_command(command, arguments),
+        "umount" => {
+            let target = arguments.path("TARGET")?;
+            let flags = match arguments.optional() {
+                None => MntFlags::empty(),
+                Some(word) if word == "detach" => MntFlags::MNT_DETACH,
+                Some(word) => return Err(Failure::Usage(format!("\"{}\" is not detach", word.display()))),
+            };
+            arguments.end()?;
+            umount2(&target, flags)?;
+            Ok(())
+        }
+        "spin" => spin(arguments),
+        "threads" => threads(arguments),
+        "as" => run_as(arguments),
+        _ => Err(unknown_command()),
+    }
+}
+
+/// Bytes a read asks for when not told.
+const DEFAULT_READ: usize = 64 << 10;
+
+fn size(text: &str) -> Result<usize, Failure> {
+    let number = guest_tools::parse_number(text).filter(|n| *n <= 1 << 30);
+    let size = number.and_then(|n| usize::try_from(n).ok());
+    size.ok_or_else(|| Failure::Usage(format!("SIZE: \"{text}\" is not a number up to 1G")))
+}
+
+fn file_offset(offset: u64) -> Result<i64, Failure> {
+    i64::try_from(offset).map_err(|_| Failure::Usage("OFFSET: is too large".to_owned()))
+}
+
+/// Resolves words joined by commas.
+fn flags<F: Copy>(name: &str, text: &str, known: &[(&str, F)]) -> Result<Vec<F>, Failure> {
+    text.split(',')
+        .map(|word| {
+            let flag = known.iter().find(|(known, _)| *known == word);
+            flag.map(|(_, flag)| *flag).ok_or_else(|| Failure::Usage(format!("{name}: there is no \"{word}\"")))
+        })
+        .collect()
+}
+
+fn open_flags(text: &str) -> Result<OFlag, Failure> {
+    let known = [
+        ("rdonly", OFlag::O_RDONLY),
+        ("wronly", OFlag::O_WRONLY),
+        ("rdwr", OFlag::O_RDWR),
+        ("append", OFlag::O_APPEND),
+        ("creat", OFlag::O_CREAT),
+        ("excl", OFlag::O_EXCL),
+        ("trunc", OFlag::O_TRUNC),
+        ("directory", OFlag::O_DIRECTORY),
+        ("nofollow", OFlag::O_NOFOLLOW),
+    ];
+    Ok(flags("FLAGS", text, &known)?.into_iter().collect())
+}
+
+fn rename_flags(text: &str) -> Result<RenameFlags, Failure> {
+    let known = [
+        ("noreplace", RenameFlags::RENAME_NOREPLACE),
+        ("exchange", RenameFlags::RENAME_EXCHANGE),
+        ("whiteout", RenameFlags::RENAME_WHITEOUT),
+    ];
+    Ok(flags("FLAGS", text, &known)?.into_iter().collect())
+}
+
+/// Tells whether the kernel took all of it: a part would be a bug of the file.
+fn whole(written: usize, bytes: &[u8]) -> Outcome {
+    if written == bytes.len() {
+        return Ok(());
+    }
+    Err(Failure::Hardware(format!("short write, {written} of {} bytes", bytes.len())))
+}
+
+fn write_once(path: &Path, bytes: &[u8], at: Option<u64>) -> Outcome {
+    let file = open(path, OFlag::O_WRONLY, Mode::empty())?;
+    let written = match at {
+        Some(offset) => pwrite(&file, bytes, file_offset(offset)?)?,
+        None => write(&file, bytes)?,
+    };
+    whole(written, bytes)
+}
+
+fn hold(file: &File) -> Outcome {
+    for line in std::io::stdin().lock().lines() {
+        match hold_command(file, &line?) {
+            Ok(read) => {
+                let mut out = std::io::stdout();
+                out.write_all(b"ok\n")?;
+                out.write_all(&read)?;
+                out.flush()?;
+            }
+            Err(Failure::Errno(errno)) => println!("{errno:?}"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+fn hold_command(file: &File, line: &str) -> Result<Vec<u8>, Failure> {
+    let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match command {
+        "read" => {
+            let mut room = vec![0; if rest.is_empty() { DEFAULT_READ } else { size(rest)? }];
+            let length = read(file.as_fd(), &mut room)?;
+            room.truncate(length);
+            Ok(room)
+        }
+        "write" => {
+            let bytes = guest_tools::escape::resolve(rest.as_bytes()).map_err(Failure::Usage)?;
+            whole(write(file.as_fd(), &bytes)?, &bytes)?;
+            Ok(Vec::new())
+        }
+        "seek" => {
+            let offset = guest_tools::parse_number(rest)
+                .ok_or_else(|| Failure::Usage(format!("OFFSET: \"{rest}\" is not a number")))?;
+            lseek(file.as_fd(), file_offset(offset)?, Whence::SeekSet)?;
+            Ok(Vec::new())
+        }
+        "!" => {
+            let status = Command::new("sh").arg("-c").arg(rest).status()?;
+            if status.success() { Ok(Vec::new()) } else { Err(Failure::Hardware(format!("{rest}: {status}"))) }
+        }
+        _ => Err(Failure::Usage(format!("hold knows no \"{command}\""))),
+    }
+}
+
+fn mount_command(command: &str, arguments: &mut Arguments) -> Outcome {
+    let none = None::<&Path>;
+    if command == "remount" {
+        let target = arguments.path("TARGET")?;
+        let data = arguments.optional();
+        arguments.end()?;
+        mount(none, &target, none, MsFlags::MS_REMOUNT, data.as_deref())?;
+        return Ok(());
+    }
+    let (source, target) = (arguments.path("SOURCE")?, arguments.path("TARGET")?);
+    let (kind, data) = (arguments.next("TYPE")?, arguments.optional());
+    arguments.end()?;
+    mount(Some(&source), &target, Some(kind.as_os_str()), MsFlags::empty(), data.as_deref())?;
+    Ok(())
+}
+
+/// Reads a CPU list: `0,2-3`.
+fn cpu_list(text: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= CpuSet::count() {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
+fn spin(arguments: &mut Arguments) -> Outcome {
+    let cpus = arguments.text("CPUS")?;
+    let seconds = arguments.optional().map(|text| text.to_string_lossy().parse::<f64>());
+    arguments.end()?;
+    let duration = match seconds {
+        None => None,
+        Some(Ok(seconds)) if (0.0..=1e9).contains(&seconds) => Some(Duration::from_secs_f64(seconds)),
+        Some(_) => return Err(Failure::Usage("SECONDS: is not a number".to_owned())),
+    };
+    if cpus != "-" {
+        let list = cpu_list(&cpus).ok_or_else(|| Failure::Usage(format!("CPUS: \"{cpus}\" is not a list of CPUs")))?;
+        let mut set = CpuSet::new();
+        for cpu in list {
+            set.set(cpu)?;
+        }
+        sched_setaffinity(Pid::from_raw(0), &set)?;
+    }
+    let start = Instant::now();
+    while duration.is_none_or(|duration| start.elapsed() < duration) {
+        for _ in 0..1000 {
+            std::hint::spin_loop();
+        }
+    }
+    Ok(())
+}
+
+fn threads(arguments: &mut Arguments) -> Outcome {
+    let count = arguments.number("COUNT")?;
+    arguments.end()?;
+    let (sender, ids) = std::sync::mpsc::channel();
+    println!("{}", nix::unistd::gettid());
+    for _ in 0..count {
+        let sender = sender.clone();
+        std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+            // Fails only if the first thread has ended, and the process with it.
+            let _ = sender.send(nix::unistd::gettid());
+            loop {
+                std::thread::park();
+            }
+        })?;
+        println!("{}", ids.recv().map_err(|_| Failure::Errno(Errno::ESRCH))?);
+    }
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
+}
+
+fn run_as(arguments: &mut Arguments) -> Outcome {
+    let user = arguments.text("UID")?;
+    let (uid, gid) = user.split_once(':').unwrap_or((&user, &user));
+    let id = |text: &str| text.parse().map_err(|_| Failure::Usage(format!("\"{text}\" is not a number")));
+    let (uid, gid) = (Uid::from_raw(id(uid)?), Gid::from_raw(id(gid)?));
+    let program = arguments.next("COMMAND")?;
+    setgroups(&[])?;
+    setgid(gid)?;
+    setuid(uid)?;
+    // Only returns where the program cannot be run.
+    Err(Command::new(program).args(arguments.rest()).exec().into())
+}

@@ -1,2 +1,0 @@
-//! See the workspace README.
-fn main() {}
