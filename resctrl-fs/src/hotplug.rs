@@ -160,8 +160,7 @@ fn new_mon_domain<A: Arch<P>, P: Platform>(
         }
     }
     let arch = fs.arch.mon_domain_online(cpu, ResourceId::L3, id)?;
-    let state =
-        MonState { alive: true, cpus, arch, overflow: Target::Idle, limbo: Target::Idle, busy, bandwidth };
+    let state = MonState { alive: true, cpus, arch, overflow: Target::Idle, limbo: Target::Idle, busy, bandwidth };
     Ref::new(MonDomain {
         id,
         fs: fs.clone(),
@@ -193,10 +192,8 @@ fn show_domain<A: Arch<P>, P: Platform>(
 /// `mon_data` of every group.
 fn mon_data_dirs<A: Arch<P>, P: Platform>(state: &State<A, P>) -> impl Iterator<Item = (GroupId, NodeId)> + '_ {
     state.groups.iter().flat_map(|group| {
-        let children = group.children.iter().map(|child| (child.id, child.dirs.mon_data));
-        core::iter::once((group.id, group.dirs.mon_data))
-            .chain(children)
-            .filter_map(|(id, dir)| dir.map(|dir| (id, dir)))
+        let children = group.children.iter().map(|child| (child.id, child.mon_data));
+        core::iter::once((group.id, group.mon_data)).chain(children).filter_map(|(id, dir)| dir.map(|dir| (id, dir)))
     })
 }
 
@@ -222,7 +219,7 @@ fn leave_mon<A: Arch<P>, P: Platform>(
         }
     }
     let inner = domain.open(key);
-    limbo::force_clean(state, inner);
+    limbo::force_clean(&fs.arch, state, inner);
     inner.alive = false;
     Some(domain)
 }

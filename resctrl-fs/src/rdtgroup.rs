@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Groups: how they come, change and go.
 
+mod cpu_text;
 pub(crate) mod cpus;
 pub(crate) mod mkdir;
 pub(crate) mod mode;

@@ -2,7 +2,7 @@
 //! What the rdtgroup mutex protects.
 
 use resctrl_types::locked::Key;
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
 use crate::domain::{CtrlDomain, MonDomain};
@@ -51,7 +51,6 @@ pub(crate) struct Mount {
     pub(crate) mba_sc: bool,
     /// Whether the hardware ids are shown.
     pub(crate) debug: bool,
-    pub(crate) root: NodeId,
 }
 
 /// Who may use the cache portions of a control group.
@@ -73,7 +72,8 @@ pub(crate) struct CtrlGroup {
     pub(crate) mba_event: Option<EventId>,
     /// Its monitor groups, oldest first.
     pub(crate) children: KVec<KBox<MonGroup>>,
-    pub(crate) dirs: GroupDirs,
+    /// The directory `mon_data`, where something can be monitored. The default group's comes and goes with the mount.
+    pub(crate) mon_data: Option<NodeId>,
 }
 
 /// A monitor group. Its CLOSID is its parent's.
@@ -81,14 +81,7 @@ pub(crate) struct MonGroup {
     pub(crate) id: GroupId,
     pub(crate) rmid: Rmid,
     pub(crate) cpus: CpuMask,
-    pub(crate) dirs: GroupDirs,
-}
-
-/// The directories of a group. Those of the default group come and go with the mount.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GroupDirs {
-    pub(crate) own: NodeId,
-    /// `mon_data`, where something can be monitored.
+    /// The directory `mon_data`.
     pub(crate) mon_data: Option<NodeId>,
 }
 
@@ -149,14 +142,6 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
         }
     }
 
-    /// The directories of the group at `place`.
-    pub(crate) fn dirs(&self, place: Place) -> GroupDirs {
-        match place {
-            Place::Ctrl(ctrl) => self.groups[ctrl].dirs,
-            Place::Mon(ctrl, mon) => self.groups[ctrl].children[mon].dirs,
-        }
-    }
-
     /// What is there while mounted.
     ///
     /// # Errors
@@ -176,12 +161,5 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
             core::iter::once((group.closid, group.rmid))
                 .chain(group.children.iter().map(|child| (group.closid, child.rmid)))
         })
-    }
-
-    /// The group that owns a CPU: its control group and, if it has been given to one, its monitor group.
-    pub(crate) fn group_of_cpu(&self, cpu: CpuId) -> Option<Place> {
-        let ctrl = self.groups.iter().position(|group| group.cpus.contains(cpu))?;
-        let mon = self.groups[ctrl].children.iter().position(|child| child.cpus.contains(cpu));
-        Some(mon.map_or(Place::Ctrl(ctrl), |mon| Place::Mon(ctrl, mon)))
     }
 }

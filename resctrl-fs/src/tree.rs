@@ -235,7 +235,8 @@ impl Tree {
     pub(crate) fn attr(&self, id: NodeId) -> Option<Attr> {
         let node = self.find(id)?;
         let kind = node.key.kind();
-        let subdirs = node.children.iter().filter(|&&child| self.key(child).is_some_and(|key| key.kind() == NodeKind::Dir));
+        let subdirs =
+            node.children.iter().filter(|&&child| self.key(child).is_some_and(|key| key.kind() == NodeKind::Dir));
         let nlink = match kind {
             NodeKind::File => 1,
             NodeKind::Dir => 2 + u32::try_from(subdirs.count()).unwrap_or(u32::MAX - 2),

@@ -4,8 +4,10 @@
 //! Code and data of a cache with CDP fill the same portions, so a mask for the one is compared with those of other groups
 //! for both. What is compared with is what is programmed, never what the same command is about to program.
 
+use resctrl_types::resource::ControlKind;
 use resctrl_types::{Arch, Closid, ConfType, KBox, Platform};
 
+use crate::Resctrl;
 use crate::nodes::SchemaId;
 use crate::state::{CtrlGroup, Mode};
 
@@ -30,10 +32,24 @@ pub(crate) fn classify(mask: u32, shareable_bits: u32, others: impl Iterator<Ite
     groups.fold(hardware, Overlap::max)
 }
 
+/// How `mask` meets the other hardware's bits and the masks of groups other than the one of `closid` in a domain.
+pub(crate) fn of_mask<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    groups: &[KBox<CtrlGroup>],
+    schema: SchemaId,
+    domain: &A::CtrlDomain,
+    closid: Closid,
+    mask: u32,
+) -> Overlap {
+    let kind = fs.arch.control(schema.resource).map(|control| control.kind);
+    let Some(ControlKind::Cache(cache)) = kind else { return Overlap::None };
+    classify(mask, cache.shareable_bits, others(fs, groups, schema, domain, closid))
+}
+
 /// The masks that groups other than the one of `closid` have in a domain, for both halves under CDP, each with the mode
 /// of its group.
 pub(crate) fn others<'a, A: Arch<P>, P: Platform>(
-    arch: &'a A,
+    fs: &'a Resctrl<A, P>,
     groups: &'a [KBox<CtrlGroup>],
     schema: SchemaId,
     domain: &'a A::CtrlDomain,
@@ -44,9 +60,7 @@ pub(crate) fn others<'a, A: Arch<P>, P: Platform>(
         ConfType::Code | ConfType::Data => &[ConfType::Code, ConfType::Data],
     };
     groups.iter().filter(move |group| group.closid != closid).flat_map(move |group| {
-        halves
-            .iter()
-            .map(move |&half| (group.mode, arch.control_value(schema.resource, domain, group.closid, half)))
+        halves.iter().map(move |&half| (group.mode, fs.arch.control_value(schema.resource, domain, group.closid, half)))
     })
 }
 

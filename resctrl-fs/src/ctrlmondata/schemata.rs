@@ -40,12 +40,7 @@ pub(crate) fn show_size<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: us
     show_lines(op, ctrl, Unit::Size, out)
 }
 
-fn show_lines<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    ctrl: usize,
-    unit: Unit,
-    out: &mut dyn TextOut,
-) -> Shown {
+fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit: Unit, out: &mut dyn TextOut) -> Shown {
     let fs = op.fs;
     let state = op.state();
     let closid = state.groups[ctrl].closid;
@@ -69,7 +64,7 @@ fn show_lines<A: Arch<P>, P: Platform>(
                 (ControlKind::Bandwidth(_), _) => write!(out, "{separator}{id}={value}")?,
                 (ControlKind::Cache(cache), Unit::Size) => {
                     let bytes = cache_size(&fs.platform, &control, domain) / cache.cbm_len.max(1);
-                    write!(out, "{separator}{id}={}", bytes * value.count_ones())?;
+                    write!(out, "{separator}{id}={}", bytes * (value & cache.full_mask()).count_ones())?;
                 }
             }
             separator = ";";
@@ -128,8 +123,7 @@ fn apply<A: Arch<P>, P: Platform>(
     let place = |change: &Staged| (change.schema.resource, change.domain);
     for of_domain in staged.chunk_by(|one, next| place(one) == place(next)) {
         let [first, ..] = of_domain else { continue };
-        let change =
-            |staged: &Staged| Change { closid, conf_type: staged.schema.conf_type, value: staged.value };
+        let change = |staged: &Staged| Change { closid, conf_type: staged.schema.conf_type, value: staged.value };
         // A domain has at most two values of a group, code and data.
         let changes = [first, of_domain.last().unwrap_or(first)].map(change);
         let resource = first.schema.resource;

@@ -4,11 +4,11 @@
 use resctrl_types::arch::{MonId, OccupancyThreshold};
 use resctrl_types::locked::Key;
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Arch, EventId, Pinned, Platform, ResourceId, RmidIndex};
+use resctrl_types::{Arch, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
 
 use super::worker::{self, Next};
 use crate::Op;
-use crate::domain::MonState;
+use crate::domain::{MonDomain, MonState};
 use crate::state::State;
 use crate::stats::Stats;
 
@@ -30,15 +30,15 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
     state.stats.limbo_runs += 1;
     let threshold = u64::from(state.threshold);
     // Without a monitor to read with, everything stays as it is until the next period.
-    if let (Some(rmids), Ok(mut context)) = (&mut state.rmids, arch.mon_context(ResourceId::L3, EventId::LlcOccupancy)) {
+    if let (Some(rmids), Ok(mut context)) = (&mut state.rmids, arch.mon_context(ResourceId::L3, EventId::LlcOccupancy))
+    {
         let MonState { arch: arch_domain, busy, .. } = domain;
         busy.retain(|index| {
             let id = arch.rmid_decode(index);
-            let read =
-                arch.read(here.into(), ResourceId::L3, arch_domain, id, EventId::LlcOccupancy, &mut context);
+            let read = arch.read(here.into(), ResourceId::L3, arch_domain, id, EventId::LlcOccupancy, &mut context);
             let dirty = read.map_or(true, |bytes| bytes >= threshold);
             if !dirty {
-                count_clean(rmids.cleaned(index), &mut state.stats);
+                count_clean(rmids.cleaned(id.closid, index), &mut state.stats);
             }
             dirty
         });
@@ -53,10 +53,14 @@ fn count_clean(last: bool, stats: &mut Stats) {
 }
 
 /// A domain goes away: nothing of what is in limbo there can be in its cache any more.
-pub(crate) fn force_clean<A: Arch<P>, P: Platform>(state: &mut State<A, P>, domain: &mut MonState<A::MonDomain>) {
+pub(crate) fn force_clean<A: Arch<P>, P: Platform>(
+    arch: &A,
+    state: &mut State<A, P>,
+    domain: &mut MonState<A::MonDomain>,
+) {
     let Some(rmids) = &mut state.rmids else { return };
     domain.busy.retain(|index| {
-        count_clean(rmids.cleaned(index), &mut state.stats);
+        count_clean(rmids.cleaned(arch.rmid_decode(index).closid, index), &mut state.stats);
         false
     });
 }
@@ -81,14 +85,10 @@ pub(crate) fn free_rmid<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonI
     if busy_in > 0 {
         state.stats.rmids_limbo += 1;
     }
-    rmids.release(index, busy_in);
+    rmids.release(id.closid, index, busy_in);
 }
 
-fn mark_busy<A: Arch<P>, P: Platform>(
-    key: &mut Key,
-    domain: &resctrl_types::Ref<crate::domain::MonDomain<A, P>>,
-    index: RmidIndex,
-) {
+fn mark_busy<A: Arch<P>, P: Platform>(key: &mut Key, domain: &Ref<MonDomain<A, P>>, index: RmidIndex) {
     domain.open(key).busy.insert(index);
     worker::arm(key, domain, WorkKind::Limbo, worker::PERIOD_MS);
 }

@@ -38,14 +38,18 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
     domain: &MonState<A::MonDomain>,
     here: Pinned<'_>,
 ) {
-    let Some(ControlKind::Bandwidth(control)) = arch.control(ResourceId::Mb).map(|control| control.kind) else { return };
+    let Some(ControlKind::Bandwidth(control)) = arch.control(ResourceId::Mb).map(|control| control.kind) else {
+        return;
+    };
     let domains = &mut state.ctrl_domains[ResourceId::Mb.index()];
     let Some(mb) = domains.iter_mut().find(|mb| mb.cpus.contains(here.cpu())) else { return };
     for group in &state.groups {
         let Some(event) = group.mba_event.and_then(EventId::mbm_index) else { continue };
         let rmids = core::iter::once(group.rmid).chain(group.children.iter().map(|child| child.rmid));
         let current: u32 = rmids
-            .filter_map(|rmid| domain.bandwidth[event].get(arch.rmid_index(MonId { closid: group.closid, rmid }).index()))
+            .filter_map(|rmid| {
+                domain.bandwidth[event].get(arch.rmid_index(MonId { closid: group.closid, rmid }).index())
+            })
             .fold(0, |sum, memory| sum.saturating_add(memory.mbps));
         let target = mb.target(group.closid);
         let now = arch.control_value(ResourceId::Mb, &mb.arch, group.closid, ConfType::Both);

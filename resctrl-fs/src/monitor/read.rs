@@ -2,10 +2,13 @@
 //! Reading an event: a group's own counter and those of its monitor groups, on a CPU of the domain.
 
 use resctrl_types::arch::{MonId, ReadError};
-use resctrl_types::{Arch, Closid, CpusHeld, DomainId, Errno, EventId, Here, Platform, ResourceId, Result, Rmid};
+use resctrl_types::event::EventSet;
+use resctrl_types::{
+    Arch, Closid, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, ResourceId, Result, Rmid,
+};
 
 use crate::Op;
-use crate::domain::{MonState, any_housekeeping};
+use crate::domain::{Bandwidth, MonState, any_housekeeping};
 use crate::ops::Shown;
 use crate::state::{CtrlGroup, Place};
 use crate::text::TextOut;
@@ -32,9 +35,8 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
             let MonState { arch: arch_domain, cpus: mask, .. } = inner;
             let group = &state.groups[place.ctrl()];
             at_domain(platform, cpus, mask, &mut |here| {
-                sum = group_sum(group, place, |id| {
-                    arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context)
-                });
+                sum =
+                    group_sum(group, place, |id| arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context));
             })?;
             sum
         }
@@ -52,7 +54,7 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
 fn at_domain<P: Platform>(
     platform: &P,
     cpus: CpusHeld<'_>,
-    mask: &resctrl_types::CpuMask,
+    mask: &CpuMask,
     f: &mut (dyn FnMut(Here<'_>) + Send),
 ) -> Result<()> {
     let cpu = any_housekeeping(platform, mask).ok_or(Errno::ENOENT)?;
@@ -85,7 +87,11 @@ fn group_sum(
 }
 
 /// Makes 0 of the bandwidth counts of an RMID in every domain: it belongs to a new group.
-pub(crate) fn rebase_everywhere<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid, rmid: Rmid) -> Result<()> {
+pub(crate) fn rebase_everywhere<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    closid: Closid,
+    rmid: Rmid,
+) -> Result<()> {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     let Some(monitor) = arch.monitor(ResourceId::L3).filter(|monitor| monitor.events.any_mbm()) else { return Ok(()) };
     let (key, state) = (&mut op.locked.key, &op.locked.state);
@@ -101,9 +107,9 @@ pub(crate) fn rebase_everywhere<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, 
 /// Makes 0 of the bandwidth counts of an RMID in the domain of `here`.
 pub(crate) fn rebase<A: Arch<P>, P: Platform>(
     arch: &A,
-    events: resctrl_types::event::EventSet,
+    events: EventSet,
     domain: &mut A::MonDomain,
-    bandwidth: &mut [resctrl_types::KVec<crate::domain::Bandwidth>; 2],
+    bandwidth: &mut [KVec<Bandwidth>; 2],
     id: MonId,
     here: Here<'_>,
 ) {
@@ -111,7 +117,7 @@ pub(crate) fn rebase<A: Arch<P>, P: Platform>(
     for event in events.iter().filter(|event| event.is_mbm()) {
         arch.rebase(here, ResourceId::L3, domain, id, event);
         if let Some(memory) = event.mbm_index().and_then(|event| bandwidth[event].get_mut(index)) {
-            *memory = crate::domain::Bandwidth::default();
+            *memory = Bandwidth::default();
         }
     }
 }

@@ -9,9 +9,7 @@
 //! * Each index but the reserved one is in use by one group, or on the free list once, or in limbo with a busy count
 //!   that says in how many domains its bit is set.
 
-use resctrl_types::ids::TaskWord;
-use resctrl_types::{Arch, Closid, Errno, KVec, Platform, Rmid, RmidIndex};
-use resctrl_types::{Result, arch::MonId};
+use resctrl_types::{Arch, Closid, Errno, KVec, Platform, Result, Rmid, RmidIndex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
@@ -27,21 +25,30 @@ pub(crate) struct RmidTable {
     /// Longest free first. Has room for every index, so that freeing cannot fail.
     free: KVec<RmidIndex>,
     limbo: u32,
+    /// How many indexes of each CLOSID are in limbo; empty where RMIDs do not depend on the CLOSID.
+    dirty: KVec<u32>,
 }
 
 /// The index of the default group.
 const RESERVED: RmidIndex = RmidIndex(0);
 
 impl RmidTable {
-    /// All of `0..count` free, in ascending order, but the default group's.
-    pub(crate) fn new(count: u32) -> Result<Self> {
+    /// All RMIDs of the machine free, in ascending order, but the default group's.
+    pub(crate) fn for_arch<A: Arch<P>, P: Platform>(arch: &A) -> Result<Self> {
+        let count = arch.num_rmid_index();
+        let last = RmidIndex(count.saturating_sub(1));
+        let closids = if A::RMID_DEPENDS_ON_CLOSID { arch.rmid_decode(last).closid.index() + 1 } else { 0 };
+        Self::new(count, closids)
+    }
+
+    fn new(count: u32, closids: usize) -> Result<Self> {
         let entries =
             KVec::from_fn(count as usize, |index| if index == RESERVED.index() { Entry::InUse } else { Entry::Free })?;
         let mut free = KVec::with_capacity(count as usize)?;
         for index in 1..count {
             free.push(RmidIndex(index))?;
         }
-        Ok(RmidTable { entries, free, limbo: 0 })
+        Ok(RmidTable { entries, free, limbo: 0, dirty: KVec::from_fn(closids, |_| 0)? })
     }
 
     /// Takes the RMID that has been free for longest; where RMIDs depend on the CLOSID, of those of `closid`.
@@ -60,27 +67,29 @@ impl RmidTable {
     }
 
     /// How many RMIDs that depend on `closid` are in limbo.
-    pub(crate) fn dirty<A: Arch<P>, P: Platform>(&self, arch: &A, closid: Closid) -> usize {
-        let indexes = (0..).map(RmidIndex).zip(self.entries.iter());
-        let in_limbo = indexes.filter(|(_, entry)| matches!(entry, Entry::Limbo(_)));
-        in_limbo.filter(|&(index, _)| arch.rmid_decode(index).closid == closid).count()
+    pub(crate) fn dirty(&self, closid: Closid) -> u32 {
+        self.dirty.get(closid.index()).copied().unwrap_or(0)
     }
 
-    /// Ends the use of an index that is to be busy in `domains` domains: with none, it is free at once.
-    pub(crate) fn release(&mut self, index: RmidIndex, domains: u32) {
+    /// Ends the use of an index, which belongs to `closid` where RMIDs depend on it, and which is to be busy in `domains`
+    /// domains: with none, it is free at once.
+    pub(crate) fn release(&mut self, closid: Closid, index: RmidIndex, domains: u32) {
         if index == RESERVED {
             return;
         }
         if domains == 0 {
             self.set_free(index);
-        } else {
-            self.entries[index.index()] = Entry::Limbo(domains);
-            self.limbo += 1;
+            return;
+        }
+        self.entries[index.index()] = Entry::Limbo(domains);
+        self.limbo += 1;
+        if let Some(dirty) = self.dirty.get_mut(closid.index()) {
+            *dirty += 1;
         }
     }
 
     /// One domain is done with an index in limbo. Returns whether it was the last.
-    pub(crate) fn cleaned(&mut self, index: RmidIndex) -> bool {
+    pub(crate) fn cleaned(&mut self, closid: Closid, index: RmidIndex) -> bool {
         match self.entries[index.index()] {
             Entry::Limbo(busy) if busy > 1 => {
                 self.entries[index.index()] = Entry::Limbo(busy - 1);
@@ -88,6 +97,9 @@ impl RmidTable {
             }
             Entry::Limbo(_) => {
                 self.limbo -= 1;
+                if let Some(dirty) = self.dirty.get_mut(closid.index()) {
+                    *dirty -= 1;
+                }
                 self.set_free(index);
                 true
             }
@@ -106,7 +118,33 @@ impl RmidTable {
     }
 }
 
-/// The task word of a group.
-pub(crate) fn word<A: Arch<P>, P: Platform>(arch: &A, closid: Closid, rmid: Rmid) -> TaskWord {
-    arch.task_word(MonId { closid, rmid })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freed_rmid_is_used_last_again() {
+        let mut table = RmidTable::new(4, 0).unwrap();
+        table.free.remove(0);
+        table.release(Closid(0), RmidIndex(1), 0);
+        assert_eq!(&table.free[..], &[2, 3, 1].map(RmidIndex));
+    }
+
+    #[test]
+    fn an_rmid_in_limbo_is_free_when_the_last_domain_is_done() {
+        let mut table = RmidTable::new(4, 2).unwrap();
+        table.free.remove(2);
+        table.release(Closid(1), RmidIndex(3), 2);
+        assert_eq!((table.limbo, table.dirty(Closid(1)), table.dirty(Closid(0))), (1, 1, 0));
+        assert!(!table.cleaned(Closid(1), RmidIndex(3)));
+        assert!(table.cleaned(Closid(1), RmidIndex(3)));
+        assert_eq!((table.limbo, table.dirty(Closid(1)), table.free.len()), (0, 0, 3));
+    }
+
+    #[test]
+    fn the_reserved_rmid_is_never_freed() {
+        let mut table = RmidTable::new(2, 0).unwrap();
+        table.release(Closid(0), RESERVED, 3);
+        assert_eq!((table.limbo, table.free.len()), (0, 1));
+    }
 }

@@ -36,7 +36,12 @@ pub(crate) enum Next {
 }
 
 /// Schedules the worker `delay_ms` from now on a CPU of the domain, unless it is under way already.
-pub(crate) fn arm<A: Arch<P>, P: Platform>(key: &mut Key, domain: &Ref<MonDomain<A, P>>, kind: WorkKind, delay_ms: u32) {
+pub(crate) fn arm<A: Arch<P>, P: Platform>(
+    key: &mut Key,
+    domain: &Ref<MonDomain<A, P>>,
+    kind: WorkKind,
+    delay_ms: u32,
+) {
     if *domain.open(key).target(kind) == Target::Idle {
         dispatch(key, domain.clone(), kind, delay_ms);
     }

@@ -7,7 +7,7 @@ use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform,
 
 use crate::monitor::{limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
-use crate::state::{CtrlGroup, GroupDirs, Mode, MonGroup, Place};
+use crate::state::{CtrlGroup, Mode, MonGroup, Place};
 use crate::tree::{NewNode, NodeId};
 use crate::{Op, Resctrl, ctrlmondata};
 
@@ -136,10 +136,9 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     fn try_ctrl(&mut self) -> Result<()> {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
         let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
-            let dirs = GroupDirs { own: NodeId(0), mon_data: None };
             let (closid, rmid) = (self.closid, Rmid::RESERVED);
             let (mode, children) = (Mode::Shareable, KVec::new());
-            KBox::new(CtrlGroup { id: self.id, closid, rmid, cpus, mode, mba_event: None, children, dirs })
+            KBox::new(CtrlGroup { id: self.id, closid, rmid, cpus, mode, mba_event: None, children, mon_data: None })
         });
         let room = self.op.state().groups.reserve(1);
         let mut group = group.and_then(|group| room.map(|()| group)).map_err(|_| self.out_of_memory())?;
@@ -149,7 +148,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         self.make_mon_data()?;
         group.closid = self.closid;
         group.rmid = self.rmid.unwrap_or(Rmid::RESERVED);
-        group.dirs = GroupDirs { own: self.dir.unwrap_or(NodeId(0)), mon_data: self.mon_data };
+        group.mon_data = self.mon_data;
         if self.op.state().mba_sc() {
             group.mba_event = mba_sc::default_event(self.op.fs);
         }
@@ -164,10 +163,8 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
 
     fn try_mon(&mut self, ctrl: usize) -> Result<()> {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
-        let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
-            let dirs = GroupDirs { own: NodeId(0), mon_data: None };
-            KBox::new(MonGroup { id: self.id, rmid: Rmid::RESERVED, cpus, dirs })
-        });
+        let group = CpuMask::new(nr_cpu_ids)
+            .and_then(|cpus| KBox::new(MonGroup { id: self.id, rmid: Rmid::RESERVED, cpus, mon_data: None }));
         let room = self.op.state().groups[ctrl].children.reserve(1);
         let mut group = group.and_then(|group| room.map(|()| group)).map_err(|_| self.out_of_memory())?;
         self.make_dir()?;
@@ -175,7 +172,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         self.take_rmid()?;
         self.make_mon_data()?;
         group.rmid = self.rmid.unwrap_or(Rmid::RESERVED);
-        group.dirs = GroupDirs { own: self.dir.unwrap_or(NodeId(0)), mon_data: self.mon_data };
+        group.mon_data = self.mon_data;
         self.op.state().groups[ctrl].children.push(group)
     }
 
@@ -209,13 +206,12 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     }
 
     fn take_closid(&mut self) -> Result<()> {
-        let arch = self.op.arch();
         let occupancy = self.op.fs.has_event(EventId::LlcOccupancy);
         let state = self.op.state();
         let closids = &mut state.mount.as_mut().ok_or(Errno::ENODEV)?.closids;
         let cleanest = match &state.rmids {
             Some(rmids) if A::RMID_DEPENDS_ON_CLOSID && occupancy => {
-                closids.free().min_by_key(|&closid| rmids.dirty(arch, closid))
+                closids.free().min_by_key(|&closid| rmids.dirty(closid))
             }
             _ => closids.free().next(),
         };

@@ -3,21 +3,22 @@
 
 use core::fmt;
 
+use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{ControlKind, Scope};
-use resctrl_types::{Arch, Closid, CpuMask, Errno, KVec, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
 use crate::ctrlmondata::schema;
 use crate::domain::MBPS_UNLIMITED;
-use crate::monitor::rmid::{self, RmidTable};
+use crate::monitor::rmid::RmidTable;
 use crate::monitor::{limbo, mba_sc, mon_data, read, worker};
 use crate::nodes::{GroupId, Node};
 use crate::rdtgroup::mkdir::{self, Kind};
 use crate::rdtgroup::tasks;
-use crate::state::{CtrlGroup, GroupDirs, Mode, Mount};
+use crate::state::{CtrlGroup, Mode, MonGroup, Mount};
 use crate::text::TextOut;
-use crate::tree::{NewNode, NodeId};
+use crate::tree::NewNode;
 use crate::{Op, Resctrl, info};
 
 /// What a mount asks for.
@@ -55,7 +56,7 @@ impl CtrlGroup {
             mode: Mode::Shareable,
             mba_event: None,
             children: KVec::new(),
-            dirs: GroupDirs { own: NodeId(0), mon_data: None },
+            mon_data: None,
         })
     }
 }
@@ -97,7 +98,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 return Err(Errno::EBUSY);
             }
             if this.mon_capable() && op.state().rmids.is_none() {
-                op.state().rmids = Some(RmidTable::new(this.arch.num_rmid_index())?);
+                op.state().rmids = Some(RmidTable::for_arch(&this.arch)?);
             }
             let built = apply_options(op, options).and_then(|()| build(op, options));
             if let Err(errno) = built {
@@ -121,8 +122,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             if op.state().mount.is_none() {
                 return;
             }
-            disable_options(op);
+            // Values first: the meaning of their index changes with CDP.
             reset_controls(op);
+            disable_options(op);
             remove_all_groups(op);
             take_down(op);
         });
@@ -212,10 +214,9 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
     let root = fs.tree.lock().plant(0o555, owner, now)?;
     let mba_sc = options.mba_mbps;
     op.state().column_width = op.state().column_width.max(width);
-    op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug, root });
+    op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug });
     let group = op.state().default_group();
     group.mode = Mode::Shareable;
-    group.dirs = GroupDirs { own: root, mon_data: None };
     group.mba_event = if mba_sc { mba_sc::default_event(fs) } else { None };
 
     mkdir::add_files(op, GroupId::DEFAULT, Kind::Ctrl, root)?;
@@ -224,7 +225,7 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
         let dir = |name, key| NewNode { name, key, mode: 0o555, owner, now, hidden: false };
         fs.tree.lock().add(root, &dir(b"mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
         let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
-        op.state().default_group().dirs.mon_data = Some(mon_data);
+        op.state().default_group().mon_data = Some(mon_data);
         for domain in &op.locked.state.mon_domains {
             mon_data::add_domain(fs, GroupId::DEFAULT, mon_data, domain.id)?;
         }
@@ -239,7 +240,7 @@ fn take_down<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     op.state().mount = None;
     let group = op.state().default_group();
     group.mode = Mode::Shareable;
-    group.dirs = GroupDirs { own: NodeId(0), mon_data: None };
+    group.mon_data = None;
     group.mba_event = None;
     let mut tree = fs.tree.lock();
     if let Some(root) = tree.root() {
@@ -254,25 +255,21 @@ fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     while op.state().groups.len() > 1 {
         let group = op.state().groups.remove(0);
         free_children(op, group.closid, &group.children);
-        limbo::free_rmid(op, resctrl_types::arch::MonId { closid: group.closid, rmid: group.rmid });
+        limbo::free_rmid(op, MonId { closid: group.closid, rmid: group.rmid });
         let default = op.state().default_group();
         default.cpus.union_with(&group.cpus);
     }
     let children = core::mem::take(&mut op.state().default_group().children);
     free_children(op, Closid::RESERVED, &children);
-    let default = resctrl_types::arch::MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
+    let default = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
     for cpu in op.locked.state.online.iter() {
         fs.arch.set_cpu_default(cpu, default);
     }
     tasks::refresh(op.fs, op.cpus, &op.locked.state.online);
 }
 
-fn free_children<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    closid: Closid,
-    children: &[resctrl_types::KBox<crate::state::MonGroup>],
-) {
+fn free_children<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid, children: &[KBox<MonGroup>]) {
     for child in children {
-        limbo::free_rmid(op, resctrl_types::arch::MonId { closid, rmid: child.rmid });
+        limbo::free_rmid(op, MonId { closid, rmid: child.rmid });
     }
 }

@@ -87,7 +87,12 @@ fn adopt<A: Arch<P>, P: Platform>(
     let parent = &mut op.state().groups[new_ctrl];
     let closid = parent.closid;
     parent.children.push(child)?;
-    tasks::move_matching(fs, tasks::Members::Mon(MonId { closid: old_closid, rmid }), MonId { closid, rmid }, &mut affected);
+    tasks::move_matching(
+        fs,
+        tasks::Members::Mon(MonId { closid: old_closid, rmid }),
+        MonId { closid, rmid },
+        &mut affected,
+    );
     tasks::refresh(fs, op.cpus, &affected);
     Ok(())
 }

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The directory `info`: what the machine can do, and what the last command had to say.
+
+use resctrl_types::platform::Mutex;
+use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, ThrottleMode};
+use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
+
+use crate::ctrlmondata::schema;
+use crate::nodes::{InfoFile, Node, SchemaId};
+use crate::ops::{Shown, Stop};
+use crate::state::Mode;
+use crate::text::{TextOut, parse_u32, strip_newline};
+use crate::tree::{NewNode, NodeId};
+use crate::{Op, Resctrl};
+
+/// Which schemas have a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Every schema.
+    All,
+    /// Caches.
+    Cache,
+    /// Bandwidths.
+    Bandwidth,
+    /// Bandwidths, where it is known of one of them how threads of a core share it.
+    Throttled,
+}
+
+/// One row of the table of files that each schema has for itself.
+struct SchemaFile {
+    name: &'static str,
+    of: Of,
+    file: fn(SchemaId) -> InfoFile,
+}
+
+const fn row(name: &'static str, of: Of, file: fn(SchemaId) -> InfoFile) -> SchemaFile {
+    SchemaFile { name, of, file }
+}
+
+/// The files of a schema's directory, all of them read-only.
+const SCHEMA_FILES: &[SchemaFile] = &[
+    row("num_closids", Of::All, InfoFile::NumClosids),
+    row("cbm_mask", Of::Cache, InfoFile::CbmMask),
+    row("min_cbm_bits", Of::Cache, InfoFile::MinCbmBits),
+    row("shareable_bits", Of::Cache, InfoFile::ShareableBits),
+    row("bit_usage", Of::Cache, InfoFile::BitUsage),
+    row("sparse_masks", Of::Cache, InfoFile::SparseMasks),
+    row("min_bandwidth", Of::Bandwidth, InfoFile::MinBandwidth),
+    row("bandwidth_gran", Of::Bandwidth, InfoFile::BandwidthGran),
+    row("delay_linear", Of::Bandwidth, InfoFile::DelayLinear),
+    row("thread_throttle_mode", Of::Throttled, InfoFile::ThreadThrottleMode),
+];
+
+/// The files of `L3_MON`, with their modes.
+const MONITOR_FILES: &[(&str, u16, InfoFile)] = &[
+    ("num_rmids", 0o444, InfoFile::NumRmids),
+    ("mon_features", 0o444, InfoFile::MonFeatures),
+    ("max_threshold_occupancy", 0o644, InfoFile::MaxThresholdOccupancy),
+    ("mbm_assign_mode", 0o644, InfoFile::MbmAssignMode),
+];
+
+/// Makes the directory below `root`.
+///
+/// # Errors
+/// Those of [`Tree::add`](crate::tree::Tree::add); what has been made stays, for the caller to remove with `root`.
+pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId) -> Result<()> {
+    let fs = op.fs;
+    let (owner, now) = (fs.platform.owner(), fs.platform.now());
+    let mut tree = fs.tree.lock();
+    let mut add = |parent, name: &str, mode, key| {
+        tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden: false })
+    };
+    let info = add(root, "info", 0o555, Node::InfoDir)?;
+    add(info, "last_cmd_status", 0o444, Node::InfoFile(InfoFile::LastCmdStatus))?;
+    let throttled = throttle_mode_known(fs);
+    for &schema in &op.locked.state.mount()?.schemas {
+        let Some(control) = fs.arch.control(schema.resource) else { continue };
+        let dir = add(info, schema.name(), 0o555, Node::InfoDir)?;
+        for row in SCHEMA_FILES {
+            let present = match (row.of, control.kind) {
+                (Of::All, _) | (Of::Cache, ControlKind::Cache(_)) | (Of::Bandwidth, ControlKind::Bandwidth(_)) => true,
+                (Of::Throttled, ControlKind::Bandwidth(_)) => throttled,
+                _ => false,
+            };
+            if present {
+                add(dir, row.name, 0o444, Node::InfoFile((row.file)(schema)))?;
+            }
+        }
+    }
+    if fs.mon_capable() {
+        let dir = add(info, "L3_MON", 0o555, Node::InfoDir)?;
+        for &(name, mode, file) in MONITOR_FILES {
+            add(dir, name, mode, Node::InfoFile(file))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is known of some bandwidth how the threads of a core share it.
+fn throttle_mode_known<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> bool {
+    [ResourceId::Mb, ResourceId::Smba].into_iter().any(|resource| {
+        fs.arch.control(resource).is_some_and(|control| match control.kind {
+            ControlKind::Bandwidth(bandwidth) => bandwidth.throttle_mode.is_some(),
+            ControlKind::Cache(_) => false,
+        })
+    })
+}
+
+/// Prints a file.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFile, out: &mut dyn TextOut) -> Shown {
+    let fs = op.fs;
+    match file {
+        InfoFile::LastCmdStatus => op.state().status.show(out)?,
+        InfoFile::NumClosids(schema) => writeln!(out, "{}", schema::num_closid(fs, schema))?,
+        InfoFile::CbmMask(schema) => writeln!(out, "{:x}", cache(fs, schema)?.full_mask())?,
+        InfoFile::MinCbmBits(schema) => writeln!(out, "{}", cache(fs, schema)?.min_cbm_bits)?,
+        InfoFile::ShareableBits(schema) => writeln!(out, "{:x}", cache(fs, schema)?.shareable_bits)?,
+        InfoFile::BitUsage(schema) => show_bit_usage(op, schema, out)?,
+        InfoFile::SparseMasks(schema) => writeln!(out, "{}", u8::from(cache(fs, schema)?.sparse_masks))?,
+        InfoFile::MinBandwidth(schema) => writeln!(out, "{}", bandwidth(fs, schema)?.min_bw)?,
+        InfoFile::BandwidthGran(schema) => writeln!(out, "{}", bandwidth(fs, schema)?.bw_gran)?,
+        InfoFile::DelayLinear(schema) => writeln!(out, "{}", u8::from(bandwidth(fs, schema)?.delay_linear))?,
+        InfoFile::ThreadThrottleMode(schema) => out.write_str(match bandwidth(fs, schema)?.throttle_mode {
+            Some(ThrottleMode::Max) => "max\n",
+            Some(ThrottleMode::PerThread) => "per-thread\n",
+            None => "undefined\n",
+        })?,
+        InfoFile::NumRmids => {
+            let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
+            writeln!(out, "{}", monitor.num_rmid)?;
+        }
+        InfoFile::MonFeatures => {
+            let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
+            for event in monitor.events.iter() {
+                writeln!(out, "{}", event.name())?;
+            }
+        }
+        InfoFile::MaxThresholdOccupancy => writeln!(out, "{}", op.state().threshold)?,
+        // No counter of this system has to be assigned before it counts, so there is one mode.
+        InfoFile::MbmAssignMode => out.write_str("[default]\n")?,
+    }
+    Ok(())
+}
+
+fn control<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, schema: SchemaId) -> Result<Control> {
+    fs.arch.control(schema.resource).ok_or(Errno::ENOENT)
+}
+
+fn cache<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, schema: SchemaId) -> Result<CacheControl> {
+    match control(fs, schema)?.kind {
+        ControlKind::Cache(cache) => Ok(cache),
+        ControlKind::Bandwidth(_) => Err(Errno::ENOENT),
+    }
+}
+
+fn bandwidth<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, schema: SchemaId) -> Result<BandwidthControl> {
+    match control(fs, schema)?.kind {
+        ControlKind::Bandwidth(bandwidth) => Ok(bandwidth),
+        ControlKind::Cache(_) => Err(Errno::ENOENT),
+    }
+}
+
+/// Prints for each bit of each domain who uses it.
+fn show_bit_usage<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    schema: SchemaId,
+    out: &mut dyn TextOut,
+) -> Result<(), Stop> {
+    let fs = op.fs;
+    let cache = cache(fs, schema)?;
+    let state = op.state();
+    let mut separator = "";
+    for domain in &state.ctrl_domains[schema.resource.index()] {
+        let (mut shared, mut exclusive) = (0, 0);
+        for group in &state.groups {
+            let mask = fs.arch.control_value(schema.resource, &domain.arch, group.closid, schema.conf_type);
+            match group.mode {
+                Mode::Shareable => shared |= mask,
+                Mode::Exclusive => exclusive |= mask,
+            }
+        }
+        write!(out, "{separator}{}=", domain.id)?;
+        for bit in (0..cache.cbm_len).rev().map(|place| 1 << place) {
+            out.write_char(usage(cache.shareable_bits & bit != 0, shared & bit != 0, exclusive & bit != 0))?;
+        }
+        separator = ";";
+    }
+    out.write_str("\n")?;
+    Ok(())
+}
+
+/// The letter for a bit which other hardware, groups that share, or groups that do not share may fill.
+const fn usage(hardware: bool, shared: bool, exclusive: bool) -> char {
+    match (hardware, shared, exclusive) {
+        (true, true, _) => 'X',
+        (true, false, _) => 'H',
+        (false, true, _) => 'S',
+        (false, false, true) => 'E',
+        (false, false, false) => '0',
+    }
+}
+
+/// Carries out what is written into one of the files that take commands.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFile, data: &[u8]) -> Result<()> {
+    match file {
+        InfoFile::MaxThresholdOccupancy => write_threshold(op, data),
+        InfoFile::MbmAssignMode => write_assign_mode(op, data),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Sets how many bytes of the cache a freed RMID may still occupy to count as clean.
+fn write_threshold<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+    let bounds = op.arch().occupancy_threshold();
+    let state = op.state();
+    let bytes = parse_u32(data, 0).inspect_err(|_| {
+        state.status.text("max_threshold_occupancy: Invalid input\n");
+    })?;
+    if bytes > bounds.limit {
+        let limit = bounds.limit;
+        state
+            .status
+            .format(format_args!("max_threshold_occupancy: Exceeds limit (before adjustment) of {limit} bytes\n"));
+        return Err(Errno::EINVAL);
+    }
+    state.threshold = bytes - bytes % bounds.unit.max(1);
+    Ok(())
+}
+
+/// Accepts the one mode there is.
+fn write_assign_mode<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+    let refused = match strip_newline(data) {
+        Some(b"default") => return Ok(()),
+        Some(b"mbm_event") => "mbm_event mode is not supported\n",
+        Some(_) => "Unsupported assign mode\n",
+        None => "mbm_assign_mode: Invalid input\n",
+    };
+    op.state().status.text(refused);
+    Err(Errno::EINVAL)
+}

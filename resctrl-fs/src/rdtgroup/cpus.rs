@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Writing the files `cpus` and `cpus_list`.
+//!
+//! Each CPU belongs to exactly one control group, and may be lent to one of its monitor groups. It runs tasks of the
+//! default group with the ids of the group that owns it.
+
+use resctrl_types::arch::MonId;
+use resctrl_types::{Arch, CpuMask, Errno, Platform, Result};
+
+use super::cpu_text;
+use super::tasks::refresh;
+use crate::Op;
+use crate::state::Place;
+
+/// How a set of CPUs is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In hexadecimal, one bit a CPU: the file `cpus`.
+    Mask,
+    /// As numbers and ranges: the file `cpus_list`.
+    List,
+}
+
+impl Form {
+    const fn file(self) -> &'static str {
+        match self {
+            Form::Mask => "cpus",
+            Form::List => "cpus_list",
+        }
+    }
+}
+
+/// What a command works with, all of it allocated before anything changes.
+struct Sets {
+    /// The CPUs the group shall have.
+    wanted: CpuMask,
+    /// CPUs that others get from it.
+    lost: CpuMask,
+    /// CPUs that it gets from others, or back from its monitor groups.
+    gained: CpuMask,
+}
+
+impl Sets {
+    fn new(nr_cpu_ids: u32) -> Result<Self> {
+        let set = || CpuMask::new(nr_cpu_ids);
+        Ok(Sets { wanted: set()?, lost: set()?, gained: set()? })
+    }
+
+    /// Finds out what changes for a group that has `owned` now.
+    fn compare(&mut self, owned: &CpuMask) {
+        self.lost.copy_from(owned);
+        self.lost.subtract(&self.wanted);
+        self.gained.copy_from(&self.wanted);
+        self.gained.subtract(owned);
+    }
+}
+
+/// Makes the CPUs in `data` those of the group.
+pub(crate) fn write<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    form: Form,
+    data: &[u8],
+) -> Result<()> {
+    let fs = op.fs;
+    let state = op.state();
+    let mut sets = Sets::new(fs.platform.nr_cpu_ids()).inspect_err(|_| {
+        state.status.format(format_args!("{}: Kernel allocation failure\n", form.file()));
+    })?;
+    let parsed = match form {
+        Form::Mask => cpu_text::parse_mask(data, &mut sets.wanted),
+        Form::List => cpu_text::parse_list(data, &mut sets.wanted),
+    };
+    parsed.inspect_err(|_| state.status.text("Bad CPU list/mask\n"))?;
+    if !sets.wanted.is_subset(&state.online) {
+        state.status.text("Can only assign online CPUs\n");
+        return Err(Errno::EINVAL);
+    }
+    match place {
+        Place::Ctrl(ctrl) => write_ctrl(op, ctrl, sets),
+        Place::Mon(ctrl, mon) => write_mon(op, (ctrl, mon), sets),
+    }
+}
+
+/// What a control group gains, others and their monitor groups lose; what it loses, the default group gains. Its own
+/// monitor groups lose everything.
+fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut sets: Sets) -> Result<()> {
+    let state = op.state();
+    sets.compare(&state.groups[ctrl].cpus);
+    let default = state.groups.len() - 1;
+    if ctrl == default && !sets.lost.is_empty() {
+        state.status.text("Can't drop CPUs from default group\n");
+        return Err(Errno::EINVAL);
+    }
+    state.groups[default].cpus.union_with(&sets.lost);
+    for (at, group) in state.groups.iter_mut().enumerate() {
+        if at == ctrl {
+            group.cpus.copy_from(&sets.wanted);
+            for child in &mut group.children {
+                // A CPU which the group keeps falls back from the monitor group's ids to its own.
+                sets.gained.union_with(&child.cpus);
+                child.cpus.clear_all();
+            }
+        } else if group.cpus.intersects(&sets.gained) {
+            group.cpus.subtract(&sets.gained);
+            for child in &mut group.children {
+                child.cpus.subtract(&sets.gained);
+            }
+        }
+    }
+    sets.gained.intersect_with(&sets.wanted);
+    hand_over(op, &sets, Place::Ctrl(default), Place::Ctrl(ctrl));
+    Ok(())
+}
+
+/// What a monitor group gains, its siblings lose; what it loses falls back to its parent, who owns all of it anyway.
+fn write_mon<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    (ctrl, mon): (usize, usize),
+    mut sets: Sets,
+) -> Result<()> {
+    let state = op.state();
+    let parent = &mut *state.groups[ctrl];
+    if !sets.wanted.is_subset(&parent.cpus) {
+        state.status.text("Can only add CPUs to mongroup that belong to parent\n");
+        return Err(Errno::EINVAL);
+    }
+    sets.compare(&parent.children[mon].cpus);
+    for (at, child) in parent.children.iter_mut().enumerate() {
+        if at == mon {
+            child.cpus.copy_from(&sets.wanted);
+        } else {
+            child.cpus.subtract(&sets.gained);
+        }
+    }
+    hand_over(op, &sets, Place::Ctrl(ctrl), Place::Mon(ctrl, mon));
+    Ok(())
+}
+
+/// Lets every CPU that changed hands run with the ids of its new owner.
+fn hand_over<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, sets: &Sets, loser_to: Place, gainer: Place) {
+    let fs = op.fs;
+    for (cpus, owner) in [(&sets.lost, loser_to), (&sets.gained, gainer)] {
+        let (closid, rmid) = op.state().ids(owner);
+        for cpu in cpus.iter() {
+            fs.arch.set_cpu_default(cpu, MonId { closid, rmid });
+        }
+        refresh(fs, op.cpus, cpus);
+    }
+}

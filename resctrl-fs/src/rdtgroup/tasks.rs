@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The file `tasks`, and moving the tasks of groups that go.
+//!
+//! A task belongs to the groups whose ids are in its word. Storing a word is enough for a task that does not run: it
+//! loads the word when it is switched to. A task that runs has the old ids in its CPU's registers, so its CPU must be
+//! interrupted. The order that makes this safe: store, full fence, then ask whether it runs. Either the context switch
+//! that starts it sees the new word, or we see that it runs.
+//!
+//! # Forks
+//!
+//! A new thread starts with its creator's word, copied early in `fork`, and appears in the list of tasks late. A walk that
+//! comes in between misses it, and it stays behind with the ids of a group that is gone. The kernel lives with that and so
+//! do we: to close the gap takes a hook at the end of `fork`, and repeating the walk only makes it narrower. Such a task
+//! runs with what those ids mean next, and whoever writes its id to some `tasks` file gets it back.
+
+use core::sync::atomic::{Ordering, fence};
+
+use resctrl_types::arch::MonId;
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord};
+
+use crate::ops::{Shown, Stop};
+use crate::state::Place;
+use crate::text::{TextOut, parse_i32, split_once, trim};
+use crate::{Op, Resctrl};
+
+/// Which tasks, by the ids in their words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Members {
+    /// Those of a control group and of all its monitor groups.
+    Ctrl(Closid),
+    /// Those of a monitor group.
+    Mon(MonId),
+}
+
+impl Members {
+    fn contain<A: Arch<P>, P: Platform>(self, arch: &A, word: TaskWord) -> bool {
+        let ids = arch.task_ids(word);
+        match self {
+            Members::Ctrl(closid) => ids.closid == closid,
+            Members::Mon(id) => ids.rmid == id.rmid && (ids.closid == id.closid || !A::RMID_DEPENDS_ON_CLOSID),
+        }
+    }
+}
+
+/// Prints the ids of the group's threads that the reader's pid namespace knows.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
+    let fs = op.fs;
+    let (closid, rmid) = op.state().ids(place);
+    let (members, meaningful) = match place {
+        // Where nothing can be allocated nobody looks at CLOSIDs, and the default group shows no tasks.
+        Place::Ctrl(_) => (Members::Ctrl(closid), fs.alloc_capable()),
+        Place::Mon(..) => (Members::Mon(MonId { closid, rmid }), fs.mon_capable()),
+    };
+    if !meaningful {
+        return Ok(());
+    }
+    let mut shown = Ok(());
+    fs.platform.for_each_task(&mut |task| {
+        if shown.is_ok() && members.contain(&fs.arch, fs.platform.task_word(task)) {
+            if let Some(id) = fs.platform.task_id(task) {
+                shown = writeln!(out, "{id}");
+            }
+        }
+    });
+    shown.map_err(Stop::from)
+}
+
+/// Moves threads into the group, one after the other until one cannot be moved.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
+    let mut rest = Some(data);
+    while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
+        let (token, following) = split_once(list, b',');
+        rest = following;
+        let token = trim(token);
+        let Ok(id) = parse_i32(token, 0) else {
+            op.state().status.quote("Task list parsing error pid ", token, "\n");
+            return Err(Errno::EINVAL);
+        };
+        if id < 0 {
+            op.state().status.format(format_args!("Invalid pid {id}\n"));
+            return Err(Errno::EINVAL);
+        }
+        if let Err(refusal) = move_one(op, place, id) {
+            let status = &mut op.state().status;
+            let errno = match refusal {
+                Refusal::NoTask => {
+                    status.format(format_args!("No task {id}\n"));
+                    Errno::ESRCH
+                }
+                Refusal::NoPermission(id) => {
+                    status.format(format_args!("No permission to move task {id}\n"));
+                    Errno::EPERM
+                }
+                Refusal::OtherControlGroup => {
+                    status.text("Can't move task to different control group\n");
+                    Errno::EINVAL
+                }
+            };
+            status.format(format_args!("Error while processing task {id}\n"));
+            return Err(errno);
+        }
+    }
+    Ok(())
+}
+
+/// Why a thread stays where it is.
+enum Refusal {
+    NoTask,
+    NoPermission(i32),
+    OtherControlGroup,
+}
+
+/// Moves one thread, 0 for the writer itself.
+fn move_one<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, id: i32) -> Result<(), Refusal> {
+    let fs = op.fs;
+    let (closid, rmid) = op.state().ids(place);
+    let to = fs.arch.task_word(MonId { closid, rmid });
+    let mut moved = Err(Refusal::NoTask);
+    fs.platform.with_task(id, &mut |task| {
+        let word = fs.platform.task_word(task);
+        moved = if !fs.platform.may_move(task) {
+            Err(Refusal::NoPermission(fs.platform.task_id(task).unwrap_or(id)))
+        } else if word == to {
+            Ok(None)
+        } else if matches!(place, Place::Mon(..)) && fs.arch.task_ids(word).closid != closid {
+            Err(Refusal::OtherControlGroup)
+        } else {
+            Ok(relabel(&fs.platform, task, to))
+        };
+    });
+    if let Some(cpu) = moved? {
+        // A CPU that is not online runs no task; hotplug is held off, so it cannot have left either.
+        let _ = fs.platform.interrupt(op.cpus, cpu, &mut |here| take_over(fs, here));
+    }
+    Ok(())
+}
+
+/// Gives every matching task new ids; adds the CPUs that run one of them now to `affected`, for [`refresh`].
+pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    members: Members,
+    to: MonId,
+    affected: &mut CpuMask,
+) {
+    let to = fs.arch.task_word(to);
+    fs.platform.for_each_task(&mut |task| {
+        if members.contain(&fs.arch, fs.platform.task_word(task)) {
+            if let Some(cpu) = relabel(&fs.platform, task, to) {
+                // The mask holds every possible CPU.
+                let _ = affected.set(cpu);
+            }
+        }
+    });
+}
+
+/// Gives every task the ids of the default group. The caller refreshes every CPU.
+pub(crate) fn move_all_to_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
+    let default = fs.arch.task_word(MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
+    fs.platform.for_each_task(&mut |task| {
+        if fs.platform.task_word(task) != default {
+            fs.platform.set_task_word(task, default);
+        }
+    });
+    fence(Ordering::SeqCst);
+}
+
+/// Makes the online CPUs of `mask` run with the ids that hold now: their tasks' words, their own defaults.
+pub(crate) fn refresh<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpus: CpusHeld<'_>, mask: &CpuMask) {
+    if !mask.is_empty() {
+        fs.platform.interrupt_mask(cpus, mask, &|here| take_over(fs, here));
+    }
+}
+
+fn take_over<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, here: IrqOff<'_>) {
+    fs.arch.sched_in(here, fs.platform.current_word(here));
+}
+
+/// Stores a word and returns the CPU that must be told, if there is one.
+fn relabel<P: Platform>(platform: &P, task: &P::Task, word: TaskWord) -> Option<CpuId> {
+    platform.set_task_word(task, word);
+    // Pairs with the full barrier between a context switch's choice of the next task and its load of the word.
+    fence(Ordering::SeqCst);
+    platform.running_on(task)
+}
