@@ -5,7 +5,9 @@ use std::env;
 use std::path::Path;
 use std::string::String;
 
-use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, ReplayScheduler, RoundRobinScheduler, Scheduler};
+use shuttle::scheduler::{
+    DfsScheduler, PctScheduler, RandomScheduler, ReplayScheduler, RoundRobinScheduler, Scheduler,
+};
 use shuttle::{Config, MaxSteps, Runner};
 
 /// Bytes of stack for each simulated thread; only what is touched is ever mapped.

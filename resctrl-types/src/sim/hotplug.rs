@@ -68,7 +68,12 @@ impl SimPlatform {
     /// The CPUs that are online, in ascending order.
     #[must_use]
     pub fn online_cpus(&self) -> Vec<CpuId> {
-        (0..).map(CpuId).zip(&self.kernel.state().cpus).filter(|&(_, &s)| s != CpuState::Offline).map(|(c, _)| c).collect()
+        (0..)
+            .map(CpuId)
+            .zip(&self.kernel.state().cpus)
+            .filter(|&(_, &s)| s != CpuState::Offline)
+            .map(|(c, _)| c)
+            .collect()
     }
 
     /// Whether `cpu` is online, if only for a last moment.

@@ -108,8 +108,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(nr_cpu_ids: usize) -> Self {
-        let mut tasks =
-            Tasks { all: BTreeMap::new(), running: std::vec![None; nr_cpu_ids], last: BTreeMap::new() };
+        let mut tasks = Tasks { all: BTreeMap::new(), running: std::vec![None; nr_cpu_ids], last: BTreeMap::new() };
         tasks.spawn(TaskSpec::default(), TaskWord(0));
         tasks
     }

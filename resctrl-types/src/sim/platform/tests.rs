@@ -1,1 +1,203 @@
 // SPDX-License-Identifier: GPL-2.0-only
+use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::platform::{CpusReadGuard, Mutex};
+use crate::sim::{current_cpu, explore_all, run};
+
+fn machine() -> SimPlatform {
+    SimPlatform::new(Topology::packages(2, 2).isolate(&[3]))
+}
+
+#[test]
+fn a_mutex_excludes() {
+    let schedules = explore_all(None, || {
+        let sim = machine();
+        let mutex = Arc::new(sim.mutex(LockClass::Rdtgroup, 0).unwrap());
+        let other = Arc::clone(&mutex);
+        let add = |mutex: &SimMutex<i32>| {
+            let mut guard = mutex.lock();
+            let old = *guard;
+            preemption_point();
+            *guard = old + 1;
+        };
+        let thread = shuttle::thread::spawn(move || add(&other));
+        add(&mutex);
+        thread.join().unwrap();
+        assert_eq!(*mutex.lock(), 2);
+    });
+    assert!(schedules > 1);
+}
+
+#[test]
+fn the_lock_order_of_the_contract_is_accepted() {
+    run(|| {
+        let sim = machine();
+        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.mutex(LockClass::Tree, ()).unwrap());
+        for _ in 0..2 {
+            let _cpus = sim.cpus_read_lock();
+            let _rdtgroup = rdtgroup.lock();
+            let _tree = tree.lock();
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "Rdtgroup lock taken while holding Tree")]
+fn the_rdtgroup_mutex_inside_the_tree_mutex_is_caught() {
+    run(|| {
+        let sim = machine();
+        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.mutex(LockClass::Tree, ()).unwrap());
+        let _tree = tree.lock();
+        let _rdtgroup = rdtgroup.lock();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Hotplug lock taken while holding Rdtgroup")]
+fn the_hotplug_lock_inside_a_mutex_is_caught() {
+    run(|| {
+        let sim = machine();
+        let rdtgroup = sim.mutex(LockClass::Rdtgroup, ()).unwrap();
+        let _rdtgroup = rdtgroup.lock();
+        let _cpus = sim.cpus_read_lock();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Hotplug lock taken twice")]
+fn the_hotplug_lock_read_twice_is_caught() {
+    run(|| {
+        let sim = machine();
+        let _cpus = sim.cpus_read_lock();
+        let _again = sim.cpus_read_lock();
+    });
+}
+
+#[test]
+#[should_panic(expected = "Hotplug lock taken twice")]
+fn the_hotplug_lock_in_a_hotplug_callback_is_caught() {
+    run(|| {
+        let sim = machine();
+        let this = sim.clone();
+        sim.register_hotplug(|_| Ok(()), move |_| drop(this.cpus_read_lock())).unwrap();
+        let _ = sim.offline(CpuId(1));
+    });
+}
+
+#[test]
+#[should_panic(expected = "Rdtgroup lock taken in a function called on a CPU")]
+fn a_lock_taken_in_a_function_called_on_a_cpu_is_caught() {
+    run(|| {
+        let sim = machine();
+        let rdtgroup = sim.mutex(LockClass::Rdtgroup, ()).unwrap();
+        let cpus = sim.cpus_read_lock();
+        let _ = sim.call_on(cpus.held(), CpuId(1), &mut |_| drop(rdtgroup.lock()));
+    });
+}
+
+#[test]
+#[should_panic(expected = "the tree mutex taken with interrupts off")]
+fn sleeping_in_an_interrupt_is_caught() {
+    run(|| {
+        let sim = machine();
+        let tree = sim.mutex(LockClass::Tree, ()).unwrap();
+        let cpus = sim.cpus_read_lock();
+        let _ = sim.interrupt(cpus.held(), CpuId(1), &mut |_| drop(tree.lock()));
+    });
+}
+
+#[test]
+#[should_panic(expected = "the tree mutex taken in a callback that must not sleep")]
+fn sleeping_among_the_tasks_is_caught() {
+    run(|| {
+        let sim = machine();
+        let tree = sim.mutex(LockClass::Tree, ()).unwrap();
+        sim.for_each_task(&mut |_| drop(tree.lock()));
+    });
+}
+
+#[test]
+#[should_panic(expected = "a cross-call without the hotplug lock")]
+fn a_cross_call_without_the_hotplug_lock_is_caught() {
+    run(|| {
+        let sim = machine();
+        // SAFETY: none; that this is found out is what is tested.
+        let held = unsafe { CpusHeld::new() };
+        let _ = sim.call_on(held, CpuId(1), &mut |_| ());
+    });
+}
+
+#[test]
+fn a_call_runs_on_its_cpu_and_comes_back() {
+    run(|| {
+        let sim = machine();
+        sim.offline(CpuId(2)).unwrap();
+        let cpus = sim.cpus_read_lock();
+        let mut seen = Vec::new();
+        sim.call_on(cpus.held(), CpuId(1), &mut |here| seen.push((here.cpu(), current_cpu()))).unwrap();
+        sim.interrupt(cpus.held(), CpuId(3), &mut |here| seen.push((here.cpu(), current_cpu()))).unwrap();
+        assert_eq!(seen, [(CpuId(1), Some(CpuId(1))), (CpuId(3), Some(CpuId(3)))]);
+        assert_eq!(current_cpu(), None);
+        let called = sim.call_on(cpus.held(), CpuId(2), &mut |_| unreachable!("it is offline"));
+        assert_eq!(called, Err(Errno::ENODEV));
+        let interrupted = sim.interrupt(cpus.held(), CpuId(2), &mut |_| unreachable!("it is offline"));
+        assert_eq!(interrupted, Err(Errno::ENODEV));
+    });
+}
+
+#[test]
+fn an_interrupt_of_a_mask_reaches_its_online_cpus_once_each() {
+    run(|| {
+        let sim = machine();
+        sim.offline(CpuId(2)).unwrap();
+        let mut mask = CpuMask::new(4).unwrap();
+        [1, 2, 3].into_iter().for_each(|cpu| mask.set(CpuId(cpu)).unwrap());
+        let seen = StdMutex::new(Vec::new());
+        let cpus = sim.cpus_read_lock();
+        sim.interrupt_mask(cpus.held(), &mask, &|here| seen.lock().unwrap().push(here.cpu()));
+        assert_eq!(seen.into_inner().unwrap(), [CpuId(1), CpuId(3)]);
+    });
+}
+
+#[test]
+fn topology_time_and_log_are_as_set() {
+    run(|| {
+        let sim = machine();
+        assert_eq!(sim.nr_cpu_ids(), 4);
+        assert_eq!(sim.cache(CpuId(2), CacheLevel::L3), Some(CacheInfo { id: 1, size: Topology::L3_SIZE }));
+        assert_eq!(sim.cache(CpuId(2), CacheLevel::L2), Some(CacheInfo { id: 2, size: Topology::L2_SIZE }));
+        assert_eq!((sim.node(CpuId(3)), sim.package(CpuId(1)), sim.node(CpuId(4))), (Some(1), Some(0), None));
+        assert!(sim.is_housekeeping(CpuId(2)) && !sim.is_housekeeping(CpuId(3)));
+        sim.offline(CpuId(2)).unwrap();
+        assert_eq!(sim.cache(CpuId(2), CacheLevel::L3), None);
+        let before = sim.now();
+        sim.advance(1250);
+        assert_eq!((sim.now().sec - before.sec, sim.now().nsec), (1, 250_000_000));
+        sim.log(LogLevel::Info, format_args!("{} allocation detected", "L3"));
+        assert_eq!(sim.log_lines(), ["resctrl: L3 allocation detected"]);
+        assert!(sim.log_lines_at(LogLevel::Warn).is_empty());
+    });
+}
+
+#[test]
+#[should_panic(expected = "found by chance")]
+fn a_failure_that_needs_one_order_is_found() {
+    static TRIED: AtomicUsize = AtomicUsize::new(0);
+    crate::sim::explore(500, || {
+        let sim = machine();
+        let flag = Arc::new(AtomicUsize::new(0));
+        let theirs = Arc::clone(&flag);
+        let thread = shuttle::thread::spawn(move || {
+            for step in 1..=4 {
+                theirs.store(step, Ordering::SeqCst);
+                preemption_point();
+            }
+        });
+        TRIED.fetch_add(1, Ordering::SeqCst);
+        drop(sim.cpus_read_lock());
+        assert!(flag.load(Ordering::SeqCst) != 3, "found by chance");
+        thread.join().unwrap();
+    });
+}
