@@ -188,7 +188,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// `cpu` must be online, or on its way out with its hotplug callback not yet run. When it goes offline before the
     /// work has started, the work still runs at its time, somewhere else ([`WorkerContext::Displaced`]).
     /// A work that has started is no longer pending and may be queued again, also by its own handler; two runs of one
-    /// work never overlap.
+    /// work never overlap. But a work that comes due while it still runs stays with the pool that runs it, whatever `cpu`
+    /// says (`__queue_work` in `kernel/workqueue.c`): a handler that wants to move itself asks for at least one tick.
     ///
     /// # Errors
     /// The reference comes back when the work was already pending; its earlier schedule stands.

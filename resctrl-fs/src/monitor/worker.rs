@@ -8,8 +8,9 @@
 //! 2. A CPU that goes offline never cancels a worker and never waits for one. Under the mutex, and in the same step in
 //!    which it leaves the domain's mask, it turns the worker's target into [`Target::Nowhere`].
 //! 3. A worker that starts with its target elsewhere, or not bound to a CPU of its domain, measures nothing. It picks a
-//!    CPU of the domain, which cannot be the leaving one, as that is no longer in the mask, and goes there **at once**:
-//!    its period has passed already.
+//!    CPU of the domain, which cannot be the leaving one, as that is no longer in the mask, and goes there with the next
+//!    tick: its period has passed already. (Not with delay 0: a running work that queues itself at once is queued to the
+//!    pool that runs it, whatever CPU it asks for, and would come back displaced for as long as that CPU is gone.)
 //! 4. A domain without CPUs is dead: the worker only drops its reference.
 //!
 //! The target says exactly whether a worker is under way, so arming an armed worker changes nothing, and in particular
@@ -25,6 +26,9 @@ use crate::state::State;
 
 /// Milliseconds between two runs of a worker.
 pub(crate) const PERIOD_MS: u32 = 1000;
+
+/// Milliseconds until a displaced worker runs again: rounded up to the next tick, by when its handler has returned.
+const REPICK_MS: u32 = 1;
 
 /// What a worker wants when its work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
         let Some(here) = on_target(inner, kind, context) else {
             state.stats.displaced += 1;
             state.stats.repicks += 1;
-            dispatch(key, this, kind, 0);
+            dispatch(key, this, kind, REPICK_MS);
             return;
         };
         let next = match kind {
