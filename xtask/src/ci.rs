@@ -1,18 +1,156 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask ci`.
 
-use std::process::ExitCode;
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
-/// Runs what continuous integration runs.
+use crate::toolroot::ToolOptions;
+use crate::workspace;
+
+/// Runs what continuous integration runs: formatting, lints, unit tests, guests
+///
+/// A step that fails does not keep the following ones from running; the last line says which failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Leave the guests out
     #[arg(long)]
     pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) tools: ToolOptions,
 }
 
-pub(crate) fn run(_options: &Options) -> Result<ExitCode> {
-    bail!("not wired up yet")
+/// A command and what it is called in the log.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+/// Runs all steps.
+///
+/// # Errors
+///
+/// A command that cannot be started at all.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let xtask = env::current_exe().context("cannot find this program")?;
+    let folded = env::var_os("GITHUB_ACTIONS").is_some();
+    let start = Instant::now();
+    let steps = steps(xtask, options);
+    let mut failed = Vec::new();
+    for step in &steps {
+        if !run_step(step, folded)? {
+            failed.push(step.name);
+        }
+    }
+    println!("{}", verdict(steps.len(), &failed, start.elapsed()));
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
+    let cargo = || PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let step = |name, program, arguments: &[&str]| Step {
+        name,
+        program,
+        arguments: arguments.iter().map(OsString::from).collect(),
+    };
+    let mut steps = vec![
+        step("formatting", cargo(), &["fmt", "--all", "--check"]),
+        step(
+            "lints",
+            cargo(),
+            &[
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--exclude",
+                "resctrl-module",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        step("lints of the module", xtask.clone(), &["clippy-module"]),
+        step("unit tests", xtask.clone(), &["test", "--", "--profile", "ci"]),
+    ];
+    steps[2].arguments.extend(options.tools.arguments());
+    if !options.quick {
+        let mut guests = step("guests", xtask, &["test-qemu"]);
+        guests.arguments.extend(options.tools.arguments());
+        steps.push(guests);
+    }
+    steps
+}
+
+fn run_step(step: &Step, folded: bool) -> Result<bool> {
+    println!("{}{}", if folded { "::group::" } else { "== " }, step.name);
+    let start = Instant::now();
+    let status = Command::new(&step.program)
+        .args(&step.arguments)
+        .current_dir(workspace::root())
+        .status()
+        .with_context(|| format!("cannot run {}", step.program.display()))?;
+    if folded {
+        println!("::endgroup::");
+    }
+    let result = if status.success() { "passed" } else { "FAILED" };
+    println!("{}: {result} in {} s", step.name, start.elapsed().as_secs());
+    Ok(status.success())
+}
+
+/// The closing line.
+fn verdict(steps: usize, failed: &[&str], time: Duration) -> String {
+    let mut line = String::from("ci: ");
+    // Writing to a string cannot fail.
+    let _ = if failed.is_empty() {
+        write!(line, "all {steps} steps passed")
+    } else {
+        write!(line, "{} of {steps} steps FAILED: {}", failed.len(), failed.join(", "))
+    };
+    line + &format!(" ({} min {} s)", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(quick: bool) -> Vec<&'static str> {
+        let options = Options { quick, tools: ToolOptions::default() };
+        steps("xtask".into(), &options).into_iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn the_quick_run_leaves_only_the_guests_out() {
+        let mut all = names(false);
+        assert_eq!(all.pop(), Some("guests"));
+        assert_eq!(all, names(true));
+    }
+
+    #[test]
+    fn tool_flags_reach_the_steps_that_need_the_tools() {
+        let tools = ToolOptions { mirror: Some("http://m".into()), offline: true, ..ToolOptions::default() };
+        let options = Options { quick: false, tools };
+        let with_flags: Vec<_> = steps("xtask".into(), &options)
+            .into_iter()
+            .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
+            .map(|step| step.name)
+            .collect();
+        assert_eq!(with_flags, ["lints of the module", "guests"]);
+    }
+
+    #[test]
+    fn the_closing_line_names_what_failed() {
+        assert_eq!(verdict(5, &[], Duration::from_secs(125)), "ci: all 5 steps passed (2 min 5 s)");
+        assert_eq!(
+            verdict(5, &["lints", "guests"], Duration::from_secs(9)),
+            "ci: 2 of 5 steps FAILED: lints, guests (0 min 9 s)"
+        );
+    }
 }

@@ -40,6 +40,26 @@ pub(crate) struct ToolOptions {
     pub(crate) kdir: Option<PathBuf>,
 }
 
+impl ToolOptions {
+    /// The flags again, for another xtask.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        if self.offline {
+            arguments.push("--offline".into());
+        }
+        let valued = [
+            ("--mirror", self.mirror.as_ref().map(OsString::from)),
+            ("--cache", self.cache.as_ref().map(OsString::from)),
+            ("--qemu", self.qemu.as_ref().map(OsString::from)),
+            ("--kdir", self.kdir.as_ref().map(OsString::from)),
+        ];
+        for (flag, value) in valued {
+            arguments.extend(value.into_iter().flat_map(|value| [flag.into(), value]));
+        }
+        arguments
+    }
+}
+
 /// The tools, all there and ready to use.
 #[derive(Debug)]
 pub(crate) struct ToolRoot {
