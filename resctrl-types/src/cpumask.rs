@@ -37,6 +37,12 @@ impl CpuMask {
         self.nr_cpu_ids
     }
 
+    /// The set as a bitmap: CPU `n` is bit `n % 64` of word `n / 64`; as many words as `nr_cpu_ids` bits need.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// Adds `cpu`.
     ///
     /// # Errors

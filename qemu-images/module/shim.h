@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The border between the Rust of resctrl.ko and the kernel.
+ *
+ * shim_*    functions of the kernel, wrapped, for Rust to call
+ * rust_*    entry points of the Rust part, for the kernel to call
+ *
+ * Mirrored by src/ffi.rs: a change here is a change there. What crosses are
+ * numbers, pointers that the other side never looks into, and the structures
+ * below. Errors are negative error numbers.
+ */
+#ifndef RESCTRL_SHIM_H
+#define RESCTRL_SHIM_H
+
+#include <linux/types.h>
+
+struct seq_file;
+struct task_struct;
+struct shim_mutex;
+struct shim_work;
+
+/* ---- shim.c: memory, log, fate ---- */
+
+enum shim_log_level { SHIM_LOG_WARN = 0, SHIM_LOG_INFO = 1 };
+
+void *shim_realloc(void *old, size_t size, size_t align);
+void shim_free(const void *memory);
+void shim_log(u32 level, const char *text, size_t len);
+void __noreturn shim_bug(const char *text, size_t len);
+void shim_sleep_ms(u32 ms);
+void shim_now(s64 *sec, u32 *nsec);
+
+/* ---- shim_lock.c: locks and delayed works ---- */
+
+#define SHIM_LOCK_CLASSES 2
+
+struct shim_mutex *shim_mutex_new(u32 lock_class);
+void shim_mutex_free(struct shim_mutex *mutex);
+void shim_mutex_lock(struct shim_mutex *mutex);
+void shim_mutex_unlock(struct shim_mutex *mutex);
+void shim_cpus_read_lock(void);
+void shim_cpus_read_unlock(void);
+
+/* bound_cpu: the CPU whose worker thread runs it, -1 if the CPU has gone. */
+typedef void (*shim_work_fn)(const void *target, int bound_cpu);
+
+struct shim_work *shim_work_new(void);
+void shim_work_free(struct shim_work *work);
+bool shim_work_queue(struct shim_work *work, shim_work_fn run,
+		     const void *target, u32 cpu, unsigned long jiffies);
+bool shim_work_is_current(struct shim_work *work);
+unsigned long shim_jiffies(u32 ms);
+int shim_workqueue_start(void);
+void shim_workqueue_stop(void);
+
+/* ---- shim_cpu.c: CPUs, caches, registers ---- */
+
+struct shim_cache {
+	u32 id;
+	u32 size;
+};
+
+u32 shim_nr_cpu_ids(void);
+bool shim_cpu_is_isolated(u32 cpu);
+bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache);
+int shim_cpu_node(u32 cpu);
+int shim_cpu_package(u32 cpu);
+int shim_call_on(u32 cpu, void *closure);
+int shim_interrupt(u32 cpu, void *closure);
+void shim_interrupt_mask(const u64 *words, u32 bits, void *closure);
+int shim_hotplug_start(void);
+void shim_hotplug_stop(void);
+
+struct shim_cpuid {
+	u32 eax, ebx, ecx, edx;
+};
+
+void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out);
+int shim_rdmsr(u32 msr, u64 *value);
+int shim_wrmsr(u32 msr, u64 value);
+
+int rust_cpu_online(u32 cpu);
+void rust_cpu_offline(u32 cpu);
+void rust_call_on(u32 cpu, void *closure);
+void rust_interrupt(u32 cpu, void *closure);
+void rust_interrupt_mask(u32 cpu, void *closure);
+
+/* ---- shim_task.c: tasks and their ids ---- */
+
+void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *closure);
+bool shim_with_task(s32 id, void (*f)(struct task_struct *task, void *closure), void *closure);
+s32 shim_task_id(struct task_struct *task);
+bool shim_task_may_move(struct task_struct *task);
+u64 shim_task_word(struct task_struct *task);
+void shim_task_set_word(struct task_struct *task, u64 word);
+s32 shim_task_running_on(struct task_struct *task);
+u64 shim_current_word(void);
+void shim_owner(u32 *uid, u32 *gid);
+int shim_sched_watch(void);
+void shim_sched_unwatch(void);
+
+void rust_sched_in(u32 cpu, u64 word);
+
+/* ---- shim_vfs.c: the file system ---- */
+
+#define SHIM_NAME_MAX 255
+#define SHIM_OPTIONS_SIZE 32
+
+struct shim_attr {
+	u64 id;
+	s64 atime_sec, mtime_sec, ctime_sec;
+	u32 atime_nsec, mtime_nsec, ctime_nsec;
+	u32 mode;
+	u32 uid, gid;
+	u32 nlink;
+	u32 is_dir;
+};
+
+/* ctime is always set: every change of attributes has one. */
+enum shim_set {
+	SHIM_SET_MODE = 1,
+	SHIM_SET_UID = 2,
+	SHIM_SET_GID = 4,
+	SHIM_SET_ATIME = 8,
+	SHIM_SET_MTIME = 16,
+};
+
+struct shim_entry {
+	u64 position;
+	u64 id;
+	u32 len;
+	u32 is_dir;
+};
+
+int shim_vfs_start(void);
+void shim_vfs_stop(void);
+void shim_seq_write(struct seq_file *seq, const char *bytes, size_t len);
+
+void rust_options_init(void *options);
+int rust_option(void *options, const char *key, size_t len,
+		const char **message, size_t *message_len);
+int rust_mount(const void *options);
+void rust_unmount(void);
+int rust_show_options(struct seq_file *seq);
+u64 rust_root(void);
+u64 rust_lookup(u64 parent, const char *name, size_t len);
+bool rust_is_linked(u64 node, u64 parent, const char *name, size_t len);
+bool rust_attr(u64 node, struct shim_attr *attr);
+int rust_set_attr(u64 node, u32 set, const struct shim_attr *attr);
+int rust_next_entry(u64 dir, u64 after, char *name, struct shim_entry *entry);
+int rust_open(u64 node, bool read, bool write);
+int rust_read(u64 node, struct seq_file *seq);
+int rust_write(u64 node, const char *data, size_t len);
+int rust_mkdir(u64 parent, const char *name, size_t len, u32 mode);
+int rust_rmdir(u64 dir);
+int rust_rename(u64 node, u64 new_parent, const char *name, size_t len, u32 flags);
+int rust_show_stats(struct seq_file *seq);
+
+/* ---- the Rust part as a whole ---- */
+
+const char *shim_rdt_parameter(void);
+
+/* In .modinfo. */
+extern const char rust_version[];
+
+int rust_start(void);
+void rust_stop(void);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* CPUs: topology, caches, hotplug, running elsewhere, registers. */
+#include <linux/cacheinfo.h>
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/device.h>
+#include <linux/smp.h>
+#include <linux/tick.h>
+#include <linux/topology.h>
+#include <asm/cpuid/api.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include "shim.h"
+
+u32 shim_nr_cpu_ids(void)
+{
+	return nr_cpu_ids;
+}
+
+bool shim_cpu_is_isolated(u32 cpu)
+{
+	return tick_nohz_full_cpu(cpu);
+}
+
+struct cache_search {
+	u32 level;
+	const struct cacheinfo *found;
+};
+
+static int is_cache_of_level(struct device *index, void *data)
+{
+	struct cache_search *search = data;
+	const struct cacheinfo *leaf = dev_get_drvdata(index);
+
+	if (!leaf || leaf->level != search->level || !(leaf->attributes & CACHE_ID))
+		return 0;
+	search->found = leaf;
+	return 1;
+}
+
+/*
+ * get_cpu_cacheinfo() is not exported. The same leaves hang on the devices
+ * behind /sys/devices/system/cpu/cpuN/cache/indexM, which exist while the CPU
+ * is online.
+ */
+bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache)
+{
+	struct cache_search search = { .level = level };
+	struct device *cpu_device = get_cpu_device(cpu);
+	struct device *caches;
+
+	if (!cpu_device)
+		return false;
+	caches = device_find_child_by_name(cpu_device, "cache");
+	if (!caches)
+		return false;
+	device_for_each_child(caches, &search, is_cache_of_level);
+	if (search.found) {
+		cache->id = search.found->id;
+		cache->size = search.found->size;
+	}
+	put_device(caches);
+	return search.found;
+}
+
+int shim_cpu_node(u32 cpu)
+{
+	return cpu_to_node(cpu);
+}
+
+int shim_cpu_package(u32 cpu)
+{
+	return topology_physical_package_id(cpu);
+}
+
+static int call_on(void *closure)
+{
+	rust_call_on(raw_smp_processor_id(), closure);
+	return 0;
+}
+
+int shim_call_on(u32 cpu, void *closure)
+{
+	return smp_call_on_cpu(cpu, call_on, closure, false);
+}
+
+static void interrupt(void *closure)
+{
+	rust_interrupt(raw_smp_processor_id(), closure);
+}
+
+int shim_interrupt(u32 cpu, void *closure)
+{
+	return smp_call_function_single(cpu, interrupt, closure, true);
+}
+
+struct mask_call {
+	const u64 *words;
+	u32 bits;
+	void *closure;
+};
+
+static bool is_in_mask(int cpu, void *data)
+{
+	const struct mask_call *call = data;
+
+	return cpu < call->bits && (call->words[cpu / 64] >> (cpu % 64) & 1);
+}
+
+static void interrupt_in_mask(void *data)
+{
+	const struct mask_call *call = data;
+
+	rust_interrupt_mask(raw_smp_processor_id(), call->closure);
+}
+
+/* A condition instead of a mask: a struct cpumask may be longer than nr_cpu_ids, and copying could fail. */
+void shim_interrupt_mask(const u64 *words, u32 bits, void *closure)
+{
+	struct mask_call call = { words, bits, closure };
+
+	on_each_cpu_cond(is_in_mask, interrupt_in_mask, &call, true);
+}
+
+static enum cpuhp_state hotplug_state;
+
+static int cpu_online_callback(unsigned int cpu)
+{
+	return rust_cpu_online(cpu);
+}
+
+static int cpu_offline_callback(unsigned int cpu)
+{
+	rust_cpu_offline(cpu);
+	return 0;
+}
+
+int shim_hotplug_start(void)
+{
+	int state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "resctrl:online",
+				      cpu_online_callback, cpu_offline_callback);
+
+	if (state < 0)
+		return state;
+	hotplug_state = state;
+	return 0;
+}
+
+void shim_hotplug_stop(void)
+{
+	cpuhp_remove_state(hotplug_state);
+}
+
+void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out)
+{
+	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
+}
+
+int shim_rdmsr(u32 msr, u64 *value)
+{
+	return rdmsrq_safe(msr, value);
+}
+
+int shim_wrmsr(u32 msr, u64 value)
+{
+	return wrmsrq_safe(msr, value);
+}

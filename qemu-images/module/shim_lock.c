@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mutexes, the hotplug lock, delayed works. */
+#include <linux/cpu.h>
+#include <linux/jiffies.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include "shim.h"
+
+struct shim_mutex {
+	struct mutex lock;
+};
+
+/* One class a use, so that lockdep tells them apart. */
+static struct lock_class_key lock_classes[SHIM_LOCK_CLASSES];
+
+struct shim_mutex *shim_mutex_new(u32 lock_class)
+{
+	struct shim_mutex *mutex = kmalloc(sizeof(*mutex), GFP_KERNEL);
+
+	if (mutex)
+		mutex_init_with_key(&mutex->lock, &lock_classes[lock_class]);
+	return mutex;
+}
+
+void shim_mutex_free(struct shim_mutex *mutex)
+{
+	mutex_destroy(&mutex->lock);
+	kfree(mutex);
+}
+
+void shim_mutex_lock(struct shim_mutex *mutex)
+{
+	mutex_lock(&mutex->lock);
+}
+
+void shim_mutex_unlock(struct shim_mutex *mutex)
+{
+	mutex_unlock(&mutex->lock);
+}
+
+void shim_cpus_read_lock(void)
+{
+	cpus_read_lock();
+}
+
+void shim_cpus_read_unlock(void)
+{
+	cpus_read_unlock();
+}
+
+struct shim_work {
+	struct delayed_work dwork;
+	shim_work_fn run;
+	const void *target;
+};
+
+/* Its own queue: once it is destroyed, no worker executes code of this module. */
+static struct workqueue_struct *workqueue;
+
+static void run_work(struct work_struct *work_struct)
+{
+	struct shim_work *work = container_of(to_delayed_work(work_struct), struct shim_work, dwork);
+
+	/* run may free work. */
+	work->run(work->target, is_percpu_thread() ? (int)raw_smp_processor_id() : -1);
+}
+
+struct shim_work *shim_work_new(void)
+{
+	struct shim_work *work = kzalloc(sizeof(*work), GFP_KERNEL);
+
+	if (work)
+		INIT_DELAYED_WORK(&work->dwork, run_work);
+	return work;
+}
+
+void shim_work_free(struct shim_work *work)
+{
+	kfree(work);
+}
+
+/* A work has one function and one target for life, so a pending work is not disturbed by storing them again. */
+bool shim_work_queue(struct shim_work *work, shim_work_fn run,
+		     const void *target, u32 cpu, unsigned long jiffies)
+{
+	WRITE_ONCE(work->run, run);
+	WRITE_ONCE(work->target, target);
+	return queue_delayed_work_on(cpu, workqueue, &work->dwork, jiffies);
+}
+
+bool shim_work_is_current(struct shim_work *work)
+{
+	return current_work() == &work->dwork.work;
+}
+
+unsigned long shim_jiffies(u32 ms)
+{
+	return msecs_to_jiffies(ms);
+}
+
+int shim_workqueue_start(void)
+{
+	workqueue = alloc_workqueue("resctrl", WQ_PERCPU, 0);
+	return workqueue ? 0 : -ENOMEM;
+}
+
+void shim_workqueue_stop(void)
+{
+	destroy_workqueue(workqueue);
+}

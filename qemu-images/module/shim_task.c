@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tasks: finding them, the ids they carry, and the context switch.
+ *
+ * A task's word is its CLOSID in the upper and its RMID in the lower half.
+ */
+#include <linux/cred.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+#include <linux/uidgid.h>
+#include "shim.h"
+
+#ifndef CONFIG_X86_CPU_RESCTRL
+#error "this kernel's tasks have no room for a CLOSID and an RMID (CONFIG_X86_CPU_RESCTRL)"
+#endif
+
+void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *closure)
+{
+	struct task_struct *process, *thread;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread)
+		f(thread, closure);
+	rcu_read_unlock();
+}
+
+bool shim_with_task(s32 id, void (*f)(struct task_struct *task, void *closure), void *closure)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = id ? pid_task(find_vpid(id), PIDTYPE_PID) : current;
+	if (task)
+		f(task, closure);
+	rcu_read_unlock();
+	return task;
+}
+
+s32 shim_task_id(struct task_struct *task)
+{
+	return task_pid_vnr(task);
+}
+
+bool shim_task_may_move(struct task_struct *task)
+{
+	const struct cred *caller = current_cred();
+	const struct cred *owner;
+	bool may;
+
+	rcu_read_lock();
+	owner = __task_cred(task);
+	may = uid_eq(caller->euid, GLOBAL_ROOT_UID) ||
+	      uid_eq(caller->euid, owner->uid) ||
+	      uid_eq(caller->euid, owner->suid);
+	rcu_read_unlock();
+	return may;
+}
+
+u64 shim_task_word(struct task_struct *task)
+{
+	return (u64)READ_ONCE(task->closid) << 32 | READ_ONCE(task->rmid);
+}
+
+void shim_task_set_word(struct task_struct *task, u64 word)
+{
+	WRITE_ONCE(task->closid, word >> 32);
+	WRITE_ONCE(task->rmid, (u32)word);
+}
+
+u64 shim_current_word(void)
+{
+	return shim_task_word(current);
+}
+
+void shim_owner(u32 *uid, u32 *gid)
+{
+	*uid = __kuid_val(current_fsuid());
+	*gid = __kgid_val(current_fsgid());
+}
+
+/* The task that each CPU switched to last. Compared, never followed. */
+static DEFINE_PER_CPU(struct task_struct *, switched_to);
+
+/*
+ * Whoever moves a task stores its word, then asks where it runs; a CPU that
+ * switches to a task says so, then loads its word. With a full barrier between
+ * the two on both sides, either the mover sees the CPU or the CPU sees the
+ * word. task->on_cpu alone would not do: it is set after the tracepoint.
+ */
+static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
+			    struct task_struct *next, unsigned int prev_state)
+{
+	__this_cpu_write(switched_to, next);
+	smp_mb();
+	rust_sched_in(raw_smp_processor_id(), shim_task_word(next));
+}
+
+s32 shim_task_running_on(struct task_struct *task)
+{
+	unsigned int cpu = task_cpu(task);
+
+	/* on_cpu: tasks that run since before the tracepoint was watched. */
+	if (READ_ONCE(task->on_cpu) || READ_ONCE(per_cpu(switched_to, cpu)) == task)
+		return cpu;
+	return -1;
+}
+
+/* How many mounts, successful or under way, need the context switch. */
+static DEFINE_MUTEX(watch_lock);
+static unsigned int watchers;
+static struct tracepoint *sched_switch;
+
+static void find_sched_switch(struct tracepoint *tracepoint, void *unused)
+{
+	if (!strcmp(tracepoint->name, "sched_switch"))
+		sched_switch = tracepoint;
+}
+
+/* Not to be called with the hotplug lock held: the tracepoint takes it. */
+int shim_sched_watch(void)
+{
+	int err = 0;
+
+	mutex_lock(&watch_lock);
+	if (!watchers) {
+		/* The tracepoint itself is not exported, the list of all of them is. */
+		for_each_kernel_tracepoint(find_sched_switch, NULL);
+		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, NULL) : -ENODEV;
+	}
+	if (!err)
+		watchers++;
+	mutex_unlock(&watch_lock);
+	return err;
+}
+
+void shim_sched_unwatch(void)
+{
+	mutex_lock(&watch_lock);
+	if (!--watchers) {
+		tracepoint_probe_unregister(sched_switch, on_sched_switch, NULL);
+		tracepoint_synchronize_unregister();
+	}
+	mutex_unlock(&watch_lock);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Every function and structure that crosses the border to C: the mirror of `shim.h`.
+
+use core::ffi::{c_char, c_int, c_ulong, c_void};
+use core::marker::{PhantomData, PhantomPinned};
+
+/// A structure of C's that Rust holds pointers to and never looks into.
+macro_rules! opaque {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[repr(C)]
+        pub(crate) struct $name {
+            bytes: [u8; 0],
+            pinned: PhantomData<(*mut u8, PhantomPinned)>,
+        }
+    )*};
+}
+
+opaque! {
+    /// `struct shim_mutex`.
+    Mutex;
+    /// `struct shim_work`.
+    Work;
+    /// `struct task_struct`.
+    TaskStruct;
+    /// `struct seq_file`.
+    SeqFile;
+}
+
+/// `enum shim_log_level`.
+pub(crate) const LOG_WARN: u32 = 0;
+/// See [`LOG_WARN`].
+pub(crate) const LOG_INFO: u32 = 1;
+
+/// `SHIM_LOCK_CLASSES`.
+pub(crate) const LOCK_CLASSES: u32 = 2;
+
+/// `SHIM_NAME_MAX`.
+pub(crate) const NAME_MAX: usize = 255;
+
+/// `SHIM_OPTIONS_SIZE`.
+pub(crate) const OPTIONS_SIZE: usize = 32;
+
+/// `enum shim_set`.
+pub(crate) const SET_MODE: u32 = 1;
+/// See [`SET_MODE`].
+pub(crate) const SET_UID: u32 = 2;
+/// See [`SET_MODE`].
+pub(crate) const SET_GID: u32 = 4;
+/// See [`SET_MODE`].
+pub(crate) const SET_ATIME: u32 = 8;
+/// See [`SET_MODE`].
+pub(crate) const SET_MTIME: u32 = 16;
+
+/// `struct shim_cache`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Cache {
+    pub(crate) id: u32,
+    pub(crate) size: u32,
+}
+
+/// `struct shim_cpuid`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Cpuid {
+    pub(crate) eax: u32,
+    pub(crate) ebx: u32,
+    pub(crate) ecx: u32,
+    pub(crate) edx: u32,
+}
+
+/// `struct shim_attr`.
+#[repr(C)]
+pub(crate) struct Attr {
+    pub(crate) id: u64,
+    pub(crate) atime_sec: i64,
+    pub(crate) mtime_sec: i64,
+    pub(crate) ctime_sec: i64,
+    pub(crate) atime_nsec: u32,
+    pub(crate) mtime_nsec: u32,
+    pub(crate) ctime_nsec: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) nlink: u32,
+    pub(crate) is_dir: u32,
+}
+
+/// `struct shim_entry`.
+#[repr(C)]
+pub(crate) struct Entry {
+    pub(crate) position: u64,
+    pub(crate) id: u64,
+    pub(crate) len: u32,
+    pub(crate) is_dir: u32,
+}
+
+/// `shim_work_fn`.
+pub(crate) type WorkFn = unsafe extern "C" fn(target: *const c_void, bound_cpu: c_int);
+/// What [`shim_each_task`] and [`shim_with_task`] call.
+pub(crate) type TaskFn = unsafe extern "C" fn(task: *mut TaskStruct, closure: *mut c_void);
+
+// SAFETY: these are the declarations of `shim.h`.
+unsafe extern "C" {
+    // shim.c
+    pub(crate) fn shim_realloc(old: *mut c_void, size: usize, align: usize) -> *mut c_void;
+    pub(crate) fn shim_free(memory: *const c_void);
+    pub(crate) fn shim_log(level: u32, text: *const c_char, len: usize);
+    pub(crate) fn shim_bug(text: *const c_char, len: usize) -> !;
+    pub(crate) safe fn shim_sleep_ms(ms: u32);
+    pub(crate) fn shim_now(sec: *mut i64, nsec: *mut u32);
+    pub(crate) safe fn shim_rdt_parameter() -> *const c_char;
+
+    // shim_lock.c
+    pub(crate) fn shim_mutex_new(lock_class: u32) -> *mut Mutex;
+    pub(crate) fn shim_mutex_free(mutex: *mut Mutex);
+    pub(crate) fn shim_mutex_lock(mutex: *mut Mutex);
+    pub(crate) fn shim_mutex_unlock(mutex: *mut Mutex);
+    pub(crate) fn shim_cpus_read_lock();
+    pub(crate) fn shim_cpus_read_unlock();
+    pub(crate) safe fn shim_work_new() -> *mut Work;
+    pub(crate) fn shim_work_free(work: *mut Work);
+    pub(crate) fn shim_work_queue(
+        work: *mut Work,
+        run: WorkFn,
+        target: *const c_void,
+        cpu: u32,
+        jiffies: c_ulong,
+    ) -> bool;
+    pub(crate) fn shim_work_is_current(work: *mut Work) -> bool;
+    pub(crate) safe fn shim_jiffies(ms: u32) -> c_ulong;
+
+    // shim_cpu.c
+    pub(crate) safe fn shim_nr_cpu_ids() -> u32;
+    pub(crate) fn shim_cpu_is_isolated(cpu: u32) -> bool;
+    pub(crate) fn shim_cpu_cache(cpu: u32, level: u32, cache: *mut Cache) -> bool;
+    pub(crate) fn shim_cpu_node(cpu: u32) -> c_int;
+    pub(crate) fn shim_cpu_package(cpu: u32) -> c_int;
+    pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;
+    pub(crate) fn shim_interrupt(cpu: u32, closure: *mut c_void) -> c_int;
+    pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);
+    pub(crate) fn shim_cpuid(leaf: u32, subleaf: u32, out: *mut Cpuid);
+    pub(crate) fn shim_rdmsr(msr: u32, value: *mut u64) -> c_int;
+    pub(crate) fn shim_wrmsr(msr: u32, value: u64) -> c_int;
+
+    // shim_task.c
+    pub(crate) fn shim_each_task(f: TaskFn, closure: *mut c_void);
+    pub(crate) fn shim_with_task(id: i32, f: TaskFn, closure: *mut c_void) -> bool;
+    pub(crate) fn shim_task_id(task: *mut TaskStruct) -> i32;
+    pub(crate) fn shim_task_may_move(task: *mut TaskStruct) -> bool;
+    pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
+    pub(crate) fn shim_task_set_word(task: *mut TaskStruct, word: u64);
+    pub(crate) fn shim_task_running_on(task: *mut TaskStruct) -> i32;
+    pub(crate) safe fn shim_current_word() -> u64;
+    pub(crate) fn shim_owner(uid: *mut u32, gid: *mut u32);
+
+    // shim_file.c
+    pub(crate) fn shim_seq_write(seq: *mut SeqFile, bytes: *const c_char, len: usize);
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The one resctrl of this kernel.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_int};
+
+use resctrl_fs::Resctrl;
+use resctrl_types::platform::LogLevel;
+use resctrl_types::{Arch, CpuId, HotplugCpu, IrqOff, Platform, Ref, Result, TaskWord};
+use resctrl_x86::{Options, X86};
+
+use crate::platform::KernelPlatform;
+use crate::registers::KernelRegisters;
+use crate::{convert, ffi};
+
+/// The file system on this architecture and this kernel.
+pub(crate) type Instance = Resctrl<X86<KernelRegisters>, KernelPlatform>;
+
+/// Where the instance is.
+///
+/// # Invariants
+/// Written only by [`rust_start`], before anything that reads it is registered with the kernel, and by [`rust_stop`],
+/// after all of that has been unregistered.
+struct Slot(UnsafeCell<Option<Ref<Instance>>>);
+
+// SAFETY: by the invariant nobody reads while it is written, and `Ref<Instance>` is `Sync`.
+unsafe impl Sync for Slot {}
+
+static SLOT: Slot = Slot(UnsafeCell::new(None));
+
+/// The instance, for what the kernel calls between start and stop.
+pub(crate) fn instance() -> &'static Ref<Instance> {
+    // SAFETY: between start and stop nobody writes the slot.
+    let slot = unsafe { &*SLOT.0.get() };
+    match slot {
+        Some(instance) => instance,
+        None => unreachable!("called from outside of start and stop"),
+    }
+}
+
+fn start() -> Result<Ref<Instance>> {
+    let parameter = ffi::shim_rdt_parameter();
+    // SAFETY: the module parameter is a C string that lives as long as the module.
+    let parameter = if parameter.is_null() { c"" } else { unsafe { CStr::from_ptr(parameter) } };
+    let options = Options::parse(parameter.to_str().unwrap_or_default());
+    let arch = X86::new(KernelRegisters, &KernelPlatform, options)?;
+    Resctrl::new(KernelPlatform, arch)
+}
+
+/// Makes the instance.
+///
+/// # Safety
+/// Called once, before anything else of this module is registered with the kernel.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_start() -> c_int {
+    match start() {
+        Ok(instance) => {
+            // SAFETY: by the contract nobody reads the slot yet.
+            unsafe { *SLOT.0.get() = Some(instance) };
+            0
+        }
+        Err(errno) => errno.to_ret(),
+    }
+}
+
+/// How often [`rust_stop`] looks, in milliseconds.
+const LOOK_EVERY_MS: u32 = 20;
+/// After how many looks it says that it waits: ten times the longest period of a worker.
+const LOOKS_BEFORE_WORD: u32 = 10_000 / LOOK_EVERY_MS;
+
+/// Waits until every worker has run for the last time, and drops the instance.
+///
+/// # Safety
+/// Called once; every CPU has been reported offline and nothing of this module is registered with the kernel any more.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_stop() {
+    let mut looks = 0_u32;
+    // Workers are never cancelled: each notices that its domain has gone, within its period.
+    while !Resctrl::is_idle(instance()) {
+        ffi::shim_sleep_ms(LOOK_EVERY_MS);
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(LOOKS_BEFORE_WORD) {
+            KernelPlatform.log(LogLevel::Warn, format_args!("waiting for workers to end"));
+        }
+    }
+    // SAFETY: by the contract nobody reads the slot any more.
+    unsafe { *SLOT.0.get() = None };
+}
+
+/// # Safety
+/// The caller is the hotplug callback of `cpu`, on it. When the module comes or goes the hotplug lock is held for reading
+/// only; then this is the only callback at a time, and nothing is mounted.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_cpu_online(cpu: u32) -> c_int {
+    // SAFETY: by the contract.
+    let cpu = unsafe { HotplugCpu::new(CpuId(cpu)) };
+    convert::to_ret(Resctrl::cpu_online(instance(), cpu))
+}
+
+/// # Safety
+/// As [`rust_cpu_online`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_cpu_offline(cpu: u32) {
+    // SAFETY: by the contract.
+    let cpu = unsafe { HotplugCpu::new(CpuId(cpu)) };
+    Resctrl::cpu_offline(instance(), cpu);
+}
+
+/// The context switch to a task with this word.
+///
+/// # Safety
+/// The caller is on `cpu` with interrupts off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_sched_in(cpu: u32, word: u64) {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    Arch::<KernelPlatform>::sched_in(instance().arch(), here, TaskWord(word));
+}

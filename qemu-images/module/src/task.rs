@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Tasks.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::ptr;
+
+use resctrl_types::TaskWord;
+
+use crate::{convert, ffi};
+use resctrl_types::CpuId;
+
+/// `struct task_struct`, alive for as long as a callback runs: under the RCU read lock.
+#[repr(transparent)]
+pub(crate) struct Task(UnsafeCell<ffi::TaskStruct>);
+
+impl Task {
+    const fn raw(&self) -> *mut ffi::TaskStruct {
+        self.0.get()
+    }
+
+    /// The id in the caller's pid namespace.
+    pub(crate) fn id(&self) -> Option<i32> {
+        // SAFETY: the task is alive.
+        let id = unsafe { ffi::shim_task_id(self.raw()) };
+        (id != 0).then_some(id)
+    }
+
+    pub(crate) fn may_move(&self) -> bool {
+        // SAFETY: the task is alive.
+        unsafe { ffi::shim_task_may_move(self.raw()) }
+    }
+
+    pub(crate) fn word(&self) -> TaskWord {
+        // SAFETY: the task is alive.
+        TaskWord(unsafe { ffi::shim_task_word(self.raw()) })
+    }
+
+    pub(crate) fn set_word(&self, word: TaskWord) {
+        // SAFETY: the task is alive.
+        unsafe { ffi::shim_task_set_word(self.raw(), word.0) };
+    }
+
+    pub(crate) fn running_on(&self) -> Option<CpuId> {
+        // SAFETY: the task is alive.
+        convert::cpu(unsafe { ffi::shim_task_running_on(self.raw()) })
+    }
+}
+
+type TaskCall<'a> = &'a mut dyn FnMut(&Task);
+
+/// # Safety
+/// `task` is alive until this returns; `closure` is a `TaskCall` that nobody else uses meanwhile.
+unsafe extern "C" fn call(task: *mut ffi::TaskStruct, closure: *mut c_void) {
+    // SAFETY: by the contract; `Task` is a transparent cell around it.
+    let task = unsafe { &*task.cast::<Task>() };
+    // SAFETY: by the contract.
+    let f = unsafe { &mut *closure.cast::<TaskCall<'_>>() };
+    f(task);
+}
+
+pub(crate) fn for_each(mut f: TaskCall<'_>) {
+    // SAFETY: `call` takes this closure, for tasks that the RCU read lock keeps alive.
+    unsafe { ffi::shim_each_task(call, ptr::from_mut(&mut f).cast()) };
+}
+
+pub(crate) fn with(id: i32, mut f: TaskCall<'_>) -> bool {
+    // SAFETY: `call` takes this closure, for a task that the RCU read lock keeps alive.
+    unsafe { ffi::shim_with_task(id, call, ptr::from_mut(&mut f).cast()) }
+}
