@@ -56,10 +56,11 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
     }
     let mut shown = Ok(());
     fs.platform.for_each_task(&mut |task| {
-        if shown.is_ok() && members.contain(&fs.arch, fs.platform.task_word(task)) {
-            if let Some(id) = fs.platform.task_id(task) {
-                shown = writeln!(out, "{id}");
-            }
+        if shown.is_ok()
+            && members.contain(&fs.arch, fs.platform.task_word(task))
+            && let Some(id) = fs.platform.task_id(task)
+        {
+            shown = writeln!(out, "{id}");
         }
     });
     shown.map_err(Stop::from)
@@ -144,11 +145,11 @@ pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
 ) {
     let to = fs.arch.task_word(to);
     fs.platform.for_each_task(&mut |task| {
-        if members.contain(&fs.arch, fs.platform.task_word(task)) {
-            if let Some(cpu) = relabel(&fs.platform, task, to) {
-                // The mask holds every possible CPU.
-                let _ = affected.set(cpu);
-            }
+        if members.contain(&fs.arch, fs.platform.task_word(task))
+            && let Some(cpu) = relabel(&fs.platform, task, to)
+        {
+            // The mask holds every possible CPU.
+            let _ = affected.set(cpu);
         }
     });
 }
