@@ -36,6 +36,8 @@ pub(crate) struct L3Domain {
     pub(crate) rmids: Vec<Rmid>,
     /// Bytes a second that leave the cache for each RMID no CPU of the domain works for.
     pub(crate) drain_rate: u64,
+    /// Up to when the flows of the domain's CPUs have been accounted for.
+    pub(crate) flows_since: u64,
 }
 
 impl L3Domain {
@@ -47,6 +49,7 @@ impl L3Domain {
             mba: vec![MbaThrottle(0); closids],
             rmids: vec![Rmid::default(); rmids],
             drain_rate: 0,
+            flows_since: 0,
         }
     }
 }

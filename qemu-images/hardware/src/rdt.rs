@@ -6,7 +6,7 @@ use crate::domain::{CacheControl, L3Domain, l2_at_reset};
 use crate::machine::{Cat, Machine, MachineError, RdtFeatures};
 use crate::monitor::Event;
 use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel};
-use crate::traffic::FlowState;
+use crate::traffic::Flow;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,7 +78,7 @@ pub(crate) struct State {
 pub(crate) struct Thread {
     pub(crate) assoc: PqrAssoc,
     select: QmEvtsel,
-    pub(crate) flow: Option<FlowState>,
+    pub(crate) flow: Option<Flow>,
 }
 
 impl Rdt {

@@ -20,15 +20,15 @@ pub struct Flow {
     /// Bytes a second to memory of the own package, before throttling.
     pub local: u64,
     /// Bytes the program works on: the cache fills at the rate of `total` up to these, or to the share of the cache that
-    /// the CLOSID may fill.
+    /// the CLOSID may fill. CPUs that work for one RMID fill it together, up to the largest of their limits.
     pub footprint: u64,
 }
 
-/// A flow, and up to when it has been accounted for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FlowState {
-    flow: Flow,
-    since: u64,
+/// What the CPUs of a domain that work for one RMID fill together.
+struct Fill {
+    rmid: usize,
+    rate: u64,
+    limit: u64,
 }
 
 /// Why the traffic source cannot do as told.
@@ -154,7 +154,7 @@ impl Rdt {
             return Err(TrafficError::NoSuchCpu);
         }
         self.settle_flows(&mut state, self.machine.topology.l3_domain(cpu), now);
-        state.threads[cpu].flow = flow.map(|flow| FlowState { flow, since: now });
+        state.threads[cpu].flow = flow;
         Ok(())
     }
 
@@ -213,24 +213,34 @@ impl Rdt {
 
     /// Accounts for the flows of a domain's CPUs.
     pub(crate) fn settle_flows(&self, state: &mut State, domain: usize, now: u64) {
+        let since = &mut state.l3[domain].flows_since;
+        let elapsed = now.saturating_sub(*since);
+        *since = now.max(*since);
+        if elapsed == 0 {
+            return;
+        }
+        let mut fills: Vec<Fill> = Vec::new();
         for cpu in self.machine.topology.l3_domain_cpus(domain) {
-            let Some(running) = state.threads[cpu].flow else { continue };
-            let elapsed = now.saturating_sub(running.since);
-            if elapsed == 0 {
-                continue;
-            }
+            let Some(flow) = state.threads[cpu].flow else { continue };
             let percent = 100 - self.delay(state, cpu);
             let slowed = |rate: u64| u64::try_from(u128::from(rate) * u128::from(percent) / 100).unwrap_or(rate);
             let assoc = state.threads[cpu].assoc;
-            let limit = running.flow.footprint.min(self.cache_share(state, domain, assoc));
-            let rmid = assoc.get(PqrAssoc::RMID) as usize;
-            if let Some(rmid) = state.l3[domain].rmids.get_mut(rmid) {
-                let (total, local) = (slowed(running.flow.total), slowed(running.flow.local));
-                rmid.counter(Event::MbmTotal).flow(total, elapsed);
-                rmid.counter(Event::MbmLocal).flow(local, elapsed);
-                rmid.counter(Event::LlcOccupancy).fill(total, elapsed, limit);
+            let limit = flow.footprint.min(self.cache_share(state, domain, assoc));
+            let id = assoc.get(PqrAssoc::RMID) as usize;
+            let Some(rmid) = state.l3[domain].rmids.get_mut(id) else { continue };
+            let rate = slowed(flow.total);
+            rmid.counter(Event::MbmTotal).flow(rate, elapsed);
+            rmid.counter(Event::MbmLocal).flow(slowed(flow.local), elapsed);
+            match fills.iter_mut().find(|fill| fill.rmid == id) {
+                Some(fill) => {
+                    fill.rate = fill.rate.saturating_add(rate);
+                    fill.limit = fill.limit.max(limit);
+                }
+                None => fills.push(Fill { rmid: id, rate, limit }),
             }
-            state.threads[cpu].flow = Some(FlowState { since: now, ..running });
+        }
+        for Fill { rmid, rate, limit } in fills {
+            state.l3[domain].rmids[rmid].counter(Event::LlcOccupancy).fill(rate, elapsed, limit);
         }
     }
 
