@@ -10,6 +10,8 @@ M=/sys/fs/resctrl
 errno_of() {
 	case ${1##*: } in
 	"") echo ok ;;
+	E[A-Z0-9]*) echo "${1##*: }" ;;
+	"permission denied (are you root?)") echo EPERM ;;
 	"Argument list too long") echo E2BIG ;;
 	"Permission denied") echo EACCES ;;
 	"Device or resource busy" | "Resource busy") echo EBUSY ;;
@@ -38,16 +40,20 @@ errno() {
 	fi
 }
 
-# W FILE TEXT: TEXT, as it is, in one write(2); prints ok or the errno's name.
+# W FILE TEXT: TEXT in one write(2); prints ok or the errno's name. TEXT may have the escapes of
+# resctrl-sys. The shell's own printf does not say why a write failed.
 W() {
-	w_output=$( { printf '%s' "$2" >"$1"; } 2>&1)
-	errno_of "$w_output"
+	errno resctrl-sys write "$1" "$2"
 }
 
 # Wn FILE TEXT: as W, with a newline after TEXT.
 Wn() {
-	W "$1" "$2
-"
+	W "$1" "$2\\n"
+}
+
+# Ws ARGUMENT...: `resctrl-sys write` or another of its commands; prints ok or the errno's name.
+Ws() {
+	errno resctrl-sys "$@"
 }
 
 # R FILE: prints the content, or the errno's name if it cannot be read.
@@ -98,14 +104,13 @@ value() {
 	sed -n "s/^ *$1://p" "$M/${3:+$3/}schemata" | tr ';' '\n' | sed -n "s/^$2=//p"
 }
 
-# cpus_of_l3 ID: the CPUs of an L3 cache, one a line; online ones only.
-cpus_of_l3() {
-	for cpus_dir in /sys/devices/system/cpu/cpu[0-9]*; do
-		for cpus_index in "$cpus_dir"/cache/index*; do
-			[ "$(cat "$cpus_index/level" 2>/dev/null)" = 3 ] || continue
-			[ "$(cat "$cpus_index/id")" = "$1" ] && echo "${cpus_dir##*cpu}"
-		done
-	done | sort -n
+# first_cpu DOMAIN, cpus_of DOMAIN: CPUs of an L3 domain. They are numbered domain by domain; that
+# the kernel sees them so is what scenario `topology` proves.
+first_cpu() {
+	echo $(($1 * (CPUS / L3_DOMAINS)))
+}
+cpus_of() {
+	seq $(($1 * (CPUS / L3_DOMAINS))) $((($1 + 1) * (CPUS / L3_DOMAINS) - 1))
 }
 
 # online CPU / offline CPU

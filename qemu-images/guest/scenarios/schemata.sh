@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# schemata and size: what is written, refused and read back.
+# machines: intel intel-big
+# compare: yes
+
+. /rig/lib/check.sh
+. /rig/lib/resctrl.sh
+
+mount_resctrl >/dev/null
+mkdir $M/p0
+S=$M/p0/schemata
+max=$L3_MASK
+
+cat $M/schemata | sed 's/^/# schemata: /'
+is "abi-136 MB comes before L3" "MB L3" "$(cut -d: -f1 $M/schemata | xargs)"
+is "abi-137 the names are as wide as those under CDP" "    MB    L3" "$(cut -d: -f1 $M/schemata | tr -d '\n')"
+all=$(seq 0 $((L3_DOMAINS - 1)) | sed "s/\$/=$max/" | xargs | tr ' ' ';')
+is "abi-138 values are not padded" "    L3:$all" "$(grep L3 $M/schemata)"
+is "abi-139 the output can be written back" ok "$(W $S "$(cat $S)
+")"
+accepted "abi-140 one domain" $S "L3:1=f"
+is "abi-140 the others stay" "$max f" "$(value L3 0 p0) $(value L3 1 p0)"
+accepted "abi-141 a semicolon at the end" $S "L3:0=f;"
+refused "abi-141 an empty entry" EINVAL "Missing '=' or non-numeric domain" $S "L3:0=f;;1=f"
+refused "abi-142 a blank before the id" EINVAL "Missing '=' or non-numeric domain" $S "L3: 0=f"
+accepted "abi-142 blanks around the value" $S "L3:0= f "
+refused "abi-143 an unknown name" EINVAL "Unknown or unsupported resource name 'XX'" $S "XX:0=f"
+refused "abi-143 L3CODE without CDP" EINVAL "Unknown or unsupported resource name 'L3CODE'" $S "L3CODE:0=f"
+refused "abi-143 no colon" EINVAL "Missing ':'" $S "L3"
+refused "abi-143 nothing after the colon" EINVAL "Missing 'L3' value" $S "L3:"
+refused "abi-143 an empty line" EINVAL "Missing ':'" $S ""
+refused "abi-143 no equals sign" EINVAL "Missing '=' or non-numeric domain" $S "L3:0"
+refused "abi-143 a hexadecimal id" EINVAL "Missing '=' or non-numeric domain" $S "L3:0x0=f"
+refused "abi-144 an unknown domain" EINVAL ok $S "L3:99=f"
+refused "abi-145 the same domain twice" EINVAL "Duplicate domain 0" $S "L3:0=f;0=f"
+accepted "before" $S "L3:0=f"
+refused "abi-146 the second of two lines is bad" EINVAL "Mask out of range" $S "MB:0=50
+L3:0=0"
+is "abi-146 nothing of the first is applied" "100 f" "$(value MB 0 p0) $(value L3 0 p0)"
+accepted "abi-146 two good lines" $S "MB:0=50
+L3:0=ff"
+is "abi-146 both are applied" "50 ff" "$(value MB 0 p0) $(value L3 0 p0)"
+refused "abi-147 mask 0" EINVAL "Mask out of range" $S "L3:0=0"
+refused "abi-148 a mask above the full one" EINVAL "Mask out of range" $S "L3:0=1$max"
+refused "abi-148 not hexadecimal" EINVAL "Non-hex character in the mask xyz" $S "L3:0=xyz"
+if [ "$L3_SPARSE" = 1 ]; then
+	accepted "abi-149 a mask with a hole" $S "L3:0=5"
+else
+	refused "abi-149 a mask with a hole" EINVAL "The mask 5 has non-consecutive 1-bits" $S "L3:0=5"
+fi
+accepted "abi-151 a mask with 0x" $S "L3:0=0xf"
+is "abi-151 reads back without" f "$(value L3 0 p0)"
+accepted "upper case digits" $S "L3:0=0F"
+accepted "an id with a plus sign" $S "L3:+0=f"
+accepted "blanks around the name" $S " L3 :0=f"
+
+bits=$(printf '%d' "0x$max")
+length=0
+while [ "$bits" -gt 0 ]; do
+	length=$((length + 1))
+	bits=$((bits / 2))
+done
+size() {
+	sed -n "s/^ *$1://p" $M/p0/size | tr ';' '\n' | sed -n "s/^$2=//p"
+}
+is "abi-156 size of four bits" $((L3_SIZE / length * 4)) "$(size L3 0)"
+accepted "a different mask" $S "L3:0=$max"
+is "abi-156 size of all bits" $((L3_SIZE / length * length)) "$(size L3 0)"
+is "abi-156 size of MB is its value" 50 "$(size MB 0)"
+
+min=$(cat $M/info/MB/min_bandwidth)
+refused "abi-157 below the minimum" EINVAL "MB value $((min - 1)) out of range [$min,100]" $S "MB:0=$((min - 1))"
+refused "abi-157 above the maximum" EINVAL "MB value 101 out of range [$min,100]" $S "MB:0=101"
+accepted "abi-158 between two steps" $S "MB:0=$((min + 1))"
+is "abi-158 is rounded up" $((min * 2)) "$(value MB 0 p0)"
+refused "abi-159 hexadecimal bandwidth" EINVAL "Invalid MB value 0x10" $S "MB:0=0x10"
+refused "abi-159 negative bandwidth" EINVAL "Invalid MB value -10" $S "MB:0=-10"
+refused "abi-145 the same MB domain twice" EINVAL "Duplicate domain 0" $S "MB:0=50;0=60"
+
+rmdir $M/p0
+mkdir $M/p0
+is "abi-125 a new group has the maximum, whatever the last owner had" 100 "$(value MB 0 p0)"
+
+umount_resctrl
+finish
