@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The CPUID leaves of RDT and of the processor's identity, each register declared once.
 //!
-//! Source: SDM volume 2A, instruction CPUID, and volume 3B, sections 19.18.3 to 19.18.5 (leaf 0xF) and 19.19.4 (leaf 0x10).
+//! Source: SDM volume 2A, instruction CPUID, and volume 3B, sections "Enumeration and Detecting Support of Intel RDT
+//! Monitoring Feature Set" (leaf 0xF) and "... Allocation Feature Set" (leaf 0x10).
 
 use crate::Registers;
 use crate::register::registers;

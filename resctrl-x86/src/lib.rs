@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! resctrl on x86: the [`Arch`] of Intel Resource Director Technology.
+//! resctrl on x86: the [`Arch`](resctrl_types::Arch) of Intel Resource Director Technology.
 //!
 //! A processor with RDT lets software name the *class of service* (CLOSID) and the *monitoring id* (RMID) a thread works
 //! for, in one register that is rewritten at context switches. What a class may use (ways of a cache, a percentage of
@@ -23,7 +23,8 @@
 //!
 //! * No register is written with a value that the processor would refuse: ids and values are checked against what CPUID
 //!   enumerates. Should a processor refuse an access all the same, the first refusal goes to the log, and nothing panics.
-//! * [`X86::sched_in`] takes no lock, allocates nothing and writes a register only when the CPU's ids change.
+//! * [`Arch::sched_in`](resctrl_types::Arch::sched_in) takes no lock, allocates nothing and writes a register only when
+//!   the CPU's ids change.
 //! * A control value is remembered only once it is in the register.
 //!
 //! AMD QoS is not in this crate: on a processor that is not Intel's [`X86::new`] says so and fails.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Processors that do not do what they say, or do not say what they do.
 //!
-//! Sources: "Intel Xeon Processor Scalable Family Specification Update", errata SKX1, SKX4, SKX99; "Intel Xeon E5 v4",
-//! erratum BDF102; Haswell server has L3 CAT on some parts without enumerating it.
+//! Sources: the kernel's `__check_quirks_intel()` and `cache_alloc_hsw_probe()`; "Intel Xeon Processor Scalable Family
+//! Specification Update", erratum SKX99, and "Intel Xeon Processor E5 v4 Product Family Specification Update", erratum
+//! BDF102, for miscounted bandwidth.
 
 use resctrl_types::Pinned;
 use resctrl_types::resource::{CacheControl, Control, ControlKind, Scope};
