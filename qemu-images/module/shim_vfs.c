@@ -43,13 +43,19 @@ static void copy_attr(struct inode *inode, const struct shim_attr *attr)
 	set_nlink(inode, attr->nlink);
 }
 
-/* A node that has gone leaves its inode as it was. */
+/* A node that has gone leaves its inode as it was, without links. */
 static void refresh(struct inode *inode)
 {
 	struct shim_attr attr;
 
-	if (rust_attr(inode->i_ino, &attr))
+	if (rust_attr(inode->i_ino, &attr)) {
 		copy_attr(inode, &attr);
+	} else {
+		/* Counted by the superblock, so once; attr_lock is shared. */
+		spin_lock(&inode->i_lock);
+		clear_nlink(inode);
+		spin_unlock(&inode->i_lock);
+	}
 }
 
 static int resctrl_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
