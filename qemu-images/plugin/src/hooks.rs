@@ -3,12 +3,13 @@
 
 use crate::instruction::{Instruction, MAX_LENGTH};
 use crate::log::Log;
-use crate::pending::{Late, Pending, Place};
+use crate::pending::{Displaced, InFlight, Late, Place};
 use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, Register};
 use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Gp, Rdt, control};
 use std::ffi::{c_uint, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -24,12 +25,15 @@ pub(crate) struct Plugin {
     log: Option<Log>,
     started: Instant,
     cpus: Vec<Mutex<Cpu>>,
+    displaced: Mutex<Displaced>,
+    /// How many there are: the lock is only taken when there are some.
+    displaced_count: AtomicUsize,
 }
 
 /// What one CPU has under way. Only its own thread looks at it.
 #[derive(Debug, Default)]
 struct Cpu {
-    pending: Pending,
+    in_flight: InFlight,
     /// RCX and RDX of the guest, while QEMU is made to fault with others.
     faulting: Option<[u64; 2]>,
 }
@@ -43,12 +47,21 @@ impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
     pub(crate) fn start(api: Api, rdt: Rdt, log: Option<Log>, cpus: usize) -> &'static Self {
         let cpus = (0..cpus).map(|_| Mutex::default()).collect();
-        PLUGIN.get_or_init(|| Self { api, handles: OnceLock::new(), rdt, log, started: Instant::now(), cpus })
+        PLUGIN.get_or_init(|| Self {
+            api,
+            handles: OnceLock::new(),
+            rdt,
+            log,
+            started: Instant::now(),
+            cpus,
+            displaced: Mutex::default(),
+            displaced_count: AtomicUsize::new(0),
+        })
     }
 
     /// Has the hooks called.
     pub(crate) fn register(&self, id: PluginId) {
-        self.api.register(id, on_init, on_translate, on_exception, on_exit);
+        self.api.register(id, on_init, on_translate, on_interruption, on_exit);
     }
 
     /// Nanoseconds since the plugin was set up.
@@ -81,8 +94,7 @@ impl Plugin {
     }
 
     fn later(&self, cpu: usize, next: u64, late: Late) {
-        let place = Place { pc: next, page_tables: self.read(Register::Cr3) };
-        self.cpu(cpu).pending.push(place, late);
+        self.cpu(cpu).in_flight.put(next, late);
     }
 
     fn cpuid(&self, cpu: usize, next: u64) {
@@ -135,21 +147,42 @@ impl Plugin {
         self.write(Register::Rdx, rdx);
     }
 
-    /// The exception is raised, the handler has not begun: the guest sees its own registers.
-    fn faulted(&self, cpu: usize) {
-        let faulting = self.cpu(cpu).faulting.take();
+    /// An interrupt or exception is taken, the handler has not begun.
+    fn interrupted(&self, cpu: usize) {
+        let (faulting, in_flight) = {
+            let mut cpu = self.cpu(cpu);
+            (cpu.faulting.take(), cpu.in_flight.interrupt())
+        };
         if let Some([rcx, rdx]) = faulting {
             self.write(Register::Rcx, rcx);
             self.write(Register::Rdx, rdx);
         }
+        if let Some((pc, late)) = in_flight {
+            let place = Place::new(pc, self.read(Register::Cr3));
+            self.with_displaced(|displaced| displaced.push(place, late));
+        }
+    }
+
+    fn with_displaced<T>(&self, act: impl FnOnce(&mut Displaced) -> T) -> T {
+        let mut displaced = self.displaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&mut displaced);
+        self.displaced_count.store(displaced.len(), Ordering::Relaxed);
+        result
+    }
+
+    /// The result due at this instruction, if there is one.
+    fn due(&self, cpu: usize, pc: u64) -> Option<Late> {
+        let in_flight = self.cpu(cpu).in_flight.take(pc);
+        // A program that was displaced got here by way of the scheduler's locks, so the count is not behind for it.
+        if in_flight.is_some() || self.displaced_count.load(Ordering::Relaxed) == 0 {
+            return in_flight;
+        }
+        let place = Place::new(pc, self.read(Register::Cr3));
+        self.with_displaced(|displaced| displaced.take(place))
     }
 
     fn deliver(&self, cpu: usize, pc: u64) {
-        if !self.cpu(cpu).pending.waits_at(pc) {
-            return;
-        }
-        let place = Place { pc, page_tables: self.read(Register::Cr3) };
-        let late = self.cpu(cpu).pending.take(place);
+        let late = self.due(cpu, pc);
         let general = [Register::Rax, Register::Rbx, Register::Rcx, Register::Rdx];
         match late {
             None => {}
@@ -246,9 +279,9 @@ extern "C" fn on_next(cpu: c_uint, address: *mut c_void) {
     }
 }
 
-extern "C" fn on_exception(cpu: c_uint, _kind: c_uint, _from: u64, _to: u64, _data: *mut c_void) {
+extern "C" fn on_interruption(cpu: c_uint, _kind: c_uint, _from: u64, _to: u64, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.faulted(cpu as usize);
+        plugin.interrupted(cpu as usize);
     }
 }
 

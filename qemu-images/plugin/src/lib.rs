@@ -16,9 +16,6 @@
 //!
 //! A leaf of CPUID that no processor has is the way for guest programs to drive the traffic source, see
 //! [`resctrl_hardware::control`].
-//!
-//! What is left open: an interrupt that arrives between CPUID and the next instruction (possible only where a
-//! translation block ends between them) and moves the program to another CPU leaves it with QEMU's own answer.
 
 mod hooks;
 mod instruction;

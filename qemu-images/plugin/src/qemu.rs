@@ -54,14 +54,14 @@ struct RegisterDescriptor {
 
 /// `QEMU_PLUGIN_CB_RW_REGS`: the callback reads and writes registers.
 const RW_REGS: c_uint = 2;
-/// `QEMU_PLUGIN_DISCON_EXCEPTION`.
-const DISCON_EXCEPTION: c_uint = 2;
+/// `QEMU_PLUGIN_DISCON_INTERRUPT` and `QEMU_PLUGIN_DISCON_EXCEPTION`.
+const DISCON_INTERRUPTION: c_uint = 1 | 2;
 
 /// Called for a CPU.
 pub(crate) type CpuCallback = extern "C" fn(c_uint, *mut c_void);
 /// Called for a block.
 pub(crate) type BlockCallback = extern "C" fn(*mut Block, *mut c_void);
-/// Called for an exception, with its kind and the addresses it leads from and to.
+/// Called for an interrupt or exception, with its kind and the addresses it leads from and to.
 pub(crate) type DisconCallback = extern "C" fn(c_uint, c_uint, u64, u64, *mut c_void);
 /// Called with nothing but the user's data.
 pub(crate) type PlainCallback = extern "C" fn(*mut c_void);
@@ -226,7 +226,7 @@ impl Api {
         id: PluginId,
         init: CpuCallback,
         translate: BlockCallback,
-        exception: DisconCallback,
+        interruption: DisconCallback,
         exit: PlainCallback,
     ) {
         // SAFETY: `id` is this plugin's; the callback lives as long as the plugin, which is never unloaded.
@@ -234,7 +234,7 @@ impl Api {
         // SAFETY: as above.
         unsafe { (self.qemu_plugin_register_vcpu_tb_trans_cb)(id, translate, null_mut()) };
         // SAFETY: as above.
-        unsafe { (self.qemu_plugin_register_vcpu_discon_cb)(id, DISCON_EXCEPTION, exception, null_mut()) };
+        unsafe { (self.qemu_plugin_register_vcpu_discon_cb)(id, DISCON_INTERRUPTION, interruption, null_mut()) };
         // SAFETY: as above.
         unsafe { (self.qemu_plugin_register_atexit_cb)(id, exit, null_mut()) };
     }
