@@ -117,7 +117,7 @@ impl Apt {
                 Ok(())
             }
             Err(error) => Err(error.context(format!(
-                "no package lists from {}; is there a network? (another mirror: --mirror URL)",
+                "cannot fetch the package lists from {} (--mirror URL takes another mirror)",
                 self.mirror
             ))),
         }
@@ -166,9 +166,14 @@ impl Apt {
     ///
     /// Offline and something is missing (the message lists it), a failed download, a full disk.
     pub(crate) fn fetch(&self, what: &str, wanted: &[String], packages: &[Package]) -> Result<()> {
+        let cached: Vec<&Package> = packages.iter().filter(|package| self.is_cached(package)).collect();
+        let damaged = self.remove_damaged(&cached)?;
+        if !damaged.is_empty() {
+            eprintln!("warning: removed damaged packages from {}: {}", self.archives.display(), damaged.join(", "));
+        }
         let missing: Vec<&Package> = packages.iter().filter(|package| !self.is_cached(package)).collect();
         if missing.is_empty() {
-            return self.verify(packages);
+            return Ok(());
         }
         let size: u64 = missing.iter().map(|package| package.size).sum();
         if self.offline {
@@ -192,7 +197,11 @@ impl Apt {
         let result = self.get_while(&arguments, || bar.set_position(arrived()));
         bar.finish_and_clear();
         result.with_context(|| format!("cannot fetch the packages for {what} from {}", self.mirror))?;
-        self.verify(packages)
+        let damaged = self.remove_damaged(&missing)?;
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        bail!("{} sent packages that differ from its signed list: {}", self.mirror, damaged.join(", "))
     }
 
     /// Path of a fetched package.
@@ -211,10 +220,13 @@ impl Apt {
             .map_or(0, |file| file.len())
     }
 
-    /// Checks every package against the hash in the signed list, so that a cache folder that was
-    /// damaged is noticed before anything is unpacked. A damaged package is removed.
-    fn verify(&self, packages: &[Package]) -> Result<()> {
+    /// Checks each package against the hash in the signed list, so that damage to the cache folder is noticed
+    /// before anything is unpacked, and removes those that differ; returns their names.
+    fn remove_damaged(&self, packages: &[&Package]) -> Result<Vec<String>> {
         let list: String = packages.iter().map(|package| format!("{}  {}\n", package.sha256, package.file)).collect();
+        if list.is_empty() {
+            return Ok(Vec::new());
+        }
         let output = duct::cmd!("sha256sum", "--check", "--quiet", "--strict", "-")
             .dir(&self.archives)
             .env("LC_ALL", "C")
@@ -225,11 +237,12 @@ impl Apt {
             .run()
             .context("cannot run sha256sum")?;
         if output.status.success() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let report = String::from_utf8_lossy(&output.stdout).into_owned();
-        let damaged: Vec<&str> =
-            report.lines().filter_map(|line| line.split_once(": FAILED").map(|(file, _)| file)).collect();
+        let damaged = listing::failed_checksums(&String::from_utf8_lossy(&output.stdout));
+        if damaged.is_empty() {
+            bail!("sha256sum: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
         for file in &damaged {
             match fs::remove_file(self.archives.join(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -238,11 +251,7 @@ impl Apt {
                 _ => {}
             }
         }
-        bail!(
-            "damaged packages in {}, removed; run the command again to fetch them anew: {}",
-            self.archives.display(),
-            damaged.join(", ")
-        )
+        Ok(damaged)
     }
 
     fn get(&self, arguments: &[&str]) -> Result<String> {
@@ -282,7 +291,7 @@ impl Apt {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        bail!("{}", listing::explain(program, &stderr))
+        bail!("{}", listing::explain(program, &stderr, &self.archives))
     }
 }
 

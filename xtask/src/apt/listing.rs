@@ -2,6 +2,7 @@
 //! What apt prints.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -79,8 +80,14 @@ pub(super) fn proxy_lines(dump: &str) -> String {
     dump.lines().filter(is_proxy).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What went wrong, in a sentence a user can act on, from the standard error of an apt tool.
-pub(super) fn explain(program: &str, stderr: &str) -> String {
+/// The files that `sha256sum --check` found to differ, or could not read.
+pub(super) fn failed_checksums(report: &str) -> Vec<String> {
+    report.lines().filter_map(|line| line.split_once(": FAILED")).map(|(file, _)| file.to_owned()).collect()
+}
+
+/// What went wrong, in a sentence a user can act on, from the standard error of an apt tool
+/// that writes to `folder`.
+pub(super) fn explain(program: &str, stderr: &str, folder: &Path) -> String {
     let reasons: Vec<&str> = stderr
         .lines()
         .filter(|line| line.starts_with("E: ") || line.starts_with("W: ") || line.starts_with("Err:"))
@@ -88,7 +95,7 @@ pub(super) fn explain(program: &str, stderr: &str) -> String {
         .collect();
     let text = if reasons.is_empty() { stderr.trim().to_owned() } else { reasons.join("; ") };
     if stderr.contains("No space left on device") || stderr.contains("don't have enough free space") {
-        format!("the disk is full ({text})")
+        format!("the disk of {} is full ({text})", folder.display())
     } else if text.is_empty() {
         format!("{program} failed without a message")
     } else {
@@ -204,8 +211,15 @@ mod tests {
     #[test]
     fn a_full_disk_is_called_a_full_disk() {
         let stderr = "E: Failed to fetch x  Error writing to file - write (28: No space left on device)\n";
-        assert!(explain("apt-get", stderr).starts_with("the disk is full"));
-        assert_eq!(explain("apt-get", ""), "apt-get failed without a message");
+        assert!(explain("apt-get", stderr, Path::new("/c")).starts_with("the disk of /c is full"));
+        assert_eq!(explain("apt-get", "", Path::new("/c")), "apt-get failed without a message");
+    }
+
+    #[test]
+    fn a_package_that_differs_or_cannot_be_read_is_damaged() {
+        let report = "a_1%3a2_all.deb: FAILED\nb_1_all.deb: FAILED open or read\n";
+        assert_eq!(failed_checksums(report), ["a_1%3a2_all.deb", "b_1_all.deb"]);
+        assert!(failed_checksums("").is_empty());
     }
 
     #[test]

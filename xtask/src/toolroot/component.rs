@@ -141,7 +141,16 @@ impl Component {
             return Ok(());
         }
         apt.fetch(&self.name, &wanted, &packages)?;
-        self.unpack(apt, &packages, &stamp)
+        let result = self.unpack(apt, &packages, &stamp);
+        if result.is_err() {
+            // What is half unpacked may be what fills the disk; the first error is the one to report.
+            let _ = remove_tree(&self.partial());
+        }
+        result
+    }
+
+    fn partial(&self) -> PathBuf {
+        super::folder(&format!("{PARTIAL}{}", self.name))
     }
 
     /// Arguments for apt, and the release if this is a kernel.
@@ -177,7 +186,7 @@ impl Component {
 
     fn unpack(&self, apt: &Apt, packages: &[Package], stamp: &Stamp) -> Result<()> {
         let place = self.place();
-        let partial = super::folder(&format!("{PARTIAL}{}", self.name));
+        let partial = self.partial();
         remove_tree(&partial)?;
         fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         let bar = progress::count(&format!("{}: unpacking", self.name), packages.len());
