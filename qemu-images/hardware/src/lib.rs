@@ -43,6 +43,7 @@ mod traffic;
 
 pub mod control;
 pub mod machine;
+pub mod mpam;
 pub mod registers;
 pub mod write_log;
 

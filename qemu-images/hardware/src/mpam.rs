@@ -31,8 +31,8 @@
 
 mod config;
 mod cpu;
-mod msc;
 mod monitor;
+mod msc;
 mod partition;
 
 pub mod firmware;
@@ -43,5 +43,5 @@ pub use config::{
     UsageMonitors,
 };
 pub use cpu::{Cpu, CpuConfig, Label, SystemRegister};
-pub use msc::{ErrorCode, Msc, Request};
 pub use monitor::Occupancy;
+pub use msc::{ErrorCode, Msc, Request};

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What an MSC implements, and the identification registers that say so.
 
-use super::registers::{
-    CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr,
-};
+use super::registers::{CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr};
 
 /// What an MSC implements.
 #[derive(Clone, Debug, PartialEq, Eq)]

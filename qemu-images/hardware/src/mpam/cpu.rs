@@ -68,9 +68,7 @@ impl Cpu {
     #[must_use]
     pub fn read(&self, register: SystemRegister) -> Option<u64> {
         match register {
-            SystemRegister::Mpamidr => {
-                Some(u64::from(self.config.partid_max) | u64::from(self.config.pmg_max) << 32)
-            }
+            SystemRegister::Mpamidr => Some(u64::from(self.config.partid_max) | u64::from(self.config.pmg_max) << 32),
             SystemRegister::Mpam1 => Some(self.mpam1 | MPAMEN.put(self.config.enabled_by_firmware.into())),
             SystemRegister::Mpam0 => Some(self.mpam0),
             SystemRegister::Mpamsm => self.config.streaming.then_some(self.mpamsm),

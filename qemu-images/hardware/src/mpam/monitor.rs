@@ -161,8 +161,7 @@ impl BandwidthMonitor {
     }
 
     pub(super) fn set_control(&mut self, value: u32, config: &BandwidthMonitors, now: u64) {
-        let capture =
-            if config.capture { MonCtl::CAPT_EVNT.mask32() | MonCtl::CAPT_RESET.mask32() } else { 0 };
+        let capture = if config.capture { MonCtl::CAPT_EVNT.mask32() | MonCtl::CAPT_RESET.mask32() } else { 0 };
         let long = if config.width == CounterWidth::Bits31 { 0 } else { MonCtl::OFLOW_STATUS_L.mask32() };
         let status = MonCtl::OFLOW_STATUS.mask32() | long;
         let fields = MonCtl::MATCH_PARTID.mask32()
@@ -254,4 +253,3 @@ impl BandwidthMonitor {
         self.selection.field(MonCtl::OFLOW_INTR) == 1 && overflowed == 1
     }
 }
-

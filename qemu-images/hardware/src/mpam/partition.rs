@@ -101,7 +101,10 @@ impl Partition {
     }
 
     pub(super) fn read(&self, offset: u32, implemented: u32) -> u32 {
-        self.written.get(&offset).copied().unwrap_or_else(|| if self.open { open_value(offset, implemented) } else { 0 })
+        self.written
+            .get(&offset)
+            .copied()
+            .unwrap_or_else(|| if self.open { open_value(offset, implemented) } else { 0 })
     }
 
     pub(super) fn write(&mut self, offset: u32, value: u32, implemented: u32) {
