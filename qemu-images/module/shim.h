@@ -48,7 +48,6 @@ struct shim_work *shim_work_new(void);
 void shim_work_free(struct shim_work *work);
 bool shim_work_queue(struct shim_work *work, shim_work_fn run,
 		     const void *target, u32 cpu, unsigned long jiffies);
-bool shim_work_is_current(struct shim_work *work);
 unsigned long shim_jiffies(u32 ms);
 int shim_workqueue_start(void);
 void shim_workqueue_stop(void);

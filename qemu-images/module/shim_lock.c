@@ -90,11 +90,6 @@ bool shim_work_queue(struct shim_work *work, shim_work_fn run,
 	return queue_delayed_work_on(cpu, workqueue, &work->dwork, jiffies);
 }
 
-bool shim_work_is_current(struct shim_work *work)
-{
-	return current_work() == &work->dwork.work;
-}
-
 unsigned long shim_jiffies(u32 ms)
 {
 	return msecs_to_jiffies(ms);

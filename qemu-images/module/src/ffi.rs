@@ -128,7 +128,6 @@ unsafe extern "C" {
         cpu: u32,
         jiffies: c_ulong,
     ) -> bool;
-    pub(crate) fn shim_work_is_current(work: *mut Work) -> bool;
     pub(crate) safe fn shim_jiffies(ms: u32) -> c_ulong;
 
     // shim_cpu.c

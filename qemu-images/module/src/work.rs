@@ -48,14 +48,9 @@ pub(crate) fn schedule<T: WorkTarget<KernelPlatform>>(
         WorkKind::Limbo => run_limbo::<T>,
     };
     let work = target.work(kind).0.as_ptr();
-    let mut jiffies = ffi::shim_jiffies(delay_ms);
-    // SAFETY: `target` keeps the work alive.
-    if jiffies == 0 && unsafe { ffi::shim_work_is_current(work) } {
-        // What a running work queues at once is queued where it runs, whatever CPU is asked for, so that it cannot
-        // overlap itself. A worker displaced from its CPU would then stay displaced for ever. A timer looks again, when
-        // the run is over.
-        jiffies = 1;
-    }
+    // What a running work queues at once is queued where it runs, whatever CPU is asked for, so that it cannot overlap
+    // itself: a worker displaced from its CPU would stay displaced for ever. A timer looks again when the run is over.
+    let jiffies = ffi::shim_jiffies(delay_ms).max(1);
     let raw = Ref::into_raw(target);
     // SAFETY: the work is alive: if it was queued, its reference is the one given away above; if not, the reference of
     // the earlier schedule or of the caller. `raw` is the same for every schedule of this work.
