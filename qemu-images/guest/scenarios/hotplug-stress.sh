@@ -1,0 +1,192 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
+# machines: intel intel-big
+# guest: own
+# timeout: 90
+# seconds: STRESS_SECONDS=60
+#
+# The race this looks for: a worker is queued on a CPU that leaves, fires while the hotplug lock is held
+# for writing, and goes on with a domain that is gone. It needs the last CPU of a domain to leave about
+# one period (1 s) after the worker was queued; a loop that is faster never meets it. Hence the sleeps
+# of 0.90 to 0.99 s. A run in which no worker was ever displaced proves nothing, so that is a failure.
+
+. /rig/lib/check.sh
+. /rig/lib/resctrl.sh
+
+seconds=${STRESS_SECONDS:-60}
+stop=/tmp/stop
+counts=/tmp/counts
+stats=/sys/kernel/debug/resctrl/stats
+mkdir -p $counts
+
+# count NAME NUMBER: what a loop has done, when it ends.
+count() {
+	echo "$2" >"$counts/$1"
+}
+
+# The period of a worker, less a bit: 0.90 to 0.99 seconds.
+nearly_a_period() {
+	sleep 0.9$((RANDOM % 10))
+}
+
+# Takes domain $1 away and back, its CPUs in changing order.
+hotplug() {
+	cpus=$(cpus_of "$1" | grep -vx 0)
+	cycles=0
+	failed=0
+	while [ ! -e $stop ]; do
+		order=$cpus
+		[ $((RANDOM % 2)) = 0 ] && order=$(printf '%s\n' $cpus | sort -rn)
+		[ $((RANDOM % 4)) = 0 ] && order=$(printf '%s\n' $cpus | shuf)
+		last=${order##*[!0-9]}
+		for cpu in $order; do
+			# The workers are on the last CPU now; let them be due just when it leaves.
+			[ "$cpu" = "$last" ] && nearly_a_period
+			offline "$cpu" || failed=$((failed + 1))
+		done 2>/dev/null
+		[ $((RANDOM % 3)) = 0 ] && nearly_a_period
+		for cpu in $(printf '%s\n' $order | shuf); do
+			online "$cpu" || failed=$((failed + 1))
+		done 2>/dev/null
+		[ $((RANDOM % 3)) = 0 ] && nearly_a_period
+		cycles=$((cycles + 1))
+	done
+	count "hotplug_cycles_domain_$1" $cycles
+	count "hotplug_refused_domain_$1" $failed
+}
+
+# Mounted for some seconds, unmounted for a moment, now and then at once mounted again.
+mounts() {
+	cycles=0
+	busy=0
+	while [ ! -e $stop ]; do
+		mount -t resctrl resctrl $M 2>/dev/null || busy=$((busy + 1))
+		sleep $((RANDOM % 4 + 1)).$((RANDOM % 10))
+		while ! umount $M 2>/dev/null && grep -q ' resctrl ' /proc/mounts; do
+			busy=$((busy + 1))
+			sleep 0.05
+		done
+		[ $((RANDOM % 2)) = 0 ] && sleep 0.$((RANDOM % 10))
+		cycles=$((cycles + 1))
+	done
+	count mount_cycles $cycles
+	count mount_busy $busy
+}
+
+groups() {
+	cycles=0
+	while [ ! -e $stop ]; do
+		mkdir $M/s1 $M/s2 $M/s1/mon_groups/m1 $M/s1/mon_groups/m2 $M/mon_groups/m3
+		echo "L3:0=f" >$M/s1/schemata
+		echo "MB:0=50;1=50" >$M/s2/schemata
+		echo 1 >$M/s1/cpus_list
+		rmdir $M/s1/mon_groups/m1 $M/s1 $M/s2 $M/mon_groups/m3 && cycles=$((cycles + 1))
+	done 2>/dev/null
+	count group_cycles $cycles
+}
+
+tasks() {
+	moved=0
+	sleep 100000 &
+	task=$!
+	while [ ! -e $stop ]; do
+		for group in s1 s2 s1/mon_groups/m2 mon_groups/m3 .; do
+			echo $task >$M/$group/tasks && moved=$((moved + 1))
+			echo $$ >$M/$group/tasks && moved=$((moved + 1))
+		done
+	done 2>/dev/null
+	kill $task
+	count task_moves $moved
+}
+
+reads() {
+	rounds=0
+	while [ ! -e $stop ]; do
+		cat $M/mon_data/*/* $M/*/mon_data/*/* $M/*/mon_groups/*/mon_data/*/* $M/schemata $M/size $M/info/L3/bit_usage >/dev/null
+		rounds=$((rounds + 1))
+	done 2>/dev/null
+	count read_rounds $rounds
+}
+
+# Fills the caches of ids and empties them again, so that freed ids wait in limbo while domains go.
+traffic() {
+	rounds=0
+	while [ ! -e $stop ]; do
+		for rmid in $(seq 1 $((RMIDS - 1))); do
+			rdt-traffic occupancy $((RANDOM % L3_DOMAINS)) "$rmid" 8M
+			[ -e $stop ] && break
+		done
+		sleep 1
+		for domain in $(seq 0 $((L3_DOMAINS - 1))); do
+			for rmid in $(seq 1 $((RMIDS - 1))); do
+				rdt-traffic occupancy "$domain" "$rmid" 0
+			done
+		done
+		rounds=$((rounds + 1))
+	done
+	count limbo_rounds $rounds
+}
+
+for domain in $(seq 0 $((L3_DOMAINS - 1))); do
+	hotplug "$domain" &
+done
+mounts &
+groups &
+tasks &
+reads &
+traffic &
+
+# Printed now and then, so that a person who waits sees that something happens.
+ends=$(($(cut -d. -f1 /proc/uptime) + seconds))
+while [ "$(cut -d. -f1 /proc/uptime)" -lt $ends ]; do
+	sleep 10
+	note "$(cut -d' ' -f1 /proc/uptime) s: $(cat /sys/devices/system/cpu/online) online, $(ls $M 2>/dev/null | wc -l) entries"
+done
+touch $stop
+wait
+
+for cpu in $(seq 1 $((CPUS - 1))); do online "$cpu" 2>/dev/null; done
+for file in "$counts"/*; do
+	echo "# stat ${file##*/} $(cat "$file")"
+done
+sum() {
+	cat "$counts"/$1 | awk '{ n += $1 } END { print n + 0 }'
+}
+between "hotplug cycles were made" 1 1000000 "$(sum 'hotplug_cycles_*')"
+between "groups were made and removed" 1 1000000 "$(sum group_cycles)"
+between "it was mounted and unmounted" 1 1000000 "$(sum mount_cycles)"
+between "tasks were moved" 1 10000000 "$(sum task_moves)"
+is "every CPU is back" "0-$((CPUS - 1))" "$(cat /sys/devices/system/cpu/online)"
+
+while grep -q ' resctrl ' /proc/mounts; do umount $M || sleep 0.1; done
+for domain in $(seq 0 $((L3_DOMAINS - 1))); do
+	for rmid in $(seq 1 $((RMIDS - 1))); do
+		rdt-traffic occupancy "$domain" "$rmid" 0
+	done
+done
+sleep 3
+is "it mounts again" ok "$(mount_resctrl)"
+is "every domain is there" "$(seq 0 $((L3_DOMAINS - 1)) | xargs)" "$(domains L3 | xargs)"
+made=0
+while [ $made -lt 1000 ] && mkdir $M/mon_groups/g$made 2>/dev/null; do made=$((made + 1)); done
+is "no monitoring id is stuck" $((RMIDS - 1)) $made
+is "abi-190 bandwidth still counts" 1048576 "$(
+	rdt-traffic add 1 0 mbm_total_bytes 1M
+	cat $M/mon_data/mon_L3_01/mbm_total_bytes
+)"
+umount_resctrl
+
+if [ "$IMPL" = rust ]; then
+	sed 's/^/# stat /' $stats
+	number() {
+		sed -n "s/^$1 //p" $stats
+	}
+	between "domains were made while it ran" $((L3_DOMAINS + 1)) 10000000 "$(number domains_created)"
+	between "overflow workers ran" 1 10000000 "$(number overflow_runs)"
+	displaced=$(($(number repicks) + $(number displaced) + $(number dead_domain_runs)))
+	between "workers were displaced or found their domain gone" 1 10000000 $displaced
+	check "the module unloads, so no reference is left" rmmod resctrl
+fi
+finish
