@@ -6,6 +6,9 @@
 //! may execute CPUID or RDMSR of its own, run another program that does, and the program may go on on another CPU. So an
 //! interruption moves the result to the *displaced* ones, where it waits for its place: the address of the next instruction
 //! and the page tables it belongs to.
+//!
+//! Of addresses only the offset in the page counts. QEMU translates a physical page once, wherever it is mapped, so the
+//! address a hook was given may be another program's for the same code.
 
 use std::collections::VecDeque;
 
@@ -36,7 +39,7 @@ impl InFlight {
 
     /// Takes the result if it is due at this address.
     pub(crate) fn take(&mut self, pc: u64) -> Option<Late> {
-        self.0.take_if(|(due, _)| *due == pc).map(|(_, late)| late)
+        self.0.take_if(|(due, _)| offset(*due) == offset(pc)).map(|(_, late)| late)
     }
 
     /// Takes the result and its address, because something came in between.
@@ -45,10 +48,15 @@ impl InFlight {
     }
 }
 
+/// The part of an address that is the same in every mapping.
+fn offset(pc: u64) -> u64 {
+    pc & 0xfff
+}
+
 /// Where a displaced result is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pc: u64,
+    offset: u64,
     page_tables: u64,
 }
 
@@ -58,7 +66,7 @@ impl Place {
     pub(crate) fn new(pc: u64, cr3: u64) -> Self {
         // The low bits of CR3 name a context, which is another one on another CPU; the top bit is no address either.
         let page_tables = if pc >> 63 == 1 { 0 } else { cr3 & 0x000f_ffff_ffff_f000 };
-        Self { pc, page_tables }
+        Self { offset: offset(pc), page_tables }
     }
 }
 
@@ -93,7 +101,7 @@ mod tests {
     fn a_result_in_flight_is_delivered_once_and_only_at_its_address() {
         let mut in_flight = InFlight::default();
         in_flight.put(0x1000, Late::Rdmsr(1));
-        assert_eq!(in_flight.take(0x2000), None);
+        assert_eq!(in_flight.take(0x1002), None);
         assert_eq!(in_flight.take(0x1000), Some(Late::Rdmsr(1)));
         assert_eq!(in_flight.take(0x1000), None);
     }
@@ -103,10 +111,17 @@ mod tests {
         let mut displaced = Displaced::default();
         displaced.push(Place::new(0x1000, 0x5000_0001), Late::Rdmsr(1));
         displaced.push(Place::new(0x1000, 0x6000_0001), Late::Rdmsr(2));
-        assert_eq!(displaced.take(Place::new(0x2000, 0x6000_0001)), None);
+        assert_eq!(displaced.take(Place::new(0x1002, 0x6000_0001)), None);
         assert_eq!(displaced.take(Place::new(0x1000, 0x6000_0003)), Some(Late::Rdmsr(2)));
         assert_eq!(displaced.take(Place::new(0x1000, 0x6000_0003)), None);
         assert_eq!(displaced.take(Place::new(0x1000, 0x5000_0002)), Some(Late::Rdmsr(1)));
+    }
+
+    #[test]
+    fn the_same_code_mapped_elsewhere_gets_its_result() {
+        let mut in_flight = InFlight::default();
+        in_flight.put(0x1ffe, Late::Rdmsr(1));
+        assert_eq!(in_flight.take(0x7fff_0000_2ffe), Some(Late::Rdmsr(1)));
     }
 
     #[test]
