@@ -114,6 +114,12 @@ impl SimPlatform {
         }
     }
 
+    /// Forgets the callbacks without calling them: the end of a model that has no orderly exit.
+    pub fn forget_hotplug(&self) {
+        let callbacks = self.kernel.state().callbacks.take();
+        drop(callbacks);
+    }
+
     /// Takes `cpu` offline; nothing happens when it is.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex};
 use super::tasks::{SchedIn, SimTask, Tasks};
 use super::thread::{Lock, Place, Thread, atomically, on_cpu, preemption_point};
 use super::topology::{CpuTopology, Topology};
-use super::workqueue::{Queue, SimWork, TICK_MS};
+use super::workqueue::{Queue, SimWork};
 
 /// The wall clock when the virtual clock is 0, in seconds since the epoch.
 const BOOT_SECONDS: i64 = 1_700_000_000;
@@ -270,18 +270,16 @@ impl Platform for SimPlatform {
         Thread::current().might_sleep("a work scheduled");
         preemption_point();
         let id = target.work(kind).id;
-        let mut state = self.kernel.state();
+        let state = self.kernel.state();
         if state.queue.is_pending(id) {
             return Err(target);
         }
         let gone = !matches!(state.cpus.get(cpu.index()), Some(CpuState::Starting | CpuState::Online));
         let tolerant = state.tolerant;
-        if !gone || tolerant {
-            let run = Box::new(move |context: crate::WorkerContext<'_>| T::run(target, kind, context));
-            state.queue.arm(id, cpu, u64::from(delay_ms).max(TICK_MS), run);
-        }
         drop(state);
         assert!(!gone || tolerant, "a work was scheduled on CPU {cpu}, which has gone or never was");
+        let run = Box::new(move |context: crate::WorkerContext<'_>| T::run(target, kind, context));
+        self.queue_work(id, cpu, delay_ms, run);
         self.kernel.notify();
         Ok(())
     }

@@ -29,9 +29,6 @@ use crate::ids::CpuId;
 use super::platform::{Kernel, SimPlatform, Stats};
 use super::thread::{Thread, preemption_point};
 
-/// Milliseconds between two ticks of the clock, the shortest delay of a timer.
-pub(super) const TICK_MS: u64 = 1;
-
 /// One scheduled run: the handler with the reference it was given.
 pub(super) type Run = Box<dyn FnOnce(WorkerContext<'_>) + Send>;
 
@@ -106,12 +103,33 @@ impl Queue {
     }
 
     /// Arms the timer of an idle or running work. The caller has checked that it is not pending.
-    pub(super) fn arm(&mut self, id: u64, cpu: CpuId, delay_ms: u64, run: Run) {
+    fn arm(&mut self, id: u64, cpu: CpuId, delay_ms: u64, run: Run) {
         let key = (self.now_ms + delay_ms, self.next_timer);
         self.next_timer += 1;
         self.timers.insert(key, id);
         let pending = Pending { stage: Stage::Timer(key.0, key.1), cpu, run };
         self.works.entry(id).or_default().pending = Some(pending);
+    }
+
+    /// Queues an idle or running work without a timer, as a delay of 0 does; gives whether a thread must be started.
+    fn queue_now(&mut self, id: u64, cpu: CpuId, run: Run) -> bool {
+        let work = self.works.entry(id).or_default();
+        let cpu = work.running.as_ref().map_or(cpu, |running| running.pool);
+        work.pending = Some(Pending { stage: Stage::Queued, cpu, run });
+        work.running.is_none()
+    }
+
+    /// Takes back a work that is pending, with the reference it was given.
+    fn cancel(&mut self, id: u64) -> Option<Run> {
+        let pending = self.works.get_mut(&id)?.pending.take()?;
+        if let Stage::Timer(due, number) = pending.stage {
+            self.timers.remove(&(due, number));
+        }
+        Some(pending.run)
+    }
+
+    fn is_running(&self, id: u64) -> bool {
+        self.works.get(&id).is_some_and(|work| work.running.is_some())
     }
 
     /// Fires the first timer that is due no later than `until`; the clock moves to its time. Gives the work and the CPU
@@ -220,13 +238,57 @@ impl SimPlatform {
         let fired = self.kernel.state().queue.expire(until);
         let Some((id, cpu, start)) = fired else { return false };
         if start {
-            let kernel = Arc::clone(&self.kernel);
-            shuttle::thread::Builder::new()
-                .name(format!("kworker/{cpu}:{id}"))
-                .spawn(move || worker(&kernel, id))
-                .unwrap_or_else(|error| panic!("no worker: {error}"));
+            self.start_worker(id, cpu);
         }
         true
+    }
+
+    fn start_worker(&self, id: u64, cpu: CpuId) {
+        let kernel = Arc::clone(&self.kernel);
+        shuttle::thread::Builder::new()
+            .name(format!("kworker/{cpu}:{id}"))
+            .spawn(move || worker(&kernel, id))
+            .unwrap_or_else(|error| panic!("no worker: {error}"));
+    }
+
+    /// Makes an idle or running work pending: behind a timer, or at once.
+    pub(super) fn queue_work(&self, id: u64, cpu: CpuId, delay_ms: u32, run: Run) {
+        if delay_ms > 0 {
+            self.kernel.state().queue.arm(id, cpu, u64::from(delay_ms), run);
+        } else {
+            let start = self.kernel.state().queue.queue_now(id, cpu, run);
+            if start {
+                self.start_worker(id, cpu);
+            }
+        }
+    }
+
+    /// Cancels a work without waiting: `cancel_delayed_work`. Gives whether it was pending. For models of code that was
+    /// wrong: the contract of [`Platform`](crate::Platform) has no cancelling.
+    pub fn cancel(&self, work: &SimWork) -> bool {
+        preemption_point();
+        let taken = self.kernel.state().queue.cancel(work.id);
+        taken.is_some()
+    }
+
+    /// Cancels a work and waits until it does not run: `cancel_delayed_work_sync`. For models, as
+    /// [`SimPlatform::cancel`].
+    pub fn cancel_sync(&self, work: &SimWork) {
+        Thread::current().might_sleep("waiting for a work");
+        loop {
+            self.cancel(work);
+            if !self.kernel.state().queue.is_running(work.id) {
+                return;
+            }
+            self.kernel.wait(|state| !state.queue.is_running(work.id));
+        }
+    }
+
+    /// Whether a work is pending or running.
+    #[must_use]
+    pub fn is_scheduled(&self, work: &SimWork) -> bool {
+        let state = self.kernel.state();
+        state.queue.is_pending(work.id) || state.queue.is_running(work.id)
     }
 
     /// Virtual milliseconds since the machine was made.

@@ -108,7 +108,7 @@ fn a_work_that_schedules_itself_runs_on_the_cpu_it_asks_for() {
         let target = target(&sim, move |target, kind, cpu| {
             notes.lock().unwrap().push((this.now_ms(), cpu));
             if cpu == Some(CPU2) {
-                assert!(this.schedule(target, kind, CPU1, 0).is_ok());
+                assert!(this.schedule(target, kind, CPU1, 1).is_ok());
             }
         });
         assert!(schedule(&sim, &target, 2, 1000));
@@ -128,14 +128,45 @@ fn a_work_that_is_queued_while_it_runs_runs_next_where_it_is_running() {
             let first = notes.lock().unwrap().is_empty();
             notes.lock().unwrap().push((this.now_ms(), cpu));
             if first {
-                assert!(this.schedule(target, kind, CPU1, 0).is_ok());
+                assert!(this.schedule(target, kind, CPU1, 1).is_ok());
                 // The timer fires before this run has ended.
-                this.elapse(TICK_MS);
+                this.elapse(1);
             }
         });
         assert!(schedule(&sim, &target, 2, 1000));
         sim.advance(2000);
         assert_eq!(*runs.lock().unwrap(), [(1000, Some(CPU2)), (1001, Some(CPU2))]);
+    });
+}
+
+/// The same rule, without a timer in between: whoever wants to move must not ask for a delay of 0.
+#[test]
+fn a_running_work_that_asks_for_no_delay_stays_where_it_runs() {
+    run(|| {
+        let sim = machine();
+        let runs = Runs::default();
+        let (notes, this) = (Arc::clone(&runs), sim.clone());
+        let target = target(&sim, move |target, kind, cpu| {
+            let first = notes.lock().unwrap().is_empty();
+            notes.lock().unwrap().push((this.now_ms(), cpu));
+            if first {
+                assert!(this.schedule(target, kind, CPU1, 0).is_ok());
+            }
+        });
+        assert!(schedule(&sim, &target, 2, 1000));
+        sim.advance(2000);
+        assert_eq!(*runs.lock().unwrap(), [(1000, Some(CPU2)), (1000, Some(CPU2))]);
+    });
+}
+
+#[test]
+fn a_work_without_delay_runs_at_once_where_it_was_asked_to() {
+    run(|| {
+        let sim = machine();
+        let (target, runs) = noted(&sim);
+        assert!(schedule(&sim, &target, 2, 0));
+        sim.settle();
+        assert_eq!(*runs.lock().unwrap(), [(0, Some(CPU2))]);
     });
 }
 
@@ -148,14 +179,14 @@ fn two_runs_of_one_work_never_overlap() {
         let target = target(&sim, move |target, kind, _| {
             assert!(!running.swap(true, Ordering::SeqCst), "two runs at once");
             if total.fetch_add(1, Ordering::SeqCst) < 3 {
-                let _ = this.schedule(target, kind, CPU1, 0);
+                let _ = this.schedule(target, kind, CPU1, 1);
             }
             preemption_point();
             running.store(false, Ordering::SeqCst);
         });
         let clock = sim.start_clock(8);
         for cpu in 0..4 {
-            let _ = sim.schedule(target.clone(), WorkKind::Overflow, CpuId(cpu), 0);
+            let _ = sim.schedule(target.clone(), WorkKind::Overflow, CpuId(cpu), 1);
         }
         clock.stop();
         sim.advance(10);
@@ -202,7 +233,7 @@ fn a_displaced_work_gets_away_by_scheduling_itself() {
         let target = target(&sim, move |target, kind, cpu| {
             notes.lock().unwrap().push((this.now_ms(), cpu));
             if cpu.is_none() {
-                assert!(this.schedule(target, kind, CpuId(3), 0).is_ok());
+                assert!(this.schedule(target, kind, CpuId(3), 1).is_ok());
             }
         });
         assert!(schedule(&sim, &target, 2, 1000));
@@ -230,8 +261,8 @@ fn a_running_work_loses_its_cpu_under_way_and_gets_it_back() {
             }
             notes.lock().unwrap().push((cpu, current_cpu()));
         });
-        assert!(schedule(&sim, &target, 2, 0));
-        sim.elapse(TICK_MS);
+        assert!(schedule(&sim, &target, 2, 1));
+        sim.elapse(1);
         while steps.lock().unwrap().is_empty() {
             shuttle::thread::yield_now();
         }
@@ -261,8 +292,8 @@ fn a_work_that_meets_its_cpu_on_the_way_out_runs_in_each_of_three_ways() {
             };
             SEEN[at].fetch_add(1, Ordering::Relaxed);
         });
-        assert!(schedule(&sim, &target, 1, 0));
-        sim.elapse(TICK_MS);
+        assert!(schedule(&sim, &target, 1, 1));
+        sim.elapse(1);
         sim.offline(CPU1).unwrap();
         sim.settle();
         sim.assert_idle();
@@ -285,8 +316,8 @@ fn a_work_can_run_bound_to_a_cpu_whose_callback_has_run() {
                 SEEN.fetch_add(1, Ordering::Relaxed);
             }
         });
-        assert!(schedule(&sim, &target, 1, 0));
-        sim.elapse(TICK_MS);
+        assert!(schedule(&sim, &target, 1, 1));
+        sim.elapse(1);
         sim.offline(CPU1).unwrap();
         sim.settle();
     });
@@ -307,9 +338,9 @@ fn a_sleeping_work_does_not_keep_its_pool_from_the_next() {
             notes.lock().unwrap().push(kind);
         });
         let guard = mutex.lock();
-        assert!(sim.schedule(target.clone(), WorkKind::Overflow, CPU2, 0).is_ok());
-        assert!(sim.schedule(target.clone(), WorkKind::Limbo, CPU2, 0).is_ok());
-        sim.elapse(TICK_MS);
+        assert!(sim.schedule(target.clone(), WorkKind::Overflow, CPU2, 1).is_ok());
+        assert!(sim.schedule(target.clone(), WorkKind::Limbo, CPU2, 1).is_ok());
+        sim.elapse(1);
         while done.lock().unwrap().is_empty() {
             shuttle::thread::yield_now();
         }
