@@ -9,7 +9,7 @@ use crate::ctrlmondata::schema;
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::ops::{Shown, Stop};
 use crate::state::Mode;
-use crate::text::{TextOut, parse_u32, strip_newline};
+use crate::text::{TextOut, parse_u32, strip_newline, until_nul};
 use crate::tree::{NewNode, NodeId};
 use crate::{Op, Resctrl};
 
@@ -213,7 +213,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFi
 fn write_threshold<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
     let bounds = op.arch().occupancy_threshold();
     let state = op.state();
-    let bytes = parse_u32(data, 0).inspect_err(|_| {
+    let bytes = parse_u32(until_nul(data), 0).inspect_err(|_| {
         state.status.text("max_threshold_occupancy: Invalid input\n");
     })?;
     if bytes > bounds.limit {

@@ -123,8 +123,6 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// As [`Resctrl::read`]; `EINVAL` for a file that takes no commands.
     pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
         let key = this.tree.lock().key(node).ok_or(Errno::ENODEV)?;
-        // The kernel hands commands a C string.
-        let data = data.iter().position(|&byte| byte == 0).map_or(data, |end| &data[..end]);
         match key {
             // Files made writable by a chmod have no commands and touch nothing.
             Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => Err(Errno::EINVAL),

@@ -37,9 +37,15 @@ pub(crate) fn split_once(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Requires the newline that ends a command, and removes it.
+/// The text as a C string: what is before the first NUL.
+pub(crate) fn until_nul(text: &[u8]) -> &[u8] {
+    text.iter().position(|&byte| byte == 0).map_or(text, |end| &text[..end])
+}
+
+/// Requires the newline that ends a command and removes it, as the last byte of all that was written; the command ends at
+/// a NUL before it.
 pub(crate) fn strip_newline(text: &[u8]) -> Option<&[u8]> {
-    text.strip_suffix(b"\n")
+    text.strip_suffix(b"\n").map(until_nul)
 }
 
 /// `kstrtou64`: an optional `+`, digits of `base` (0: by prefix; 16: `0x` allowed), an optional single newline at the end.
@@ -129,6 +135,15 @@ mod tests {
     fn trim_removes_white_space_at_both_ends_only() {
         assert_eq!(trim(b"  a b\t"), b"a b");
         assert_eq!(trim(b" \t "), b"");
+    }
+
+    #[test]
+    fn a_command_ends_with_the_write_but_its_text_at_a_nul() {
+        assert_eq!(strip_newline(b"a\n\n"), Some(&b"a\n"[..]));
+        assert_eq!(strip_newline(b"a\0b\n"), Some(&b"a"[..]));
+        assert_eq!(strip_newline(b"a\n\0"), None);
+        assert_eq!(strip_newline(b""), None);
+        assert_eq!(until_nul(b"a\n\0b"), b"a\n");
     }
 
     #[test]

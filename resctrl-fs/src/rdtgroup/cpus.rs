@@ -11,6 +11,7 @@ use super::cpu_text;
 use super::tasks::refresh;
 use crate::Op;
 use crate::state::Place;
+use crate::text::until_nul;
 
 /// How a set of CPUs is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +68,10 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
     let mut sets = Sets::new(fs.platform.nr_cpu_ids()).inspect_err(|_| {
         state.status.format(format_args!("{}: Kernel allocation failure\n", form.file()));
     })?;
+    let text = until_nul(data);
     let parsed = match form {
-        Form::Mask => cpu_text::parse_mask(data, &mut sets.wanted),
-        Form::List => cpu_text::parse_list(data, &mut sets.wanted),
+        Form::Mask => cpu_text::parse_mask(text, &mut sets.wanted),
+        Form::List => cpu_text::parse_list(text, &mut sets.wanted),
     };
     parsed.inspect_err(|_| state.status.text("Bad CPU list/mask\n"))?;
     if !sets.wanted.is_subset(&state.online) {

@@ -20,7 +20,7 @@ use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platf
 
 use crate::ops::{Shown, Stop};
 use crate::state::Place;
-use crate::text::{TextOut, parse_i32, split_once, trim};
+use crate::text::{TextOut, parse_i32, split_once, trim, until_nul};
 use crate::{Op, Resctrl};
 
 /// Which tasks, by the ids in their words.
@@ -68,7 +68,7 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
 
 /// Moves threads into the group, one after the other until one cannot be moved.
 pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
-    let mut rest = Some(data);
+    let mut rest = Some(until_nul(data));
     while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
         let (token, following) = split_once(list, b',');
         rest = following;

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! An architecture made of parameters, which remembers what it was asked to do.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use resctrl_types::arch::{Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::event::EventSet;
+use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
+use resctrl_types::sim::SimPlatform;
+use resctrl_types::{
+    Arch, Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, HotplugCpu, IrqOff, Pinned,
+    ResourceId, Result, Rmid, RmidIndex, TaskWord,
+};
+
+/// What a machine can do.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters {
+    pub(crate) l3: Option<CacheControl>,
+    pub(crate) l2: Option<CacheControl>,
+    pub(crate) cdp_capable: bool,
+    pub(crate) mb: Option<BandwidthControl>,
+    pub(crate) smba: Option<BandwidthControl>,
+    pub(crate) num_closid: u32,
+    /// 0: nothing can be monitored.
+    pub(crate) num_rmid: u32,
+    pub(crate) threshold: OccupancyThreshold,
+}
+
+/// 12 ways, gap-free masks, bandwidth in steps of ten percent.
+pub(crate) const INTEL: Parameters = Parameters {
+    l3: Some(CacheControl { cbm_len: 12, min_cbm_bits: 1, shareable_bits: 0, sparse_masks: false }),
+    l2: None,
+    cdp_capable: true,
+    mb: Some(BandwidthControl {
+        min_bw: 10,
+        max_bw: 100,
+        bw_gran: 10,
+        delay_linear: true,
+        needs_linear: true,
+        throttle_mode: Some(ThrottleMode::Max),
+    }),
+    smba: None,
+    num_closid: 8,
+    num_rmid: 16,
+    threshold: OccupancyThreshold { limit: 1 << 20, unit: 4096 },
+};
+
+/// Masks of any shape, even empty; bandwidth in eighths of GB/s; slow memory.
+pub(crate) const AMD: Parameters = Parameters {
+    l3: Some(CacheControl { cbm_len: 16, min_cbm_bits: 0, shareable_bits: 0, sparse_masks: true }),
+    mb: Some(EIGHTHS),
+    smba: Some(EIGHTHS),
+    ..INTEL
+};
+
+const EIGHTHS: BandwidthControl = BandwidthControl {
+    min_bw: 0,
+    max_bw: 2048,
+    bw_gran: 1,
+    delay_linear: false,
+    needs_linear: false,
+    throttle_mode: None,
+};
+
+/// Nothing but counters.
+pub(crate) const MONITOR_ONLY: Parameters = Parameters { l3: None, mb: None, ..INTEL };
+
+/// One value that was programmed, in the order of programming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) resource: ResourceId,
+    pub(crate) domain: u32,
+    pub(crate) change: Change,
+}
+
+/// The architecture.
+pub(crate) struct Parametric {
+    parameters: Parameters,
+    cdp_l3: AtomicBool,
+    cdp_l2: AtomicBool,
+    /// With what each CPU runs tasks of the default group.
+    defaults: Mutex<Vec<MonId>>,
+    /// With what each CPU runs now.
+    running: Mutex<Vec<MonId>>,
+    /// How often each CPU was asked to look again.
+    switches: Mutex<Vec<u32>>,
+    applied: Mutex<Vec<Applied>>,
+    /// The error that programming MB gives from now on.
+    broken: AtomicI32,
+}
+
+/// The ids of the default group.
+pub(crate) const DEFAULT: MonId = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
+
+impl Parametric {
+    pub(crate) fn new(parameters: Parameters, cpus: usize) -> Self {
+        Parametric {
+            parameters,
+            cdp_l3: AtomicBool::new(false),
+            cdp_l2: AtomicBool::new(false),
+            defaults: Mutex::new(vec![DEFAULT; cpus]),
+            running: Mutex::new(vec![DEFAULT; cpus]),
+            switches: Mutex::new(vec![0; cpus]),
+            applied: Mutex::default(),
+            broken: AtomicI32::new(0),
+        }
+    }
+
+    /// The CLOSID and RMID which a CPU runs with.
+    pub(crate) fn running(&self, cpu: u32) -> (u32, u32) {
+        let id = self.running.lock().unwrap()[CpuId(cpu).index()];
+        (id.closid.0, id.rmid.0)
+    }
+
+    /// How often each CPU has been asked to look again since this was asked last.
+    pub(crate) fn take_switches(&self) -> Vec<u32> {
+        let mut switches = self.switches.lock().unwrap();
+        let none = vec![0; switches.len()];
+        std::mem::replace(&mut *switches, none)
+    }
+
+    /// What has been programmed since this was asked last.
+    pub(crate) fn take_applied(&self) -> Vec<Applied> {
+        std::mem::take(&mut *self.applied.lock().unwrap())
+    }
+
+    /// Lets programming MB fail from now on.
+    pub(crate) fn break_mb(&self, errno: Errno) {
+        self.broken.store(errno.get(), Ordering::SeqCst);
+    }
+
+    fn cdp(&self, resource: ResourceId) -> Option<&AtomicBool> {
+        match resource {
+            ResourceId::L3 => self.parameters.l3.map(|_| &self.cdp_l3),
+            ResourceId::L2 => self.parameters.l2.map(|_| &self.cdp_l2),
+            _ => None,
+        }
+    }
+}
+
+/// The values of one domain, by hardware index.
+pub(crate) struct Values {
+    id: u32,
+    values: Vec<u32>,
+}
+
+fn place(closid: Closid, conf_type: ConfType) -> usize {
+    match conf_type {
+        ConfType::Both => closid.index(),
+        ConfType::Data => 2 * closid.index(),
+        ConfType::Code => 2 * closid.index() + 1,
+    }
+}
+
+impl Arch<SimPlatform> for Parametric {
+    type CtrlDomain = Values;
+    type MonDomain = ();
+    type MonContext = ();
+
+    const RMID_DEPENDS_ON_CLOSID: bool = false;
+
+    fn control(&self, resource: ResourceId) -> Option<Control> {
+        let Parameters { l3, l2, mb, smba, cdp_capable, num_closid, .. } = self.parameters;
+        let (scope, kind) = match resource {
+            ResourceId::L3 => (Scope::L3Cache, ControlKind::Cache(l3?)),
+            ResourceId::L2 => (Scope::L2Cache, ControlKind::Cache(l2?)),
+            ResourceId::Mb => (Scope::L3Cache, ControlKind::Bandwidth(mb?)),
+            ResourceId::Smba => (Scope::L3Cache, ControlKind::Bandwidth(smba?)),
+            ResourceId::PerfPkg => return None,
+        };
+        let cdp_capable = cdp_capable && matches!(kind, ControlKind::Cache(_));
+        Some(Control { scope, num_closid, cdp_capable, kind })
+    }
+
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+        let num_rmid = self.parameters.num_rmid;
+        let events = EventId::ALL.into_iter().fold(EventSet::EMPTY, EventSet::with);
+        (resource == ResourceId::L3 && num_rmid > 0).then_some(Monitor { scope: Scope::L3Cache, num_rmid, events })
+    }
+
+    fn occupancy_threshold(&self) -> OccupancyThreshold {
+        self.parameters.threshold
+    }
+
+    fn num_rmid_index(&self) -> u32 {
+        self.parameters.num_rmid.max(1)
+    }
+
+    fn rmid_index(&self, id: MonId) -> RmidIndex {
+        RmidIndex(id.rmid.0)
+    }
+
+    fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
+    }
+
+    fn task_word(&self, id: MonId) -> TaskWord {
+        TaskWord(u64::from(id.closid.0) << 32 | u64::from(id.rmid.0))
+    }
+
+    fn task_ids(&self, word: TaskWord) -> MonId {
+        let half = |word: u64| u32::try_from(word & 0xffff_ffff).unwrap();
+        MonId { closid: Closid(half(word.0 >> 32)), rmid: Rmid(half(word.0)) }
+    }
+
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        self.defaults.lock().unwrap()[cpu.index()] = id;
+    }
+
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        let cpu = here.cpu().index();
+        let default = self.defaults.lock().unwrap()[cpu];
+        let task = Arch::<SimPlatform>::task_ids(self, word);
+        self.running.lock().unwrap()[cpu] = MonId {
+            closid: if task.closid == Closid::RESERVED { default.closid } else { task.closid },
+            rmid: if task.rmid == Rmid::RESERVED { default.rmid } else { task.rmid },
+        };
+        self.switches.lock().unwrap()[cpu] += 1;
+    }
+
+    fn cpu_online(&self, _: &SimPlatform, cpu: HotplugCpu<'_>) -> Result<()> {
+        self.defaults.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
+        Ok(())
+    }
+
+    fn cpu_offline(&self, _: &SimPlatform, _: HotplugCpu<'_>) {}
+
+    fn ctrl_domain_online(&self, _: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<Values> {
+        let control = Arch::<SimPlatform>::control(self, resource).unwrap();
+        let values = vec![control.default_value(); CpuId(control.num_closid).index()];
+        Ok(Values { id: id.0, values })
+    }
+
+    fn ctrl_domain_join(&self, _: HotplugCpu<'_>, _: ResourceId, _: &mut Values) {}
+
+    fn mon_domain_online(&self, _: HotplugCpu<'_>, _: ResourceId, _: DomainId) -> Result<()> {
+        Ok(())
+    }
+
+    fn control_value(&self, _: ResourceId, domain: &Values, closid: Closid, conf_type: ConfType) -> u32 {
+        domain.values[place(closid, conf_type)]
+    }
+
+    fn apply(
+        &self,
+        _: &SimPlatform,
+        _: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut Values,
+        mask: &CpuMask,
+        changes: &[Change],
+    ) -> Result<()> {
+        assert!(!mask.is_empty(), "a domain has CPUs");
+        if let Some(errno) = Errno::new(self.broken.load(Ordering::SeqCst)).filter(|_| resource == ResourceId::Mb) {
+            return Err(errno);
+        }
+        for &change in changes {
+            domain.values[place(change.closid, change.conf_type)] = change.value;
+            self.applied.lock().unwrap().push(Applied { resource, domain: domain.id, change });
+        }
+        Ok(())
+    }
+
+    fn apply_here(&self, _: Pinned<'_>, _: ResourceId, domain: &mut Values, change: Change) -> Result<()> {
+        domain.values[place(change.closid, change.conf_type)] = change.value;
+        Ok(())
+    }
+
+    fn reset(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, domain: &mut Values, _: &CpuMask) {
+        domain.values.fill(Arch::<SimPlatform>::control(self, resource).unwrap().default_value());
+    }
+
+    fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp(resource).is_some_and(|enabled| enabled.load(Ordering::SeqCst))
+    }
+
+    fn set_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+        let enabled = self.cdp(resource).filter(|_| self.parameters.cdp_capable).ok_or(Errno::EINVAL)?;
+        enabled.store(enable, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn program_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, _: ResourceId, _: &mut Values, _: &CpuMask) {}
+
+    fn mon_context(&self, _: ResourceId, _: EventId) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        _: Here<'_>,
+        _: ResourceId,
+        (): &mut (),
+        _: MonId,
+        _: EventId,
+        (): &mut (),
+    ) -> Result<u64, ReadError> {
+        Ok(0)
+    }
+
+    fn rebase(&self, _: Here<'_>, _: ResourceId, (): &mut (), _: MonId, _: EventId) {}
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cpus` and `cpus_list`: who owns which CPU, and what each CPU then runs with.
+
+use resctrl_types::{CpuId, Errno};
+
+use crate::arch::INTEL;
+use crate::machine::{DEBUG, Machine, PLAIN, on};
+
+/// The CPUs of groups, in the form of `cpus_list`.
+#[track_caller]
+fn owners(machine: &Machine, expected: &[(&str, &str)]) {
+    let lists = expected.iter().map(|(group, _)| machine.read(&format!("{group}/cpus_list")));
+    assert_eq!(
+        lists.collect::<Vec<_>>(),
+        expected.iter().map(|(_, list)| format!("{list}\n")).collect::<Vec<_>>(),
+        "{expected:?}"
+    );
+}
+
+/// The ids that a group's CPUs must run with.
+fn ids(machine: &Machine, group: &str) -> (u32, u32) {
+    let control = group.split("mon_groups").next().unwrap_or(group);
+    let number = |path: String| machine.read(&path).trim().parse().unwrap();
+    (number(format!("{control}/ctrl_hw_id")), number(format!("{group}/mon_hw_id")))
+}
+
+#[track_caller]
+fn runs_with(machine: &Machine, cpu: u32, group: &str) {
+    assert_eq!(machine.arch().running(cpu), ids(machine, group), "CPU {cpu} is {group}'s");
+}
+
+#[test]
+fn at_first_the_default_group_owns_every_online_cpu() {
+    on(INTEL, PLAIN, |machine| {
+        assert_eq!((machine.read("cpus").as_str(), machine.read("cpus_list").as_str()), ("f\n", "0-3\n"));
+        machine.sim.offline(CpuId(2)).unwrap();
+        assert_eq!(machine.read("cpus"), "b\n");
+        machine.mkdir("g");
+        machine.refuses("g/cpus", "4\n", Errno::EINVAL, "Can only assign online CPUs\n");
+    });
+}
+
+#[test]
+fn a_cpu_has_one_control_group() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("g");
+        machine.mkdir("h");
+        machine.set("g/cpus", "6\n");
+        owners(machine, &[("", "0,3"), ("g", "1-2"), ("h", "")]);
+        machine.set("h/cpus_list", "2-3");
+        owners(machine, &[("", "0"), ("g", "1"), ("h", "2-3")]);
+        runs_with(machine, 0, "");
+        runs_with(machine, 1, "g");
+        runs_with(machine, 2, "h");
+        runs_with(machine, 3, "h");
+    });
+}
+
+#[test]
+fn what_a_group_lets_go_the_default_group_gets() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("g");
+        machine.set("g/cpus_list", "1-3");
+        machine.set("g/cpus_list", "3\n");
+        owners(machine, &[("", "0-2"), ("g", "3")]);
+        runs_with(machine, 1, "");
+        runs_with(machine, 3, "g");
+        machine.set("g/cpus", "\n");
+        owners(machine, &[("", "0-3"), ("g", "")]);
+    });
+}
+
+#[test]
+fn only_the_cpus_that_change_hands_are_interrupted() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        machine.set("g/cpus_list", "1-2");
+        machine.arch().take_switches();
+        machine.set("g/cpus_list", "2-3");
+        assert_eq!(machine.arch().take_switches(), [0, 1, 0, 1]);
+        machine.set("g/cpus_list", "2-3");
+        machine.set("cpus_list", "0-1");
+        assert_eq!(machine.arch().take_switches(), [0, 0, 0, 0]);
+    });
+}
+
+#[test]
+fn a_monitor_group_borrows_cpus_of_its_parent() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        machine.mkdir("g/mon_groups/n");
+        let refusal = "Can only add CPUs to mongroup that belong to parent\n";
+        machine.refuses("g/mon_groups/m/cpus", "1\n", Errno::EINVAL, refusal);
+        machine.set("g/cpus_list", "0-2");
+        machine.set("g/mon_groups/m/cpus_list", "0-1");
+        machine.set("g/mon_groups/n/cpus_list", "1");
+        owners(machine, &[("g", "0-2"), ("g/mon_groups/m", "0"), ("g/mon_groups/n", "1")]);
+        runs_with(machine, 0, "g/mon_groups/m");
+        runs_with(machine, 1, "g/mon_groups/n");
+        runs_with(machine, 2, "g");
+        machine.set("g/mon_groups/m/cpus_list", "");
+        owners(machine, &[("g", "0-2"), ("g/mon_groups/m", "")]);
+        runs_with(machine, 0, "g");
+    });
+}
+
+#[test]
+fn any_write_to_a_control_group_takes_its_cpus_back_from_its_monitor_groups() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("mon_groups/m");
+        machine.set("mon_groups/m/cpus_list", "0-1");
+        runs_with(machine, 1, "mon_groups/m");
+        machine.set("cpus", "f\n");
+        owners(machine, &[("", "0-3"), ("mon_groups/m", "")]);
+        runs_with(machine, 1, "");
+    });
+}
+
+#[test]
+fn a_cpu_that_leaves_a_control_group_leaves_its_monitor_group_too() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("mon_groups/m");
+        machine.mkdir("g");
+        machine.set("mon_groups/m/cpus_list", "0-1");
+        machine.set("g/cpus_list", "1");
+        owners(machine, &[("", "0,2-3"), ("mon_groups/m", "0"), ("g", "1")]);
+        runs_with(machine, 1, "g");
+        machine.sim.offline(CpuId(1)).unwrap();
+        owners(machine, &[("", "0,2-3"), ("g", "")]);
+        machine.sim.online(CpuId(1)).unwrap();
+        owners(machine, &[("", "0-3"), ("mon_groups/m", "0"), ("g", "")]);
+    });
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A machine with the file system on it: two packages of two CPUs, an L3 each, and an L2 for each CPU.
+
+use std::fmt;
+
+use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
+use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
+use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
+
+use crate::arch::{Parameters, Parametric};
+
+pub(crate) type Fs = Resctrl<Parametric, SimPlatform>;
+
+/// No option.
+pub(crate) const PLAIN: MountOptions = MountOptions { cdp: false, cdpl2: false, mba_mbps: false, debug: false };
+/// Code and data apart in the L3.
+pub(crate) const CDP: MountOptions = MountOptions { cdp: true, ..PLAIN };
+/// Bandwidth in MB/s.
+pub(crate) const MBPS: MountOptions = MountOptions { mba_mbps: true, ..PLAIN };
+/// Hardware ids shown.
+pub(crate) const DEBUG: MountOptions = MountOptions { debug: true, ..PLAIN };
+
+/// A mounted machine.
+pub(crate) struct Machine {
+    pub(crate) sim: SimPlatform,
+    pub(crate) fs: Ref<Fs>,
+}
+
+/// Runs `test` on a mounted machine, which is taken down again afterwards.
+pub(crate) fn on(parameters: Parameters, options: MountOptions, test: impl Fn(&Machine) + Send + Sync + 'static) {
+    sim::run(move || {
+        let sim = SimPlatform::new(Topology::packages(2, 2));
+        let fs = Resctrl::new(sim.clone(), Parametric::new(parameters, 4)).unwrap();
+        let (online, offline) = (fs.clone(), fs.clone());
+        sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
+            .unwrap();
+        let switched = fs.clone();
+        sim.set_sched_in(move |here, word| Arch::<SimPlatform>::sched_in(switched.arch(), here, word));
+        Fs::mount(&fs, &options).unwrap();
+        fs.arch().take_switches();
+        fs.arch().take_applied();
+        let machine = Machine { sim, fs };
+        test(&machine);
+        let Machine { sim, fs } = machine;
+        Fs::unmount(&fs);
+        sim.unregister_hotplug();
+        sim.clear_sched_in();
+        sim.advance(3000);
+        assert!(Fs::is_idle(&fs), "something still refers to the file system");
+    });
+}
+
+/// What a file shows.
+#[derive(Default)]
+pub(crate) struct Text(pub(crate) Vec<u8>);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(Bytes(text.as_bytes()))
+    }
+}
+
+impl TextOut for Text {
+    fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
+        self.0.extend_from_slice(bytes.0);
+        Ok(())
+    }
+}
+
+impl Machine {
+    pub(crate) fn arch(&self) -> &Parametric {
+        self.fs.arch()
+    }
+
+    fn node(&self, path: &str) -> Result<NodeId> {
+        let root = self.fs.root().ok_or(Errno::ENOENT)?;
+        let mut names = path.split('/').filter(|name| !name.is_empty());
+        names.try_fold(root, |dir, name| self.fs.lookup(dir, name.as_bytes()).ok_or(Errno::ENOENT))
+    }
+
+    fn split<'a>(&self, path: &'a str) -> (NodeId, &'a [u8]) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        (self.node(parent).unwrap(), name.as_bytes())
+    }
+
+    pub(crate) fn try_read(&self, path: &str) -> Result<Vec<u8>> {
+        let node = self.node(path)?;
+        self.fs.open(node, true, false)?;
+        let mut text = Text::default();
+        Fs::read(&self.fs, node, &mut text)?;
+        Ok(text.0)
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self, path: &str) -> String {
+        let text = self.try_read(path).unwrap_or_else(|errno| panic!("reading {path}: {errno}"));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// What the last command had to say.
+    pub(crate) fn status(&self) -> String {
+        self.read("info/last_cmd_status")
+    }
+
+    pub(crate) fn write(&self, path: &str, data: impl AsRef<[u8]>) -> Result<()> {
+        let node = self.node(path)?;
+        self.fs.open(node, false, true)?;
+        Fs::write(&self.fs, node, data.as_ref())
+    }
+
+    /// Writes what must succeed, and leaves nothing in the status.
+    #[track_caller]
+    pub(crate) fn set(&self, path: &str, data: impl AsRef<[u8]>) {
+        let written = self.write(path, data);
+        assert_eq!((written, self.status().as_str()), (Ok(()), "ok\n"), "writing {path}");
+    }
+
+    /// Writes what must fail with these words.
+    #[track_caller]
+    pub(crate) fn refuses(&self, path: &str, data: impl AsRef<[u8]>, errno: Errno, words: &str) {
+        let data = data.as_ref();
+        let written = self.write(path, data);
+        let shown = String::from_utf8_lossy(data);
+        assert_eq!((written, self.status().as_str()), (Err(errno), words), "writing {shown:?} to {path}");
+    }
+
+    pub(crate) fn try_mkdir(&self, path: &str) -> Result<()> {
+        let (parent, name) = self.split(path);
+        Fs::mkdir(&self.fs, parent, name, 0o755)
+    }
+
+    #[track_caller]
+    pub(crate) fn mkdir(&self, path: &str) {
+        self.try_mkdir(path).unwrap_or_else(|errno| panic!("mkdir {path}: {errno}: {}", self.status()));
+    }
+
+    #[track_caller]
+    pub(crate) fn rmdir(&self, path: &str) {
+        Fs::rmdir(&self.fs, self.node(path).unwrap()).unwrap();
+    }
+
+    /// The entries of a directory with their modes, sorted.
+    pub(crate) fn list(&self, path: &str) -> Vec<(String, u16)> {
+        let dir = self.node(path).unwrap();
+        let (mut after, mut name, mut entries) = (0, [0; 255], Vec::new());
+        while let Some(entry) = self.fs.next_entry(dir, after, &mut name).unwrap() {
+            let mode = self.fs.attr(entry.id).unwrap().mode;
+            entries.push((String::from_utf8_lossy(&name[..entry.len]).into_owned(), mode));
+            after = entry.position;
+        }
+        entries.sort();
+        entries
+    }
+
+    /// Lets `cpu` switch to a new task; returns its id.
+    pub(crate) fn spawn_on(&self, cpu: u32) -> i32 {
+        let task = self.sim.spawn_task(TaskSpec::default());
+        self.sim.switch_to(CpuId(cpu), Some(&task)).unwrap();
+        task.pid()
+    }
+}

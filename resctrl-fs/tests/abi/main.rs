@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What users read and write, byte for byte: the whole file system on the simulated kernel, over an architecture that
+//! is nothing but its parameters, so that machines of every vendor can be had.
+
+mod arch;
+mod machine;
+
+mod cpus;
+mod info;
+mod initial;
+mod mistakes;
+mod mode;
+mod schemata;
+mod tasks;

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `tasks`: who is listed, who may be moved by whom, and what moves.
+
+use resctrl_types::sim::TaskSpec;
+use resctrl_types::{CpuId, Errno};
+
+use crate::arch::{INTEL, MONITOR_ONLY};
+use crate::machine::{DEBUG, Machine, PLAIN, on};
+
+/// The ids in a `tasks` file.
+fn members(machine: &Machine, group: &str) -> Vec<i32> {
+    machine.read(&format!("{group}/tasks")).lines().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn every_task_begins_in_the_default_group() {
+    on(INTEL, PLAIN, |machine| {
+        let pid = machine.spawn_on(0);
+        assert_eq!(members(machine, ""), [1, pid]);
+    });
+}
+
+#[test]
+fn a_list_of_tasks_moves_one_by_one_until_the_first_mistake() {
+    on(INTEL, PLAIN, |machine| {
+        let [a, b, c] = [0, 1, 2].map(|cpu| machine.spawn_on(cpu));
+        machine.mkdir("g");
+        machine.set("g/tasks", format!("{a}, 0x{b:x} ,\n"));
+        assert_eq!(members(machine, "g"), [a, b]);
+        let words = "No task 77\nError while processing task 77\n";
+        machine.refuses("g/tasks", format!("{c},77,1"), Errno::ESRCH, words);
+        assert_eq!(members(machine, "g"), [a, b, c]);
+        assert_eq!(members(machine, ""), [1]);
+    });
+}
+
+#[test]
+fn an_empty_list_moves_nobody() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        for nothing in ["", "\n"] {
+            machine.set("g/tasks", nothing);
+        }
+        assert_eq!(members(machine, "g"), []);
+    });
+}
+
+#[test]
+fn nought_is_the_writer() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        let me = machine.sim.spawn_task(TaskSpec::default());
+        machine.sim.as_task(&me, || machine.set("g/tasks", "0\n"));
+        assert_eq!(members(machine, "g"), [me.pid()]);
+    });
+}
+
+#[test]
+fn a_running_task_is_known_to_its_cpu_at_once_and_nobody_else_is_asked() {
+    on(INTEL, DEBUG, |machine| {
+        let pid = machine.spawn_on(2);
+        machine.mkdir("g");
+        machine.arch().take_switches();
+        machine.set("g/tasks", pid.to_string());
+        assert_eq!(machine.arch().running(2).0.to_string() + "\n", machine.read("g/ctrl_hw_id"));
+        assert_eq!(machine.arch().take_switches(), [0, 0, 1, 0]);
+        machine.set("g/tasks", pid.to_string());
+        assert_eq!(machine.arch().take_switches(), [0, 0, 0, 0], "it is a member already");
+    });
+}
+
+#[test]
+fn a_sleeping_task_disturbs_no_cpu() {
+    on(INTEL, PLAIN, |machine| {
+        let task = machine.sim.spawn_task(TaskSpec::default());
+        machine.mkdir("g");
+        machine.arch().take_switches();
+        machine.set("g/tasks", task.pid().to_string());
+        assert_eq!(machine.arch().take_switches(), [0, 0, 0, 0]);
+        machine.sim.switch_to(CpuId(3), Some(&task)).unwrap();
+        assert_ne!(machine.arch().running(3).0, 0);
+    });
+}
+
+#[test]
+fn a_control_group_lists_the_tasks_of_its_monitor_groups() {
+    on(INTEL, PLAIN, |machine| {
+        let pid = machine.spawn_on(0);
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        machine.set("g/tasks", pid.to_string());
+        machine.set("g/mon_groups/m/tasks", pid.to_string());
+        assert_eq!((members(machine, "g"), members(machine, "g/mon_groups/m")), (vec![pid], vec![pid]));
+        machine.set("g/tasks", pid.to_string());
+        assert_eq!((members(machine, "g"), members(machine, "g/mon_groups/m")), (vec![pid], vec![]));
+    });
+}
+
+#[test]
+fn a_monitor_group_takes_tasks_of_its_parent_only() {
+    on(INTEL, PLAIN, |machine| {
+        let pid = machine.spawn_on(0);
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        let words = format!("Can't move task to different control group\nError while processing task {pid}\n");
+        machine.refuses("g/mon_groups/m/tasks", pid.to_string(), Errno::EINVAL, &words);
+        assert_eq!(members(machine, ""), [1, pid]);
+    });
+}
+
+#[test]
+fn only_root_and_its_owner_may_move_a_task() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        let [alice, bob] = [1000, 1001].map(|uid| machine.sim.spawn_task(TaskSpec::user(uid)));
+        let (hers, his) = (alice.pid().to_string(), bob.pid().to_string());
+        machine.sim.as_task(&alice, || {
+            let words = format!("No permission to move task {his}\nError while processing task {his}\n");
+            machine.refuses("g/tasks", &his, Errno::EPERM, &words);
+            machine.set("g/tasks", &hers);
+        });
+        assert_eq!(members(machine, "g"), [alice.pid()]);
+        machine.set("g/tasks", &his);
+        assert_eq!(members(machine, "g"), [alice.pid(), bob.pid()]);
+    });
+}
+
+#[test]
+fn ids_are_those_of_the_readers_namespace() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        let inside = machine.sim.spawn_task(TaskSpec { namespace: 1, ..TaskSpec::default() });
+        machine.set("g/tasks", inside.pid().to_string());
+        machine.set("g/tasks", "1");
+        assert_eq!(members(machine, "g"), [1, inside.pid()]);
+        machine.sim.as_task(&inside, || {
+            assert_eq!(members(machine, "g"), [1], "init is not in the namespace, the reader is its first");
+            let words = "No task 2\nError while processing task 2\n";
+            machine.refuses("g/tasks", "2", Errno::ESRCH, words);
+        });
+    });
+}
+
+#[test]
+fn tasks_of_a_removed_group_go_back_where_they_run() {
+    on(INTEL, DEBUG, |machine| {
+        let [a, b] = [0, 1].map(|cpu| machine.spawn_on(cpu));
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        machine.set("g/tasks", format!("{a},{b}"));
+        machine.set("g/mon_groups/m/tasks", b.to_string());
+        machine.rmdir("g/mon_groups/m");
+        assert_eq!(machine.arch().running(1), machine.arch().running(0));
+        machine.rmdir("g");
+        assert_eq!(members(machine, ""), [1, a, b]);
+        assert_eq!([0, 1].map(|cpu| machine.arch().running(cpu)), [(0, 0); 2]);
+    });
+}
+
+#[test]
+fn where_nothing_can_be_controlled_the_default_group_lists_nobody() {
+    on(MONITOR_ONLY, PLAIN, |machine| {
+        machine.mkdir("mon_groups/m");
+        machine.set("mon_groups/m/tasks", "1");
+        assert_eq!((members(machine, ""), members(machine, "mon_groups/m")), (vec![], vec![1]));
+    });
+}
