@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What must hold whenever no command is under way: the invariants of the appendix of the behaviour's description that
+//! can be seen through files, registers and the simulated kernel. Their numbers are in the comments.
+
+use std::collections::BTreeSet;
+
+use resctrl_hardware::registers::{L3Mask, MbaThrottle, PqrAssoc};
+use resctrl_types::platform::Platform;
+use resctrl_types::{Arch, CpuId};
+
+use crate::machine::{Machine, possible};
+
+/// A group as its files show it.
+struct Group {
+    path: String,
+    closid: u64,
+    rmid: u64,
+    cpus: BTreeSet<u32>,
+    tasks: BTreeSet<i32>,
+    /// Empty for a control group: the path of the parent for a monitor group.
+    parent: Option<String>,
+}
+
+fn cpu_list(text: &str) -> BTreeSet<u32> {
+    let ranges = text.trim().split(',').filter(|range| !range.is_empty());
+    let bounds = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        first.parse::<u32>().unwrap()..=last.parse().unwrap()
+    };
+    ranges.flat_map(bounds).collect()
+}
+
+fn group(machine: &Machine, path: &str, parent: Option<&str>) -> Group {
+    let read = |file: &str| machine.read(&format!("{path}/{file}")).unwrap();
+    let id = |file: &str| read(file).trim().parse().unwrap();
+    let closid = if parent.is_some() { 0 } else { id("ctrl_hw_id") };
+    let tasks = read("tasks").lines().map(|line| line.parse().unwrap()).collect();
+    let cpus = cpu_list(&read("cpus_list"));
+    Group { path: path.into(), closid, rmid: id("mon_hw_id"), cpus, tasks, parent: parent.map(Into::into) }
+}
+
+/// Every group: each control group is followed by its monitor groups.
+fn groups(machine: &Machine) -> Vec<Group> {
+    let not_groups = ["info", "mon_data", "mon_groups"];
+    let mut paths = vec![String::new()];
+    paths.extend(machine.dirs("").unwrap().into_iter().filter(|name| !not_groups.contains(&name.as_str())));
+    let mut groups = Vec::new();
+    for path in paths {
+        let ctrl = group(machine, &path, None);
+        let closid = ctrl.closid;
+        groups.push(ctrl);
+        for name in machine.dirs(&format!("{path}/mon_groups")).unwrap() {
+            let mon = group(machine, &format!("{path}/mon_groups/{name}"), Some(&path));
+            groups.push(Group { closid, ..mon });
+        }
+    }
+    groups
+}
+
+/// Checks everything. Nothing else may be running but workers; leaves no trace but in `info/last_cmd_status`.
+pub(crate) fn check(machine: &Machine) {
+    machine.sim.settle();
+    check_workers(machine);
+    if !machine.is_mounted() {
+        return;
+    }
+    let groups = groups(machine);
+    check_cpus(machine, &groups);
+    check_ids(&groups);
+    check_tasks(machine, &groups);
+    check_mon_data(machine, &groups);
+    check_control_values(machine, &groups);
+    check_associations(machine, &groups);
+    // C17
+    assert!(machine.read("info/last_cmd_status").unwrap().len() <= 512);
+}
+
+/// C7, and that no work is scheduled that nobody needs: while mounted one overflow worker for each L3. What else is
+/// scheduled can only be limbo workers, one for an L3 at most, or workers of domains that have gone.
+fn check_workers(machine: &Machine) {
+    let (scheduled, domains) = (machine.sim.scheduled_works(), machine.l3s().len());
+    if machine.is_mounted() {
+        assert!(scheduled >= domains, "{scheduled} works scheduled for {domains} domains: an overflow worker is lost");
+    }
+    assert!(machine.sim.live_works() >= 2 * domains);
+}
+
+/// C1, C2.
+fn check_cpus(machine: &Machine, groups: &[Group]) {
+    let mut seen = BTreeSet::new();
+    for ctrl in groups.iter().filter(|group| group.parent.is_none()) {
+        let mut in_children = BTreeSet::new();
+        for &cpu in &ctrl.cpus {
+            assert!(seen.insert(cpu), "CPU {cpu} is in two control groups");
+        }
+        for child in groups.iter().filter(|group| group.parent.as_ref() == Some(&ctrl.path)) {
+            assert!(child.cpus.is_subset(&ctrl.cpus), "{} has CPUs that its parent has not", child.path);
+            for &cpu in &child.cpus {
+                assert!(in_children.insert(cpu), "CPU {cpu} is in two monitor groups of {:?}", ctrl.path);
+            }
+        }
+    }
+    let online: BTreeSet<u32> = machine.sim.online_cpus().into_iter().map(|cpu| cpu.0).collect();
+    assert_eq!(seen, online, "the control groups' CPUs are not the online ones");
+}
+
+/// C3, C4.
+fn check_ids(groups: &[Group]) {
+    let (mut closids, mut rmids) = (BTreeSet::new(), BTreeSet::new());
+    for group in groups {
+        assert!(rmids.insert(group.rmid), "RMID {} has two groups", group.rmid);
+        if group.parent.is_none() {
+            assert!(closids.insert(group.closid), "CLOSID {} has two groups", group.closid);
+        }
+        assert_eq!(group.path.is_empty(), group.rmid == 0);
+    }
+    assert_eq!(groups[0].closid, 0);
+}
+
+/// C14: each task is in one control group, and in no more than one monitor group, which is that one's.
+fn check_tasks(machine: &Machine, groups: &[Group]) {
+    machine.sim.for_each_task(&mut |task| {
+        let pid = task.pid();
+        let of =
+            |mon: bool| groups.iter().filter(move |group| group.parent.is_some() == mon && group.tasks.contains(&pid));
+        assert_eq!(of(false).count(), 1, "task {pid} is not in exactly one control group");
+        assert!(of(true).count() <= 1, "task {pid} is in several monitor groups");
+        let ctrl = of(false).next().map(|group| &group.path);
+        for mon in of(true) {
+            assert_eq!(mon.parent.as_ref(), ctrl, "task {pid} is in a monitor group of another parent");
+        }
+    });
+}
+
+/// C13, C16.
+fn check_mon_data(machine: &Machine, groups: &[Group]) {
+    let expected: Vec<String> = machine.l3s().into_iter().map(|l3| format!("mon_L3_{l3:02}")).collect();
+    for group in groups {
+        assert_eq!(machine.dirs(&format!("{}/mon_data", group.path)).unwrap(), expected, "{:?}", group.path);
+    }
+}
+
+/// C10 as far as it shows, C11, C16: what `schemata` shows is what is in the registers, in every domain there is.
+fn check_control_values(machine: &Machine, groups: &[Group]) {
+    for group in groups.iter().filter(|group| group.parent.is_none()) {
+        let schemata = machine.read(&format!("{}/schemata", group.path)).unwrap();
+        for line in schemata.lines() {
+            let (name, values) = line.trim().split_once(':').unwrap();
+            let values: Vec<(usize, &str)> = values
+                .split(';')
+                .map(|value| value.split_once('=').unwrap())
+                .map(|(l3, value)| (l3.parse().unwrap(), value.trim()))
+                .collect();
+            assert_eq!(values.iter().map(|&(l3, _)| l3).collect::<Vec<_>>(), machine.l3s(), "domains of {line}");
+            for (l3, value) in values {
+                let cpu = machine.l3_cpus(l3)[0];
+                let closid = u32::try_from(group.closid).unwrap();
+                let (shown, register) = match name {
+                    "L3" => (u64::from_str_radix(value, 16).unwrap(), machine.msr(cpu, L3Mask::ADDRESS + closid)),
+                    "MB" => (100 - value.parse::<u64>().unwrap(), machine.msr(cpu, MbaThrottle::ADDRESS + closid)),
+                    _ => panic!("no register is known for {name}"),
+                };
+                assert_eq!(shown, register, "{:?} {line}: the register of L3 {l3} differs", group.path);
+            }
+        }
+    }
+}
+
+/// What each CPU's register says it works for is the running task's group, or else the CPU's.
+fn check_associations(machine: &Machine, groups: &[Group]) {
+    let arch = machine.fs.arch();
+    let mut running = vec![None; possible(machine).count()];
+    machine.sim.for_each_task(&mut |task| {
+        if let Some(cpu) = machine.sim.running_on(task) {
+            let ids = Arch::<resctrl_types::sim::SimPlatform>::task_ids(arch, task.word());
+            running[cpu.index()] = Some((u64::from(ids.closid.0), u64::from(ids.rmid.0)));
+        }
+    });
+    for cpu in machine.sim.online_cpus() {
+        let (closid, rmid) = running[cpu.index()].unwrap_or_default();
+        let (cpu_closid, cpu_rmid) = group_of_cpu(groups, cpu);
+        let expected = (if closid == 0 { cpu_closid } else { closid }, if rmid == 0 { cpu_rmid } else { rmid });
+        let register = machine.rdt.association(cpu.index()).unwrap();
+        assert_eq!((register.get(PqrAssoc::CLOSID), register.get(PqrAssoc::RMID)), expected, "ids of CPU {cpu}");
+    }
+}
+
+fn group_of_cpu(groups: &[Group], cpu: CpuId) -> (u64, u64) {
+    // A monitor group comes after its parent: the last one that has the CPU decides.
+    let group = groups.iter().rfind(|group| group.cpus.contains(&cpu.0)).unwrap();
+    (group.closid, group.rmid)
+}

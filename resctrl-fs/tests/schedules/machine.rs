@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A whole machine: emulated RDT below the shipped x86 code, below the file system, on the simulated kernel.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
+use resctrl_hardware::{Event, Rdt};
+use resctrl_types::platform::{CacheInfo, Platform};
+use resctrl_types::sim::{CpuTopology, SimPlatform, SimTask, TaskSpec, Topology, current_cpu};
+use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
+use resctrl_x86::{Cpuid, Gp, Options, Registers, X86};
+
+/// The file system under test.
+pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
+
+/// Two packages of two CPUs, each an L3: L3 CAT with CDP, MBA, CMT and 24-bit MBM.
+pub(crate) const INTEL: &str = include_str!("../../../qemu-images/machines/intel.toml");
+
+/// The registers of the CPU that the calling thread of the simulated kernel is on.
+pub(crate) struct Emulated {
+    rdt: Arc<Rdt>,
+    sim: SimPlatform,
+}
+
+impl Emulated {
+    /// The CPU, which must be where the proof says and where the thread cannot leave.
+    fn cpu(here: Here<'_>) -> usize {
+        assert_eq!(current_cpu(), Some(here.cpu()), "a register touched from a thread that is not bound to its CPU");
+        here.cpu().index()
+    }
+}
+
+/// "GenuineIntel", a Sapphire Rapids, leaves up to 0x10.
+fn native(leaf: u32) -> [u32; 4] {
+    match leaf {
+        0 => [0x10, 0x756e_6547, 0x6c65_746e, 0x4965_6e69],
+        1 => [0x0008_06f8, 0, 0, 0],
+        _ => [0; 4],
+    }
+}
+
+impl Registers for Emulated {
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
+        let cpu = current_cpu().map_or(0, CpuId::index);
+        let answer = self.rdt.cpuid(cpu, leaf, subleaf);
+        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf)));
+        Cpuid { eax, ebx, ecx, edx }
+    }
+
+    fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
+        match self.rdt.rdmsr(Self::cpu(here), msr, nanoseconds(&self.sim)) {
+            Ok(Some(value)) => Ok(value),
+            other => panic!("rdmsr {msr:#x}: {other:?}"),
+        }
+    }
+
+    fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
+        match self.rdt.wrmsr(Self::cpu(here), msr, value, nanoseconds(&self.sim)) {
+            Ok(true) => Ok(()),
+            other => panic!("wrmsr {msr:#x} {value:#x}: {other:?}"),
+        }
+    }
+}
+
+fn nanoseconds(sim: &SimPlatform) -> u64 {
+    sim.now_ms() * 1_000_000
+}
+
+/// What a file showed.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl TextOut for Text {
+    fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
+        self.0.extend_from_slice(bytes.0);
+        Ok(())
+    }
+}
+
+impl Text {
+    fn into_string(self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+/// The options of a mount that shows the hardware ids.
+pub(crate) const DEBUG: MountOptions = MountOptions { cdp: false, cdpl2: false, mba_mbps: false, debug: true };
+
+/// What was done to a machine, printed when a test fails.
+#[derive(Default)]
+struct History(Mutex<Vec<String>>);
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let old = lines.len().saturating_sub(50);
+            eprintln!("what was done, the last of it:\n  {}", lines[old..].join("\n  "));
+        }
+    }
+}
+
+/// A booted machine with the module loaded. Clones are the same machine.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) sim: SimPlatform,
+    pub(crate) rdt: Arc<Rdt>,
+    pub(crate) fs: Ref<Fs>,
+    history: Arc<History>,
+}
+
+impl Machine {
+    /// Boots the machine of a description and loads the module. No file system is mounted yet.
+    pub(crate) fn boot(description: &str) -> Machine {
+        let machine = resctrl_hardware::Machine::parse(description).unwrap();
+        let rdt = Arc::new(Rdt::new(&machine).unwrap());
+        let sim = SimPlatform::new(topology(&machine));
+        let registers = Emulated { rdt: Arc::clone(&rdt), sim: sim.clone() };
+        let arch = X86::new(registers, &sim, Options::default()).unwrap();
+        let fs = Resctrl::new(sim.clone(), arch).unwrap();
+        let (online, offline) = (fs.clone(), fs.clone());
+        sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
+            .unwrap();
+        let switched = fs.clone();
+        sim.set_sched_in(move |here, word| Arch::<SimPlatform>::sched_in(switched.arch(), here, word));
+        Machine { sim, rdt, fs, history: Arc::default() }
+    }
+
+    fn note<T: fmt::Debug>(&self, what: fmt::Arguments<'_>, result: T) -> T {
+        let line = format!("{:>6} ms {what} -> {result:?}", self.sim.now_ms());
+        self.history.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        result
+    }
+
+    /// A machine that is mounted with `debug`.
+    pub(crate) fn mounted() -> Machine {
+        let machine = Machine::boot(INTEL);
+        machine.mount().unwrap();
+        machine
+    }
+
+    /// Mounts with `debug`.
+    pub(crate) fn mount(&self) -> Result<()> {
+        self.note(format_args!("mount"), Fs::mount(&self.fs, &DEBUG))
+    }
+
+    pub(crate) fn unmount(&self) {
+        Fs::unmount(&self.fs);
+        self.note(format_args!("unmount"), ());
+    }
+
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.fs.root().is_some()
+    }
+
+    /// Unmounts, unloads the module and sees that nothing is left of it.
+    pub(crate) fn finish(self) {
+        self.unmount();
+        self.sim.unregister_hotplug();
+        self.sim.clear_sched_in();
+        // One period and the tick of a displaced worker.
+        self.sim.advance(1002);
+        self.sim.assert_idle();
+        assert_eq!(self.sim.live_works(), 0, "a monitor domain was never freed");
+        assert!(Fs::is_idle(&self.fs), "somebody still refers to the file system");
+    }
+
+    fn node(&self, path: &str) -> Result<NodeId> {
+        let root = self.fs.root().ok_or(Errno::ENOENT)?;
+        let mut names = path.split('/').filter(|name| !name.is_empty());
+        names.try_fold(root, |dir, name| self.fs.lookup(dir, name.as_bytes()).ok_or(Errno::ENOENT))
+    }
+
+    /// The directory and the name in it. Like the VFS, lets nobody make or remove the root.
+    fn parent<'a>(&self, path: &'a str) -> Result<(NodeId, &'a [u8])> {
+        if path.is_empty() {
+            return Err(Errno::EBUSY);
+        }
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.node(dir)?, name.as_bytes()))
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<String> {
+        let node = self.node(path)?;
+        self.fs.open(node, true, false)?;
+        let mut text = Text::default();
+        Fs::read(&self.fs, node, &mut text)?;
+        Ok(text.into_string())
+    }
+
+    pub(crate) fn write(&self, path: &str, command: &str) -> Result<()> {
+        let write = || {
+            let node = self.node(path)?;
+            self.fs.open(node, false, true)?;
+            Fs::write(&self.fs, node, command.as_bytes())
+        };
+        self.note(format_args!("write {command:?} to {path}"), write())
+    }
+
+    pub(crate) fn mkdir(&self, path: &str) -> Result<()> {
+        let mkdir = || {
+            let (parent, name) = self.parent(path)?;
+            Fs::mkdir(&self.fs, parent, name, 0o755)
+        };
+        self.note(format_args!("mkdir {path}"), mkdir())
+    }
+
+    pub(crate) fn rmdir(&self, path: &str) -> Result<()> {
+        let rmdir = || {
+            let (parent, name) = self.parent(path)?;
+            Fs::rmdir(&self.fs, self.fs.lookup(parent, name).ok_or(Errno::ENOENT)?)
+        };
+        self.note(format_args!("rmdir {path}"), rmdir())
+    }
+
+    /// The names of the directories in a directory.
+    pub(crate) fn dirs(&self, path: &str) -> Result<Vec<String>> {
+        let dir = self.node(path)?;
+        let (mut names, mut after, mut name) = (Vec::new(), 0, [0; 255]);
+        while let Some(entry) = self.fs.next_entry(dir, after, &mut name)? {
+            after = entry.position;
+            if entry.kind == NodeKind::Dir {
+                names.push(String::from_utf8_lossy(&name[..entry.len]).into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A count of the file system's own.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        let mut text = Text::default();
+        Fs::show_stats(&self.fs, &mut text).unwrap();
+        let text = text.into_string();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no count {name} in {text}")).parse().unwrap()
+    }
+
+    pub(crate) fn offline(&self, cpu: u32) {
+        self.try_offline(CpuId(cpu)).unwrap();
+    }
+
+    pub(crate) fn try_offline(&self, cpu: CpuId) -> Result<()> {
+        self.note(format_args!("CPU {cpu} offline"), self.sim.offline(cpu))
+    }
+
+    pub(crate) fn online(&self, cpu: u32) {
+        self.try_online(CpuId(cpu)).unwrap();
+    }
+
+    pub(crate) fn try_online(&self, cpu: CpuId) -> Result<()> {
+        self.note(format_args!("CPU {cpu} online"), self.sim.online(cpu))
+    }
+
+    /// Switches a CPU to a task, or to none.
+    pub(crate) fn switch(&self, cpu: CpuId, task: Option<&SimTask>) -> Result<()> {
+        self.note(format_args!("CPU {cpu} switches to {task:?}"), self.sim.switch_to(cpu, task))
+    }
+
+    /// The online CPUs that share an L3, by the id of that L3.
+    pub(crate) fn l3_cpus(&self, l3: usize) -> Vec<CpuId> {
+        let topology = &self.rdt.machine().topology;
+        self.sim.online_cpus().into_iter().filter(|cpu| topology.l3_domain(cpu.index()) == l3).collect()
+    }
+
+    /// The L3s that have an online CPU.
+    pub(crate) fn l3s(&self) -> Vec<usize> {
+        (0..self.rdt.machine().topology.l3_domains()).filter(|&l3| !self.l3_cpus(l3).is_empty()).collect()
+    }
+
+    /// Lets a bandwidth counter grow from now on.
+    pub(crate) fn set_rate(&self, l3: usize, rmid: usize, event: Event, bytes_per_second: u64) {
+        self.rdt.set_rate(l3, rmid, event, bytes_per_second, nanoseconds(&self.sim)).unwrap();
+    }
+
+    /// Sets how many bytes of an L3 the lines of an RMID occupy.
+    pub(crate) fn set_occupancy(&self, l3: usize, rmid: usize, bytes: u64) {
+        self.rdt.set(l3, rmid, Event::LlcOccupancy, bytes, nanoseconds(&self.sim)).unwrap();
+    }
+
+    /// A register of an L3, read behind the software's back.
+    pub(crate) fn msr(&self, cpu: CpuId, address: u32) -> u64 {
+        self.rdt.rdmsr(cpu.index(), address, nanoseconds(&self.sim)).unwrap().unwrap()
+    }
+
+    /// A new task of root's.
+    pub(crate) fn task(&self) -> SimTask {
+        self.sim.spawn_task(TaskSpec::default())
+    }
+}
+
+fn topology(machine: &resctrl_hardware::Machine) -> Topology {
+    let shape = &machine.topology;
+    let id = |number: usize| u32::try_from(number).unwrap();
+    let size = |cache: &Option<resctrl_hardware::machine::Cache>, default| {
+        cache.as_ref().map_or(default, |cache| u32::try_from(cache.size_kib * 1024).unwrap())
+    };
+    let cpu = |cpu: usize| {
+        let package = id(cpu / (shape.cores * shape.threads));
+        CpuTopology {
+            l2: Some(CacheInfo { id: id(shape.l2_domain(cpu)), size: size(&machine.cache.l2, Topology::L2_SIZE) }),
+            l3: Some(CacheInfo { id: id(shape.l3_domain(cpu)), size: size(&machine.cache.l3, Topology::L3_SIZE) }),
+            node: Some(package),
+            package: Some(package),
+            isolated: false,
+        }
+    };
+    Topology { cpus: (0..shape.cpus()).map(cpu).collect() }
+}
+
+/// Every CPU number that the platform knows.
+pub(crate) fn possible(machine: &Machine) -> impl Iterator<Item = CpuId> + use<> {
+    (0..machine.sim.nr_cpu_ids()).map(CpuId)
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The shipped file system and architecture on the simulated kernel and the emulated hardware, driven through the public
+//! face only: CPUs and whole domains come and go while workers run, groups come and go and the file system is mounted
+//! and unmounted, under many schedules. How to repeat one that failed: see `resctrl_types::sim`.
+
+mod concurrent;
+mod hotplug;
+mod invariants;
+mod lifetime;
+mod machine;
+mod sequences;
+mod timing;

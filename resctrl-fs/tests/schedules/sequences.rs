@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Random commands one after the other, everything checked after each.
+
+use resctrl_types::CpuId;
+use resctrl_types::sim::{SimTask, explore};
+use shuttle::rand::{Rng, thread_rng};
+
+use crate::invariants::check;
+use crate::machine::Machine;
+
+/// One of some few names, so that commands meet.
+pub(crate) fn name() -> &'static str {
+    ["a", "b", "c"][thread_rng().gen_range(0..3)]
+}
+
+/// The path of a group that may exist.
+pub(crate) fn group() -> String {
+    match thread_rng().gen_range(0..4) {
+        0 => String::new(),
+        1 => format!("mon_groups/{}", name()),
+        2 => name().into(),
+        _ => format!("{}/mon_groups/{}", name(), name()),
+    }
+}
+
+/// A command on a group that may exist or not, which may be refused.
+pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
+    let mut random = thread_rng();
+    let group = group();
+    let l3 = random.gen_range(0..2);
+    let _ = match random.gen_range(0..9) {
+        0 | 1 => machine.mkdir(&group),
+        2 => machine.rmdir(&group),
+        3 => {
+            let task = &tasks[random.gen_range(0..tasks.len())];
+            machine.write(&format!("{group}/tasks"), &format!("{}\n", task.pid()))
+        }
+        4 => {
+            let cpus = ["", "0", "1-2", "3", "2-3", "0-3"][random.gen_range(0..6)];
+            machine.write(&format!("{group}/cpus_list"), &format!("{cpus}\n"))
+        }
+        5 => {
+            let mask: u32 = random.gen_range(1..1 << 12);
+            let command = format!("L3:{l3}={mask:x}\nMB:{l3}={}\n", random.gen_range(5..=100));
+            machine.write(&format!("{group}/schemata"), &command)
+        }
+        6 => machine.read(&format!("{group}/mon_data/mon_L3_{l3:02}/mbm_total_bytes")).map(drop),
+        7 => machine.read(&format!("{group}/mon_data/mon_L3_{l3:02}/llc_occupancy")).map(drop),
+        _ => machine.dirs(&group).map(drop),
+    };
+}
+
+/// Lines come into a cache and go, so that RMIDs stay in limbo and leave it.
+pub(crate) fn traffic(machine: &Machine) {
+    let mut random = thread_rng();
+    let bytes = if random.gen_range(0..3) == 0 { 16 << 20 } else { 0 };
+    machine.set_occupancy(random.gen_range(0..2), random.gen_range(1..32), bytes);
+}
+
+/// A CPU comes or goes; the last one stays.
+pub(crate) fn hotplug(machine: &Machine) {
+    let cpu = CpuId(thread_rng().gen_range(0..4));
+    let _ = if machine.sim.is_online(cpu) { machine.try_offline(cpu) } else { machine.try_online(cpu) };
+}
+
+/// A CPU switches to another task, or to none.
+pub(crate) fn switch(machine: &Machine, tasks: &[SimTask]) {
+    let mut random = thread_rng();
+    let cpu = CpuId(random.gen_range(0..4));
+    let task = tasks.get(random.gen_range(0..=tasks.len()));
+    let _ = machine.switch(cpu, task);
+}
+
+/// Mounts what is not mounted, and the reverse.
+pub(crate) fn remount(machine: &Machine) {
+    if machine.is_mounted() {
+        machine.unmount();
+    } else {
+        let _ = machine.mount();
+    }
+}
+
+#[test]
+fn after_every_command_of_a_random_sequence_the_invariants_hold() {
+    explore(120, || {
+        let machine = Machine::mounted();
+        let tasks: Vec<SimTask> = (0..3).map(|_| machine.task()).collect();
+        for _ in 0..40 {
+            match thread_rng().gen_range(0..16) {
+                0..=8 => command(&machine, &tasks),
+                9 | 10 => hotplug(&machine),
+                11 => switch(&machine, &tasks),
+                12 => traffic(&machine),
+                13 => machine.sim.advance(thread_rng().gen_range(1..1500)),
+                14 => machine.sim.elapse(thread_rng().gen_range(1..1500)),
+                _ => remount(&machine),
+            }
+            check(&machine);
+        }
+        machine.finish();
+    });
+}
