@@ -62,12 +62,15 @@ mounts() {
 	cycles=0
 	busy=0
 	while [ ! -e $stop ]; do
-		mount -t resctrl resctrl $M 2>/dev/null || busy=$((busy + 1))
-		sleep $((RANDOM % 4 + 1)).$((RANDOM % 10))
-		while ! umount $M 2>/dev/null && grep -q ' resctrl ' /proc/mounts; do
-			busy=$((busy + 1))
+		until mount -t resctrl resctrl $M 2>/dev/null || [ -e $stop ]; do
 			sleep 0.05
 		done
+		sleep $((RANDOM % 4 + 1)).$((RANDOM % 10))
+		# Readers have files open: then it goes from sight now and for good when they close them.
+		umount $M 2>/dev/null || {
+			busy=$((busy + 1))
+			umount -l $M 2>/dev/null
+		}
 		[ $((RANDOM % 2)) = 0 ] && sleep 0.$((RANDOM % 10))
 		cycles=$((cycles + 1))
 	done
