@@ -180,16 +180,15 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// `ENOMEM`.
     fn work(&self) -> Result<Self::Work>;
 
-    /// Queues the target's work of this kind to run on `cpu` once, `delay_ms` milliseconds from now, and hands the
-    /// reference to it: `queue_delayed_work_on`. 0 means the next timer tick: with no delay at all Linux queues a work
-    /// that schedules itself to the worker that is running it, not to `cpu` (`__queue_work`), and a displaced work would
-    /// never get away from where it is.
+    /// Queues the target's work of this kind to run on `cpu` once, `delay_ms` milliseconds from now (0: at once), and
+    /// hands the reference to it: `queue_delayed_work_on`.
     ///
     /// `cpu` must be online, or on its way out with its hotplug callback not yet run. When it goes offline before the
     /// work has started, the work still runs at its time, somewhere else ([`WorkerContext::Displaced`]).
     /// A work that has started is no longer pending and may be queued again, also by its own handler; two runs of one
-    /// work never overlap. But a work that comes due while it still runs stays with the pool that runs it, whatever `cpu`
-    /// says (`__queue_work` in `kernel/workqueue.c`): a handler that wants to move itself asks for at least one tick.
+    /// work never overlap. But a work that comes due while it still runs, as one always does that its own handler queues
+    /// with no delay, stays with the pool that runs it, whatever `cpu` says (`__queue_work` in `kernel/workqueue.c`): a
+    /// handler that wants to move itself asks for at least one tick.
     ///
     /// # Errors
     /// The reference comes back when the work was already pending; its earlier schedule stands.
