@@ -2,6 +2,8 @@
 //! `cargo xtask build-module` and the linter for the same code.
 
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -9,15 +11,20 @@ use anyhow::{Context, Result};
 use crate::kernels::Kernel;
 use crate::module_build;
 use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::workspace;
 
 /// Builds resctrl.ko for a guest kernel
 ///
-/// A warning of the compiler, of objtool or of modpost is an error. Prints the path of the module.
+/// A warning of the compiler, of objtool or of modpost is an error, and so is a symbol that the module did not
+/// need from the kernel before. Prints the path of the module.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Guest kernel to build for
     #[arg(long, value_name = "NAME", default_value = "stock")]
     pub(crate) kernel: String,
+    /// Record the symbols that the module needs from this kernel as reviewed
+    #[arg(long, conflicts_with = "kdir")]
+    pub(crate) accept: bool,
     #[command(flatten)]
     pub(crate) tools: ToolOptions,
 }
@@ -26,16 +33,49 @@ pub(crate) struct Options {
 ///
 /// # Errors
 ///
-/// An unknown kernel, missing tools, code that does not build.
+/// An unknown kernel, missing tools, code that does not build or needs more of the kernel than was reviewed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let kernel = Kernel::load(&options.kernel)?;
     let tools = ToolRoot::ensure(&options.tools, std::slice::from_ref(&kernel))?;
     let module = module_build::ensure(&tools, &kernel)?;
     let symbols = fs::read_to_string(&module.undefined_symbols)
         .with_context(|| format!("cannot read {}", module.undefined_symbols.display()))?;
-    eprintln!("needs {} symbols of the kernel: {}", symbols.lines().count(), module.undefined_symbols.display());
     println!("{}", module.path.display());
-    Ok(ExitCode::SUCCESS)
+    let reviewed_path = reviewed_symbols(&kernel);
+    if options.accept {
+        fs::write(&reviewed_path, &symbols).with_context(|| format!("cannot write {}", reviewed_path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A user's own kernel is configured differently, so that other symbols are inlined.
+    if options.tools.kdir.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let reviewed = match fs::read_to_string(&reviewed_path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other.with_context(|| format!("cannot read {}", reviewed_path.display()))?,
+    };
+    let new = unreviewed(&reviewed, &symbols);
+    if new.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "error: the module needs symbols of the kernel that are not in {}: {}\n\
+         (`cargo xtask build-module --kernel {} --accept` records them)",
+        reviewed_path.display(),
+        new.join(", "),
+        kernel.name
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// The list of symbols under review: what a new kernel must still export for the module to load.
+fn reviewed_symbols(kernel: &Kernel) -> PathBuf {
+    workspace::root().join(format!("qemu-images/module/undefined-symbols.{}.txt", kernel.name))
+}
+
+/// The lines of `needed` that are not in `reviewed`; a symbol no longer needed is no reason to fail.
+fn unreviewed<'a>(reviewed: &str, needed: &'a str) -> Vec<&'a str> {
+    needed.lines().filter(|symbol| !reviewed.lines().any(|known| known == *symbol)).collect()
 }
 
 /// Runs clippy on the module's Rust code for the bare target
@@ -54,4 +94,16 @@ pub(crate) fn run_clippy(options: &ClippyOptions) -> Result<ExitCode> {
     let tools = ToolRoot::ensure(&options.tools, &[])?;
     module_build::clippy(&tools)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_more_is_noticed_and_a_symbol_less_is_not() {
+        assert_eq!(unreviewed("kfree\nkmalloc\n", "kfree\nprintk\n"), ["printk"]);
+        assert!(unreviewed("kfree\nkmalloc\n", "kfree\n").is_empty());
+        assert_eq!(unreviewed("", "kfree\n"), ["kfree"]);
+    }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::toolroot::ToolOptions;
 use crate::workspace;
 
-/// Runs what continuous integration runs: formatting, lints, unit tests, guests
+/// Runs what continuous integration runs: formatting, lints, module, unit tests, guests
 ///
 /// A step that fails does not keep the following ones from running; the last line says which failed.
 #[derive(Debug, clap::Args)]
@@ -78,13 +78,16 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
             ],
         ),
         step("lints of the module", xtask.clone(), &["clippy-module"]),
+        step("module", xtask.clone(), &["build-module"]),
         step("unit tests", xtask.clone(), &["test", "--", "--profile", "ci"]),
     ];
-    steps[2].arguments.extend(options.tools.arguments());
     if !options.quick {
-        let mut guests = step("guests", xtask, &["test-qemu"]);
-        guests.arguments.extend(options.tools.arguments());
-        steps.push(guests);
+        steps.push(step("guests", xtask, &["test-qemu"]));
+    }
+    for step in &mut steps {
+        if ["lints of the module", "module", "guests"].contains(&step.name) {
+            step.arguments.extend(options.tools.arguments());
+        }
     }
     steps
 }
@@ -142,7 +145,7 @@ mod tests {
             .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
             .map(|step| step.name)
             .collect();
-        assert_eq!(with_flags, ["lints of the module", "guests"]);
+        assert_eq!(with_flags, ["lints of the module", "module", "guests"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod kbuild;
 mod staticlib;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSymbol};
@@ -80,17 +80,6 @@ fn list_undefined(object: &[u8]) -> Result<String> {
     Ok(names.into_iter().flat_map(|name| [name, "\n"]).collect())
 }
 
-/// Writes `data` to `path` unless that is what is there already: build tools go by modification times.
-fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|present| present == data) {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-    }
-    fs::write(path, data).with_context(|| format!("cannot write {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,18 +95,5 @@ mod tests {
         assert!(!list.lines().any(|name| name == "main"));
         assert!(list.lines().is_sorted());
         assert!(list_undefined(b"no object").is_err());
-    }
-
-    #[test]
-    fn a_file_that_did_not_change_keeps_its_time() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("deep/shim.c");
-        write_if_changed(&path, b"one").expect("written");
-        let old = std::time::SystemTime::UNIX_EPOCH;
-        fs::File::options().append(true).open(&path).expect("there").set_modified(old).expect("set");
-        write_if_changed(&path, b"one").expect("kept");
-        assert_eq!(fs::metadata(&path).and_then(|file| file.modified()).expect("there"), old);
-        write_if_changed(&path, b"two").expect("written");
-        assert_ne!(fs::metadata(&path).and_then(|file| file.modified()).expect("there"), old);
     }
 }

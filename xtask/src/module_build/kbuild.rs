@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::write_if_changed;
 use crate::toolroot::GuestKernel;
 
 /// Warnings about the user's own build tree that say nothing about the module.
@@ -35,17 +34,15 @@ pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output
     if module.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == fingerprint) {
         return Ok(module);
     }
-    for stale in [&stamp, &module] {
-        match fs::remove_file(stale) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", stale.display()));
-            }
-            _ => {}
+    // From scratch: make would not call a tool again on a file it warned about, and so hide the warning.
+    match fs::remove_dir_all(output) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", output.display()));
         }
+        _ => {}
     }
-    remove_other_files(&build, &inputs)?;
     for (name, data) in &inputs {
-        write_if_changed(&build.join(name), data)?;
+        write(&build.join(name), data)?;
     }
     make(kernel, &build)?;
     // Last, so that a build that was interrupted is not taken for done.
@@ -56,6 +53,13 @@ pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output
 }
 
 type Input = (PathBuf, Vec<u8>);
+
+fn write(path: &Path, data: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    fs::write(path, data).with_context(|| format!("cannot write {}", path.display()))
+}
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
@@ -84,22 +88,6 @@ fn collect(root: &Path, folder: &Path, inputs: &mut Vec<Input>) -> Result<()> {
 fn is_kbuild_input(name: &Path) -> bool {
     let extension = name.extension().and_then(|extension| extension.to_str());
     name.ends_with("Kbuild") || extension.is_some_and(|extension| ["c", "h", "lds", "S"].contains(&extension))
-}
-
-/// Removes sources of an earlier build that are gone, else an include of one would still be met.
-fn remove_other_files(build: &Path, inputs: &[Input]) -> Result<()> {
-    let mut present = Vec::new();
-    if build.exists() {
-        collect(build, Path::new(""), &mut present)?;
-    }
-    for (name, _) in present {
-        // make's own: resctrl.mod.c.
-        let is_generated = name.to_string_lossy().ends_with(".mod.c");
-        if !is_generated && !inputs.iter().any(|(input, _)| *input == name) {
-            fs::remove_file(build.join(&name)).with_context(|| format!("cannot remove {}", name.display()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Identifies what a module was built from.
@@ -211,18 +199,5 @@ mod tests {
         collect(root.path(), Path::new(""), &mut inputs).expect("readable");
         let names: Vec<_> = inputs.iter().map(|(name, _)| name.to_str().expect("ASCII")).collect();
         assert_eq!(names, ["Kbuild", "a.h", "rust.lds", "z.c", "shim/node.c"]);
-    }
-
-    #[test]
-    fn a_source_that_was_deleted_leaves_the_build_folder_too() {
-        let build = tempfile::tempdir().expect("a folder");
-        for name in ["old.h", "kept.c", "resctrl.mod.c", "kept.o"] {
-            fs::write(build.path().join(name), "").expect("written");
-        }
-        remove_other_files(build.path(), &[("kept.c".into(), Vec::new())]).expect("removable");
-        let mut left: Vec<_> =
-            build.path().read_dir().expect("readable").flatten().map(|entry| entry.file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["kept.c", "kept.o", "resctrl.mod.c"]);
     }
 }

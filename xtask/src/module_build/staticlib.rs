@@ -20,7 +20,9 @@ const RUSTFLAGS: &[&str] = &[
     "-Cembed-bitcode=n",
     "-Cforce-unwind-tables=n",
     "-Ccodegen-units=1",
-    "-Csymbol-mangling-version=v0",
+    // The v0 names of nested generics are longer than the kernel's tools take (KSYM_NAME_LEN, 512).
+    "-Csymbol-mangling-version=legacy",
+    "-Zunstable-options",
     "-Crelocation-model=static",
     "-Ccode-model=kernel",
     "-Coverflow-checks=y",
