@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::MonId;
-use resctrl_types::sim::{self, TaskSpec};
+use resctrl_types::sim::{self, SimPlatform, SimTask, TaskSpec};
 use resctrl_types::{Arch, Closid, CpuId, Platform, Rmid, TaskWord};
 
-use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
+use crate::machine::{Rig, Side, intel, intel_l2, intel_mon_only};
 
 const PQR_ASSOC: u32 = 0xc8f;
 
@@ -144,29 +144,41 @@ fn a_cpu_that_the_machine_does_not_have_is_nobodys() {
     });
 }
 
-/// A context switch may come between remembering that a CPU has no ids and writing it, or after.
-#[test]
-fn a_context_switch_in_the_middle_of_a_reset_does_not_leave_the_wrong_ids_behind() {
-    sim::run(|| {
+/// CPU 3 comes online; on one side of the register's being reset it is switched to a task with ids 3 and 7.
+fn switched_in_the_middle_of_a_reset(side: Side, check: fn(&Rig, &SimTask)) {
+    sim::run(move || {
         let rig = Rig::boot(&intel());
         let task = rig.sim.spawn_task(TaskSpec::default());
         rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
         let hook = Arc::clone(&rig.x86);
         rig.sim.set_sched_in(move |here, word| {
-            Arch::<sim::SimPlatform>::sched_in(&*hook, here, word);
+            Arch::<SimPlatform>::sched_in(&*hook, here, word);
         });
-
         rig.sim.offline(CpuId(3)).unwrap();
         let (machine, switched_to) = (rig.sim.clone(), task.clone());
-        *rig.board.before_write.lock().unwrap() =
-            Some(Box::new(move || machine.switch_to(CpuId(3), Some(&switched_to)).unwrap()));
+        let switch = move || machine.switch_to(CpuId(3), Some(&switched_to)).unwrap();
+        *rig.board.beside_write.lock().unwrap() = Some((side, Box::new(switch)));
         rig.sim.online(CpuId(3)).unwrap();
-        assert!(rig.board.before_write.lock().unwrap().is_none(), "the switch has happened");
-        assert_eq!(rig.msr(3, PQR_ASSOC), 0, "the reset came last");
-
-        // The same task again: what the CPU is thought to hold must not hide that it does not.
-        rig.sim.switch_to(CpuId(3), Some(&task)).unwrap();
-        assert_eq!(rig.msr(3, PQR_ASSOC), pqr(3, 7));
+        assert!(rig.board.beside_write.lock().unwrap().is_none(), "the switch has happened");
+        check(&rig, &task);
         rig.halt();
+    });
+}
+
+#[test]
+fn a_switch_just_before_the_reset_does_not_make_the_next_switch_skip_its_write() {
+    switched_in_the_middle_of_a_reset(Side::Before, |rig, task| {
+        assert_eq!(rig.msr(3, PQR_ASSOC), 0);
+        rig.sim.switch_to(CpuId(3), Some(task)).unwrap();
+        assert_eq!(rig.msr(3, PQR_ASSOC), pqr(3, 7));
+    });
+}
+
+#[test]
+fn a_switch_just_after_the_reset_does_not_pass_its_ids_on_to_tasks_without() {
+    switched_in_the_middle_of_a_reset(Side::After, |rig, _| {
+        assert_eq!(rig.msr(3, PQR_ASSOC), pqr(3, 7));
+        rig.sim.switch_to(CpuId(3), None).unwrap();
+        assert_eq!(rig.msr(3, PQR_ASSOC), 0);
     });
 }

@@ -50,7 +50,14 @@ impl Default for Processor {
     }
 }
 
-type Interposed = Box<dyn FnOnce() + Send>;
+/// On which side of a write something happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+type Interposed = (Side, Box<dyn FnOnce() + Send>);
 
 /// The hardware of a machine.
 pub(crate) struct Board {
@@ -60,8 +67,17 @@ pub(crate) struct Board {
     pub(crate) refusing: AtomicU32,
     /// Reads of any MSR.
     pub(crate) reads: AtomicU64,
-    /// What happens just before the next write.
-    pub(crate) before_write: Mutex<Option<Interposed>>,
+    /// What happens just before or after the next write.
+    pub(crate) beside_write: Mutex<Option<Interposed>>,
+}
+
+impl Board {
+    fn interpose(&self, side: Side) {
+        let interposed = self.beside_write.lock().unwrap().take_if(|(when, _)| *when == side);
+        if let Some((_, happen)) = interposed {
+            happen();
+        }
+    }
 }
 
 /// The registers of whatever CPU the calling thread is on.
@@ -104,15 +120,15 @@ impl Registers for Emulated {
 
     fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
         let cpu = Self::cpu(here);
-        let interposed = self.0.before_write.lock().unwrap().take();
-        if let Some(interposed) = interposed {
-            interposed();
-        }
+        self.0.interpose(Side::Before);
         if self.0.refusing.load(Ordering::Relaxed) == msr {
             return Err(Gp);
         }
         match self.0.rdt.wrmsr(cpu, msr, value, 0) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.0.interpose(Side::After);
+                Ok(())
+            }
             Ok(false) | Err(_) => Err(Gp),
         }
     }
@@ -161,7 +177,7 @@ pub(crate) fn probe(
         processor,
         refusing: AtomicU32::new(0),
         reads: AtomicU64::new(0),
-        before_write: Mutex::new(None),
+        beside_write: Mutex::new(None),
     });
     let x86 = X86::new(Emulated(Arc::clone(&board)), &sim, Options::parse(options));
     (sim, board, x86)
