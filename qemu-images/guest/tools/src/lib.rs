@@ -7,6 +7,7 @@
 
 pub mod channel;
 pub mod escape;
+pub mod steadiness;
 
 use nix::errno::Errno;
 use std::collections::VecDeque;

@@ -2,11 +2,12 @@
 //! Drives the traffic source of the emulated hardware below the guest.
 
 use guest_tools::channel::{probe, send, write_at};
-use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
+use guest_tools::{Arguments, Failure, Outcome, main as run_program, steadiness, unknown_command};
 use resctrl_hardware::control::{CounterId, Request};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Event, Fault, Flow};
 use std::process::ExitCode;
+use std::time::Duration;
 
 const HELP: &str = "\
 Makes the memory traffic that the emulated hardware counts, and asks what it saw.
@@ -35,6 +36,8 @@ What the hardware saw.
   next                            print the position the next write will have
   log [POSITION]                  print the writes of the group control from there on: position,
                                   CPU, address, value, and \"same\" where it changed nothing
+  check SECONDS                   read the hardware's CPUID leaves over and over, fail if an answer
+                                  changes; print how often
   probe                           print the number of CPUs and of L3 domains
 
 Numbers are decimal, or hexadecimal after 0x.
@@ -73,6 +76,12 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             return Ok(());
         }
         "log" => return log(arguments),
+        "check" => {
+            let seconds = arguments.number("SECONDS")?;
+            arguments.end()?;
+            println!("{}", steadiness::check(Duration::from_secs(seconds))?);
+            return Ok(());
+        }
         "probe" => {
             arguments.end()?;
             println!("{cpus} {domains}");
