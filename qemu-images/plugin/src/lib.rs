@@ -9,10 +9,10 @@
 //! plugin watches the three instructions involved and nothing else, so a guest runs at almost full speed:
 //!
 //! * CPUID and RDMSR execute as they are; before the *next* instruction the plugin puts the emulated results into the
-//!   registers ([`pending`]). Skipping the instruction instead would lose the lazily computed flags.
+//!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
 //! * WRMSR is carried out before QEMU drops it.
 //! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
-//!   the guest's own back when the exception is on its way ([`hooks`]).
+//!   the guest's own back when the exception is on its way (`hooks`).
 //!
 //! A leaf of CPUID that no processor has is the way for guest programs to drive the traffic source, see
 //! [`resctrl_hardware::control`].
