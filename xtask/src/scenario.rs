@@ -289,13 +289,10 @@ impl Selection<'_> {
     ///
     /// There are none: a run that tests nothing is not green.
     pub(crate) fn cases(&self, scenarios: &[Scenario]) -> Result<Vec<Case>> {
-        let wanted = |scenario: &&Scenario| {
-            self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
-        };
         let mut cases = Vec::new();
         for kernel in self.kernels {
             for machine in self.machines {
-                for scenario in scenarios.iter().filter(wanted) {
+                for scenario in scenarios.iter().filter(|scenario| self.wants(scenario)) {
                     if !scenario.machines.contains(machine) {
                         continue;
                     }
@@ -315,15 +312,34 @@ impl Selection<'_> {
         if let Some(shard) = self.shard {
             cases = shard.select(cases);
         }
-        let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
-        ensure!(
-            !cases.is_empty(),
-            "no scenario matches: --scenario {patterns:?}, --machine {:?}, --impl {:?}; \
-             `cargo xtask test-qemu --list` shows all of them",
-            self.machines,
-            self.implementations.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        );
+        if cases.is_empty() {
+            bail!("{}", self.nothing(scenarios));
+        }
         Ok(cases)
+    }
+
+    fn wants(&self, scenario: &Scenario) -> bool {
+        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
+    }
+
+    /// Why there is no case.
+    fn nothing(&self, scenarios: &[Scenario]) -> String {
+        let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
+        let implementations: Vec<_> = self.implementations.iter().map(ToString::to_string).collect();
+        let mut text = format!(
+            "no scenario matches --scenario {patterns:?} --machine {:?} --impl {implementations:?}",
+            self.machines
+        );
+        for scenario in scenarios.iter().filter(|scenario| !patterns.is_empty() && self.wants(scenario)) {
+            text.push_str(&format!(
+                "\n  `{}` runs on {}, on {}",
+                scenario.name,
+                scenario.machines.join(" "),
+                scenario.implementations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            ));
+        }
+        text.push_str("\n`cargo xtask test-qemu --machine all --list` shows all of them");
+        text
     }
 }
 
@@ -443,6 +459,19 @@ mod tests {
         };
         let error = selection.cases(&[scenario("mount", "")]).unwrap_err();
         assert!(error.to_string().contains("nosuch"), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_that_matches_on_other_machines_only_says_which() {
+        let selection = Selection {
+            machines: &["intel".to_owned()],
+            kernels: &["stock".to_owned()],
+            implementations: &[Implementation::Rust],
+            patterns: &[Regex::new("l2").unwrap()],
+            shard: None,
+        };
+        let error = selection.cases(&[scenario("l2", "# machines: intel-l2")]).unwrap_err();
+        assert!(error.to_string().contains("`l2` runs on intel-l2"), "{error}");
     }
 
     #[test]

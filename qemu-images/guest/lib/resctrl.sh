@@ -120,3 +120,17 @@ online() {
 offline() {
 	echo 0 >"/sys/devices/system/cpu/cpu$1/online"
 }
+
+# within SECONDS EXPECTED COMMAND...: repeats COMMAND until it prints EXPECTED or the time is over;
+# prints what it printed last.
+within() {
+	within_end=$(($(cut -d. -f1 /proc/uptime) + $1))
+	within_expected=$2
+	shift 2
+	while within_output=$("$@"); do
+		[ "$within_output" = "$within_expected" ] && break
+		[ "$(cut -d. -f1 /proc/uptime)" -lt $within_end ] || break
+		sleep 0.1
+	done
+	echo "$within_output"
+}

@@ -28,11 +28,10 @@ rmid=$(cat $G/g7/mon_hw_id)
 rdt-traffic occupancy 1 "$rmid" 8M
 rmdir $G/g7
 is "abi-122 right after the last one is freed" "EBUSY, Out of RMIDs" "$(Ws mkdir $G/again), $(lcs)"
-sleep 2.5
+sleep 2.2
 is "abi-122 and as long as its cache is full" "EBUSY, Out of RMIDs" "$(Ws mkdir $G/again), $(lcs)"
 rdt-traffic occupancy 1 "$rmid" 0
-sleep 2.5
-is "abi-122 but not when it is empty" ok "$(Ws mkdir $G/again)"
+is "abi-122 but not when it is empty" ok "$(within 4 ok Ws mkdir $G/again)"
 is "abi-122 it is the same id" "$rmid" "$(cat $G/again/mon_hw_id)"
 
 rdt-traffic occupancy 0 "$rmid" 1M
@@ -41,18 +40,17 @@ sleep 1.5
 is "abi-195 an id in limbo" EBUSY "$(Ws mkdir $G/again)"
 threshold=$(cat $M/info/L3_MON/max_threshold_occupancy)
 accepted "abi-195 raising the threshold" $M/info/L3_MON/max_threshold_occupancy $((4 << 20))
-sleep 2.5
-is "abi-195 frees it" ok "$(Ws mkdir $G/again)"
+is "abi-195 frees it" ok "$(within 4 ok Ws mkdir $G/again)"
 W $M/info/L3_MON/max_threshold_occupancy "$threshold" >/dev/null
 rdt-traffic occupancy 0 "$rmid" 0
 
 a=$(cat $G/g1/mon_hw_id)
 b=$(cat $G/g2/mon_hw_id)
 rmdir $G/g2
-sleep 2.5
+sleep 1.1
 rmdir $G/g1
-sleep 2.5
-mkdir $G/first $G/second
+is "an id comes back" ok "$(within 4 ok Ws mkdir $G/first)"
+is "and another" ok "$(within 4 ok Ws mkdir $G/second)"
 is "abi-204 ids come back in the order they were freed" "$b $a" "$(cat $G/first/mon_hw_id $G/second/mon_hw_id | xargs)"
 
 # An id in limbo of a domain that goes away is free at once.
@@ -68,10 +66,10 @@ rdt-traffic occupancy $last "$a" 0
 
 umount_resctrl
 mount_resctrl >/dev/null
-sleep 2.5
+sleep 2.2
 fill_up
 is "after unmounting all ids are there again" "$limit" "$made"
 umount_resctrl
 # The next scenario needs ids too.
-sleep 2.5
+sleep 2.2
 finish
