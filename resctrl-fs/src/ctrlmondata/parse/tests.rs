@@ -245,19 +245,36 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_staged_or_refused_and_what_is_staged_is_legal(
-        written in prop::collection::vec(prop::sample::select(&b"L3MB:;=0248fFx+- \t\n\xff"[..]), 0..40),
+    fn what_is_staged_of_a_random_text_is_legal_and_no_domain_is_staged_twice(
+        lines in prop::collection::vec(line(), 1..4),
         sparse_masks in any::<bool>(),
     ) {
         let group = Fake { cache: CacheControl { sparse_masks, ..CACHE }, ..SHARER };
-        for (schema, domain, value) in staged(group, &written).unwrap_or_default() {
-            prop_assert!(domain < 3);
+        let all = staged(group, lines.join("\n").as_bytes()).unwrap_or_default();
+        for (at, &(schema, domain, value)) in all.iter().enumerate() {
             let legal = if schema == L3 {
                 value != 0 && value <= 0xfff && (sparse_masks || cbm::is_contiguous(value))
             } else {
                 value % 10 == 0 && (10..=100).contains(&value)
             };
-            prop_assert!(legal, "{:?} {}", schema, value);
+            prop_assert!(domain < 3 && legal, "{:?} {}", schema, value);
+            prop_assert!(all[..at].iter().all(|&(other, place, _)| (other, place) != (schema, domain)));
         }
     }
+
+    #[test]
+    fn any_bytes_are_staged_or_refused(
+        written in prop::collection::vec(prop::sample::select(&b"L3MB:;=0248fFx+- \t\n\xff"[..]), 0..40),
+    ) {
+        let _ = staged(SHARER, &written);
+    }
+}
+
+/// A line that is right as often as not.
+fn line() -> impl Strategy<Value = String> {
+    let id = prop::sample::select(&["0", "2", "4", "+4", "1", ""][..]);
+    let value = prop::sample::select(&["f", "10", "20", "50", "3f", "100", "0", "7 ", "101", "z"][..]);
+    let entry = (id, value).prop_map(|(id, value)| format!("{id}={value}"));
+    let name = prop::sample::select(&["L3", "MB", " L3 ", "L2"][..]);
+    (name, prop::collection::vec(entry, 1..3)).prop_map(|(name, entries)| format!("{name}:{}", entries.join(";")))
 }
