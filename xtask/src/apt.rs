@@ -189,7 +189,12 @@ impl Apt {
                 list.join("\n")
             );
         }
-        let label = format!("{what}: fetching {} packages, {}", missing.len(), indicatif::HumanBytes(size));
+        let label = format!(
+            "{what}: fetching {} package{}, {}",
+            missing.len(),
+            if missing.len() == 1 { "" } else { "s" },
+            indicatif::HumanBytes(size)
+        );
         let bar = progress::bytes(&label, size);
         let arrived = || missing.iter().map(|package| self.arrived(package)).sum();
         let mut arguments = vec!["-qq", "-y", "--download-only", "--no-install-recommends", "install"];

@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn the_workflow_has_every_machine_in_its_matrix() {
+        let root = workspace::root();
+        let workflow = std::fs::read_to_string(root.join(".github/workflows/ci.yml")).expect("it is there");
+        let list = workflow
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("machine: [")?.strip_suffix(']'))
+            .expect("the matrix is one line");
+        let mut listed: Vec<_> = list.split(", ").map(str::to_owned).collect();
+        listed.sort();
+        assert_eq!(listed, crate::machine::names().expect("the folder is there"));
+    }
+
+    #[test]
     fn the_closing_line_names_what_failed() {
         assert_eq!(verdict(5, &[], Duration::from_secs(125)), "ci: all 5 steps passed (2 min 5 s)");
         assert_eq!(

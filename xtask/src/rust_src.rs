@@ -60,6 +60,7 @@ pub(crate) fn component(version: &str) -> Component {
         "rust-src",
         &format!("{version}+"),
         &format!("usr/src/rustc-{version}/library"),
+        "`rustup component add rust-src` puts the sources into the toolchain",
     )
 }
 

@@ -37,8 +37,9 @@ pub(crate) struct Component {
 enum Content {
     /// These packages and all they depend on.
     Closure(Vec<String>),
-    /// The newest version in any suite of the one package whose version has this prefix, alone.
-    Version { package: String, prefix: String },
+    /// The newest version in any suite of the one package whose version has this prefix, alone; `otherwise` says
+    /// what a user can do if there is none.
+    Version { package: String, prefix: String, otherwise: &'static str },
     /// The newest release of a kernel, its packages alone.
     Kernel(Kernel),
 }
@@ -64,8 +65,9 @@ impl Component {
     }
 
     /// A folder `name` with the files below `only` of the newest `package` of version `prefix`.
-    pub(crate) fn version(name: &str, package: &str, prefix: &str, only: &str) -> Self {
-        let content = Content::Version { package: package.to_owned(), prefix: prefix.to_owned() };
+    /// If no mirror has such a version, `otherwise` is what the user is told to do.
+    pub(crate) fn version(name: &str, package: &str, prefix: &str, only: &str, otherwise: &'static str) -> Self {
+        let content = Content::Version { package: package.to_owned(), prefix: prefix.to_owned(), otherwise };
         Self { only: Some(only.to_owned()), ..Self::new(name, content) }
     }
 
@@ -114,7 +116,7 @@ impl Component {
     fn request(&self) -> String {
         let content = match &self.content {
             Content::Closure(packages) => packages.join(" "),
-            Content::Version { package, prefix } => format!("{package}={prefix}*"),
+            Content::Version { package, prefix, .. } => format!("{package}={prefix}*"),
             Content::Kernel(kernel) => {
                 format!("{}/{} {}", kernel.suite, kernel.release, kernel.packages.join(" "))
             }
@@ -157,13 +159,13 @@ impl Component {
     fn wanted(&self, apt: &Apt) -> Result<(Vec<String>, Option<String>)> {
         match &self.content {
             Content::Closure(packages) => Ok((packages.clone(), None)),
-            Content::Version { package, prefix } => {
+            Content::Version { package, prefix, otherwise } => {
                 let available = apt.available(package)?;
                 let newest = available
                     .iter()
                     .filter(|found| found.name == *package && found.version.starts_with(prefix.as_str()))
                     .max_by(|a, b| crate::apt::compare_versions(&a.version, &b.version))
-                    .with_context(|| format!("the mirror has no {package} {prefix}"))?;
+                    .with_context(|| format!("the mirror has no {package} {prefix}; {otherwise}"))?;
                 Ok((vec![format!("{package}={}", newest.version)], None))
             }
             Content::Kernel(kernel) => {
