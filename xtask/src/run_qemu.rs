@@ -25,8 +25,7 @@ use crate::toolroot::{ToolOptions, ToolRoot};
 /// mounted at /sys/fs/resctrl, busybox, and two programs of this project: `msr` reads and writes
 /// model specific registers, `rdt-traffic` makes the emulated memory traffic that counters count.
 ///
-/// In the shell every key goes to the guest, Ctrl-C too. `exit` or Ctrl-a x ends the guest, Ctrl-a c
-/// switches to QEMU's monitor and back.
+/// In the shell every key goes to the guest, Ctrl-C too. `exit` or Ctrl-a x ends the guest.
 ///
 /// With --script, the script's standard output is all there is on standard output, and its exit code
 /// is the exit code. What the rig has to say, and the script's standard error, go to standard error.
@@ -124,8 +123,9 @@ fn script(spec: &Spec, provisions: &crate::guest::Provisions, folder: &Path) -> 
         run::run(spec, provisions, folder, &scanner, &limits, &mut |event| watcher.event(&event))
     };
     let mut end = watched(&folder, &mut watcher);
-    if let Ok(end @ (End::BootTimeout(_) | End::Died { .. })) = &end
+    if let Ok(end) = &end
         && !watcher.booted
+        && end.is_worth_a_retry()
     {
         eprintln!("{}; trying once more", end.describe());
         folder = Folder(folder.0.with_file_name("guest-2"));

@@ -74,6 +74,13 @@ pub(crate) enum End {
     BootTimeout(Duration),
     /// A scenario ran into its time limit.
     Timeout(Duration),
+    /// QEMU did not run at all: it refuses its arguments, or lacks something.
+    NotStarted {
+        /// How QEMU ended.
+        status: String,
+        /// What QEMU said.
+        message: String,
+    },
     /// QEMU ended before the guest was done.
     Died {
         /// How QEMU ended.
@@ -94,10 +101,17 @@ impl End {
                 format!("the guest did not boot within {} s", limit.as_secs())
             }
             Self::Timeout(limit) => format!("no verdict within {} s", limit.as_secs()),
+            Self::NotStarted { status, message } => format!("QEMU does not start ({status}): {message}"),
             Self::Died { status, message } if message.is_empty() => {
                 format!("QEMU ended early ({status})")
             }
             Self::Died { status, message } => format!("QEMU ended early ({status}): {message}"),
         }
+    }
+
+    /// A boot that came to this end may go well the next time: on a loaded host, guests hang or die now
+    /// and then before they are up.
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::BootTimeout(_) | Self::Died { .. })
     }
 }

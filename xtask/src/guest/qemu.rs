@@ -62,9 +62,8 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     let port = |path: PathBuf| format!("file:{}", path.display());
     add(&["-serial", &port(folder.console())]);
     if matches!(spec.plan, Plan::Shell) {
-        // Ctrl-C belongs to the guest; Ctrl-a x ends QEMU, Ctrl-a c gives its monitor.
-        add(&["-chardev", "stdio,id=shell,mux=on,signal=off"]);
-        add(&["-serial", "chardev:shell", "-mon", "chardev=shell,mode=readline"]);
+        // Ctrl-C belongs to the guest; with mux=on, Ctrl-a x ends QEMU.
+        add(&["-chardev", "stdio,id=shell,mux=on,signal=off", "-serial", "chardev:shell"]);
     } else {
         add(&["-serial", &port(folder.control())]);
     }
@@ -80,4 +79,14 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
         add(&[argument]);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_comma_stays_one_option() {
+        assert_eq!(option_path(Path::new("/a,b/c.so")), "/a,,b/c.so");
+    }
 }

@@ -68,6 +68,8 @@ struct Watch<'a> {
     /// Decided on, but the guest may still write until then.
     ending: Option<(Instant, End)>,
     done: bool,
+    /// The console has said nothing yet.
+    silent: bool,
 }
 
 /// Boots `spec` and watches it until it ends. Everything that happens goes to `events`, the last
@@ -106,6 +108,7 @@ pub(crate) fn run(
         deadline: Some((Instant::now() + limits.boot, End::BootTimeout(limits.boot))),
         ending: None,
         done: false,
+        silent: true,
     };
     let end = loop {
         if interrupt::requested() {
@@ -140,6 +143,7 @@ pub(crate) fn run(
 
 impl Watch<'_> {
     fn console(&mut self, line: String, events: &mut dyn FnMut(Event)) {
+        self.silent = false;
         let splat = self.scanner.scan(&line);
         events(Event::Console(line));
         if let Some(splat) = splat {
@@ -201,7 +205,8 @@ impl Watch<'_> {
             return End::Done;
         }
         let message = std::fs::read_to_string(folder.qemu()).unwrap_or_default();
-        End::Died { status: status.to_string(), message: message.trim().to_owned() }
+        let (status, message) = (status.to_string(), message.trim().to_owned());
+        if self.silent { End::NotStarted { status, message } } else { End::Died { status, message } }
     }
 }
 

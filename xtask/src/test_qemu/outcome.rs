@@ -214,7 +214,7 @@ impl Collector {
         if !self.booted {
             let mut reasons = vec![end.describe()];
             reasons.extend(splats);
-            let retry = matches!(end, End::BootTimeout(_) | End::Died { .. });
+            let retry = end.is_worth_a_retry();
             self.no_boot = Some(NoBoot { reasons, retry });
             return None;
         }
