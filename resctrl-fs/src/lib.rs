@@ -43,7 +43,7 @@ mod text;
 mod tree;
 
 use resctrl_types::locked::Key;
-use resctrl_types::platform::{LockClass, LogLevel, Mutex};
+use resctrl_types::platform::{LockClass, Mutex};
 use resctrl_types::{Arch, CpuMask, CpusHeld, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result};
 
 pub use rdtgroup::mount::{MountOptions, OptionError};
@@ -92,18 +92,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `ENODEV` when the machine can neither control nor monitor anything, `ENOMEM`.
     pub fn new(platform: P, arch: A) -> Result<Ref<Self>> {
-        let mut usable = false;
-        for resource in ResourceId::ALL {
-            if arch.control(resource).is_some() {
-                platform.log(LogLevel::Info, format_args!("{} allocation detected", resource.name()));
-                usable = true;
-            }
-        }
-        if arch.monitor(ResourceId::L3).is_some() {
-            platform.log(LogLevel::Info, format_args!("{} monitoring detected", ResourceId::L3.name()));
-            usable = true;
-        }
-        if !usable {
+        let controls = ResourceId::ALL.into_iter().any(|resource| arch.control(resource).is_some());
+        if !controls && arch.monitor(ResourceId::L3).is_none() {
             return Err(Errno::ENODEV);
         }
         let nr_cpu_ids = platform.nr_cpu_ids();
