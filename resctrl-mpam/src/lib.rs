@@ -1,12 +1,97 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! resctrl on Arm MPAM.
+//! resctrl on Arm MPAM: the [`Arch`](resctrl_types::Arch) of Memory System Resource Partitioning and Monitoring.
 //!
-//! What is here: [`bandwidth`], the arithmetic between the percentages of a schemata line and the fixed-point fractions
-//! of MPAM's bandwidth registers.
+//! Under MPAM a processor labels each memory request with a *PARTID* and a *PMG*, two registers per exception level. Memory
+//! system components (MSCs: caches, memory controllers) look at the labels: what a PARTID may use is programmed into each
+//! MSC, what it uses is counted there. The firmware says where the MSCs are. This crate reads that, asks each MSC what it
+//! can do, programs it, and reads its counters; it knows nothing of groups or files.
 //!
-//! What is not here: the driver. Nothing in this crate discovers or programs a memory system component (MSC), and there
-//! is no [`Arch`](resctrl_types::Arch) for MPAM; a kernel module built from this workspace does not support MPAM.
+//! | File | What | In the kernel |
+//! |---|---|---|
+//! | `acpi` | the firmware tables MPAM and PPTT | `drivers/acpi/arm64/mpam.c`, `drivers/acpi/pptt.c` |
+//! | `devices` | MSCs: probing, merging, programming, monitors, errors | `drivers/resctrl/mpam_devices.c` |
+//! | `resctrl` | what of that resctrl shows; ids; CDP; context switch | `drivers/resctrl/mpam_resctrl.c` |
+//! | `bandwidth` | percentages and fixed-point fractions | the same |
+//! | `registers` | every register, once | `mpam_internal.h` |
+//!
+//! # What is not here
+//!
+//! * The bandwidth events `mbm_total_bytes` and `mbm_local_bytes`: MPAM has few counters, which have to be assigned to
+//!   groups, and the contract has no assignment yet. The counters themselves are driven and tested
+//!   ([`devices::Access::read_mbwu`]); no file shows them.
+//! * MSCs behind a platform communication channel: a table with one is refused, since safe PARTIDs are not known then.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
+pub mod acpi;
 pub mod bandwidth;
+pub mod devices;
+pub mod resctrl;
+
+mod register;
+mod registers;
+
+pub use resctrl::{CtrlDomain, MonContext, MonDomain, Mpam, Options};
+
+use resctrl_types::{CpuId, Here, Pinned};
+
+/// The memory-mapped registers of one MSC.
+///
+/// All of this crate's access to MSCs goes through here. It is only used from CPUs that the MSC can be reached from.
+pub trait Msc: Send + Sync + 'static {
+    /// Reads 32 bits at a byte offset below 0x3000, as `readl_relaxed` does. Callable with interrupts off.
+    fn read32(&self, here: Here<'_>, offset: u32) -> u32;
+
+    /// Writes 32 bits, as `writel_relaxed` does. Callable with interrupts off.
+    fn write32(&self, here: Here<'_>, offset: u32, value: u32);
+}
+
+/// A register of FEAT_MPAM that is written at context switches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemRegister {
+    /// `MPAM0_EL1`: labels of user space.
+    Mpam0,
+    /// `MPAM1_EL1`: labels of the kernel.
+    Mpam1,
+    /// `MPAMSM_EL1`: labels of the streaming mode compute unit.
+    Mpamsm,
+}
+
+/// The system registers of the processor that the calling code runs on.
+pub trait SystemRegisters: Send + Sync + 'static {
+    /// Reads `MPAMIDR_EL1`.
+    fn mpamidr(&self, here: Here<'_>) -> u64;
+
+    /// Whether there is `MPAMSM_EL1` (FEAT_SME); the same on all processors.
+    fn has_streaming(&self) -> bool;
+
+    /// Writes a register. Callable with interrupts off.
+    fn write(&self, here: Here<'_>, register: SystemRegister, value: u64);
+
+    /// Makes writes so far take effect before what comes (ISB). Callable with interrupts off.
+    fn synchronize(&self, here: Here<'_>);
+
+    /// Waits at least so many microseconds: `fsleep`. Sleeps.
+    fn wait_us(&self, here: Pinned<'_>, us: u32);
+}
+
+/// What the firmware says.
+pub struct Firmware<'a> {
+    /// The table MPAM.
+    pub mpam: &'a [u8],
+    /// The table PPTT.
+    pub pptt: &'a [u8],
+    /// The possible CPU with a processor id of the MADT.
+    pub processor: &'a dyn Fn(u32) -> Option<CpuId>,
+    /// The NUMA node of a proximity domain.
+    pub proximity: &'a dyn Fn(u64) -> Option<u32>,
+    /// There is a cache between memory and those who request from it (HMAT): what goes to memory is then not what leaves
+    /// the level 3 cache.
+    pub memory_side_cache: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The MSC driver: `drivers/resctrl/mpam_devices.c`.
+//!
+//! A memory system component (MSC) controls and monitors resources, each through a resource instance (RIS) that is
+//! selected before its registers are used. The firmware says where MSCs are and what their instances are part of; what
+//! the instances can do the MSC says itself. Here both become [`Class`]es of [`Component`]s, labels that all of them
+//! understand, and the programming of a component.
+//!
+//! # Invariants
+//!
+//! * Nothing is ever written for a PARTID, a PMG, a monitor or an instance that the hardware does not have.
+//! * An MSC is only touched from a CPU that can reach it, and so never without power.
+//! * What a component is programmed with is remembered once it is programmed; the memory outlives the power of the MSC.
+
+mod class;
+mod config;
+mod errata;
+mod error;
+mod limits;
+mod mbwu;
+mod monitor;
+mod msc;
+mod probe;
+mod props;
+
+use core::sync::atomic::Ordering;
+
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result};
+
+pub use class::{Class, Component, Vmsc};
+pub use config::{Config, Configs};
+pub use errata::Quirks;
+pub use error::MscError;
+pub use limits::{Ids, Limits};
+pub use mbwu::{CounterMap, Direction, Filter};
+pub use monitor::{MonitorPool, NotReady, TakenMonitor};
+pub use msc::{Access, ClassKind, MscDevice, Ris};
+pub use props::{Feature, Features, Props};
+
+pub(crate) use mbwu::MbwuState;
+
+use crate::acpi::{Caches, Linked, Locator, MpamTable, MscNode};
+use crate::{Firmware, Msc};
+
+/// Every MSC, and what they make up.
+pub struct Devices<M> {
+    /// The MSCs, in the order of the firmware table.
+    pub mscs: KVec<MscDevice<M>>,
+    /// What their instances are part of.
+    pub classes: KVec<Class>,
+    /// Labels that are safe everywhere.
+    pub ids: Ids,
+    /// The caches of the machine.
+    pub caches: Caches,
+}
+
+/// An error of a firmware table, as an error number.
+fn refused(error: crate::acpi::TableError) -> Errno {
+    match error {
+        crate::acpi::TableError::NoMemory => Errno::ENOMEM,
+        _ => Errno::EINVAL,
+    }
+}
+
+impl<M: Msc> Devices<M> {
+    /// Finds the MSCs in the firmware's tables, probes each from a CPU that can reach it, and puts together what they are.
+    /// `requestors` are the labels that the processors can make; `map` makes the registers of an MSC accessible.
+    ///
+    /// # Errors
+    /// `EINVAL` for tables that are broken or describe what cannot be, `ENODEV` when no CPU is online that can reach some
+    /// MSC (safe labels are not known then), those of [`MscDevice::probe`], of `map`, and `ENOMEM`.
+    pub fn discover<P: Platform>(
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        firmware: &Firmware<'_>,
+        requestors: Ids,
+        map: &mut dyn FnMut(&MscNode<'_>) -> Result<M>,
+    ) -> Result<Self> {
+        let nr_cpu_ids = platform.nr_cpu_ids();
+        let table = MpamTable::parse(firmware.mpam).map_err(refused)?;
+        let caches = Caches::parse(firmware.pptt, nr_cpu_ids, firmware.processor).map_err(refused)?;
+        let mut limits = Limits::default();
+        limits.register(requestors)?;
+        let mut mscs = KVec::new();
+        for node in table.mscs() {
+            let mut msc = describe(&node, &caches, firmware, nr_cpu_ids, map)?;
+            probe_somewhere(platform, cpus, &mut msc)?;
+            limits.register(msc.ids)?;
+            mscs.push(msc)?;
+        }
+        if mscs.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let ids = limits.publish()?;
+        let classes =
+            class::build(&mscs, ids, nr_cpu_ids, &|kind, id| affinity(platform, &caches, kind, id, nr_cpu_ids))?;
+        Ok(Devices { mscs, classes, ids, caches })
+    }
+
+    /// A CPU that can reach some MSCs comes: those that nobody reached before are programmed anew, since they may have been
+    /// without power, and count on.
+    pub(crate) fn cpu_online(&self, here: Pinned<'_>) {
+        for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
+            let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0;
+            if first && let Ok(access) = msc.access(here.into()) {
+                self.program_all(&access);
+                for ris in &msc.ris {
+                    access.restore_mbwu(ris);
+                }
+            }
+            if first {
+                msc.enable_error_interrupt(here.into(), true);
+            }
+        }
+    }
+
+    /// The opposite of [`Devices::cpu_online`]: MSCs that nobody will reach are left unrestricted.
+    pub(crate) fn cpu_offline(&self, here: Pinned<'_>) {
+        for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
+            if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
+                continue;
+            }
+            msc.enable_error_interrupt(here.into(), false);
+            if let Ok(access) = msc.access(here.into()) {
+                self.reset_msc(&access);
+                for ris in &msc.ris {
+                    access.save_mbwu(ris);
+                    // Nobody knows what the power does to it now.
+                    ris.in_reset_state.store(false, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Lifts every restriction of an MSC, unless there is none: `mpam_reset_ris()`.
+    pub(crate) fn reset_msc(&self, access: &Access<'_, M>) {
+        for ris in &access.msc.ris {
+            if !ris.in_reset_state.swap(true, Ordering::Relaxed) {
+                for partid in 0..=self.ids.partid_max {
+                    access.program(ris, partid, None);
+                }
+            }
+        }
+    }
+
+    /// Programs an MSC with what is remembered of its components.
+    fn program_all(&self, access: &Access<'_, M>) {
+        for ris in &access.msc.ris {
+            let component = self.component(ris.class, ris.component);
+            ris.in_reset_state.store(component.is_none(), Ordering::Relaxed);
+            for partid in 0..=self.ids.partid_max {
+                access.program(ris, partid, component.and_then(|component| component.configs.get(partid)));
+            }
+        }
+    }
+
+    fn component(&self, kind: ClassKind, id: u32) -> Option<&Component> {
+        let class = self.classes.iter().find(|class| class.kind == kind)?;
+        class.components.iter().find(|component| component.id == id).map(|component| &**component)
+    }
+
+    /// Programs PARTIDs of the part of a component that one MSC controls.
+    ///
+    /// # Errors
+    /// Those of [`MscDevice::access`]; nothing was written.
+    pub fn program(&self, here: Here<'_>, vmsc: &Vmsc, values: impl Iterator<Item = (u16, Config)>) -> Result<()> {
+        let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
+        let access = msc.access(here)?;
+        for (partid, config) in values {
+            if partid > self.ids.partid_max {
+                return Err(Errno::EINVAL);
+            }
+            for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)) {
+                ris.in_reset_state.store(false, Ordering::Relaxed);
+                access.program(ris, partid, Some(config));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a PARTID and PMG hold of a component, in bytes, counted by usage monitor `monitor`.
+    ///
+    /// # Errors
+    /// Those of [`MscDevice::access`]. Inside: [`NotReady`].
+    pub fn usage(
+        &self,
+        here: Here<'_>,
+        component: &Component,
+        monitor: u16,
+        label: (u16, u8),
+        regardless: bool,
+    ) -> Result<Result<u64, NotReady>> {
+        let mut sum = 0_u64;
+        let mut ready = true;
+        for vmsc in &component.vmscs {
+            let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
+            let access = msc.access(here)?;
+            for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)).filter(|ris| ris.props.has(Feature::Csu))
+            {
+                let value = if regardless && msc.quirks.ignore_csu_nrdy {
+                    Ok(access.read_csu_regardless(ris, monitor, label.0, label.1))
+                } else {
+                    access.read_csu(ris, monitor, label.0, label.1)
+                };
+                // All of them are told what to count before anybody waits.
+                match value {
+                    Ok(value) => sum = sum.saturating_add(value),
+                    Err(NotReady) => ready = false,
+                }
+            }
+        }
+        Ok(if ready { Ok(sum) } else { Err(NotReady) })
+    }
+}
+
+/// An MSC as the firmware describes it.
+fn describe<M: Msc>(
+    node: &MscNode<'_>,
+    caches: &Caches,
+    firmware: &Firmware<'_>,
+    nr_cpu_ids: u32,
+    map: &mut dyn FnMut(&MscNode<'_>) -> Result<M>,
+) -> Result<MscDevice<M>> {
+    let mut cpus = CpuMask::new(nr_cpu_ids)?;
+    match node.linked {
+        Linked::Everywhere => (0..nr_cpu_ids).try_for_each(|cpu| cpus.set(CpuId(cpu)))?,
+        Linked::Container(id) => cpus.copy_from(caches.container(id).ok_or(Errno::EINVAL)?),
+    }
+    // A shared interrupt may arrive anywhere, but not every CPU could then ask the MSC why.
+    let shared = node.error.is_some_and(|interrupt| !interrupt.private);
+    if cpus.is_empty() || shared && cpus.len() != nr_cpu_ids {
+        return Err(Errno::EINVAL);
+    }
+    let mut ris = KVec::new();
+    for resource in node.resources() {
+        let resource = resource.map_err(refused)?;
+        let (class, component) = match resource.locator {
+            Locator::Cache(id) => (ClassKind::Cache(caches.cache(id).ok_or(Errno::EINVAL)?.level), id),
+            Locator::Memory(domain) => (ClassKind::Memory, (firmware.proximity)(domain).unwrap_or(0)),
+            Locator::Other(_) => continue,
+        };
+        if ris.iter().any(|known: &Ris| known.index == resource.ris) {
+            return Err(Errno::EBUSY);
+        }
+        ris.push(Ris::new(resource.ris, class, component))?;
+    }
+    let mut msc = MscDevice::new(node.id, map(node)?, cpus);
+    msc.not_ready_us = node.not_ready_us;
+    msc.error_interrupt = node.error;
+    msc.ris = ris;
+    Ok(msc)
+}
+
+/// Probes an MSC from the first online CPU that can reach it.
+fn probe_somewhere<P: Platform, M: Msc>(platform: &P, cpus: CpusHeld<'_>, msc: &mut MscDevice<M>) -> Result<()> {
+    let reach = msc.cpus.try_clone()?;
+    for cpu in reach.iter() {
+        let mut result = Ok(());
+        match platform.call_on(cpus, cpu, &mut |here| result = msc.probe(here.into())) {
+            Err(Errno::ENODEV) => {}
+            called => return called.and(result),
+        }
+    }
+    Err(Errno::ENODEV)
+}
+
+/// The CPUs that a component belongs to.
+fn affinity<P: Platform>(platform: &P, caches: &Caches, kind: ClassKind, id: u32, nr_cpu_ids: u32) -> Result<CpuMask> {
+    match kind {
+        ClassKind::Cache(_) => caches.cache(id).ok_or(Errno::EINVAL)?.cpus.try_clone(),
+        ClassKind::Memory => {
+            let mut cpus = CpuMask::new(nr_cpu_ids)?;
+            for cpu in (0..nr_cpu_ids).map(CpuId).filter(|&cpu| platform.node(cpu).unwrap_or(0) == id) {
+                cpus.set(cpu)?;
+            }
+            Ok(cpus)
+        }
+        ClassKind::Unknown => CpuMask::new(nr_cpu_ids),
+    }
+}

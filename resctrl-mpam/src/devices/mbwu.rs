@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Memory bandwidth usage monitors: counters that wrap, lose their power, and go on as if nothing had happened.
+//!
+//! A monitor belongs to whoever it was given to; what was counted before its registers were last lost, and each wrap, is in
+//! a *correction* that is added to what the register shows. There is no file of resctrl behind this yet: the events
+//! `mbm_total_bytes` and `mbm_local_bytes` need counters that are assigned to groups, which
+//! [`Arch`](resctrl_types::Arch) does not know.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use resctrl_types::{Here, KVec, Result};
+
+use super::monitor::NotReady;
+use super::msc::{Access, MscDevice, Ris};
+use super::{Feature, Props};
+use crate::Msc;
+use crate::register::Field;
+use crate::registers::{Csu, CsuCtl, CsuFlt, Mbwu, MbwuCtl, MbwuFlt, MbwuLong, TYPE_MBWU};
+
+/// Bytes of a count where lines are counted.
+const LINE: u64 = 64;
+
+/// How often the halves of a long counter are read until the upper one stays the same.
+const TRIES: u32 = 3;
+
+/// Which accesses are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// All.
+    Both,
+    /// Writes, where the monitor can tell.
+    Writes,
+    /// Reads, where the monitor can tell.
+    Reads,
+}
+
+/// What a bandwidth monitor counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// On behalf of this PARTID.
+    pub partid: u16,
+    /// And this PMG.
+    pub pmg: u8,
+    /// These accesses.
+    pub direction: Direction,
+}
+
+/// What is remembered of one monitor of one resource instance. Used under the rdtgroup mutex only.
+#[derive(Debug, Default)]
+pub(crate) struct MbwuState {
+    /// Fields of [`Saved`].
+    saved: AtomicU64,
+    /// Bytes to add to what the register shows.
+    correction: AtomicU64,
+}
+
+/// What is remembered beside the correction.
+struct Saved;
+
+impl Saved {
+    /// The filter register.
+    const FILTER: Field = Field::new(31, 0);
+    /// The monitor is in use.
+    const ENABLED: Field = Field::new(32, 32);
+    /// It begins at 0 with the next reading.
+    const RESET: Field = Field::new(33, 33);
+}
+
+impl MbwuState {
+    /// Lets the monitor begin at 0 with its next reading: it counts for somebody new.
+    pub(crate) fn reset(&self) {
+        self.correction.store(0, Ordering::Relaxed);
+        self.saved.fetch_or(Saved::RESET.put(1), Ordering::Relaxed);
+    }
+}
+
+/// The width of the widest counter that a resource instance has.
+fn mask(props: &Props) -> u64 {
+    if props.has(Feature::Mbwu63) {
+        MbwuLong::VALUE_63.get(u64::MAX)
+    } else if props.has(Feature::Mbwu44) {
+        MbwuLong::VALUE_44.get(u64::MAX)
+    } else {
+        Csu::VALUE.get(u64::MAX)
+    }
+}
+
+const fn is_long(props: &Props) -> bool {
+    props.has(Feature::Mbwu63) || props.has(Feature::Mbwu44)
+}
+
+impl<M: Msc> Access<'_, M> {
+    /// Bytes of one count.
+    const fn scale(&self) -> u64 {
+        if self.msc.quirks.mbwu_counts_lines { LINE } else { 1 }
+    }
+
+    /// The value of the selected monitor without its not-ready bit, which comes beside it.
+    fn mbwu_value(&self, props: &Props) -> Result<u64, NotReady> {
+        let value = if is_long(props) {
+            self.read_long().filter(|value| !MbwuLong::NRDY.is_set(*value))
+        } else {
+            Some(u64::from(self.read(Mbwu::OFFSET))).filter(|value| !Csu::NRDY.is_set(*value))
+        };
+        value.map(|value| value & mask(props)).ok_or(NotReady)
+    }
+
+    /// A long counter: upper half, lower half, and the upper one again, until it is the same. `None` when it never is.
+    fn read_long(&self) -> Option<u64> {
+        let mut high = self.read(MbwuLong::OFFSET + 4);
+        for _ in 0..TRIES {
+            let low = self.read(MbwuLong::OFFSET);
+            let again = self.read(MbwuLong::OFFSET + 4);
+            if again == high {
+                return Some(u64::from(high) << 32 | u64::from(low));
+            }
+            high = again;
+        }
+        None
+    }
+
+    fn zero_mbwu(&self, props: &Props) {
+        if is_long(props) {
+            self.write(MbwuLong::OFFSET, 0);
+            self.write(MbwuLong::OFFSET + 4, 0);
+        } else {
+            self.write(Mbwu::OFFSET, 0);
+        }
+    }
+
+    /// Writes a filter and starts the selected monitor at 0.
+    fn start_mbwu(&self, props: &Props, filter: u32) {
+        let control = CsuCtl::TYPE.word(TYPE_MBWU) | MbwuCtl::MATCH_PARTID.word(1) | MbwuCtl::MATCH_PMG.word(1);
+        self.write(MbwuFlt::OFFSET, filter);
+        self.write(MbwuCtl::OFFSET, control);
+        self.write(MbwuCtl::OFFSET, control | MbwuCtl::EN.word(1));
+        self.zero_mbwu(props);
+    }
+
+    /// Reads a bandwidth monitor: bytes since it began to count for `filter`, or since its reset was asked for. Tells it
+    /// what to count if it counts something else.
+    ///
+    /// # Errors
+    /// [`NotReady`] for a monitor that is not or that does not exist.
+    pub fn read_mbwu(&self, ris: &Ris, monitor: u16, filter: Filter) -> Result<u64, NotReady> {
+        let state = ris.mbwu.get(usize::from(monitor)).ok_or(NotReady)?;
+        let direction = match filter.direction {
+            Direction::Both => 0,
+            _ if !ris.props.has(Feature::MbwuRwbw) => 0,
+            Direction::Writes => 1,
+            Direction::Reads => 2,
+        };
+        let wanted = CsuFlt::PARTID.word(filter.partid.into())
+            | CsuFlt::PMG.word(filter.pmg.into())
+            | MbwuFlt::RWBW.word(direction);
+        self.select_monitor(ris.index, monitor);
+        let control = self.read(MbwuCtl::OFFSET);
+        let status = MbwuCtl::OFLOW_STATUS.word(1) | MbwuCtl::OFLOW_STATUS_L.word(1);
+        let expected = CsuCtl::TYPE.word(TYPE_MBWU)
+            | MbwuCtl::MATCH_PARTID.word(1)
+            | MbwuCtl::MATCH_PMG.word(1)
+            | MbwuCtl::EN.word(1);
+        let saved = state.saved.load(Ordering::Relaxed);
+        let fits = self.read(MbwuFlt::OFFSET) == wanted && control & !status == expected;
+        if !fits || Saved::RESET.is_set(saved) {
+            state.correction.store(0, Ordering::Relaxed);
+            state.saved.store(Saved::ENABLED.put(1) | Saved::FILTER.put(wanted.into()), Ordering::Relaxed);
+            self.start_mbwu(&ris.props, wanted);
+        } else {
+            let flag = if is_long(&ris.props) { MbwuCtl::OFLOW_STATUS_L } else { MbwuCtl::OFLOW_STATUS };
+            if control & status != 0 {
+                self.write(MbwuCtl::OFFSET, control & !status);
+            }
+            if flag.of(control) != 0 {
+                let wrap = mask(&ris.props).wrapping_add(1).wrapping_mul(self.scale());
+                state.correction.fetch_add(wrap, Ordering::Relaxed);
+            }
+        }
+        let count = self.mbwu_value(&ris.props)?;
+        Ok(count.wrapping_mul(self.scale()).wrapping_add(state.correction.load(Ordering::Relaxed)))
+    }
+
+    /// Lets a monitor begin at 0 with its next reading.
+    pub fn reset_mbwu(&self, ris: &Ris, monitor: u16) {
+        if let Some(state) = ris.mbwu.get(usize::from(monitor)) {
+            state.reset();
+        }
+    }
+
+    /// Puts aside what the monitors in use have counted, and stops them: the power may go.
+    pub(crate) fn save_mbwu(&self, ris: &Ris) {
+        for (monitor, state) in (0_u16..).zip(ris.mbwu.iter()) {
+            if !Saved::ENABLED.is_set(state.saved.load(Ordering::Relaxed)) {
+                continue;
+            }
+            self.select_monitor(ris.index, monitor);
+            let flag = if is_long(&ris.props) { MbwuCtl::OFLOW_STATUS_L } else { MbwuCtl::OFLOW_STATUS };
+            let control = self.read(MbwuCtl::OFFSET);
+            let wrap = if flag.of(control) != 0 { mask(&ris.props).wrapping_add(1) } else { 0 };
+            // A monitor that is not ready has nothing to put aside that could be relied on.
+            let count = self.mbwu_value(&ris.props).unwrap_or(0).wrapping_add(wrap);
+            state.correction.fetch_add(count.wrapping_mul(self.scale()), Ordering::Relaxed);
+            self.write(MbwuCtl::OFFSET, 0);
+            self.zero_mbwu(&ris.props);
+        }
+    }
+
+    /// Starts the monitors again that were in use.
+    pub(crate) fn restore_mbwu(&self, ris: &Ris) {
+        for (monitor, state) in (0_u16..).zip(ris.mbwu.iter()) {
+            let saved = state.saved.load(Ordering::Relaxed);
+            if Saved::ENABLED.is_set(saved) {
+                self.select_monitor(ris.index, monitor);
+                self.start_mbwu(&ris.props, Saved::FILTER.get(saved) as u32);
+            }
+        }
+    }
+}
+
+/// Which bandwidth monitors of one component are given to whom.
+///
+/// One map a component: a monitor that is taken from a group in one domain still counts for it in all others.
+#[derive(Debug)]
+pub struct CounterMap<T>(KVec<Option<T>>);
+
+impl<T: Copy + PartialEq> CounterMap<T> {
+    /// `count` monitors that are nobody's.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new(count: u16) -> Result<Self> {
+        Ok(CounterMap(KVec::from_fn(count.into(), |_| None)?))
+    }
+
+    /// The monitor of `owner`.
+    #[must_use]
+    pub fn find(&self, owner: T) -> Option<u16> {
+        self.0.iter().position(|&taken| taken == Some(owner)).and_then(|place| u16::try_from(place).ok())
+    }
+
+    /// Gives a monitor to `owner`, or finds the one it has. `None` when all are taken.
+    pub fn assign(&mut self, owner: T) -> Option<u16> {
+        if let Some(monitor) = self.find(owner) {
+            return Some(monitor);
+        }
+        let place = self.0.iter().position(Option::is_none)?;
+        self.0[place] = Some(owner);
+        u16::try_from(place).ok()
+    }
+
+    /// Takes the monitor of `owner` back.
+    pub fn unassign(&mut self, owner: T) {
+        if let Some(monitor) = self.find(owner) {
+            self.0[usize::from(monitor)] = None;
+        }
+    }
+}
+
+impl<M: Msc> MscDevice<M> {
+    /// Reads a bandwidth monitor of one of this MSC's resource instances; see [`Access::read_mbwu`].
+    ///
+    /// # Errors
+    /// [`NotReady`], also for an MSC that cannot be reached from here and an instance that does not exist.
+    pub fn read_mbwu(&self, here: Here<'_>, ris: usize, monitor: u16, filter: Filter) -> Result<u64, NotReady> {
+        let access = self.access(here).map_err(|_| NotReady)?;
+        access.read_mbwu(self.ris.get(ris).ok_or(NotReady)?, monitor, filter)
+    }
+}

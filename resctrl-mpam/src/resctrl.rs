@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The resctrl face of the driver: `drivers/resctrl/mpam_resctrl.c`.
+//!
+//! A CLOSID is a PARTID, or under the emulation of code and data prioritisation (CDP) a pair of them; an RMID is a PMG. Of
+//! the classes of MSCs, resctrl shows level 2 and 3 caches with portion bit maps, memory bandwidth with a maximum, and the
+//! occupancy of the level 3 cache.
+
+mod arch;
+mod classes;
+mod control;
+mod ids;
+mod monitor;
+mod sched;
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use resctrl_types::platform::LogLevel;
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, IrqOff, KVec, Platform, Ref, Result};
+
+pub use classes::bandwidth_counters;
+pub use control::CtrlDomain;
+pub use monitor::{MonContext, MonDomain};
+
+use crate::acpi::MscNode;
+use crate::devices::{Component, Devices, Ids};
+use crate::registers::Mpamidr;
+use crate::{Firmware, Msc, SystemRegisters};
+use classes::Resources;
+use ids::CdpSwitches;
+use sched::CpuState;
+
+/// What the user of the driver decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// CDP may be emulated (`CONFIG_EXPERT`): components that are not managed here then see two PARTIDs of one group.
+    pub expert: bool,
+}
+
+/// MPAM as resctrl sees it.
+pub struct Mpam<M, S> {
+    pub(crate) devices: Devices<M>,
+    pub(crate) system: S,
+    pub(crate) resources: Resources,
+    options: Options,
+    cdp: CdpSwitches,
+    cpus: KVec<CpuState>,
+    possible: CpuMask,
+    /// An MSC reported an error: what it does is not known any more, and nothing is changed or read until the end.
+    failed: AtomicBool,
+}
+
+impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
+    /// Finds the MSCs and what resctrl can do with them. `map` makes the registers of an MSC accessible.
+    ///
+    /// Every MSC must be reachable from some online CPU: PARTIDs that are safe are those which all MSCs know.
+    ///
+    /// # Errors
+    /// Those of [`Devices::discover`], and `EOPNOTSUPP` when there is nothing to control or to monitor.
+    pub fn new<P: Platform>(
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        firmware: &Firmware<'_>,
+        system: S,
+        options: Options,
+        map: &mut dyn FnMut(&MscNode<'_>) -> Result<M>,
+    ) -> Result<Self> {
+        let requestors = requestors(platform, cpus, &system)?;
+        let devices = Devices::discover(platform, cpus, firmware, requestors, map)?;
+        let mut possible = CpuMask::new(platform.nr_cpu_ids())?;
+        (0..platform.nr_cpu_ids()).try_for_each(|cpu| possible.set(CpuId(cpu)))?;
+        let resources = Resources::choose(platform, &devices, &possible, firmware.memory_side_cache);
+        if resources.is_empty() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let Ids { partid_max, pmg_max } = devices.ids;
+        platform.log(
+            LogLevel::Info,
+            format_args!("MPAM enabled with {} PARTIDs and {} PMGs", u32::from(partid_max) + 1, u32::from(pmg_max) + 1),
+        );
+        let cpus = KVec::from_fn(platform.nr_cpu_ids() as usize, |_| CpuState::default())?;
+        Ok(Mpam {
+            devices,
+            system,
+            resources,
+            options,
+            cdp: CdpSwitches::default(),
+            cpus,
+            possible,
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    /// The MSCs and what they make up.
+    pub const fn devices(&self) -> &Devices<M> {
+        &self.devices
+    }
+
+    /// The error interrupt of the MSC at this place of [`Devices::mscs`] came. True when that ends the use of MPAM: the
+    /// caller then arranges, in a thread, that all CPUs are reported offline to resctrl, resctrl is shut down, and
+    /// [`Mpam::shutdown`] is called. False when the interrupt was not this MSC's, or the end is under way.
+    pub fn error_interrupt<P: Platform>(&self, platform: &P, here: IrqOff<'_>, msc: usize) -> bool {
+        let Some(msc) = self.devices.mscs.get(msc).filter(|msc| msc.cpus.contains(here.cpu())) else { return false };
+        let Some(error) = msc.take_error(here.into()) else { return false };
+        platform.log(LogLevel::Warn, format_args!("{error}"));
+        msc.enable_error_interrupt(here.into(), false);
+        let first = !self.failed.swap(true, Ordering::Relaxed);
+        if first {
+            platform.log(LogLevel::Warn, format_args!("MPAM disabled due to hardware error interrupt"));
+        }
+        first
+    }
+
+    /// Leaves every MSC unrestricted and silent. Nothing is programmed afterwards.
+    pub fn shutdown<P: Platform>(&self, platform: &P, cpus: CpusHeld<'_>) {
+        self.failed.store(true, Ordering::Relaxed);
+        for msc in self.devices.mscs.iter().filter(|msc| msc.is_online()) {
+            for cpu in msc.cpus.iter() {
+                let called = platform.call_on(cpus, cpu, &mut |here| {
+                    msc.enable_error_interrupt(here.into(), false);
+                    if let Ok(access) = msc.access(here.into()) {
+                        self.devices.reset_msc(&access);
+                    }
+                });
+                if called != Err(Errno::ENODEV) {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The component of a class that a CPU belongs to.
+    fn component_of(&self, class: usize, cpu: CpuId) -> Option<&Ref<Component>> {
+        self.devices.classes.get(class)?.components.iter().find(|component| component.cpus.contains(cpu))
+    }
+}
+
+/// Labels that every online processor can make.
+fn requestors<P: Platform>(platform: &P, cpus: CpusHeld<'_>, system: &impl SystemRegisters) -> Result<Ids> {
+    let mut common: Option<Ids> = None;
+    for cpu in (0..platform.nr_cpu_ids()).map(CpuId) {
+        let called = platform.call_on(cpus, cpu, &mut |here| {
+            let known = ids_of(system.mpamidr(here.into()));
+            common = Some(common.map_or(known, |common| common.common(known)));
+        });
+        match called {
+            Ok(()) | Err(Errno::ENODEV) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    common.ok_or(Errno::ENODEV)
+}
+
+/// What `MPAMIDR_EL1` says.
+fn ids_of(mpamidr: u64) -> Ids {
+    Ids { partid_max: Mpamidr::PARTID_MAX.get(mpamidr) as u16, pmg_max: Mpamidr::PMG_MAX.get(mpamidr) as u8 }
+}

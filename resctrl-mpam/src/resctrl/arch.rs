@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The contract, met: each call goes to the file that is about it.
+
+use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::context::HotplugCpu;
+use resctrl_types::resource::{Control, Monitor};
+use resctrl_types::{
+    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
+    RmidIndex, TaskWord,
+};
+
+use super::control::CtrlDomain;
+use super::monitor::{MonContext, MonDomain};
+use super::{Mpam, ids};
+use crate::{Msc, SystemRegisters};
+
+impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
+    type CtrlDomain = CtrlDomain;
+    type MonDomain = MonDomain;
+    type MonContext = MonContext;
+
+    const RMID_DEPENDS_ON_CLOSID: bool = true;
+
+    fn control(&self, resource: ResourceId) -> Option<Control> {
+        self.control(resource)
+    }
+
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+        self.monitor(resource)
+    }
+
+    fn occupancy_threshold(&self) -> OccupancyThreshold {
+        self.occupancy_threshold()
+    }
+
+    fn num_rmid_index(&self) -> u32 {
+        self.num_rmid_index()
+    }
+
+    fn rmid_index(&self, id: MonId) -> RmidIndex {
+        self.rmid_index(id)
+    }
+
+    fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        self.rmid_decode(index)
+    }
+
+    fn task_word(&self, id: MonId) -> TaskWord {
+        ids::task_word(id)
+    }
+
+    fn task_ids(&self, word: TaskWord) -> MonId {
+        ids::task_ids(word)
+    }
+
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        self.set_cpu_default(cpu, id);
+    }
+
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        self.sched_in(here, word);
+    }
+
+    fn cpu_online(&self, _platform: &P, cpu: HotplugCpu<'_>) -> Result<()> {
+        self.cpu_online(cpu)
+    }
+
+    fn cpu_offline(&self, _platform: &P, cpu: HotplugCpu<'_>) {
+        self.cpu_offline(cpu);
+    }
+
+    fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<CtrlDomain> {
+        self.ctrl_domain_online(cpu, resource)
+    }
+
+    fn ctrl_domain_join(&self, _cpu: HotplugCpu<'_>, _resource: ResourceId, _domain: &mut CtrlDomain) {
+        // A component is programmed once for all its CPUs.
+    }
+
+    fn mon_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<MonDomain> {
+        self.mon_domain_online(cpu, resource)
+    }
+
+    fn control_value(&self, resource: ResourceId, domain: &CtrlDomain, closid: Closid, conf_type: ConfType) -> u32 {
+        self.control_value(resource, domain, closid, conf_type)
+    }
+
+    fn apply(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        mask: &CpuMask,
+        changes: &[Change],
+    ) -> Result<()> {
+        self.apply(platform, cpus, resource, domain, mask, changes)
+    }
+
+    fn apply_here(
+        &self,
+        here: Pinned<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        change: Change,
+    ) -> Result<()> {
+        self.apply_here(here, resource, domain, change)
+    }
+
+    fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
+        self.reset(platform, cpus, resource, domain, mask);
+    }
+
+    fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp_enabled(resource)
+    }
+
+    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+        self.set_cdp(platform, cpus, resource, enable)
+    }
+
+    fn program_cdp(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _resource: ResourceId,
+        _domain: &mut CtrlDomain,
+        _mask: &CpuMask,
+    ) {
+        // CDP is a matter of labels, which processors make: no component knows of it.
+    }
+
+    fn mon_context(&self, resource: ResourceId, event: EventId) -> Result<MonContext, ReadError> {
+        self.mon_context(resource, event)
+    }
+
+    fn read(
+        &self,
+        here: Here<'_>,
+        _resource: ResourceId,
+        domain: &mut MonDomain,
+        id: MonId,
+        _event: EventId,
+        context: &mut MonContext,
+    ) -> Result<u64, ReadError> {
+        self.read(here, domain, id, context)
+    }
+
+    fn rebase(&self, _here: Here<'_>, _resource: ResourceId, _domain: &mut MonDomain, _id: MonId, _event: EventId) {
+        // Occupancy has no beginning, and no bandwidth event is shown.
+    }
+}

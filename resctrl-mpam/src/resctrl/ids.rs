@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Ids: CLOSIDs and PARTIDs, RMIDs and PMGs, task words, and the emulation of code and data prioritisation.
+//!
+//! # CDP
+//!
+//! MPAM labels data accesses and instruction fetches each with a PARTID of its own, so a CLOSID can be a pair of PARTIDs:
+//! `2 * CLOSID` for data, the one behind it for code. A processor has one pair of labels, not one for each cache: with CDP
+//! for one cache every CLOSID is a pair, and a cache without CDP is given the same value for both.
+//!
+//! # Task words
+//!
+//! The kernel stores PARTIDs in its tasks and has to rewrite all of them when CDP is switched. Here a word holds what
+//! resctrl means, CLOSID and RMID, in the places of the labels, and becomes a pair of PARTIDs when a register is written.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use resctrl_types::arch::MonId;
+use resctrl_types::{
+    Closid, ConfType, CpusHeld, Errno, Platform, ResourceId, Result, Rmid, RmidIndex, TaskWord, platform::LogLevel,
+};
+
+use super::Mpam;
+use crate::registers::Labels;
+use crate::{Msc, SystemRegisters};
+
+/// Whether code and data are told apart, for each cache.
+#[derive(Debug, Default)]
+pub(crate) struct CdpSwitches {
+    l3: AtomicBool,
+    l2: AtomicBool,
+}
+
+impl CdpSwitches {
+    fn of(&self, resource: ResourceId) -> Option<&AtomicBool> {
+        match resource {
+            ResourceId::L3 => Some(&self.l3),
+            ResourceId::L2 => Some(&self.l2),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_on(&self, resource: ResourceId) -> bool {
+        self.of(resource).is_some_and(|switch| switch.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.l3.load(Ordering::Relaxed) || self.l2.load(Ordering::Relaxed)
+    }
+}
+
+/// One or two PARTIDs: the first stands for both when they are the same to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partids {
+    first: u16,
+    second: Option<u16>,
+}
+
+impl Partids {
+    pub(crate) const fn first(self) -> u16 {
+        self.first
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u16> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+}
+
+/// The word of a task: the CLOSID in the places of both PARTIDs, the RMID in those of both PMGs.
+pub(crate) const fn task_word(id: MonId) -> TaskWord {
+    let (closid, rmid) = (id.closid.0 as u64, id.rmid.0 as u64);
+    TaskWord(
+        Labels::PARTID_I.put(closid) | Labels::PARTID_D.put(closid) | Labels::PMG_I.put(rmid) | Labels::PMG_D.put(rmid),
+    )
+}
+
+/// The inverse of [`task_word`].
+pub(crate) const fn task_ids(word: TaskWord) -> MonId {
+    MonId { closid: Closid(Labels::PARTID_D.get(word.0) as u32), rmid: Rmid(Labels::PMG_D.get(word.0) as u32) }
+}
+
+impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
+    /// RMIDs of one CLOSID.
+    fn rmids(&self) -> u32 {
+        u32::from(self.devices.ids.pmg_max) + 1
+    }
+
+    pub(crate) fn num_rmid_index(&self) -> u32 {
+        (u32::from(self.devices.ids.partid_max) + 1) * self.rmids()
+    }
+
+    pub(crate) fn rmid_index(&self, id: MonId) -> RmidIndex {
+        RmidIndex(id.closid.0.saturating_mul(self.rmids()).saturating_add(id.rmid.0))
+    }
+
+    pub(crate) fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        MonId { closid: Closid(index.0 / self.rmids()), rmid: Rmid(index.0 % self.rmids()) }
+    }
+
+    fn partid(&self, number: u32) -> Result<u16> {
+        u16::try_from(number).ok().filter(|&partid| partid <= self.devices.ids.partid_max).ok_or(Errno::EINVAL)
+    }
+
+    /// The PARTIDs of a CLOSID: data before code.
+    pub(crate) fn partids(&self, closid: Closid) -> Result<Partids> {
+        if !self.cdp.any() {
+            return Ok(Partids { first: self.partid(closid.0)?, second: None });
+        }
+        let data = closid.0.checked_mul(2).ok_or(Errno::EINVAL)?;
+        Ok(Partids { first: self.partid(data)?, second: Some(self.partid(data + 1)?) })
+    }
+
+    /// The PARTIDs that a control value of a CLOSID is for.
+    pub(crate) fn controlled(&self, resource: ResourceId, closid: Closid, conf_type: ConfType) -> Result<Partids> {
+        let both = self.partids(closid)?;
+        Ok(match (conf_type, both.second) {
+            (ConfType::Data, _) if self.cdp.is_on(resource) => Partids { second: None, ..both },
+            (ConfType::Code, Some(code)) if self.cdp.is_on(resource) => Partids { first: code, second: None },
+            _ => both,
+        })
+    }
+
+    /// The PMG of an RMID.
+    pub(crate) fn pmg(&self, rmid: Rmid) -> Result<u8> {
+        u8::try_from(rmid.0).ok().filter(|&pmg| pmg <= self.devices.ids.pmg_max).ok_or(Errno::EINVAL)
+    }
+
+    /// The labels of a processor that runs for a word. Ids that the system does not have are none of its own making; they
+    /// become those of the default group rather than an error in some MSC.
+    pub(crate) fn labels(&self, word: TaskWord) -> u64 {
+        let id = task_ids(word);
+        let (Ok(partids), Ok(pmg)) = (self.partids(id.closid), self.pmg(id.rmid)) else {
+            return self.labels(TaskWord(0));
+        };
+        let (data, code) = (partids.first, partids.second.unwrap_or(partids.first));
+        Labels::PARTID_D.put(data.into())
+            | Labels::PARTID_I.put(code.into())
+            | Labels::PMG_D.put(pmg.into())
+            | Labels::PMG_I.put(pmg.into())
+    }
+
+    pub(crate) fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp.is_on(resource)
+    }
+
+    pub(crate) fn set_cdp<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        enable: bool,
+    ) -> Result<()> {
+        if enable && !self.options.expert {
+            platform.log(LogLevel::Warn, format_args!("CDP not supported"));
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let capable = self.control(resource).is_some_and(|control| control.cdp_capable);
+        let switch = match self.cdp.of(resource) {
+            Some(switch) if capable || !enable => switch,
+            _ if enable => return Err(Errno::EINVAL),
+            _ => return Ok(()),
+        };
+        if switch.swap(enable, Ordering::Relaxed) == enable {
+            return Ok(());
+        }
+        if enable {
+            platform.log(LogLevel::Warn, format_args!("CDP is an expert feature and may cause MPAM to malfunction."));
+        }
+        // Every CLOSID, the default group's as well, has become another pair of PARTIDs.
+        platform.interrupt_mask(cpus, &self.possible, &|here| self.sched_in(here, platform.current_word(here)));
+        Ok(())
+    }
+}

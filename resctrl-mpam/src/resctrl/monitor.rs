@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Occupancy: what a group holds of a cache.
+
+use resctrl_types::arch::{MonId, OccupancyThreshold, ReadError};
+use resctrl_types::event::EventSet;
+use resctrl_types::resource::{Monitor, Scope};
+use resctrl_types::{EventId, Here, HotplugCpu, Ref, ResourceId, Result};
+
+use super::Mpam;
+use crate::devices::{Component, MonitorPool, NotReady, TakenMonitor};
+use crate::{Msc, SystemRegisters};
+
+/// The monitor half of a domain.
+pub struct MonDomain {
+    pub(crate) component: Ref<Component>,
+}
+
+/// The usage monitor that a reading needs.
+pub struct MonContext(TakenMonitor);
+
+impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
+    pub(crate) fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+        self.resources.occupancy().filter(|_| resource == ResourceId::L3)?;
+        // A pair of PARTIDs has the RMIDs of one.
+        let num_rmid = if self.cdp.any() { self.num_rmid_index() / 2 } else { self.num_rmid_index() };
+        Some(Monitor { scope: Scope::L3Cache, num_rmid, events: EventSet::EMPTY.with(EventId::LlcOccupancy) })
+    }
+
+    pub(crate) fn occupancy_threshold(&self) -> OccupancyThreshold {
+        OccupancyThreshold { limit: self.resources.occupancy().map_or(0, |(_, size)| size), unit: 1 }
+    }
+
+    pub(crate) fn mon_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId) -> Result<MonDomain> {
+        let found = self
+            .resources
+            .occupancy()
+            .filter(|_| resource == ResourceId::L3)
+            .and_then(|(class, _)| self.component_of(class, cpu.cpu()));
+        Ok(MonDomain { component: found.ok_or(resctrl_types::Errno::EINVAL)?.clone() })
+    }
+
+    /// Takes a usage monitor. Every reading takes one, and gives it back, under the rdtgroup mutex, so waiting for one that
+    /// is taken would be waiting for oneself.
+    pub(crate) fn mon_context(&self, resource: ResourceId, event: EventId) -> Result<MonContext, ReadError> {
+        let class = match (resource, event, self.resources.occupancy()) {
+            (ResourceId::L3, EventId::LlcOccupancy, Some((class, _))) => self.devices.classes.get(class),
+            _ => None,
+        };
+        let monitor = class.and_then(|class| MonitorPool::take(&class.csu));
+        monitor.map(MonContext).ok_or(ReadError::Unavailable)
+    }
+
+    pub(crate) fn read(
+        &self,
+        here: Here<'_>,
+        domain: &MonDomain,
+        id: MonId,
+        context: &MonContext,
+    ) -> Result<u64, ReadError> {
+        let (Here::Thread(_), false) = (here, self.has_failed()) else { return Err(ReadError::Error) };
+        let partids = self.partids(id.closid).map_err(|_| ReadError::Error)?;
+        let pmg = self.pmg(id.rmid).map_err(|_| ReadError::Error)?;
+        let mut sum = 0_u64;
+        for partid in partids.iter() {
+            sum = sum.saturating_add(self.usage(here, &domain.component, context.0.number(), (partid, pmg))?);
+        }
+        Ok(sum)
+    }
+
+    /// Reads a usage monitor, once more after the time-out when it was not ready.
+    fn usage(&self, here: Here<'_>, component: &Component, monitor: u16, label: (u16, u8)) -> Result<u64, ReadError> {
+        let Here::Thread(thread) = here else { return Err(ReadError::Error) };
+        let read =
+            |regardless| self.devices.usage(here, component, monitor, label, regardless).map_err(|_| ReadError::Error);
+        if let Ok(value) = read(false)? {
+            return Ok(value);
+        }
+        let time_out = self.resources.occupancy().and_then(|(class, _)| self.devices.classes.get(class));
+        self.system.wait_us(thread, time_out.map_or(0, |class| class.not_ready_us));
+        read(true)?.map_err(|NotReady| ReadError::Unavailable)
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The driver against emulated MSCs, in the simulated kernel.
+
+mod board;
+mod devices;
+mod monitors;
+mod resctrl;

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! An emulated machine: MSCs, processors, firmware tables, and virtual time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::vec;
+use std::vec::Vec;
+
+use resctrl_hardware::mpam::firmware::{self, Cache, Cluster, Interrupt, Locator, Node, Processor, Resource};
+use resctrl_hardware::mpam::{
+    self as hw, BandwidthControls, BandwidthMonitors, CounterWidth, CpuConfig, MscConfig, NotReady, RisConfig,
+    UsageMonitors,
+};
+use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard};
+use resctrl_types::resource::Scope;
+use resctrl_types::sim::{SimPlatform, Topology};
+use resctrl_types::{Arch, CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};
+
+use crate::devices::Devices;
+use crate::resctrl::{CtrlDomain, MonDomain, Mpam, Options};
+use crate::{Firmware, Msc, SystemRegister, SystemRegisters};
+
+pub(super) const L3_SIZE: u32 = 8 << 20;
+const L2_SIZE: u32 = 1 << 20;
+
+/// Id of the first level 3 and level 2 cache.
+pub(super) const L3_ID: u32 = 0x300;
+pub(super) const L2_ID: u32 = 0x200;
+
+/// One MSC of a machine.
+#[derive(Clone)]
+pub(super) struct MscSpec {
+    pub(super) config: MscConfig,
+    /// What its resource instances are part of, as far as the firmware says.
+    pub(super) resources: Vec<Resource>,
+    /// The level 3 cache whose CPUs alone can reach it.
+    pub(super) cluster: Option<u32>,
+}
+
+impl MscSpec {
+    pub(super) fn one(config: RisConfig, locator: Locator) -> Self {
+        MscSpec { config: MscConfig::new(vec![config]), resources: vec![Resource { ris: 0, locator }], cluster: None }
+    }
+}
+
+/// A machine.
+#[derive(Clone)]
+pub(super) struct Spec {
+    /// Level 3 caches.
+    pub(super) clusters: u32,
+    pub(super) cpus_each: u32,
+    pub(super) nodes: u32,
+    pub(super) mscs: Vec<MscSpec>,
+    pub(super) cpu: CpuConfig,
+    pub(super) not_ready_us: u32,
+    pub(super) memory_side_cache: bool,
+}
+
+pub(super) const CPU: CpuConfig = CpuConfig { partid_max: 63, pmg_max: 3, streaming: false, enabled_by_firmware: true };
+
+/// A cache of 16 portions with usage monitors.
+pub(super) fn cache() -> RisConfig {
+    let usage =
+        UsageMonitors { count: 4, exclude_clean: false, capture: false, not_ready: NotReady::Nanoseconds(5_000) };
+    RisConfig { cpor_bits: 16, usage: Some(usage), ..RisConfig::new(31, 3) }
+}
+
+/// Memory with a maximum bandwidth of so many bits.
+pub(super) fn memory(bits: u32) -> RisConfig {
+    let bandwidth = BandwidthControls { bits, max: true, ..BandwidthControls::default() };
+    RisConfig { bandwidth: Some(bandwidth), ..RisConfig::new(31, 3) }
+}
+
+/// Bandwidth counters of this width.
+pub(super) fn counters(width: CounterWidth) -> BandwidthMonitors {
+    BandwidthMonitors {
+        count: 4,
+        width,
+        direction: true,
+        capture: false,
+        not_ready: NotReady::Nanoseconds(0),
+        bytes_per_count: 1,
+    }
+}
+
+impl Spec {
+    /// Level 3 caches of two CPUs each, every one with an MSC, and the memory's.
+    pub(super) fn new(clusters: u32) -> Self {
+        let caches = (0..clusters).map(|l3| MscSpec::one(cache(), Locator::Cache(L3_ID + l3)));
+        let memory = MscSpec::one(memory(8), Locator::Memory(0));
+        Spec {
+            clusters,
+            cpus_each: 2,
+            nodes: 1,
+            mscs: caches.chain([memory]).collect(),
+            cpu: CPU,
+            not_ready_us: 10,
+            memory_side_cache: false,
+        }
+    }
+
+    pub(super) fn cpus(&self) -> u32 {
+        self.clusters * self.cpus_each
+    }
+
+    fn topology(&self) -> Topology {
+        let mut topology = Topology::packages(self.clusters, self.cpus_each);
+        for (cpu, shape) in (0_u32..).zip(&mut topology.cpus) {
+            shape.l3 = Some(CacheInfo { id: L3_ID + cpu / self.cpus_each, size: L3_SIZE });
+            shape.l2 = Some(CacheInfo { id: L2_ID + cpu, size: L2_SIZE });
+            shape.node = Some(cpu * self.nodes / self.cpus());
+        }
+        topology
+    }
+
+    fn pptt(&self) -> Vec<u8> {
+        let clusters: Vec<_> = (0..self.clusters)
+            .map(|l3| {
+                let cpus = l3 * self.cpus_each..(l3 + 1) * self.cpus_each;
+                Cluster {
+                    uid: 100 + l3,
+                    l3: Some(Cache { id: L3_ID + l3, size: L3_SIZE, ways: 16 }),
+                    l2: cpus.clone().map(|cpu| Cache { id: L2_ID + cpu, size: L2_SIZE, ways: 8 }).collect(),
+                    processors: cpus.clone().zip(0_usize..).map(|(uid, l2)| Processor { uid, l2: Some(l2) }).collect(),
+                }
+            })
+            .collect();
+        firmware::pptt(&clusters)
+    }
+
+    fn mpam(&self) -> Vec<u8> {
+        let nodes: Vec<_> = (0_u32..)
+            .zip(&self.mscs)
+            .map(|(id, msc)| Node {
+                id,
+                address: 0x1_0000_0000 + u64::from(id) * 0x1_0000,
+                size: 0x1_0000,
+                overflow: Interrupt::default(),
+                // A private one where not every CPU could ask why it came.
+                error: Interrupt { number: 20 + id, flags: if msc.cluster.is_some() { 0x10 } else { 0 } },
+                not_ready_us: self.not_ready_us,
+                container: msc.cluster.map(|cluster| 100 + cluster),
+                resources: msc.resources.clone(),
+            })
+            .collect();
+        firmware::mpam(&nodes)
+    }
+}
+
+/// The hardware of a running machine.
+pub(super) struct Board {
+    mscs: Vec<Mutex<hw::Msc>>,
+    cpus: Vec<Mutex<hw::Cpu>>,
+    now: AtomicU64,
+    /// Called with the offset of each read of an MSC, before it.
+    before_read: Mutex<Option<BeforeRead>>,
+}
+
+type BeforeRead = fn(&mut hw::Msc, u32);
+
+impl Board {
+    pub(super) fn msc(&self, msc: usize) -> MutexGuard<'_, hw::Msc> {
+        self.mscs[msc].lock().unwrap()
+    }
+
+    pub(super) fn cpu(&self, cpu: u32) -> MutexGuard<'_, hw::Cpu> {
+        self.cpus[CpuId(cpu).index()].lock().unwrap()
+    }
+
+    pub(super) fn before_read(&self, hook: BeforeRead) {
+        *self.before_read.lock().unwrap() = Some(hook);
+    }
+}
+
+/// The registers of an emulated MSC.
+pub(super) struct BoardMsc(Arc<Board>, usize);
+
+impl Msc for BoardMsc {
+    fn read32(&self, here: Here<'_>, offset: u32) -> u32 {
+        check_cpu(here);
+        let hook = *self.0.before_read.lock().unwrap();
+        if let Some(hook) = hook {
+            hook(&mut self.0.msc(self.1), offset);
+        }
+        self.0.msc(self.1).read32(offset, self.0.now.load(Ordering::Relaxed))
+    }
+
+    fn write32(&self, here: Here<'_>, offset: u32, value: u32) {
+        check_cpu(here);
+        self.0.msc(self.1).write32(offset, value, self.0.now.load(Ordering::Relaxed));
+    }
+}
+
+/// A register is touched on the CPU that the proof is about.
+fn check_cpu(here: Here<'_>) {
+    assert_eq!(resctrl_types::sim::current_cpu(), Some(here.cpu()));
+}
+
+/// The system registers of the emulated processors.
+pub(super) struct BoardCpus(Arc<Board>);
+
+impl SystemRegisters for BoardCpus {
+    fn mpamidr(&self, here: Here<'_>) -> u64 {
+        check_cpu(here);
+        self.0.cpu(here.cpu().0).read(hw::SystemRegister::Mpamidr).unwrap()
+    }
+
+    fn has_streaming(&self) -> bool {
+        self.0.cpu(0).read(hw::SystemRegister::Mpamsm).is_some()
+    }
+
+    fn write(&self, here: Here<'_>, register: SystemRegister, value: u64) {
+        check_cpu(here);
+        let register = match register {
+            SystemRegister::Mpam0 => hw::SystemRegister::Mpam0,
+            SystemRegister::Mpam1 => hw::SystemRegister::Mpam1,
+            SystemRegister::Mpamsm => hw::SystemRegister::Mpamsm,
+        };
+        assert!(self.0.cpu(here.cpu().0).write(register, value), "{register:?} is not implemented");
+    }
+
+    fn synchronize(&self, here: Here<'_>) {
+        check_cpu(here);
+    }
+
+    fn wait_us(&self, here: Pinned<'_>, us: u32) {
+        check_cpu(here.into());
+        self.0.now.fetch_add(u64::from(us) * 1000, Ordering::Relaxed);
+    }
+}
+
+pub(super) type Driver = Mpam<BoardMsc, BoardCpus>;
+
+/// A machine with the driver on it, and the domains that its hotplug callbacks make.
+pub(super) struct Rig {
+    pub(super) sim: SimPlatform,
+    pub(super) board: Arc<Board>,
+    pub(super) driver: Arc<Driver>,
+    pub(super) domains: Arc<Mutex<Domains>>,
+}
+
+#[derive(Default)]
+pub(super) struct Domains {
+    pub(super) ctrl: BTreeMap<(ResourceId, u32), CtrlDomain>,
+    pub(super) mon: BTreeMap<u32, MonDomain>,
+}
+
+/// The hardware and the simulated kernel of a machine.
+pub(super) fn build(spec: &Spec) -> (SimPlatform, Arc<Board>) {
+    let board = Board {
+        mscs: spec.mscs.iter().map(|msc| Mutex::new(hw::Msc::new(msc.config.clone()))).collect(),
+        cpus: (0..spec.cpus()).map(|_| Mutex::new(hw::Cpu::new(spec.cpu))).collect(),
+        now: AtomicU64::new(0),
+        before_read: Mutex::new(None),
+    };
+    (SimPlatform::new(spec.topology()), Arc::new(board))
+}
+
+/// Calls `f` with what the firmware of a machine says.
+fn with_firmware<R>(spec: &Spec, f: impl FnOnce(&Firmware<'_>) -> R) -> R {
+    let cpus = spec.cpus();
+    f(&Firmware {
+        mpam: &spec.mpam(),
+        pptt: &spec.pptt(),
+        processor: &|uid| (uid < cpus).then_some(CpuId(uid)),
+        proximity: &|domain| u32::try_from(domain).ok(),
+        memory_side_cache: spec.memory_side_cache,
+    })
+}
+
+/// Discovers the MSCs of a machine without making anything of them.
+pub(super) fn discover(spec: &Spec) -> Result<(SimPlatform, Arc<Board>, Devices<BoardMsc>)> {
+    let (sim, board) = build(spec);
+    let ids = crate::devices::Ids { partid_max: spec.cpu.partid_max, pmg_max: spec.cpu.pmg_max };
+    let guard = sim.cpus_read_lock();
+    let devices = with_firmware(spec, |firmware| {
+        let mut next = 0..;
+        let mut map = |_: &crate::acpi::MscNode<'_>| {
+            next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
+        };
+        Devices::discover(&sim, guard.held(), firmware, ids, &mut map)
+    });
+    drop(guard);
+    devices.map(|devices| (sim, board, devices))
+}
+
+impl Rig {
+    /// The machine with every CPU online.
+    pub(super) fn new(spec: &Spec) -> Self {
+        Self::with(spec, Options { expert: true }).unwrap()
+    }
+
+    pub(super) fn with(spec: &Spec, options: Options) -> Result<Self> {
+        let (sim, board) = build(spec);
+        let guard = sim.cpus_read_lock();
+        let driver = with_firmware(spec, |firmware| {
+            let mut next = 0..;
+            let mut map = |_: &crate::acpi::MscNode<'_>| {
+                next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
+            };
+            Mpam::new(&sim, guard.held(), firmware, BoardCpus(Arc::clone(&board)), options, &mut map)
+        });
+        drop(guard);
+        let rig = Rig { sim, board, driver: Arc::new(driver?), domains: Arc::default() };
+        rig.register();
+        Ok(rig)
+    }
+
+    fn register(&self) {
+        let (sim, driver, domains) = (self.sim.clone(), Arc::clone(&self.driver), Arc::clone(&self.domains));
+        let online = move |cpu: HotplugCpu<'_>| {
+            Arch::cpu_online(&*driver, &sim, cpu)?;
+            let mut domains = domains.lock().unwrap();
+            for resource in [ResourceId::L3, ResourceId::L2, ResourceId::Mb] {
+                let Some(id) = domain_of(&sim, &driver, resource, cpu.cpu()) else { continue };
+                if let Entry::Vacant(place) = domains.ctrl.entry((resource, id.0)) {
+                    place.insert(Arch::<SimPlatform>::ctrl_domain_online(&*driver, cpu, resource, id)?);
+                }
+            }
+            if let Some(cache) = sim.cache(cpu.cpu(), CacheLevel::L3)
+                && driver.monitor(ResourceId::L3).is_some()
+                && let Entry::Vacant(place) = domains.mon.entry(cache.id)
+            {
+                let id = DomainId(cache.id);
+                place.insert(Arch::<SimPlatform>::mon_domain_online(&*driver, cpu, ResourceId::L3, id)?);
+            }
+            Ok(())
+        };
+        let (sim, driver, domains) = (self.sim.clone(), Arc::clone(&self.driver), Arc::clone(&self.domains));
+        let offline = move |cpu: HotplugCpu<'_>| {
+            let staying: Vec<_> = sim.online_cpus().into_iter().filter(|&other| other != cpu.cpu()).collect();
+            let stays = |id, level| staying.iter().any(|&cpu| sim.cache(cpu, level).is_some_and(|it| it.id == id));
+            let mut domains = domains.lock().unwrap();
+            domains.ctrl.retain(|&(resource, id), _| {
+                let l2 = resource == ResourceId::L2;
+                stays(id, if l2 { CacheLevel::L2 } else { CacheLevel::L3 })
+            });
+            domains.mon.retain(|&id, _| stays(id, CacheLevel::L3));
+            Arch::cpu_offline(&*driver, &sim, cpu);
+        };
+        self.sim.register_hotplug(online, offline).unwrap();
+    }
+
+    /// Runs `f` on a CPU in a thread.
+    pub(super) fn on<R: Send>(&self, cpu: u32, f: impl FnMut(Pinned<'_>) -> R + Send) -> R {
+        on(&self.sim, cpu, f)
+    }
+
+    /// Runs `f` on a CPU with interrupts off.
+    pub(super) fn irq<R: Send>(&self, cpu: u32, mut f: impl FnMut(IrqOff<'_>) -> R + Send) -> R {
+        let guard = self.sim.cpus_read_lock();
+        let mut result = None;
+        self.sim.interrupt(guard.held(), CpuId(cpu), &mut |here| result = Some(f(here))).unwrap();
+        result.unwrap()
+    }
+}
+
+/// Runs `f` on a CPU in a thread.
+pub(super) fn on<R: Send>(sim: &SimPlatform, cpu: u32, mut f: impl FnMut(Pinned<'_>) -> R + Send) -> R {
+    let guard = sim.cpus_read_lock();
+    let mut result = None;
+    sim.call_on(guard.held(), CpuId(cpu), &mut |here| result = Some(f(here))).unwrap();
+    result.unwrap()
+}
+
+/// The domain of a CPU for a resource that can be controlled.
+fn domain_of(sim: &SimPlatform, driver: &Driver, resource: ResourceId, cpu: CpuId) -> Option<DomainId> {
+    let level = match driver.control(resource)?.scope {
+        Scope::L2Cache => CacheLevel::L2,
+        _ => CacheLevel::L3,
+    };
+    sim.cache(cpu, level).map(|cache| DomainId(cache.id))
+}

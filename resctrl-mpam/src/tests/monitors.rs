@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Bandwidth counters, which have no face in resctrl yet.
+
+use std::vec::Vec;
+
+use proptest::prelude::*;
+use resctrl_hardware::mpam::firmware::Locator;
+use resctrl_hardware::mpam::{CounterWidth, NotReady, Request, RisConfig};
+use resctrl_types::{CpuId, sim};
+
+use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, memory};
+use crate::devices::{CounterMap, Direction, Filter};
+use crate::resctrl::bandwidth_counters;
+
+const FILTER: Filter = Filter { partid: 3, pmg: 1, direction: Direction::Both };
+
+/// A machine whose memory has counters of this width.
+fn counting(width: CounterWidth) -> Spec {
+    let memory = RisConfig { traffic: Some(counters(width)), ..memory(8) };
+    let mut spec = Spec::new(1);
+    spec.mscs[1] = MscSpec::one(memory, Locator::Memory(0));
+    spec
+}
+
+fn traffic(rig: &Rig, bytes: u64) {
+    rig.board.msc(1).request(0, Request { partid: 3, pmg: 1, bytes, write: false });
+}
+
+fn read(rig: &Rig) -> Option<u64> {
+    rig.on(0, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, FILTER).ok())
+}
+
+const WIDTHS: [CounterWidth; 3] = [CounterWidth::Bits31, CounterWidth::Bits44, CounterWidth::Bits63];
+
+#[test]
+fn a_counter_counts_from_its_first_reading_on() {
+    for width in WIDTHS {
+        sim::run(move || {
+            let rig = Rig::new(&counting(width));
+            traffic(&rig, 1000);
+            assert_eq!(read(&rig), Some(0));
+            traffic(&rig, 500);
+            rig.board.msc(1).request(0, Request { partid: 4, pmg: 1, bytes: 9, write: false });
+            assert_eq!(read(&rig), Some(500));
+        });
+    }
+}
+
+#[test]
+fn a_wrap_between_two_readings_is_added() {
+    for width in WIDTHS {
+        sim::run(move || {
+            let rig = Rig::new(&counting(width));
+            assert_eq!(read(&rig), Some(0));
+            traffic(&rig, width.mask());
+            assert_eq!(read(&rig), Some(width.mask()));
+            traffic(&rig, 10);
+            assert_eq!(read(&rig), Some(width.mask() + 10));
+            assert_eq!(read(&rig), Some(width.mask() + 10), "a wrap is added once");
+        });
+    }
+}
+
+#[test]
+fn a_reset_lets_the_next_reading_begin_at_zero() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits44));
+        let _ = read(&rig);
+        traffic(&rig, 700);
+        rig.on(0, |here| {
+            let msc = &rig.driver.devices().mscs[1];
+            msc.access(here.into()).unwrap().reset_mbwu(&msc.ris[0], 2);
+        });
+        assert_eq!(read(&rig), Some(0));
+        traffic(&rig, 7);
+        assert_eq!(read(&rig), Some(7));
+    });
+}
+
+#[test]
+fn a_monitor_that_is_not_ready_gives_no_number() {
+    sim::run(|| {
+        let mut spec = counting(CounterWidth::Bits31);
+        let traffic = &mut spec.mscs[1].config.ris[0].traffic;
+        *traffic = traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors {
+            not_ready: NotReady::Nanoseconds(1_000_000_000),
+            ..traffic
+        });
+        let rig = Rig::new(&spec);
+        assert_eq!(read(&rig), None);
+        assert_eq!(read(&rig), None);
+    });
+}
+
+#[test]
+fn a_monitor_that_does_not_exist_is_not_asked() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits31));
+        rig.on(0, |here| {
+            assert!(rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 4, FILTER).is_err());
+            assert!(rig.driver.devices().mscs[1].read_mbwu(here.into(), 5, 0, FILTER).is_err());
+        });
+        assert_eq!(rig.board.msc(1).error_status(), 0);
+    });
+}
+
+#[test]
+fn a_long_counter_that_carries_between_its_halves_is_read_again() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits44));
+        let _ = read(&rig);
+        traffic(&rig, 0xffff_ffff);
+        // Between the upper and the lower half one more byte comes, once.
+        rig.board.before_read(|msc, offset| {
+            if offset == 0x880 && msc.peek32(0x880, 0) == 0xffff_ffff {
+                msc.request(0, Request { partid: 3, pmg: 1, bytes: 1, write: false });
+            }
+        });
+        assert_eq!(read(&rig), Some(0x1_0000_0000));
+    });
+}
+
+#[test]
+fn a_long_counter_that_never_rests_gives_no_number() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits63));
+        let _ = read(&rig);
+        rig.board.before_read(|msc, offset| {
+            if offset == 0x884 {
+                msc.request(0, Request { partid: 3, pmg: 1, bytes: 1 << 32, write: false });
+            }
+        });
+        assert_eq!(read(&rig), None);
+    });
+}
+
+/// Takes every CPU that can reach the memory of cluster 0 away and back, with a loss of power between.
+fn power_cycle(rig: &Rig, msc: usize) {
+    for cpu in [2, 3] {
+        rig.sim.offline(CpuId(cpu)).unwrap();
+    }
+    rig.board.msc(msc).power_off();
+    rig.board.msc(msc).power_on();
+    for cpu in [2, 3] {
+        rig.sim.online(CpuId(cpu)).unwrap();
+    }
+}
+
+/// Two level 3 caches, the second with counters and reachable from its own CPUs only.
+fn losing_power(width: CounterWidth) -> Spec {
+    let mut spec = Spec::new(2);
+    let counting = RisConfig { traffic: Some(counters(width)), ..cache() };
+    spec.mscs[1] = MscSpec { cluster: Some(1), ..MscSpec::one(counting, Locator::Cache(L3_ID + 1)) };
+    spec
+}
+
+fn read_second(rig: &Rig) -> u64 {
+    rig.on(2, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, FILTER).unwrap())
+}
+
+#[test]
+fn b13_what_was_counted_outlives_the_power_masked_and_scaled() {
+    for (width, iidr, scale) in [
+        (CounterWidth::Bits31, 0x43b, 1),
+        (CounterWidth::Bits44, 0x43b, 1),
+        (CounterWidth::Bits63, 0x43b, 1),
+        (CounterWidth::Bits44, 0x2410_036b, 64),
+    ] {
+        sim::run(move || {
+            let mut spec = losing_power(width);
+            spec.mscs[1].config.iidr = iidr;
+            let traffic = &mut spec.mscs[1].config.ris[0].traffic;
+            *traffic =
+                traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors { bytes_per_count: scale, ..traffic });
+            let rig = Rig::new(&spec);
+            assert_eq!(read_second(&rig), 0);
+            traffic_second(&rig, 6400);
+            assert_eq!(read_second(&rig), 6400);
+            power_cycle(&rig, 1);
+            assert_eq!(read_second(&rig), 6400);
+            traffic_second(&rig, 640);
+            assert_eq!(read_second(&rig), 7040);
+            assert_eq!(rig.board.msc(1).accesses_unpowered(), 0);
+        });
+    }
+}
+
+#[test]
+fn b13_a_monitor_that_is_not_ready_when_the_power_goes_adds_no_not_ready_bit() {
+    sim::run(|| {
+        let mut spec = losing_power(CounterWidth::Bits31);
+        let traffic = &mut spec.mscs[1].config.ris[0].traffic;
+        *traffic = traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors {
+            not_ready: NotReady::Nanoseconds(8_000),
+            ..traffic
+        });
+        let rig = Rig::new(&spec);
+        let read = || rig.on(2, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, FILTER).ok());
+        assert_eq!(read(), None);
+        power_cycle(&rig, 1);
+        assert_eq!(read(), None);
+        rig.on(2, |here| crate::SystemRegisters::wait_us(&rig.driver.system, here, 10));
+        assert_eq!(read(), Some(0));
+    });
+}
+
+fn traffic_second(rig: &Rig, bytes: u64) {
+    rig.board.msc(1).request(0, Request { partid: 3, pmg: 1, bytes, write: false });
+}
+
+#[test]
+fn b14_a_counter_taken_away_in_one_domain_still_counts_in_the_others() {
+    let mut domains: Vec<CounterMap<(u32, u32)>> = (0..2).map(|_| CounterMap::new(2).unwrap()).collect();
+    for domain in &mut domains {
+        assert_eq!(domain.assign((1, 0)), Some(0));
+        assert_eq!(domain.assign((2, 0)), Some(1));
+        assert_eq!(domain.assign((3, 0)), None);
+        assert_eq!(domain.assign((1, 0)), Some(0), "who has one gets no other");
+    }
+    domains[0].unassign((1, 0));
+    assert_eq!((domains[0].find((1, 0)), domains[1].find((1, 0))), (None, Some(0)));
+    assert_eq!(domains[0].assign((3, 0)), Some(0));
+}
+
+#[test]
+fn b15_a_level_3_cache_that_counts_replaces_memory_that_was_seen_first() {
+    for cache_first in [false, true] {
+        sim::run(move || {
+            let traffic = Some(counters(CounterWidth::Bits44));
+            let mut spec = Spec::new(1);
+            spec.mscs[0].config.ris[0].traffic = traffic;
+            spec.mscs[1].config.ris[0].traffic = traffic;
+            if !cache_first {
+                spec.mscs.reverse();
+            }
+            let rig = Rig::new(&spec);
+            let mut possible = resctrl_types::CpuMask::new(2).unwrap();
+            (0..2).for_each(|cpu| possible.set(CpuId(cpu)).unwrap());
+            let class = bandwidth_counters(&rig.sim, rig.driver.devices(), &possible, false).unwrap();
+            assert_eq!(class.level(), 3);
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_total_is_what_went_by_whatever_wraps_and_power_losses_come_between(
+        width in 0_usize..3,
+        steps in prop::collection::vec(prop_oneof![
+            3 => (0_u64..1 << 31).prop_map(Some),
+            1 => Just(None),
+        ], 1..12),
+    ) {
+        sim::run(move || {
+            let rig = Rig::new(&losing_power(WIDTHS[width]));
+            let mut total = 0;
+            assert_eq!(read_second(&rig), 0);
+            for step in &steps {
+                match step {
+                    Some(bytes) => {
+                        traffic_second(&rig, *bytes);
+                        total += bytes;
+                    }
+                    None => power_cycle(&rig, 1),
+                }
+                assert_eq!(read_second(&rig), total);
+            }
+        });
+    }
+}

@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The contract of an architecture, on the simulated kernel.
+
+use std::vec;
+
+use resctrl_hardware::mpam::firmware::{Locator, Resource};
+use resctrl_hardware::mpam::registers::{Cpbm, Ecr, Esr, MbwMax};
+use resctrl_hardware::mpam::{Label, MscConfig, NotReady, Occupancy, Request, RisConfig, UsageMonitors};
+use resctrl_types::arch::{Change, MonId, ReadError};
+use resctrl_types::platform::CpusReadGuard;
+use resctrl_types::resource::{BandwidthControl, ControlKind};
+use resctrl_types::sim::TaskSpec;
+use resctrl_types::{
+    Arch, Closid, ConfType, CpuId, CpuMask, Errno, EventId, Here, Platform, Ref, ResourceId, Result, Rmid, TaskWord,
+    sim,
+};
+
+use super::board::{CPU, Driver, L2_ID, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
+use crate::resctrl::Options;
+
+fn id(closid: u32, rmid: u32) -> MonId {
+    MonId { closid: Closid(closid), rmid: Rmid(rmid) }
+}
+
+fn change(closid: u32, conf_type: ConfType, value: u32) -> Change {
+    Change { closid: Closid(closid), conf_type, value }
+}
+
+impl Rig {
+    fn apply(&self, resource: ResourceId, domain: u32, changes: &[Change]) -> Result<()> {
+        let guard = self.sim.cpus_read_lock();
+        let mut mask = CpuMask::new(self.sim.nr_cpu_ids())?;
+        self.sim.online_cpus().into_iter().try_for_each(|cpu| mask.set(cpu))?;
+        let mut domains = self.domains.lock().unwrap();
+        let domain = domains.ctrl.get_mut(&(resource, domain)).unwrap();
+        Arch::apply(&*self.driver, &self.sim, guard.held(), resource, domain, &mask, changes)
+    }
+
+    fn value(&self, resource: ResourceId, domain: u32, closid: u32, conf_type: ConfType) -> u32 {
+        let domains = self.domains.lock().unwrap();
+        self.driver.control_value(resource, &domains.ctrl[&(resource, domain)], Closid(closid), conf_type)
+    }
+
+    fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
+        let guard = self.sim.cpus_read_lock();
+        Arch::set_cdp(&*self.driver, &self.sim, guard.held(), resource, enable)
+    }
+
+    fn read(&self, cpu: u32, domain: u32, id: MonId) -> Result<u64, ReadError> {
+        let mut context = Arch::<sim::SimPlatform>::mon_context(&*self.driver, ResourceId::L3, EventId::LlcOccupancy)?;
+        self.on(cpu, |here| self.read_here(here.into(), domain, id, &mut context))
+    }
+
+    fn read_here(
+        &self,
+        here: Here<'_>,
+        domain: u32,
+        id: MonId,
+        context: &mut <Driver as Arch<sim::SimPlatform>>::MonContext,
+    ) -> Result<u64, ReadError> {
+        let mut domains = self.domains.lock().unwrap();
+        let domain = domains.mon.get_mut(&domain).unwrap();
+        Arch::<sim::SimPlatform>::read(&*self.driver, here, ResourceId::L3, domain, id, EventId::LlcOccupancy, context)
+    }
+}
+
+#[test]
+fn a_machine_with_one_level_3_cache_has_masks_bandwidth_and_occupancy() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let l3 = rig.driver.control(ResourceId::L3).unwrap();
+        assert_eq!((l3.num_closid, l3.cdp_capable, l3.default_value()), (32, true, 0xffff));
+        let ControlKind::Cache(mask) = l3.kind else { panic!("{l3:?}") };
+        assert_eq!((mask.cbm_len, mask.min_cbm_bits, mask.shareable_bits, mask.sparse_masks), (16, 1, 0xffff, true));
+        let mb = rig.driver.control(ResourceId::Mb).unwrap();
+        let ControlKind::Bandwidth(bandwidth) = mb.kind else { panic!("{mb:?}") };
+        let expected = BandwidthControl {
+            min_bw: 0,
+            max_bw: 100,
+            bw_gran: 1,
+            delay_linear: true,
+            needs_linear: false,
+            throttle_mode: None,
+        };
+        assert_eq!(bandwidth, expected);
+        assert!(rig.driver.control(ResourceId::L2).is_none() && rig.driver.control(ResourceId::Smba).is_none());
+        let monitor = rig.driver.monitor(ResourceId::L3).unwrap();
+        assert_eq!(monitor.num_rmid, 32 * 4);
+        assert!(monitor.events.iter().eq([EventId::LlcOccupancy]));
+        assert_eq!(rig.driver.occupancy_threshold().limit, L3_SIZE);
+        assert!(rig.sim.log_lines().iter().any(|line| line.contains("MPAM enabled with 32 PARTIDs and 4 PMGs")));
+    });
+}
+
+#[test]
+fn memory_is_bandwidth_only_where_it_sees_what_leaves_the_one_level_3_cache() {
+    let has_mb = |change: fn(&mut Spec)| {
+        sim::run(move || {
+            let mut spec = Spec::new(1);
+            change(&mut spec);
+            assert!(Rig::new(&spec).driver.control(ResourceId::Mb).is_none());
+        });
+    };
+    has_mb(|spec| *spec = Spec::new(2));
+    has_mb(|spec| spec.memory_side_cache = true);
+    has_mb(|spec| spec.nodes = 2);
+    has_mb(|spec| spec.mscs[1].config.ris[0] = memory(0));
+}
+
+#[test]
+fn bandwidth_of_the_level_3_cache_comes_before_that_of_memory() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs[0].config.ris[0].bandwidth = memory(4).bandwidth;
+        let rig = Rig::new(&spec);
+        let ControlKind::Bandwidth(bandwidth) = rig.driver.control(ResourceId::Mb).unwrap().kind else { panic!() };
+        assert_eq!(bandwidth.bw_gran, 7);
+    });
+}
+
+#[test]
+fn masks_that_resctrl_cannot_show_are_not_shown() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs[0].config.ris[0].cpor_bits = 33;
+        let rig = Rig::new(&spec);
+        assert!(rig.driver.control(ResourceId::L3).is_none());
+        assert!(rig.driver.monitor(ResourceId::L3).is_some());
+    });
+}
+
+#[test]
+fn nothing_to_control_and_to_monitor_is_not_supported() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs.truncate(1);
+        spec.mscs[0].config.ris[0] = RisConfig::new(31, 3);
+        assert_eq!(Rig::with(&spec, Options::default()).map(drop), Err(Errno::EOPNOTSUPP));
+    });
+}
+
+#[test]
+fn a_value_reaches_its_domain_and_partid_and_nothing_is_written_twice() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(2));
+        rig.apply(ResourceId::L3, L3_ID + 1, &[change(5, ConfType::Both, 0x00f0)]).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0x00f0));
+        assert_eq!(rig.board.msc(1).control(0, 4, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.value(ResourceId::L3, L3_ID + 1, 5, ConfType::Both), 0x00f0);
+        let writes = rig.board.msc(1).writes();
+        rig.apply(ResourceId::L3, L3_ID + 1, &[change(5, ConfType::Both, 0x00f0)]).unwrap();
+        assert_eq!(rig.board.msc(1).writes(), writes);
+    });
+}
+
+#[test]
+fn values_and_closids_that_do_not_exist_are_refused_before_anything_is_written() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let writes = rig.board.msc(0).writes();
+        for bad in [(5, 0), (5, 0x1_0000), (32, 1), (u32::MAX, 1)] {
+            let changes = [change(1, ConfType::Both, 1), change(bad.0, ConfType::Both, bad.1)];
+            assert_eq!(rig.apply(ResourceId::L3, L3_ID, &changes), Err(Errno::EINVAL), "{bad:?}");
+        }
+        assert_eq!(rig.board.msc(0).writes(), writes);
+        assert_eq!(rig.value(ResourceId::L3, L3_ID, 1, ConfType::Both), 0xffff);
+    });
+}
+
+#[test]
+fn a_bandwidth_reads_back_as_the_fraction_that_was_programmed() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 50)]).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 2, MbwMax::OFFSET), Some(0x7f00));
+        assert_eq!(rig.value(ResourceId::Mb, L3_ID, 2, ConfType::Both), 50);
+        assert_eq!(rig.value(ResourceId::Mb, L3_ID, 3, ConfType::Both), 100);
+    });
+}
+
+#[test]
+fn b4_everything_rounded_up_to_more_than_everything_is_everything() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs[1].config.ris[0] = memory(4);
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 50)]).unwrap();
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 105)]).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 2, MbwMax::OFFSET), Some(0xf000));
+        assert_eq!(rig.value(ResourceId::Mb, L3_ID, 2, ConfType::Both), 100);
+    });
+}
+
+#[test]
+fn resources_of_one_msc_do_not_disturb_each_other() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        let resources =
+            vec![Resource { ris: 0, locator: Locator::Cache(L3_ID) }, Resource { ris: 1, locator: Locator::Memory(0) }];
+        spec.mscs = vec![MscSpec { config: MscConfig::new(vec![cache(), memory(8)]), resources, cluster: None }];
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::L3, L3_ID, &[change(2, ConfType::Both, 0x3)]).unwrap();
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 25)]).unwrap();
+        let guard = rig.sim.cpus_read_lock();
+        let mut mask = CpuMask::new(2).unwrap();
+        mask.set(CpuId(0)).unwrap();
+        let mut domains = rig.domains.lock().unwrap();
+        let domain = domains.ctrl.get_mut(&(ResourceId::Mb, L3_ID)).unwrap();
+        Arch::reset(&*rig.driver, &rig.sim, guard.held(), ResourceId::Mb, domain, &mask);
+        assert_eq!(rig.board.msc(0).control(0, 2, Cpbm::OFFSET), Some(0x3));
+        assert_eq!(rig.board.msc(0).control(1, 2, MbwMax::OFFSET), Some(0xff00));
+        assert_eq!(rig.board.msc(0).error_status(), 0);
+    });
+}
+
+#[test]
+fn every_rmid_index_is_that_of_one_pair() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        assert_eq!(rig.driver.num_rmid_index(), 128);
+        for index in 0..128 {
+            let pair = rig.driver.rmid_decode(resctrl_types::RmidIndex(index));
+            assert!(pair.closid.0 < 32 && pair.rmid.0 < 4);
+            assert_eq!(rig.driver.rmid_index(pair).0, index);
+            let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, pair);
+            assert_eq!(Arch::<sim::SimPlatform>::task_ids(&*rig.driver, word), pair);
+        }
+        assert_eq!(Arch::<sim::SimPlatform>::task_word(&*rig.driver, id(0, 0)), TaskWord(0));
+    });
+}
+
+fn label(rig: &Rig, cpu: u32, instruction: bool) -> Label {
+    let user = rig.board.cpu(cpu).label(true, instruction);
+    assert_eq!(rig.board.cpu(cpu).label(false, instruction), user, "kernel and user space are labelled alike");
+    user
+}
+
+#[test]
+fn a_context_switch_labels_the_cpu_and_writes_only_changes() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        rig.irq(1, |here| rig.driver.sched_in(here, word));
+        assert_eq!(label(&rig, 1, true), Label { partid: 5, pmg: 2 });
+        assert_eq!(label(&rig, 1, false), Label { partid: 5, pmg: 2 });
+        assert_eq!(label(&rig, 0, true), Label::default());
+        let writes = rig.board.cpu(1).writes();
+        rig.irq(1, |here| rig.driver.sched_in(here, word));
+        assert_eq!(rig.board.cpu(1).writes(), writes);
+        rig.driver.set_cpu_default(CpuId(1), id(7, 1));
+        rig.irq(1, |here| rig.driver.sched_in(here, TaskWord(0)));
+        assert_eq!(label(&rig, 1, false), Label { partid: 7, pmg: 1 });
+    });
+}
+
+#[test]
+fn labels_that_the_system_does_not_have_are_never_written() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        for bad in [id(32, 0), id(0xffff, 0), id(1, 4)] {
+            let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, bad);
+            rig.irq(0, |here| rig.driver.sched_in(here, word));
+            assert_eq!(label(&rig, 0, false), Label::default(), "{bad:?}");
+        }
+    });
+}
+
+#[test]
+fn a_streaming_unit_is_labelled_too() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec { cpu: resctrl_hardware::mpam::CpuConfig { streaming: true, ..CPU }, ..Spec::new(1) });
+        let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        rig.irq(0, |here| rig.driver.sched_in(here, word));
+        let value = rig.board.cpu(0).read(resctrl_hardware::mpam::SystemRegister::Mpamsm);
+        assert_eq!(value, Some(2 << 40 | 5 << 16));
+    });
+}
+
+#[test]
+fn registers_lost_with_power_are_written_again() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        rig.irq(0, |here| rig.driver.sched_in(here, word));
+        *rig.board.cpu(0) = resctrl_hardware::mpam::Cpu::new(CPU);
+        rig.irq(0, |here| rig.driver.cpu_resumed(here));
+        assert_eq!(label(&rig, 0, false), Label { partid: 5, pmg: 2 });
+    });
+}
+
+#[test]
+fn a_late_processor_that_can_make_fewer_labels_stays_offline() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        rig.sim.offline(CpuId(1)).unwrap();
+        *rig.board.cpu(1) =
+            resctrl_hardware::mpam::Cpu::new(resctrl_hardware::mpam::CpuConfig { partid_max: 15, ..CPU });
+        assert_eq!(rig.sim.online(CpuId(1)), Err(Errno::EINVAL));
+        assert!(!rig.sim.is_online(CpuId(1)));
+    });
+}
+
+#[test]
+fn cdp_needs_an_expert_and_two_partids() {
+    sim::run(|| {
+        let rig = Rig::with(&Spec::new(1), Options { expert: false }).unwrap();
+        assert_eq!(rig.set_cdp(ResourceId::L3, true), Err(Errno::EOPNOTSUPP));
+        assert!(rig.sim.log_lines().iter().any(|line| line.contains("CDP not supported")));
+        let rig = Rig::new(&Spec::new(1));
+        assert_eq!(rig.set_cdp(ResourceId::L2, true), Err(Errno::EINVAL));
+        assert_eq!(rig.set_cdp(ResourceId::Mb, true), Err(Errno::EINVAL));
+        assert_eq!(rig.set_cdp(ResourceId::L2, false), Ok(()));
+        let mut spec = Spec::new(1);
+        spec.mscs[0].config.ris[0].partid_max = 0;
+        assert_eq!(Rig::new(&spec).set_cdp(ResourceId::L3, true), Err(Errno::EINVAL));
+    });
+}
+
+#[test]
+fn under_cdp_a_closid_is_a_pair_of_partids_everywhere() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let task = rig.sim.spawn_task(TaskSpec::default());
+        rig.sim.switch_to(CpuId(0), Some(&task)).unwrap();
+        rig.set_cdp(ResourceId::L3, true).unwrap();
+        // The default group's CPUs are labelled anew at once.
+        assert_eq!((label(&rig, 0, false).partid, label(&rig, 0, true).partid), (0, 1));
+        assert_eq!((label(&rig, 1, false).partid, label(&rig, 1, true).partid), (0, 1));
+        rig.apply(ResourceId::L3, L3_ID, &[change(3, ConfType::Code, 0x0f), change(3, ConfType::Data, 0xf0)]).unwrap();
+        assert_eq!(rig.board.msc(0).control(0, 6, Cpbm::OFFSET), Some(0xf0));
+        assert_eq!(rig.board.msc(0).control(0, 7, Cpbm::OFFSET), Some(0x0f));
+        assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Code), 0x0f);
+        assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Data), 0xf0);
+        let word = Arch::<sim::SimPlatform>::task_word(&*rig.driver, id(3, 2));
+        rig.irq(0, |here| rig.driver.sched_in(here, word));
+        assert_eq!(label(&rig, 0, false), Label { partid: 6, pmg: 2 });
+        assert_eq!(label(&rig, 0, true), Label { partid: 7, pmg: 2 });
+        assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(16, ConfType::Code, 1)]), Err(Errno::EINVAL));
+        assert_eq!(rig.driver.monitor(ResourceId::L3).unwrap().num_rmid, 64);
+        rig.set_cdp(ResourceId::L3, false).unwrap();
+        assert_eq!((label(&rig, 1, false).partid, label(&rig, 1, true).partid), (0, 0));
+    });
+}
+
+#[test]
+fn a_cache_without_cdp_gives_both_partids_the_same_value() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        for cpu in 0..2 {
+            spec.mscs.push(MscSpec::one(cache(), Locator::Cache(L2_ID + cpu)));
+        }
+        let rig = Rig::new(&spec);
+        rig.set_cdp(ResourceId::L3, true).unwrap();
+        assert!(!rig.driver.cdp_enabled(ResourceId::L2));
+        rig.apply(ResourceId::L2, L2_ID + 1, &[change(3, ConfType::Both, 0x3c)]).unwrap();
+        assert_eq!(rig.board.msc(3).control(0, 6, Cpbm::OFFSET), Some(0x3c));
+        assert_eq!(rig.board.msc(3).control(0, 7, Cpbm::OFFSET), Some(0x3c));
+        assert_eq!(rig.value(ResourceId::L2, L2_ID + 1, 3, ConfType::Both), 0x3c);
+        assert_eq!(rig.board.msc(2).control(0, 6, Cpbm::OFFSET), Some(0xffff));
+    });
+}
+
+#[test]
+fn occupancy_is_the_sum_of_what_all_instances_and_both_partids_hold() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs.insert(1, spec.mscs[0].clone());
+        let rig = Rig::new(&spec);
+        let hold = |msc: usize, partid, pmg, total| {
+            rig.board.msc(msc).set_occupancy(0, partid, pmg, Occupancy { total, dirty: 0 });
+        };
+        hold(0, 6, 1, 4096);
+        hold(1, 6, 1, 100);
+        hold(0, 7, 1, 64);
+        hold(0, 6, 2, 1 << 20);
+        assert_eq!(rig.read(0, L3_ID, id(6, 1)), Ok(4196));
+        rig.set_cdp(ResourceId::L3, true).unwrap();
+        assert_eq!(rig.read(0, L3_ID, id(3, 1)), Ok(4260));
+        assert_eq!(rig.board.msc(0).error_status(), 0);
+    });
+}
+
+#[test]
+fn b7_a_monitor_that_never_gets_ready_is_unavailable_and_no_number() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        let never = UsageMonitors { not_ready: NotReady::Nanoseconds(u64::MAX), ..cache().usage.unwrap() };
+        spec.mscs[0].config.iidr = 0x1230_0001;
+        spec.mscs[0].config.ris[0].usage = Some(never);
+        assert_eq!(Rig::new(&spec).read(0, L3_ID, id(1, 1)), Err(ReadError::Unavailable));
+    });
+}
+
+#[test]
+fn b12_without_a_free_monitor_there_is_no_context_to_read_with() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let take = || Arch::<sim::SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::LlcOccupancy);
+        let taken = [take().ok(), take().ok(), take().ok(), take().ok()];
+        assert!(taken.iter().all(Option::is_some));
+        assert_eq!(take().err(), Some(ReadError::Unavailable));
+        drop(taken);
+        assert!(take().is_ok());
+        let bandwidth = Arch::<sim::SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::MbmTotal);
+        assert_eq!(bandwidth.err(), Some(ReadError::Unavailable));
+    });
+}
+
+#[test]
+fn a_reading_may_sleep_and_is_refused_where_it_may_not() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let context = Arch::<sim::SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::LlcOccupancy);
+        let mut context = context.unwrap();
+        let read = rig.irq(0, |here| rig.read_here(here.into(), L3_ID, id(1, 1), &mut context));
+        assert_eq!(read, Err(ReadError::Error));
+    });
+}
+
+#[test]
+fn an_msc_without_cpus_is_reset_and_comes_back_as_it_was() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        spec.mscs[1].cluster = Some(1);
+        // The second cache's MSC controls something else as well, which keeps its values.
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::L3, L3_ID + 1, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        rig.sim.offline(CpuId(2)).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        rig.sim.offline(CpuId(3)).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert!(!rig.domains.lock().unwrap().ctrl.contains_key(&(ResourceId::L3, L3_ID + 1)));
+        rig.board.msc(1).power_off();
+        rig.board.msc(1).power_on();
+        rig.sim.online(CpuId(3)).unwrap();
+        // A new domain begins with defaults, in every PARTID that the power loss has closed.
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(1).control(0, 31, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(1).accesses_unpowered(), 0);
+    });
+}
+
+#[test]
+fn an_msc_that_comes_back_is_programmed_from_memory() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        // A slice of the first level 3 cache that only its own CPUs can reach, beside one that all can.
+        spec.mscs.push(MscSpec { cluster: Some(0), ..spec.mscs[0].clone() });
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        rig.sim.offline(CpuId(1)).unwrap();
+        let devices = rig.driver.devices();
+        rig.on(0, |here| devices.cpu_offline(here));
+        rig.board.msc(3).power_off();
+        rig.board.msc(3).power_on();
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0));
+        rig.on(0, |here| devices.cpu_online(here));
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        assert_eq!(rig.board.msc(3).accesses_unpowered(), 0);
+    });
+}
+
+#[test]
+fn b11_a_component_with_two_halves_is_freed_by_neither_while_bandwidth_is_hidden() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let count = |rig: &Rig| Ref::count(&rig.driver.devices().classes[0].components[0]);
+        let memory = |rig: &Rig| Ref::count(&rig.driver.devices().classes[1].components[0]);
+        // The driver's list, the control half and the monitor half; the list and the bandwidth half.
+        assert_eq!((count(&rig), memory(&rig)), (3, 2));
+        rig.set_cdp(ResourceId::L3, true).unwrap();
+        assert!(rig.driver.control(ResourceId::Mb).is_none());
+        rig.sim.offline(CpuId(1)).unwrap();
+        assert_eq!((count(&rig), memory(&rig)), (3, 2), "a CPU that leaves others behind frees nothing");
+        rig.sim.online(CpuId(1)).unwrap();
+        rig.set_cdp(ResourceId::L3, false).unwrap();
+        // The hidden half is as it was, and still works.
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 50)]).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 2, MbwMax::OFFSET), Some(0x7f00));
+        rig.domains.lock().unwrap().ctrl.remove(&(ResourceId::L3, L3_ID));
+        assert_eq!(count(&rig), 2, "the monitor half outlives the control half");
+        assert!(rig.read(0, L3_ID, id(0, 0)).is_ok());
+        rig.domains.lock().unwrap().mon.clear();
+        assert_eq!(count(&rig), 1);
+    });
+}
+
+#[test]
+fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+        assert!(rig.board.msc(0).error_interrupt());
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)), "not this MSC's");
+        assert!(rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 0)));
+        assert!(!rig.board.msc(0).error_interrupt());
+        assert_eq!(Esr::ERRCODE.get(rig.board.msc(0).error_status()), 0);
+        let log = rig.sim.log_lines();
+        assert!(
+            log.iter().any(|line| line.ends_with("error irq from msc:0 'Req_PARTID_Range', partid:40, pmg: 1, ris: 0"))
+        );
+        assert!(log.iter().any(|line| line.ends_with("MPAM disabled due to hardware error interrupt")));
+        // Once is enough, for whichever MSC.
+        rig.board.msc(1).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)));
+        assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
+        assert_eq!(rig.read(0, L3_ID, id(1, 1)), Err(ReadError::Error));
+        let guard = rig.sim.cpus_read_lock();
+        rig.driver.shutdown(&rig.sim, guard.held());
+        assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(0).peek32(Ecr::OFFSET, 0), 0);
+        assert_eq!(rig.board.msc(1).peek32(Ecr::OFFSET, 0), 0);
+    });
+}
