@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mutexes, the hotplug lock, delayed works. */
 #include <linux/cpu.h>
+#include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/workqueue.h>
 #include "shim.h"
 
@@ -59,12 +62,29 @@ struct shim_work {
 /* Its own queue: once it is destroyed, no worker executes code of this module. */
 static struct workqueue_struct *workqueue;
 
+/*
+ * The CPU that this worker is bound to. A worker whose CPU goes offline is let
+ * loose, and bound again when the CPU comes back; in between, and until it has
+ * got there, it is bound to none.
+ */
+static int bound_cpu(void)
+{
+	int cpu;
+
+	preempt_disable();
+	cpu = smp_processor_id();
+	if (!is_percpu_thread() || !cpumask_test_cpu(cpu, current->cpus_ptr))
+		cpu = -1;
+	preempt_enable();
+	return cpu;
+}
+
 static void run_work(struct work_struct *work_struct)
 {
 	struct shim_work *work = container_of(to_delayed_work(work_struct), struct shim_work, dwork);
 
 	/* run may free work. */
-	work->run(work->target, is_percpu_thread() ? (int)raw_smp_processor_id() : -1);
+	work->run(work->target, bound_cpu());
 }
 
 struct shim_work *shim_work_new(void)
