@@ -95,20 +95,19 @@ fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut s
         return Err(Errno::EINVAL);
     }
     state.groups[default].cpus.union_with(&sets.lost);
-    for (at, group) in state.groups.iter_mut().enumerate() {
-        if at == ctrl {
-            group.cpus.copy_from(&sets.wanted);
-            for child in &mut group.children {
-                // A CPU which the group keeps falls back from the monitor group's ids to its own.
-                sets.gained.union_with(&child.cpus);
-                child.cpus.clear_all();
-            }
-        } else if group.cpus.intersects(&sets.gained) {
-            group.cpus.subtract(&sets.gained);
-            for child in &mut group.children {
-                child.cpus.subtract(&sets.gained);
-            }
+    let others = state.groups.iter_mut().enumerate().filter(|&(at, _)| at != ctrl).map(|(_, group)| group);
+    for group in others.filter(|group| group.cpus.intersects(&sets.gained)) {
+        group.cpus.subtract(&sets.gained);
+        for child in &mut group.children {
+            child.cpus.subtract(&sets.gained);
         }
+    }
+    let group = &mut *state.groups[ctrl];
+    group.cpus.copy_from(&sets.wanted);
+    for child in &mut group.children {
+        // A CPU that the group keeps falls back from the monitor group's ids to its own.
+        sets.gained.union_with(&child.cpus);
+        child.cpus.clear_all();
     }
     sets.gained.intersect_with(&sets.wanted);
     hand_over(op, &sets, Place::Ctrl(default), Place::Ctrl(ctrl));

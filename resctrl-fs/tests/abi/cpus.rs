@@ -118,6 +118,19 @@ fn any_write_to_a_control_group_takes_its_cpus_back_from_its_monitor_groups() {
 }
 
 #[test]
+fn a_lent_cpu_that_its_group_lets_go_is_the_default_groups() {
+    on(INTEL, DEBUG, |machine| {
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        machine.set("g/cpus_list", "1-2");
+        machine.set("g/mon_groups/m/cpus_list", "1");
+        machine.set("g/cpus_list", "2");
+        owners(machine, &[("", "0-1,3"), ("g", "2"), ("g/mon_groups/m", "")]);
+        runs_with(machine, 1, "");
+    });
+}
+
+#[test]
 fn a_cpu_that_leaves_a_control_group_leaves_its_monitor_group_too() {
     on(INTEL, DEBUG, |machine| {
         machine.mkdir("mon_groups/m");

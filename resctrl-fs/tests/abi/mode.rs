@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `mode`, and what exclusive groups mean to others.
 
-use resctrl_types::Errno;
 use resctrl_types::resource::CacheControl;
+use resctrl_types::{CpuId, Errno};
 
 use crate::arch::{INTEL, Parameters};
 use crate::machine::{CDP, PLAIN, on};
@@ -20,6 +20,25 @@ fn a_group_that_meets_nobody_may_be_exclusive_and_shareable_again() {
         machine.refuses("schemata", "L3:0=ff8\n", Errno::EINVAL, "Overlaps with exclusive group\n");
         machine.set("g/mode", "shareable\n");
         machine.set("schemata", "L3:0=ff8\n");
+    });
+}
+
+#[test]
+fn a_group_that_is_exclusive_already_is_not_asked_again() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        machine.set("schemata", "L3:0=ff0;1=ff0\n");
+        machine.set("g/schemata", "L3:0=f;1=f\n");
+        machine.set("g/mode", "exclusive\n");
+        // A domain that comes back gives everybody everything.
+        for cpu in [2, 3].map(CpuId) {
+            machine.sim.offline(cpu).unwrap();
+        }
+        machine.sim.online(CpuId(2)).unwrap();
+        assert_eq!(machine.read("g/schemata").lines().nth(1), Some("    L3:0=f;1=fff"));
+        machine.set("g/mode", "exclusive\n");
+        machine.set("g/mode", "shareable\n");
+        machine.refuses("g/mode", "exclusive\n", Errno::EINVAL, "Schemata overlaps\n");
     });
 }
 
