@@ -13,6 +13,15 @@ mod boxed;
 mod string;
 mod vec;
 
+#[cfg(feature = "sim")]
+pub(crate) use crate::sim::fault::fails;
+
+/// Whether the next allocation is to fail although there is memory: only the simulated kernel has such moods.
+#[cfg(not(feature = "sim"))]
+pub(crate) const fn fails() -> bool {
+    false
+}
+
 pub use boxed::KBox;
 pub use string::KString;
 pub use vec::KVec;

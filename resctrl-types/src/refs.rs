@@ -40,6 +40,9 @@ impl<T> Ref<T> {
     /// # Errors
     /// `ENOMEM`; `value` is dropped.
     pub fn new(value: T) -> Result<Self> {
+        if crate::mem::fails() {
+            return Err(Errno::ENOMEM);
+        }
         let counted = Counted { count: AtomicU32::new(1), value };
         // SAFETY: `Counted` is never zero-sized, it holds the count.
         let memory = unsafe { alloc(Layout::new::<Counted<T>>()) }.cast::<Counted<T>>();

@@ -12,6 +12,7 @@
 //! | [`Topology`] | possible CPUs, their caches, nodes and packages |
 //! | [`SimPlatform::online`], [`SimPlatform::offline`] | `kernel/cpu.c` |
 //! | [`SimWork`], [`SimPlatform::advance`], [`Clock`] | `kernel/workqueue.c`, timers |
+//! | [`fail_allocation`] | `failslab` |
 //! | [`SimTask`] | tasks, their ids in pid namespaces, their credentials, context switches |
 //!
 //! # Running a test
@@ -47,6 +48,7 @@
 //! ordering weaker than sequential consistency.
 
 mod explore;
+pub(crate) mod fault;
 mod hotplug;
 mod locks;
 mod platform;
@@ -56,6 +58,7 @@ mod topology;
 mod workqueue;
 
 pub use explore::{explore, explore_all, explore_pct, run};
+pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
 pub use platform::{SimPlatform, Stats};
 pub use tasks::{SimTask, TaskSpec};

@@ -25,6 +25,9 @@ impl<T> KBox<T> {
             core::mem::forget(value);
             return Ok(KBox(boxed));
         }
+        if super::fails() {
+            return Err(Errno::ENOMEM);
+        }
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc(layout) }.cast::<T>();
         if memory.is_null() {

@@ -23,6 +23,9 @@ impl<T> KVec<T> {
     /// `ENOMEM`.
     pub fn with_capacity(capacity: usize) -> Result<Self> {
         let mut vec = Self::new();
+        if capacity > 0 && super::fails() {
+            return Err(Errno::ENOMEM);
+        }
         vec.0.try_reserve_exact(capacity).map_err(|_| Errno::ENOMEM)?;
         Ok(vec)
     }
@@ -55,6 +58,9 @@ impl<T> KVec<T> {
     /// # Errors
     /// `ENOMEM`.
     pub fn reserve(&mut self, additional: usize) -> Result<()> {
+        if self.0.capacity() - self.0.len() < additional && super::fails() {
+            return Err(Errno::ENOMEM);
+        }
         self.0.try_reserve(additional).map_err(|_| Errno::ENOMEM)
     }
 

@@ -16,6 +16,7 @@ use crate::ids::{CpuId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
 use crate::refs::Ref;
 
+use super::fault;
 use super::hotplug::{Callbacks, CpuState};
 use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex};
 use super::tasks::{SchedIn, SimTask, Tasks};
@@ -192,6 +193,9 @@ impl Platform for SimPlatform {
     type Task = SimTask;
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<SimMutex<T>> {
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
         Ok(SimMutex::new(class, value))
     }
 
@@ -226,6 +230,9 @@ impl Platform for SimPlatform {
     fn call_on(&self, _cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
         self.check_cpus_held();
         Thread::current().might_sleep("a call on a CPU");
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
         preemption_point();
         if !self.is_online(cpu) {
             return Err(Errno::ENODEV);
@@ -257,6 +264,9 @@ impl Platform for SimPlatform {
     }
 
     fn work(&self) -> Result<SimWork> {
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
         self.new_work()
     }
 

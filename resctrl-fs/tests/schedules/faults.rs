@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Every allocation of every operation fails once: an errno comes back, nothing has changed for the worse, nothing leaks.
+
+use resctrl_fs::MountOptions;
+use resctrl_types::sim::{fail_allocation, run};
+use resctrl_types::{Errno, Result};
+
+use crate::invariants::check;
+use crate::machine::{DEBUG, INTEL, Machine};
+
+/// More allocations than any operation makes; a loop that reaches it does not end by itself.
+const MANY: u64 = 10_000;
+
+/// For every allocation of `operation`: prepares a machine, fails that one, and sees that the errno is one of
+/// `documented`, that the invariants hold, that the operation works when repeated, and that the module unloads.
+fn each_allocation(
+    prepare: impl Fn(&Machine) + Send + Sync + 'static,
+    operation: impl Fn(&Machine) -> Result<()> + Send + Sync + 'static,
+    documented: &'static [Errno],
+) {
+    run(move || {
+        for n in 0..MANY {
+            let machine = Machine::boot(INTEL);
+            prepare(&machine);
+            let (result, failed) = fail_allocation(n, || operation(&machine));
+            if machine.is_mounted() {
+                check(&machine);
+            }
+            match result {
+                Err(errno) => {
+                    assert!(failed && documented.contains(&errno), "allocation {n}: {errno}");
+                    assert_eq!(operation(&machine), Ok(()), "again after allocation {n} failed");
+                }
+                // Some failures are survived, as a directory that is missing until its domain comes back.
+                Ok(()) => {}
+            }
+            machine.finish();
+            if !failed {
+                assert!(n > 0, "the operation allocates nothing");
+                return;
+            }
+        }
+        panic!("{MANY} allocations and no end");
+    });
+}
+
+const NO_MEMORY: &[Errno] = &[Errno::ENOMEM];
+/// `mkdir` says `ENOSPC` when there is no memory for the group itself: ABI 3.3.
+const NO_GROUP: &[Errno] = &[Errno::ENOMEM, Errno::ENOSPC];
+
+fn mounted(machine: &Machine) {
+    machine.mount().unwrap();
+}
+
+fn with_groups(machine: &Machine) {
+    mounted(machine);
+    machine.mkdir("p0").unwrap();
+    machine.mkdir("p0/mon_groups/m0").unwrap();
+    machine.mkdir("mon_groups/m1").unwrap();
+}
+
+#[test]
+fn a_mount_without_memory_leaves_nothing_mounted() {
+    each_allocation(|_| (), |machine| machine.mount_with(&DEBUG), NO_MEMORY);
+    let cdp = MountOptions { cdp: true, ..DEBUG };
+    each_allocation(|_| (), move |machine| machine.mount_with(&cdp), NO_MEMORY);
+    let mba_sc = MountOptions { mba_mbps: true, ..DEBUG };
+    each_allocation(|_| (), move |machine| machine.mount_with(&mba_sc), NO_MEMORY);
+}
+
+#[test]
+fn a_control_group_without_memory_is_not_made() {
+    each_allocation(mounted, |machine| machine.mkdir("p0"), NO_GROUP);
+}
+
+#[test]
+fn a_monitor_group_without_memory_is_not_made() {
+    each_allocation(with_groups, |machine| machine.mkdir("p0/mon_groups/m2"), NO_GROUP);
+}
+
+#[test]
+fn a_group_without_memory_is_not_removed() {
+    each_allocation(with_groups, |machine| machine.rmdir("p0"), NO_MEMORY);
+    each_allocation(with_groups, |machine| machine.rmdir("mon_groups/m1"), NO_MEMORY);
+}
+
+#[test]
+fn a_move_without_memory_moves_nothing() {
+    each_allocation(with_groups, |machine| machine.rename("mon_groups/m1", "p0/mon_groups/m1"), NO_MEMORY);
+}
+
+#[test]
+fn a_command_without_memory_changes_nothing() {
+    for (file, command) in [("p0/schemata", "L3:0=f;1=ff\nMB:0=50\n"), ("p0/cpus_list", "1-2\n"), ("p0/cpus", "6\n")] {
+        each_allocation(with_groups, move |machine| machine.write(file, command), NO_MEMORY);
+    }
+}
+
+#[test]
+fn a_counter_is_not_read_without_memory() {
+    let read = |machine: &Machine| machine.read("mon_data/mon_L3_01/mbm_total_bytes").map(|_| ());
+    each_allocation(mounted, read, NO_MEMORY);
+}
+
+/// There is no memory for a domain: the CPU comes online without it, and its next coming makes up for it.
+#[test]
+fn a_cpu_comes_online_without_the_domain_there_is_no_memory_for() {
+    run(|| {
+        for n in 0..MANY {
+            let machine = Machine::boot(INTEL);
+            with_groups(&machine);
+            machine.offline(2);
+            machine.offline(3);
+            let (online, failed) = fail_allocation(n, || machine.try_online(resctrl_types::CpuId(3)));
+            assert_eq!(online, Ok(()), "allocation {n}");
+            machine.sim.advance(1500);
+            machine.offline(3);
+            machine.online(3);
+            check(&machine);
+            machine.online(2);
+            check(&machine);
+            machine.finish();
+            if !failed {
+                assert!(n > 0);
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn leaving_allocates_nothing() {
+    run(|| {
+        let machine = Machine::boot(INTEL);
+        with_groups(&machine);
+        for cpu in [2, 3] {
+            let ((), failed) = fail_allocation(0, || machine.offline(cpu));
+            assert!(!failed, "CPU {cpu} going offline");
+        }
+        let ((), failed) = fail_allocation(0, || machine.unmount());
+        assert!(!failed, "unmounting");
+        machine.finish();
+    });
+}
