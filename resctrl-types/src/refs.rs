@@ -11,7 +11,11 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
+
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicU32, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
 use crate::errno::{Errno, Result};
 
@@ -128,7 +132,10 @@ impl<T: fmt::Debug> fmt::Debug for Ref<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use core::cell::Cell;
