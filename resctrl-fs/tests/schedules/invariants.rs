@@ -70,6 +70,9 @@ pub(crate) fn check(machine: &Machine) {
     check_tasks(machine, &groups);
     check_mon_data(machine, &groups);
     check_control_values(machine, &groups);
+    if !machine.has_new_domains() {
+        check_exclusive(machine, &groups);
+    }
     check_associations(machine, &groups);
     // C17
     assert!(machine.read("info/last_cmd_status").unwrap().len() <= 512);
@@ -140,28 +143,61 @@ fn check_mon_data(machine: &Machine, groups: &[Group]) {
     }
 }
 
+/// The values of a group's schemata: name of the schema, L3, value as it is printed.
+fn schemata(machine: &Machine, group: &Group) -> Vec<(String, Vec<(usize, String)>)> {
+    let text = machine.read(&format!("{}/schemata", group.path)).unwrap();
+    let line = |line: &str| {
+        let (name, values) = line.trim().split_once(':').unwrap();
+        let value = |value: &str| {
+            let (l3, value) = value.split_once('=').unwrap();
+            (l3.parse().unwrap(), value.trim().to_owned())
+        };
+        (name.to_owned(), values.split(';').map(value).collect())
+    };
+    text.lines().map(line).collect()
+}
+
 /// C10 as far as it shows, C11, C16: what `schemata` shows is what is in the registers, in every domain there is.
 fn check_control_values(machine: &Machine, groups: &[Group]) {
+    let mbps = machine.options().contains("mba_MBps");
     for group in groups.iter().filter(|group| group.parent.is_none()) {
-        let schemata = machine.read(&format!("{}/schemata", group.path)).unwrap();
-        for line in schemata.lines() {
-            let (name, values) = line.trim().split_once(':').unwrap();
-            let values: Vec<(usize, &str)> = values
-                .split(';')
-                .map(|value| value.split_once('=').unwrap())
-                .map(|(l3, value)| (l3.parse().unwrap(), value.trim()))
-                .collect();
-            assert_eq!(values.iter().map(|&(l3, _)| l3).collect::<Vec<_>>(), machine.l3s(), "domains of {line}");
+        for (name, values) in schemata(machine, group) {
+            assert_eq!(values.iter().map(|&(l3, _)| l3).collect::<Vec<_>>(), machine.l3s(), "domains of {name}");
             for (l3, value) in values {
                 let cpu = machine.l3_cpus(l3)[0];
                 let closid = u32::try_from(group.closid).unwrap();
-                let (shown, register) = match name {
-                    "L3" => (u64::from_str_radix(value, 16).unwrap(), machine.msr(cpu, L3Mask::ADDRESS + closid)),
-                    "MB" => (100 - value.parse::<u64>().unwrap(), machine.msr(cpu, MbaThrottle::ADDRESS + closid)),
+                let mask = || u64::from_str_radix(&value, 16).unwrap();
+                let (shown, address) = match name.as_str() {
+                    "L3" => (mask(), L3Mask::ADDRESS + closid),
+                    "L3DATA" => (mask(), L3Mask::ADDRESS + 2 * closid),
+                    "L3CODE" => (mask(), L3Mask::ADDRESS + 2 * closid + 1),
+                    // The value is a target then, and the register what the controller makes of it.
+                    "MB" if mbps => continue,
+                    "MB" => (100 - value.parse::<u64>().unwrap(), MbaThrottle::ADDRESS + closid),
                     _ => panic!("no register is known for {name}"),
                 };
-                assert_eq!(shown, register, "{:?} {line}: the register of L3 {l3} differs", group.path);
+                let register = machine.msr(cpu, address);
+                assert_eq!(shown, register, "{:?} {name}:{l3}: the register differs", group.path);
             }
+        }
+    }
+}
+
+/// C8.
+fn check_exclusive(machine: &Machine, groups: &[Group]) {
+    let mut masks = Vec::new();
+    for (at, group) in groups.iter().enumerate().filter(|(_, group)| group.parent.is_none()) {
+        let exclusive = machine.read(&format!("{}/mode", group.path)).unwrap() == "exclusive\n";
+        for (name, values) in schemata(machine, group).into_iter().filter(|(name, _)| name.starts_with("L3")) {
+            let mask = |value: String| u64::from_str_radix(&value, 16).unwrap();
+            masks.extend(values.into_iter().map(|(l3, value)| (at, exclusive, name.clone(), l3, mask(value))));
+        }
+    }
+    for (at, exclusive, name, l3, mask) in &masks {
+        for (other, _, other_name, other_l3, other_mask) in &masks {
+            let meet = at != other && l3 == other_l3 && mask & other_mask != 0;
+            let [path, other_path] = [at, other].map(|&group| &groups[group].path);
+            assert!(!(*exclusive && meet), "{path:?} {name} and {other_path:?} {other_name} overlap in L3 {l3}");
         }
     }
 }

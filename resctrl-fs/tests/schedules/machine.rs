@@ -2,6 +2,7 @@
 //! A whole machine: emulated RDT below the shipped x86 code, below the file system, on the simulated kernel.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
@@ -115,6 +116,8 @@ pub(crate) struct Machine {
     pub(crate) rdt: Arc<Rdt>,
     pub(crate) fs: Ref<Fs>,
     history: Arc<History>,
+    /// How many monitor domains had been made when the file system was mounted.
+    domains_at_mount: Arc<AtomicU64>,
 }
 
 impl Machine {
@@ -131,7 +134,7 @@ impl Machine {
             .unwrap();
         let switched = fs.clone();
         sim.set_sched_in(move |here, word| Arch::<SimPlatform>::sched_in(switched.arch(), here, word));
-        Machine { sim, rdt, fs, history: Arc::default() }
+        Machine { sim, rdt, fs, history: Arc::default(), domains_at_mount: Arc::default() }
     }
 
     fn note<T: fmt::Debug>(&self, what: fmt::Arguments<'_>, result: T) -> T {
@@ -149,7 +152,27 @@ impl Machine {
 
     /// Mounts with `debug`.
     pub(crate) fn mount(&self) -> Result<()> {
-        self.note(format_args!("mount"), Fs::mount(&self.fs, &DEBUG))
+        self.mount_with(&DEBUG)
+    }
+
+    pub(crate) fn mount_with(&self, options: &MountOptions) -> Result<()> {
+        let mounted = self.note(format_args!("mount {options:?}"), Fs::mount(&self.fs, options));
+        if mounted.is_ok() {
+            self.domains_at_mount.store(self.stat("domains_created"), Ordering::SeqCst);
+        }
+        mounted
+    }
+
+    /// Whether a domain has come since the file system was mounted: with default values, whatever groups are exclusive.
+    pub(crate) fn has_new_domains(&self) -> bool {
+        self.domains_at_mount.load(Ordering::SeqCst) != self.stat("domains_created")
+    }
+
+    /// The options as `/proc/mounts` shows them.
+    pub(crate) fn options(&self) -> String {
+        let mut text = Text::default();
+        self.fs.show_options(&mut text).unwrap();
+        text.into_string()
     }
 
     pub(crate) fn unmount(&self) {
@@ -188,9 +211,30 @@ impl Machine {
         Ok((self.node(dir)?, name.as_bytes()))
     }
 
-    pub(crate) fn read(&self, path: &str) -> Result<String> {
+    /// Opens a file for reading: what a file descriptor is.
+    pub(crate) fn open(&self, path: &str) -> Result<NodeId> {
         let node = self.node(path)?;
         self.fs.open(node, true, false)?;
+        Ok(node)
+    }
+
+    /// Moves a monitor group.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let rename = || {
+            let (old_parent, old_name) = self.parent(from)?;
+            let node = self.fs.lookup(old_parent, old_name).ok_or(Errno::ENOENT)?;
+            let (parent, name) = self.parent(to)?;
+            Fs::rename(&self.fs, node, parent, name, 0)
+        };
+        self.note(format_args!("rename {from} to {to}"), rename())
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<String> {
+        self.read_open(self.open(path)?)
+    }
+
+    /// Reads from an open file, which may have gone since.
+    pub(crate) fn read_open(&self, node: NodeId) -> Result<String> {
         let mut text = Text::default();
         Fs::read(&self.fs, node, &mut text)?;
         Ok(text.into_string())

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Random commands one after the other, everything checked after each.
 
-use resctrl_types::CpuId;
+use std::cell::RefCell;
+
+use resctrl_fs::{MountOptions, NodeId};
 use resctrl_types::sim::{SimTask, explore};
+use resctrl_types::{CpuId, Errno};
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::invariants::check;
-use crate::machine::Machine;
+use crate::machine::{DEBUG, Machine};
+
+shuttle::thread_local! {
+    /// The files that the calling thread has open.
+    static OPEN: RefCell<Vec<NodeId>> = RefCell::new(Vec::new());
+}
 
 /// One of some few names, so that commands meet.
 pub(crate) fn name() -> &'static str {
@@ -28,7 +36,7 @@ pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
     let mut random = thread_rng();
     let group = group();
     let l3 = random.gen_range(0..2);
-    let _ = match random.gen_range(0..9) {
+    let _ = match random.gen_range(0..13) {
         0 | 1 => machine.mkdir(&group),
         2 => machine.rmdir(&group),
         3 => {
@@ -46,8 +54,29 @@ pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
         }
         6 => machine.read(&format!("{group}/mon_data/mon_L3_{l3:02}/mbm_total_bytes")).map(drop),
         7 => machine.read(&format!("{group}/mon_data/mon_L3_{l3:02}/llc_occupancy")).map(drop),
-        _ => machine.dirs(&group).map(drop),
+        8 => machine.dirs(&group).map(drop),
+        9 => machine.rename(&group, &format!("{}/mon_groups/{}", name(), name())),
+        10 => {
+            let mode = ["exclusive", "shareable"][random.gen_range(0..2)];
+            machine.write(&format!("{group}/mode"), &format!("{mode}\n"))
+        }
+        11 => {
+            let file = ["tasks", "schemata", "cpus", "mon_data/mon_L3_01/mbm_total_bytes"][random.gen_range(0..4)];
+            machine.open(&format!("{group}/{file}")).map(|node| OPEN.with(|open| open.borrow_mut().push(node)))
+        }
+        _ => read_open(machine),
     };
+}
+
+/// Reads every file that this thread has open; a file that has gone says so.
+fn read_open(machine: &Machine) -> resctrl_types::Result<()> {
+    let open = OPEN.with(|open| open.borrow().clone());
+    for node in open {
+        if let Err(errno) = machine.read_open(node) {
+            assert!(matches!(errno, Errno::ENODEV | Errno::ENOENT), "{errno}");
+        }
+    }
+    Ok(())
 }
 
 /// Lines come into a cache and go, so that RMIDs stay in limbo and leave it.
@@ -76,8 +105,26 @@ pub(crate) fn remount(machine: &Machine) {
     if machine.is_mounted() {
         machine.unmount();
     } else {
-        let _ = machine.mount();
+        let options = match thread_rng().gen_range(0..4) {
+            0 => MountOptions { cdp: true, ..DEBUG },
+            1 => MountOptions { mba_mbps: true, ..DEBUG },
+            _ => DEBUG,
+        };
+        let _ = machine.mount_with(&options);
     }
+}
+
+/// Empties the caches and counts the RMIDs that can be had: none may have been lost on the way.
+pub(crate) fn assert_no_rmid_is_lost(machine: &Machine) {
+    machine.unmount();
+    for l3 in 0..2 {
+        (1..32).for_each(|rmid| machine.set_occupancy(l3, rmid, 0));
+    }
+    machine.sim.advance(1002);
+    machine.mount().unwrap();
+    let free = (0..40).take_while(|probe| machine.mkdir(&format!("mon_groups/{probe}")).is_ok()).count();
+    assert_eq!(free, 31, "RMIDs are lost, or there twice");
+    check(machine);
 }
 
 #[test]
@@ -97,6 +144,7 @@ fn after_every_command_of_a_random_sequence_the_invariants_hold() {
             }
             check(&machine);
         }
+        assert_no_rmid_is_lost(&machine);
         machine.finish();
     });
 }

@@ -120,6 +120,15 @@ impl SimPlatform {
         drop(callbacks);
     }
 
+    /// Switches the machine off: nothing that is registered or scheduled runs any more, and what it held is let go. For
+    /// tests that end in the middle.
+    pub fn power_off(&self) {
+        self.forget_hotplug();
+        self.clear_sched_in();
+        let scheduled = self.kernel.state().queue.take_all();
+        drop(scheduled);
+    }
+
     /// Takes `cpu` offline; nothing happens when it is.
     ///
     /// # Errors

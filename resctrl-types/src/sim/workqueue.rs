@@ -128,6 +128,12 @@ impl Queue {
         Some(pending.run)
     }
 
+    /// Takes back every work that is pending.
+    pub(super) fn take_all(&mut self) -> Vec<Run> {
+        self.timers.clear();
+        self.works.values_mut().filter_map(|work| work.pending.take()).map(|pending| pending.run).collect()
+    }
+
     fn is_running(&self, id: u64) -> bool {
         self.works.get(&id).is_some_and(|work| work.running.is_some())
     }

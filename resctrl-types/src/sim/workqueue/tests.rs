@@ -431,3 +431,18 @@ fn a_clock_of_its_own_fires_as_often_as_it_was_told() {
         assert_eq!(sim.scheduled_works(), 1);
     });
 }
+
+#[test]
+fn a_machine_that_is_switched_off_lets_go_of_everything() {
+    run(|| {
+        let sim = machine();
+        let (target, _) = noted(&sim);
+        let held = target.clone();
+        sim.register_hotplug(|_| Ok(()), move |_| assert_eq!(Ref::count(&held), 0)).unwrap();
+        assert!(schedule(&sim, &target, 2, 1000));
+        sim.power_off();
+        assert_eq!(Ref::count(&target), 1);
+        sim.advance(2000);
+        sim.assert_idle();
+    });
+}
