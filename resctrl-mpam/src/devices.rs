@@ -98,10 +98,10 @@ impl<M: Msc> Devices<M> {
     }
 
     /// A CPU that can reach some MSCs comes: those that nobody reached before are programmed anew, since they may have been
-    /// without power, and count on.
-    pub(crate) fn cpu_online(&self, here: Pinned<'_>) {
+    /// without power, and count on. With `use_them` false they are only known to be reachable.
+    pub(crate) fn cpu_online(&self, here: Pinned<'_>, use_them: bool) {
         for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
-            let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0;
+            let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0 && use_them;
             if first && let Ok(access) = msc.access(here.into()) {
                 self.program_all(&access);
                 for ris in &msc.ris {

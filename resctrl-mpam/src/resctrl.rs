@@ -4,6 +4,15 @@
 //! A CLOSID is a PARTID, or under the emulation of code and data prioritisation (CDP) a pair of them; an RMID is a PMG. Of
 //! the classes of MSCs, resctrl shows level 2 and 3 caches with portion bit maps, memory bandwidth with a maximum, and the
 //! occupancy of the level 3 cache.
+//!
+//! # Where this differs from the kernel's driver
+//!
+//! * A task's word holds CLOSID and RMID, not PARTIDs: switching CDP rewrites no task (see `ids`).
+//! * A control domain that comes back after its last CPU was away begins with defaults, as
+//!   [`Arch`](resctrl_types::Arch) demands; the kernel keeps the values of CLOSIDs that may have been freed meanwhile.
+//! * Nobody waits for a usage monitor: readings take theirs one after another under the rdtgroup mutex. None free is
+//!   `Unavailable`.
+//! * Every MSC must be reachable when the driver starts; the kernel goes on waiting for the CPUs.
 
 mod arch;
 mod classes;

@@ -3,5 +3,6 @@
 
 mod board;
 mod devices;
+mod hotplug;
 mod monitors;
 mod resctrl;

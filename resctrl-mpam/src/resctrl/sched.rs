@@ -91,9 +91,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             return Err(Errno::EINVAL);
         }
         self.reset_labels(here.into());
-        if !self.has_failed() {
-            self.devices.cpu_online(here);
-        }
+        self.devices.cpu_online(here, !self.has_failed());
         Ok(())
     }
 

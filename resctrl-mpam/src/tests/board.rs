@@ -13,9 +13,9 @@ use resctrl_hardware::mpam::{
     self as hw, BandwidthControls, BandwidthMonitors, CounterWidth, CpuConfig, MscConfig, NotReady, RisConfig,
     UsageMonitors,
 };
-use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard};
+use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard, LockClass, Mutex as _};
 use resctrl_types::resource::Scope;
-use resctrl_types::sim::{SimPlatform, Topology};
+use resctrl_types::sim::{SimMutex, SimPlatform, Topology};
 use resctrl_types::{Arch, CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};
 
 use crate::devices::Devices;
@@ -238,7 +238,8 @@ pub(super) struct Rig {
     pub(super) sim: SimPlatform,
     pub(super) board: Arc<Board>,
     pub(super) driver: Arc<Driver>,
-    pub(super) domains: Arc<Mutex<Domains>>,
+    /// Behind the rdtgroup mutex, as the file system has them.
+    pub(super) domains: Arc<SimMutex<Domains>>,
 }
 
 #[derive(Default)]
@@ -303,7 +304,8 @@ impl Rig {
             Mpam::new(&sim, guard.held(), firmware, BoardCpus(Arc::clone(&board)), options, &mut map)
         });
         drop(guard);
-        let rig = Rig { sim, board, driver: Arc::new(driver?), domains: Arc::default() };
+        let domains = Arc::new(sim.mutex(LockClass::Rdtgroup, Domains::default())?);
+        let rig = Rig { sim, board, driver: Arc::new(driver?), domains };
         rig.register();
         Ok(rig)
     }
@@ -311,8 +313,8 @@ impl Rig {
     fn register(&self) {
         let (sim, driver, domains) = (self.sim.clone(), Arc::clone(&self.driver), Arc::clone(&self.domains));
         let online = move |cpu: HotplugCpu<'_>| {
+            let mut domains = domains.lock();
             Arch::cpu_online(&*driver, &sim, cpu)?;
-            let mut domains = domains.lock().unwrap();
             for resource in [ResourceId::L3, ResourceId::L2, ResourceId::Mb] {
                 let Some(id) = domain_of(&sim, &driver, resource, cpu.cpu()) else { continue };
                 if let Entry::Vacant(place) = domains.ctrl.entry((resource, id.0)) {
@@ -332,7 +334,7 @@ impl Rig {
         let offline = move |cpu: HotplugCpu<'_>| {
             let staying: Vec<_> = sim.online_cpus().into_iter().filter(|&other| other != cpu.cpu()).collect();
             let stays = |id, level| staying.iter().any(|&cpu| sim.cache(cpu, level).is_some_and(|it| it.id == id));
-            let mut domains = domains.lock().unwrap();
+            let mut domains = domains.lock();
             domains.ctrl.retain(|&(resource, id), _| {
                 let l2 = resource == ResourceId::L2;
                 stays(id, if l2 { CacheLevel::L2 } else { CacheLevel::L3 })

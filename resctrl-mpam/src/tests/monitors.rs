@@ -161,9 +161,9 @@ fn read_second(rig: &Rig) -> u64 {
 #[test]
 fn b13_what_was_counted_outlives_the_power_masked_and_scaled() {
     for (width, iidr, scale) in [
-        (CounterWidth::Bits31, 0x43b, 1),
-        (CounterWidth::Bits44, 0x43b, 1),
-        (CounterWidth::Bits63, 0x43b, 1),
+        (CounterWidth::Bits31, 0x1230_043b, 1),
+        (CounterWidth::Bits44, 0x1230_043b, 1),
+        (CounterWidth::Bits63, 0x1230_043b, 1),
         (CounterWidth::Bits44, 0x2410_036b, 64),
     ] {
         sim::run(move || {

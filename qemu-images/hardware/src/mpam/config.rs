@@ -28,7 +28,8 @@ impl MscConfig {
     pub fn new(ris: Vec<RisConfig>) -> Self {
         MscConfig {
             ris,
-            iidr: 0x0000_043b,
+            // No product that is known to have errata.
+            iidr: 0x1230_043b,
             aidr: 0x11,
             extended: true,
             error_status: true,

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! CPUs that come and go, power that goes with them, and the end of it all.
+
+use std::sync::Arc;
+
+use resctrl_hardware::mpam::Request;
+use resctrl_hardware::mpam::registers::{Cpbm, Ecr, Esr, MbwMax};
+use resctrl_types::arch::ReadError;
+use resctrl_types::platform::{CpusReadGuard, Mutex as _};
+use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
+
+use super::board::{L3_ID, MscSpec, Rig, Spec};
+use super::resctrl::{change, id};
+
+#[test]
+fn an_msc_without_cpus_is_reset_and_comes_back_as_it_was() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        spec.mscs[1].cluster = Some(1);
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::L3, L3_ID + 1, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        rig.sim.offline(CpuId(2)).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        rig.sim.offline(CpuId(3)).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert!(!rig.domains.lock().ctrl.contains_key(&(ResourceId::L3, L3_ID + 1)));
+        rig.board.msc(1).power_off();
+        rig.board.msc(1).power_on();
+        rig.sim.online(CpuId(3)).unwrap();
+        // A new domain begins with defaults, in every PARTID that the power loss has closed.
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(1).control(0, 31, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(1).accesses_unpowered(), 0);
+    });
+}
+
+#[test]
+fn an_msc_that_comes_back_is_programmed_from_memory() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        // A slice of the first level 3 cache that only its own CPUs can reach, beside one that all can.
+        spec.mscs.push(MscSpec { cluster: Some(0), ..spec.mscs[0].clone() });
+        let rig = Rig::new(&spec);
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        rig.sim.offline(CpuId(1)).unwrap();
+        let devices = rig.driver.devices();
+        rig.on(0, |here| devices.cpu_offline(here));
+        rig.board.msc(3).power_off();
+        rig.board.msc(3).power_on();
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0));
+        rig.on(0, |here| devices.cpu_online(here, true));
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        assert_eq!(rig.board.msc(3).accesses_unpowered(), 0);
+    });
+}
+
+#[test]
+fn b11_a_component_with_two_halves_is_freed_by_neither_while_bandwidth_is_hidden() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let count = |rig: &Rig| Ref::count(&rig.driver.devices().classes[0].components[0]);
+        let memory = |rig: &Rig| Ref::count(&rig.driver.devices().classes[1].components[0]);
+        // The driver's list, the control half and the monitor half; the list and the bandwidth half.
+        assert_eq!((count(&rig), memory(&rig)), (3, 2));
+        rig.set_cdp(ResourceId::L3, true).unwrap();
+        assert!(rig.driver.control(ResourceId::Mb).is_none());
+        rig.sim.offline(CpuId(1)).unwrap();
+        assert_eq!((count(&rig), memory(&rig)), (3, 2), "a CPU that leaves others behind frees nothing");
+        rig.sim.online(CpuId(1)).unwrap();
+        rig.set_cdp(ResourceId::L3, false).unwrap();
+        // The hidden half is as it was, and still works.
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 50)]).unwrap();
+        assert_eq!(rig.board.msc(1).control(0, 2, MbwMax::OFFSET), Some(0x7f00));
+        rig.domains.lock().ctrl.remove(&(ResourceId::L3, L3_ID));
+        assert_eq!(count(&rig), 2, "the monitor half outlives the control half");
+        assert!(rig.read(0, L3_ID, id(0, 0)).is_ok());
+        rig.domains.lock().mon.clear();
+        assert_eq!(count(&rig), 1);
+    });
+}
+
+#[test]
+fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+        assert!(rig.board.msc(0).error_interrupt());
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)), "not this MSC's");
+        assert!(rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 0)));
+        assert!(!rig.board.msc(0).error_interrupt());
+        assert_eq!(Esr::ERRCODE.get(rig.board.msc(0).error_status()), 0);
+        let log = rig.sim.log_lines();
+        assert!(
+            log.iter().any(|line| line.ends_with("error irq from msc:0 'Req_PARTID_Range', partid:40, pmg: 1, ris: 0"))
+        );
+        assert!(log.iter().any(|line| line.ends_with("MPAM disabled due to hardware error interrupt")));
+        // Once is enough, for whichever MSC.
+        rig.board.msc(1).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)));
+        assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
+        assert_eq!(rig.read(0, L3_ID, id(1, 1)), Err(ReadError::Error));
+        let guard = rig.sim.cpus_read_lock();
+        rig.driver.shutdown(&rig.sim, guard.held());
+        assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(0).peek32(Ecr::OFFSET, 0), 0);
+        assert_eq!(rig.board.msc(1).peek32(Ecr::OFFSET, 0), 0);
+    });
+}
+
+#[test]
+fn after_an_error_cpus_come_and_go_and_nothing_is_programmed() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        spec.mscs[1].cluster = Some(1);
+        let rig = Rig::new(&spec);
+        rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+        assert!(rig.irq(0, |here| rig.driver.error_interrupt(&rig.sim, here, 0)));
+        rig.sim.unregister_hotplug();
+        let devices = rig.driver.devices();
+        assert!(devices.mscs.iter().all(|msc| !msc.is_online()));
+        let writes = rig.board.msc(1).writes();
+        rig.on(2, |here| devices.cpu_online(here, false));
+        assert!(devices.mscs[1].is_online());
+        assert_eq!(rig.board.msc(1).writes(), writes);
+        rig.on(2, |here| devices.cpu_offline(here));
+        assert!(devices.mscs.iter().all(|msc| !msc.is_online()));
+    });
+}
+
+/// In whatever order CPUs go, values are written and counters are read: no MSC is touched without power, none complains,
+/// and what is remembered is what is programmed.
+#[test]
+fn hotplug_changes_and_readings_in_any_order_leave_memory_and_hardware_alike() {
+    let schedules = sim::explore(300, || {
+        let mut spec = Spec::new(2);
+        spec.mscs[1].cluster = Some(1);
+        let rig = Arc::new(Rig::new(&spec));
+        let plug = {
+            let rig = Arc::clone(&rig);
+            shuttle::thread::spawn(move || {
+                for _ in 0..2 {
+                    rig.sim.offline(CpuId(2)).unwrap();
+                    rig.sim.offline(CpuId(3)).unwrap();
+                    rig.board.msc(1).power_off();
+                    rig.board.msc(1).power_on();
+                    rig.sim.online(CpuId(3)).unwrap();
+                    rig.sim.online(CpuId(2)).unwrap();
+                }
+            })
+        };
+        let write = {
+            let rig = Arc::clone(&rig);
+            shuttle::thread::spawn(move || {
+                for value in [0x3, 0x30, 0x300] {
+                    for domain in [L3_ID, L3_ID + 1] {
+                        let applied = rig.apply(ResourceId::L3, domain, &[change(5, ConfType::Both, value)]);
+                        assert!(matches!(applied, Ok(()) | Err(Errno::ENODEV)), "{applied:?}");
+                    }
+                }
+            })
+        };
+        for _ in 0..3 {
+            assert!(rig.read(0, L3_ID, id(5, 1)).is_ok());
+        }
+        plug.join().unwrap();
+        write.join().unwrap();
+        for (msc, domain) in [(0, L3_ID), (1, L3_ID + 1)] {
+            for closid in [0, 5, 31] {
+                let remembered = rig.value(ResourceId::L3, domain, closid, ConfType::Both);
+                let programmed = rig.board.msc(msc).control(0, u16::try_from(closid).unwrap(), Cpbm::OFFSET);
+                assert_eq!(programmed, Some(remembered));
+            }
+            assert_eq!(rig.board.msc(msc).error_status(), 0);
+            assert_eq!(rig.board.msc(msc).accesses_unpowered(), 0);
+        }
+        assert_eq!(rig.value(ResourceId::L3, L3_ID, 5, ConfType::Both), 0x300);
+        rig.sim.unregister_hotplug();
+    });
+    assert!(schedules >= 300);
+}
