@@ -46,10 +46,12 @@ pub(crate) fn check(outcomes: &mut [Outcome], accept: bool) -> Result<usize> {
                 accepted += 1;
                 continue;
             }
-            outcome.fail(format!(
-                "snapshot `{name}` differs from qemu-images/guest/snapshots/{file}.snap (the \
-                 difference is printed above; --accept takes it over)"
-            ));
+            let place = format!("qemu-images/guest/snapshots/{file}.snap");
+            outcome.fail(if folder.join(format!("{file}.snap")).is_file() {
+                format!("snapshot `{name}` differs from {place} (printed above); --accept takes it over")
+            } else {
+                format!("snapshot `{name}` is new, there is no {place}; --accept makes it")
+            });
         }
     }
     Ok(accepted)

@@ -86,6 +86,7 @@ groups() {
 		echo "MB:0=50;1=50" >$M/s2/schemata
 		echo 1 >$M/s1/cpus_list
 		rmdir $M/s1/mon_groups/m1 $M/s1 $M/s2 $M/mon_groups/m3 && cycles=$((cycles + 1))
+		sleep 0.$((RANDOM % 4))
 	done 2>/dev/null
 	count group_cycles $cycles
 }
@@ -99,6 +100,7 @@ tasks() {
 			echo $task >$M/$group/tasks && moved=$((moved + 1))
 			echo $$ >$M/$group/tasks && moved=$((moved + 1))
 		done
+		sleep 0.$((RANDOM % 3))
 	done 2>/dev/null
 	kill $task
 	count task_moves $moved
@@ -109,6 +111,7 @@ reads() {
 	while [ ! -e $stop ]; do
 		cat $M/mon_data/*/* $M/*/mon_data/*/* $M/*/mon_groups/*/mon_data/*/* $M/schemata $M/size $M/info/L3/bit_usage >/dev/null
 		rounds=$((rounds + 1))
+		sleep 0.$((RANDOM % 4))
 	done 2>/dev/null
 	count read_rounds $rounds
 }
@@ -140,6 +143,9 @@ groups &
 tasks &
 reads &
 traffic &
+
+# The pauses of the loops leave room for the loops of the other guests of this host, and for the hotplug
+# operations that all of them wait for.
 
 # Printed now and then, so that a person who waits sees that something happens.
 ends=$(($(cut -d. -f1 /proc/uptime) + seconds))
