@@ -22,7 +22,7 @@ pub(crate) fn name() -> &'static str {
 }
 
 /// The path of a group that may exist.
-pub(crate) fn group() -> String {
+fn any_group() -> String {
     match thread_rng().gen_range(0..4) {
         0 => String::new(),
         1 => format!("mon_groups/{}", name()),
@@ -31,13 +31,36 @@ pub(crate) fn group() -> String {
     }
 }
 
+/// The path of a group, most often of one that exists at this moment.
+fn group(machine: &Machine) -> String {
+    if thread_rng().gen_range(0..5) == 0 {
+        return any_group();
+    }
+    let dirs = |path: &str| machine.dirs(path).unwrap_or_default();
+    let mut groups = vec![String::new()];
+    groups.extend(dirs("").into_iter().filter(|name| name.len() == 1));
+    let below = |group: &String| {
+        let parent = format!("{group}/mon_groups");
+        dirs(&parent).into_iter().map(move |name| format!("{parent}/{name}"))
+    };
+    let children: Vec<String> = groups.iter().flat_map(below).collect();
+    groups.extend(children);
+    groups.swap_remove(thread_rng().gen_range(0..groups.len()))
+}
+
+/// A capacity mask as Intel wants it: one run of bits.
+fn mask() -> u32 {
+    let (first, last) = (thread_rng().gen_range(0..12), thread_rng().gen_range(0..12_u32));
+    (u32::min(first, last)..=u32::max(first, last)).map(|bit| 1 << bit).sum()
+}
+
 /// A command on a group that may exist or not, which may be refused.
 pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
     let mut random = thread_rng();
-    let group = group();
+    let group = group(machine);
     let l3 = random.gen_range(0..2);
     let _ = match random.gen_range(0..13) {
-        0 | 1 => machine.mkdir(&group),
+        0 | 1 => machine.mkdir(&any_group()),
         2 => machine.rmdir(&group),
         3 => {
             let task = &tasks[random.gen_range(0..tasks.len())];
@@ -48,8 +71,8 @@ pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
             machine.write(&format!("{group}/cpus_list"), &format!("{cpus}\n"))
         }
         5 => {
-            let mask: u32 = random.gen_range(1..1 << 12);
-            let command = format!("L3:{l3}={mask:x}\nMB:{l3}={}\n", random.gen_range(5..=100));
+            let cache = ["L3", "L3", "L3CODE", "L3DATA"][random.gen_range(0..4)];
+            let command = format!("{cache}:{l3}={:x}\nMB:{l3}={}\n", mask(), random.gen_range(5..=100));
             machine.write(&format!("{group}/schemata"), &command)
         }
         6 => machine.read(&format!("{group}/mon_data/mon_L3_{l3:02}/mbm_total_bytes")).map(drop),
@@ -57,6 +80,8 @@ pub(crate) fn command(machine: &Machine, tasks: &[SimTask]) {
         8 => machine.dirs(&group).map(drop),
         9 => machine.rename(&group, &format!("{}/mon_groups/{}", name(), name())),
         10 => {
+            // Room for an exclusive group, which overlaps nobody.
+            let _ = machine.write("schemata", "L3:0=00f;1=00f\n");
             let mode = ["exclusive", "shareable"][random.gen_range(0..2)];
             machine.write(&format!("{group}/mode"), &format!("{mode}\n"))
         }
@@ -133,13 +158,13 @@ fn after_every_command_of_a_random_sequence_the_invariants_hold() {
         let machine = Machine::mounted();
         let tasks: Vec<SimTask> = (0..3).map(|_| machine.task()).collect();
         for _ in 0..40 {
-            match thread_rng().gen_range(0..16) {
-                0..=8 => command(&machine, &tasks),
-                9 | 10 => hotplug(&machine),
-                11 => switch(&machine, &tasks),
-                12 => traffic(&machine),
-                13 => machine.sim.advance(thread_rng().gen_range(1..1500)),
-                14 => machine.sim.elapse(thread_rng().gen_range(1..1500)),
+            match thread_rng().gen_range(0..32) {
+                0..=22 => command(&machine, &tasks),
+                23..=25 => hotplug(&machine),
+                26 | 27 => switch(&machine, &tasks),
+                28 => traffic(&machine),
+                29 => machine.sim.advance(thread_rng().gen_range(1..1500)),
+                30 => machine.sim.elapse(thread_rng().gen_range(1..1500)),
                 _ => remount(&machine),
             }
             check(&machine);
