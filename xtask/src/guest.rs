@@ -233,3 +233,48 @@ impl Spec {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine;
+
+    fn spec(module: Option<PathBuf>) -> Spec {
+        let (machine_file, hardware) = machine::load("intel").unwrap();
+        let kernel = Kernel::load("stock").unwrap();
+        let installed = GuestKernel {
+            release: "7.3.4".to_owned(),
+            image: PathBuf::new(),
+            modules: PathBuf::new(),
+            build: PathBuf::new(),
+            compiler: None,
+        };
+        Spec {
+            machine: "intel".to_owned(),
+            machine_file,
+            hardware,
+            system: System { kernel, installed, module },
+            plan: Plan::Shell,
+            settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),
+            append: "rdt=!l3cat".to_owned(),
+            qemu_arguments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_kernels_own_resctrl_is_kept_off_only_for_ours() {
+        let off = Kernel::load("stock").unwrap().resctrl_off;
+        let (theirs, ours) = (spec(None), spec(Some(PathBuf::from("resctrl.ko"))));
+        assert!(!theirs.kernel_command_line().contains(&off));
+        assert!(ours.kernel_command_line().contains(&off));
+        assert!(ours.kernel_command_line().ends_with(" rdt=!l3cat"));
+    }
+
+    #[test]
+    fn settings_reach_the_shell_as_they_are() {
+        let environment = spec(None).environment();
+        let script = format!("{environment}printf '%s %s' \"$TEXT\" \"$RMIDS\"");
+        let printed = duct::cmd("sh", ["-c", &script]).read().unwrap();
+        assert_eq!(printed, "it's $HOME 32");
+    }
+}

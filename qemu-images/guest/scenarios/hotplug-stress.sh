@@ -116,19 +116,20 @@ reads() {
 	count read_rounds $rounds
 }
 
-# Fills the caches of ids and empties them again, so that freed ids wait in limbo while domains go.
+# Fills the caches of some ids and empties them again, so that freed ids wait in limbo while domains go.
 traffic() {
 	rounds=0
 	while [ ! -e $stop ]; do
-		for rmid in $(seq 1 $((RMIDS - 1))); do
-			rdt-traffic occupancy $((RANDOM % L3_DOMAINS)) "$rmid" 8M
-			[ -e $stop ] && break
+		filled=
+		for turn in 1 2 3 4 5 6 7 8 9 10 11 12; do
+			filled="$filled $((RANDOM % L3_DOMAINS)),$((RANDOM % (RMIDS - 1) + 1))"
 		done
-		sleep 1
-		for domain in $(seq 0 $((L3_DOMAINS - 1))); do
-			for rmid in $(seq 1 $((RMIDS - 1))); do
-				rdt-traffic occupancy "$domain" "$rmid" 0
-			done
+		for pair in $filled; do
+			rdt-traffic occupancy "${pair%,*}" "${pair#*,}" 8M
+		done
+		sleep $((RANDOM % 3)).5
+		for pair in $filled; do
+			rdt-traffic occupancy "${pair%,*}" "${pair#*,}" 0
 		done
 		rounds=$((rounds + 1))
 	done
@@ -170,11 +171,6 @@ between "tasks were moved" 1 10000000 "$(sum task_moves)"
 is "every CPU is back" "0-$((CPUS - 1))" "$(cat /sys/devices/system/cpu/online)"
 
 while grep -q ' resctrl ' /proc/mounts; do umount $M || sleep 0.1; done
-for domain in $(seq 0 $((L3_DOMAINS - 1))); do
-	for rmid in $(seq 1 $((RMIDS - 1))); do
-		rdt-traffic occupancy "$domain" "$rmid" 0
-	done
-done
 sleep 3
 is "it mounts again" ok "$(mount_resctrl)"
 is "every domain is there" "$(seq 0 $((L3_DOMAINS - 1)) | xargs)" "$(domains L3 | xargs)"
