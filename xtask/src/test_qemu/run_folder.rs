@@ -28,8 +28,8 @@ pub(crate) fn create() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Removes all but the newest runs. A run that is in use is among the newest; one that cannot be
-/// removed is no reason not to start another.
+/// Removes all but the newest runs and those whose process still lives. One that cannot be removed is
+/// no reason not to start another.
 fn prune(all: &Path, kept: usize) {
     let Ok(entries) = all.read_dir() else { return };
     let mut runs: Vec<PathBuf> = entries
@@ -38,9 +38,16 @@ fn prune(all: &Path, kept: usize) {
         .collect();
     runs.sort();
     let surplus = runs.len().saturating_sub(kept);
-    for run in &runs[..surplus] {
+    for run in runs[..surplus].iter().filter(|run| !in_use(run)) {
         let _ = fs::remove_dir_all(run);
     }
+}
+
+/// The process in the folder's name is there. If it is another one by now, the folder stays for longer
+/// than it needs to.
+fn in_use(run: &Path) -> bool {
+    let name = run.file_name().unwrap_or_default().to_string_lossy();
+    name.rsplit('-').next().is_some_and(|process| Path::new("/proc").join(process).exists())
 }
 
 #[cfg(test)]
@@ -48,15 +55,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_runs_are_kept_and_nothing_else_is_touched() {
+    fn old_runs_go_unless_they_still_run_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["run-1-9", "run-2-8", "run-3-7", "other"] {
+        // No process has a number like these; the running test has its own.
+        let mine = format!("run-0-{}", std::process::id());
+        for name in [&mine, "run-1-99999999", "run-2-99999998", "run-3-99999997", "other"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         prune(folder.path(), 2);
         let mut left: Vec<_> =
             folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, ["other", "run-2-8", "run-3-7"]);
+        assert_eq!(left, ["other", &mine, "run-2-99999998", "run-3-99999997"]);
     }
 }
