@@ -220,7 +220,9 @@ impl Arch<SimPlatform> for Parametric {
     }
 
     fn cpu_online(&self, _: &SimPlatform, cpu: HotplugCpu<'_>) -> Result<()> {
-        self.defaults.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
+        for ids in [&self.defaults, &self.running] {
+            ids.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
+        }
         Ok(())
     }
 

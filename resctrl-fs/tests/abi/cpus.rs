@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cpus` and `cpus_list`: who owns which CPU, and what each CPU then runs with.
 
+use proptest::prelude::*;
 use resctrl_types::{CpuId, Errno};
 
 use crate::arch::INTEL;
@@ -144,4 +145,64 @@ fn a_cpu_that_leaves_a_control_group_leaves_its_monitor_group_too() {
         machine.sim.online(CpuId(1)).unwrap();
         owners(machine, &[("", "0-3"), ("mon_groups/m", "0"), ("g", "")]);
     });
+}
+
+/// One step of a random history.
+#[derive(Clone, Debug)]
+enum Step {
+    /// CPUs, as bits, for the group at this place of [`GROUPS`].
+    Write(usize, u32),
+    Hotplug(u32),
+}
+
+const GROUPS: [&str; 5] = ["", "mon_groups/m", "g", "g/mon_groups/m", "h"];
+
+/// The CPUs of a group, as bits.
+fn bits(machine: &Machine, group: &str) -> u32 {
+    u32::from_str_radix(machine.read(&format!("{group}/cpus")).trim(), 16).unwrap()
+}
+
+/// Every online CPU has one control group, at most one monitor group of it, and runs with the ids of the closest.
+fn everyone_has_one_owner(machine: &Machine) {
+    let [default, default_m, g, g_m, h] = GROUPS.map(|group| bits(machine, group));
+    let online = machine.sim.online_cpus().into_iter().fold(0, |all, cpu| all | 1 << cpu.0);
+    assert_eq!((default | g | h, default & g, default & h, g & h), (online, 0, 0, 0));
+    assert_eq!((default_m & !default, g_m & !g), (0, 0));
+    for cpu in machine.sim.online_cpus() {
+        let mut closest = GROUPS.into_iter().filter(|group| bits(machine, group) >> cpu.0 & 1 == 1);
+        runs_with(machine, cpu.0, closest.next_back().unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_written_every_cpu_has_one_owner(
+        steps in prop::collection::vec(
+            prop_oneof![
+                8 => (0..GROUPS.len(), 0..16_u32).prop_map(|(group, cpus)| Step::Write(group, cpus)),
+                1 => (1..4_u32).prop_map(Step::Hotplug),
+            ],
+            1..20,
+        )
+    ) {
+        on(INTEL, DEBUG, move |machine| {
+            for dir in ["mon_groups/m", "g", "g/mon_groups/m", "h"] {
+                machine.mkdir(dir);
+            }
+            for step in steps.clone() {
+                let before = GROUPS.map(|group| bits(machine, group));
+                match step {
+                    Step::Write(group, cpus) => match machine.write(&format!("{}/cpus", GROUPS[group]), format!("{cpus:x}")) {
+                        Ok(()) => assert_eq!(bits(machine, GROUPS[group]), cpus),
+                        Err(_) => assert_eq!(GROUPS.map(|group| bits(machine, group)), before),
+                    },
+                    Step::Hotplug(cpu) if machine.sim.is_online(CpuId(cpu)) => machine.sim.offline(CpuId(cpu)).unwrap(),
+                    Step::Hotplug(cpu) => machine.sim.online(CpuId(cpu)).unwrap(),
+                }
+                everyone_has_one_owner(machine);
+            }
+        });
+    }
 }
