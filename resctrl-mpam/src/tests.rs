@@ -3,6 +3,7 @@
 
 mod board;
 mod devices;
+mod file_system;
 mod hotplug;
 mod monitors;
 mod resctrl;

@@ -287,6 +287,21 @@ pub(super) fn discover(spec: &Spec) -> Result<(SimPlatform, Arc<Board>, Devices<
     devices.map(|devices| (sim, board, devices))
 }
 
+/// A machine with the driver on it, which knows of no CPU yet.
+pub(super) fn start(spec: &Spec, options: Options) -> Result<(SimPlatform, Arc<Board>, Driver)> {
+    let (sim, board) = build(spec);
+    let guard = sim.cpus_read_lock();
+    let driver = with_firmware(spec, |firmware| {
+        let mut next = 0..;
+        let mut map = |_: &crate::acpi::MscNode<'_>| {
+            next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
+        };
+        Mpam::new(&sim, guard.held(), firmware, BoardCpus(Arc::clone(&board)), options, &mut map)
+    });
+    drop(guard);
+    driver.map(|driver| (sim, board, driver))
+}
+
 impl Rig {
     /// The machine with every CPU online.
     pub(super) fn new(spec: &Spec) -> Self {
@@ -294,18 +309,9 @@ impl Rig {
     }
 
     pub(super) fn with(spec: &Spec, options: Options) -> Result<Self> {
-        let (sim, board) = build(spec);
-        let guard = sim.cpus_read_lock();
-        let driver = with_firmware(spec, |firmware| {
-            let mut next = 0..;
-            let mut map = |_: &crate::acpi::MscNode<'_>| {
-                next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
-            };
-            Mpam::new(&sim, guard.held(), firmware, BoardCpus(Arc::clone(&board)), options, &mut map)
-        });
-        drop(guard);
+        let (sim, board, driver) = start(spec, options)?;
         let domains = Arc::new(sim.mutex(LockClass::Rdtgroup, Domains::default())?);
-        let rig = Rig { sim, board, driver: Arc::new(driver?), domains };
+        let rig = Rig { sim, board, driver: Arc::new(driver), domains };
         rig.register();
         Ok(rig)
     }
