@@ -80,6 +80,12 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
         step("lints of the module", xtask.clone(), &["clippy-module"]),
         step("module", xtask.clone(), &["build-module"]),
         step("unit tests", xtask.clone(), &["test", "--", "--profile", "ci"]),
+        // nextest does not run them.
+        step(
+            "examples in the documentation",
+            cargo(),
+            &["test", "--quiet", "--locked", "--doc", "--workspace", "--exclude", "resctrl-module"],
+        ),
     ];
     if !options.quick {
         steps.push(step("guests", xtask, &["test-qemu"]));
