@@ -3,11 +3,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use resctrl_types::sim::{SimTask, explore, explore_all, explore_pct};
+use resctrl_types::sim::{SimTask, explore, explore_pct};
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::invariants::check;
-use crate::machine::{INTEL, Machine};
+use crate::machine::Machine;
 use crate::sequences::{assert_no_rmid_is_lost, command, hotplug, remount, switch, traffic};
 
 /// What the schedules of a test have exercised: a test in which no worker was displaced proves nothing.
@@ -139,36 +139,4 @@ fn no_worker_is_lost_or_late_in_a_tug_of_war_over_one_domain() {
     static COVERAGE: Coverage = Coverage::new();
     let schedules = explore(500, || tug_of_war(&COVERAGE)) + explore_pct(500, 3, || tug_of_war(&COVERAGE));
     COVERAGE.report(schedules);
-}
-
-/// Every order there is of a worker that fires and the CPU it fires on going away. Gives how many there are, and which of
-/// them a worker met in which state.
-fn every_order(machine: impl Fn() -> Machine + Send + Sync + 'static) -> (usize, [u64; 3]) {
-    static MET: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
-    MET.iter().for_each(|met| met.store(0, Ordering::Relaxed));
-    let orders = explore_all(None, move || {
-        let machine = machine();
-        machine.sim.elapse(500);
-        machine.offline(0);
-        machine.sim.settle();
-        check(&machine);
-        let met = [machine.stat("overflow_runs"), machine.stat("repicks"), machine.stat("dead_domain_runs")];
-        assert!(met.iter().sum::<u64>() > 0);
-        MET.iter().zip(met).for_each(|(sum, met)| _ = sum.fetch_add(met, Ordering::Relaxed));
-        machine.sim.power_off();
-    });
-    (orders, MET.each_ref().map(|met| met.load(Ordering::Relaxed)))
-}
-
-#[test]
-#[ignore = "minutes: run with --ignored"]
-fn in_every_order_a_worker_whose_cpu_goes_reads_there_or_on_the_next() {
-    let (orders, [reads, repicks, dead]) = every_order(|| {
-        let machine = Machine::boot(&INTEL.replace("sockets = 2", "sockets = 1"));
-        machine.mount().unwrap();
-        machine.sim.advance(500);
-        machine
-    });
-    println!("{orders} orders: {reads} reads, {repicks} re-picks, {dead} runs on dead domains");
-    assert!(reads >= orders as u64 && repicks > 0 && dead == 0);
 }
