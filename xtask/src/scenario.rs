@@ -52,6 +52,8 @@ pub(crate) struct Seconds {
     pub(crate) variable: String,
     /// Its value when it is not set.
     pub(crate) default: u64,
+    /// Its value in a run of everything, which nobody wants to wait for that long.
+    pub(crate) unasked: Option<u64>,
 }
 
 /// A scenario's header.
@@ -121,8 +123,12 @@ impl Scenario {
             "impl" => self.implementations = implementations(value)?,
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
             "seconds" => {
-                let (variable, default) = value.split_once('=').context("expected VARIABLE=SECONDS")?;
-                self.seconds = Some(Seconds { variable: variable.to_owned(), default: default.parse()? });
+                let (setting, unasked) = match value.split_once(" unasked=") {
+                    Some((setting, unasked)) => (setting, Some(unasked.parse()?)),
+                    None => (value, None),
+                };
+                let (variable, default) = setting.split_once('=').context("expected VARIABLE=SECONDS")?;
+                self.seconds = Some(Seconds { variable: variable.to_owned(), default: default.parse()?, unasked });
             }
             "guest" => match value {
                 "own" => self.own_guest = true,

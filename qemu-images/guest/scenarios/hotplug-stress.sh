@@ -5,7 +5,7 @@
 # machines: intel intel-big
 # guest: own
 # timeout: 90
-# seconds: STRESS_SECONDS=60
+# seconds: STRESS_SECONDS=60 unasked=20
 #
 # The race this looks for: a worker is queued on a CPU that leaves, fires while the hotplug lock is held
 # for writing, and goes on with a domain that is gone. It needs the last CPU of a domain to leave about
