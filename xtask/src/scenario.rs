@@ -73,6 +73,8 @@ pub(crate) struct Scenario {
     pub(crate) seconds: Option<Seconds>,
     /// It needs a guest for itself.
     pub(crate) own_guest: bool,
+    /// It sleeps most of the time: it shares a guest with others that do, beside those that compute.
+    pub(crate) waits: bool,
     /// Kernel arguments it needs.
     pub(crate) append: String,
     /// Standard output must be the same on both implementations.
@@ -96,6 +98,7 @@ impl Scenario {
             limit: DEFAULT_LIMIT,
             seconds: None,
             own_guest: false,
+            waits: false,
             append: String::new(),
             compare: false,
             snapshots: Vec::new(),
@@ -132,8 +135,9 @@ impl Scenario {
             }
             "guest" => match value {
                 "own" => self.own_guest = true,
-                "shared" => self.own_guest = false,
-                _ => bail!("expected `own` or `shared`"),
+                "waits" => self.waits = true,
+                "shared" => {}
+                _ => bail!("expected `own`, `waits` or `shared`"),
             },
             "append" => {
                 // Kernel arguments cannot change between scenarios of one boot.
@@ -303,7 +307,8 @@ impl Selection<'_> {
                         continue;
                     }
                     for implementation in self.implementations {
-                        if scenario.implementations.contains(implementation) {
+                        let wanted = !(*implementation == Implementation::Kernel && self.spares_the_oracle(scenario));
+                        if wanted && scenario.implementations.contains(implementation) {
                             cases.push(Case {
                                 scenario: scenario.clone(),
                                 machine: machine.clone(),
@@ -322,6 +327,12 @@ impl Selection<'_> {
             bail!("{}", self.nothing(scenarios));
         }
         Ok(cases)
+    }
+
+    /// In a run of everything, what has a short form is there to stress our implementation, not the kernel's.
+    fn spares_the_oracle(&self, scenario: &Scenario) -> bool {
+        let has_short_form = scenario.seconds.as_ref().is_some_and(|seconds| seconds.unasked.is_some());
+        self.patterns.is_empty() && has_short_form && self.implementations.contains(&Implementation::Rust)
     }
 
     fn wants(&self, scenario: &Scenario) -> bool {
@@ -367,14 +378,16 @@ impl Boot {
             }
             let same = |boot: &&mut Self| {
                 let first = boot.first();
-                (&first.machine, &first.kernel, first.implementation)
-                    == (&case.machine, &case.kernel, case.implementation)
+                (&first.machine, &first.kernel, first.implementation, first.scenario.waits)
+                    == (&case.machine, &case.kernel, case.implementation, case.scenario.waits)
             };
             match shared.iter_mut().find(same) {
                 Some(boot) => boot.cases.push(case),
                 None => shared.push(Self { cases: vec![case] }),
             }
         }
+        // Waiting takes long and costs nothing, so it begins first.
+        shared.sort_by_key(|boot| !boot.first().scenario.waits);
         boots.append(&mut shared);
         boots
     }
@@ -389,6 +402,8 @@ impl Boot {
         let Case { scenario, machine, kernel, implementation } = self.first();
         if scenario.own_guest {
             format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
+        } else if scenario.waits {
+            format!("{machine}-{kernel}-{implementation}-waits")
         } else {
             format!("{machine}-{kernel}-{implementation}")
         }
@@ -405,6 +420,39 @@ mod tests {
 
     fn names(cases: &[Case]) -> Vec<String> {
         cases.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_has_a_short_form_stresses_only_our_implementation_unless_asked_for() {
+        let stress = [scenario("stress", "# seconds: STRESS=60 unasked=20")];
+        let seconds = stress[0].seconds.clone().unwrap();
+        assert_eq!((seconds.default, seconds.unasked), (60, Some(20)));
+        let both = [Implementation::Kernel, Implementation::Rust];
+        let (machines, kernels, asked) = (["intel".to_owned()], ["stock".to_owned()], [Regex::new("stress").unwrap()]);
+        let select = |implementations: &[Implementation], patterns: &[Regex]| {
+            let selection =
+                Selection { machines: &machines, kernels: &kernels, implementations, patterns, shard: None };
+            names(&selection.cases(&stress).unwrap())
+        };
+        assert_eq!(select(&both, &[]), ["stress [intel stock rust]"]);
+        assert_eq!(select(&both[..1], &[]), ["stress [intel stock kernel]"]);
+        assert_eq!(select(&both, &asked), ["stress [intel stock kernel]", "stress [intel stock rust]"]);
+    }
+
+    #[test]
+    fn scenarios_that_wait_share_a_guest_of_their_own() {
+        let case = |name: &str, header: &str| Case {
+            scenario: scenario(name, header),
+            machine: "intel".to_owned(),
+            kernel: "stock".to_owned(),
+            implementation: Implementation::Rust,
+        };
+        let waits = "# guest: waits";
+        let boots = Boot::group(vec![case("a", ""), case("b", waits), case("c", ""), case("d", waits)]);
+        let groups: Vec<Vec<&str>> =
+            boots.iter().map(|boot| boot.cases.iter().map(|case| &*case.scenario.name).collect()).collect();
+        assert_eq!(groups, [["b", "d"], ["a", "c"]]);
+        assert_ne!(boots[0].label(), boots[1].label());
     }
 
     #[test]

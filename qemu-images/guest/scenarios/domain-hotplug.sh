@@ -4,6 +4,7 @@
 # A domain goes away with its last CPU and comes back with its first.
 # machines: intel intel-big
 # timeout: 60
+# guest: waits
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

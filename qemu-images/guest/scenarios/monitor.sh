@@ -4,6 +4,7 @@
 # Monitoring data: events, what they count for whom, width, faults, limbo.
 # machines: intel intel-big
 # timeout: 60
+# guest: waits
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

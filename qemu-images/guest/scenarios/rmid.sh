@@ -4,6 +4,7 @@
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
 # machines: intel intel-mon-only
 # timeout: 60
+# guest: waits
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
