@@ -89,7 +89,7 @@ fn join_ctrl<A: Arch<P>, P: Platform>(
     cpu: HotplugCpu<'_>,
     resource: ResourceId,
 ) -> Result<()> {
-    let Some(control) = fs.arch.control(resource) else { return Ok(()) };
+    let Some(control) = fs.controls[resource.index()] else { return Ok(()) };
     let Some(id) = fs.domain_id(cpu.cpu(), control.scope) else { return Ok(()) };
     let domains = &mut state.ctrl_domains[resource.index()];
     match domains.binary_search_by_key(&id, |domain| domain.id) {

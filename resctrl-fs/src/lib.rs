@@ -44,6 +44,7 @@ mod tree;
 
 use resctrl_types::locked::Key;
 use resctrl_types::platform::{LockClass, Mutex};
+use resctrl_types::resource::Control;
 use resctrl_types::{Arch, CpuMask, CpusHeld, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result};
 
 pub use rdtgroup::mount::{MountOptions, OptionError};
@@ -58,6 +59,9 @@ use tree::Tree;
 pub struct Resctrl<A: Arch<P>, P: Platform> {
     platform: P,
     arch: A,
+    /// What can be controlled while no setting hides it. A resource that is hidden for the moment (MB while MPAM emulates
+    /// CDP) still has its domains, and CPUs come to them and go.
+    controls: [Option<Control>; ResourceId::ALL.len()],
     /// `rdtgroup_mutex` and all that it protects.
     locked: P::Mutex<Locked<A, P>>,
     /// The nodes; innermost lock.
@@ -96,6 +100,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         if !controls && arch.monitor(ResourceId::L3).is_none() {
             return Err(Errno::ENODEV);
         }
+        let controls = ResourceId::ALL.map(|resource| arch.control(resource));
         let nr_cpu_ids = platform.nr_cpu_ids();
         let mut groups = KVec::new();
         groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
@@ -114,7 +119,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         };
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
         let tree = platform.mutex(LockClass::Tree, Tree::new())?;
-        Ref::new(Resctrl { platform, arch, locked, tree })
+        Ref::new(Resctrl { platform, arch, controls, locked, tree })
     }
 
     /// The platform.

@@ -242,3 +242,19 @@ fn groups_limbo_and_hotplug_in_any_order_leave_nothing_behind() {
     });
     assert!(schedules >= 150);
 }
+
+#[test]
+fn b11_bandwidth_hidden_by_cdp_comes_back_with_all_its_cpus() {
+    sim::run(|| {
+        let machine = Machine::mounted(&Spec::new(1), &CDP);
+        machine.sim.offline(CpuId(1)).unwrap();
+        machine.sim.online(CpuId(1)).unwrap();
+        Fs::unmount(&machine.fs);
+        machine.sim.offline(CpuId(0)).unwrap();
+        Fs::mount(&machine.fs, &PLAIN).unwrap();
+        assert_eq!(lines(&machine.read("schemata").unwrap()), ["MB:768=100", "L3:768=ffff"]);
+        machine.write("schemata", "MB:768=50\n").unwrap();
+        assert_eq!(machine.board.msc(1).control(0, 0, MbwMax::OFFSET), Some(0x7f00));
+        machine.finish();
+    });
+}
