@@ -44,6 +44,6 @@ fn test_case(run: &Run, outcome: &Outcome) -> TestCase {
     };
     let mut test = TestCase::new(outcome.case.scenario.name.clone(), status);
     test.set_time(outcome.took);
-    test.set_system_out(outcome.output.join("\n"));
+    test.set_system_out([outcome.output.as_slice(), outcome.fault.as_slice()].concat().join("\n"));
     test
 }

@@ -31,6 +31,9 @@ pub(crate) struct Kernel {
     pub(crate) packages: Vec<String>,
     /// Boot argument that keeps the kernel's own resctrl off; empty if it has none.
     pub(crate) resctrl_off: String,
+    /// Why `resctrl.ko` does not run on it; `None` if it does.
+    #[serde(default)]
+    pub(crate) no_module: Option<String>,
 }
 
 /// Instruction set of a guest.

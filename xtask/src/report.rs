@@ -71,6 +71,22 @@ impl Run {
         text
     }
 
+    /// Each fault that a case was there to provoke.
+    pub(crate) fn provoked(&self) -> String {
+        let mut text = String::new();
+        for outcome in self.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) {
+            let _ = writeln!(text, "\nprovoked by {}, as it must be on this kernel:", outcome.case);
+            for (name, value) in &outcome.stats {
+                let _ = writeln!(text, "  {name}: {value}");
+            }
+            for line in &outcome.fault {
+                let _ = writeln!(text, "  {line}");
+            }
+            let _ = writeln!(text, "  console: {}", outcome.console.display());
+        }
+        text
+    }
+
     /// The last line.
     pub(crate) fn summary(&self) -> String {
         let retried = self.outcomes.iter().filter(|outcome| outcome.retried).count();

@@ -6,6 +6,8 @@
 //! implementation), cases become [`Boot`]s (those that can share a guest share one). Nothing here
 //! runs anything. The header is described in `docs/rig.md`.
 
+pub(crate) mod fault;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
+
+use crate::kernels::Kernel;
+use fault::Fault;
 
 /// Time limit of a scenario that names none.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
@@ -81,6 +86,8 @@ pub(crate) struct Scenario {
     pub(crate) compare: bool,
     /// Snapshots it makes.
     pub(crate) snapshots: Vec<SnapshotName>,
+    /// A fault that it provokes.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Scenario {
@@ -102,6 +109,7 @@ impl Scenario {
             append: String::new(),
             compare: false,
             snapshots: Vec::new(),
+            fault: None,
         };
         for line in text.lines() {
             if line.starts_with("#!") || line.starts_with("# SPDX-") || line == "#" {
@@ -157,6 +165,11 @@ impl Scenario {
                         None => SnapshotName { name: word.to_owned(), per_implementation: false },
                     })
                     .collect();
+            }
+            "fault" => {
+                // The fault ends the guest.
+                self.own_guest = true;
+                self.fault = Some(Fault::parse(value)?);
             }
             _ => bail!("unknown setting `{key}`"),
         }
@@ -262,6 +275,11 @@ impl fmt::Display for Case {
 }
 
 impl Case {
+    /// The fault that must show in this case, for it to pass.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.kernel, self.implementation))
+    }
+
     /// The command that runs this case and no other.
     pub(crate) fn command(&self, settings: &BTreeMap<String, String>) -> String {
         let Self { scenario, machine, kernel, implementation } = self;
@@ -283,7 +301,7 @@ pub(crate) struct Selection<'a> {
     /// Machines.
     pub(crate) machines: &'a [String],
     /// Kernels.
-    pub(crate) kernels: &'a [String],
+    pub(crate) kernels: &'a [Kernel],
     /// Implementations.
     pub(crate) implementations: &'a [Implementation],
     /// Patterns a scenario's name must match one of; none: all.
@@ -307,12 +325,15 @@ impl Selection<'_> {
                         continue;
                     }
                     for implementation in self.implementations {
+                        if *implementation == Implementation::Rust && kernel.no_module.is_some() {
+                            continue;
+                        }
                         let wanted = !(*implementation == Implementation::Kernel && self.spares_the_oracle(scenario));
                         if wanted && scenario.implementations.contains(implementation) {
                             cases.push(Case {
                                 scenario: scenario.clone(),
                                 machine: machine.clone(),
-                                kernel: kernel.clone(),
+                                kernel: kernel.name.clone(),
                                 implementation: *implementation,
                             });
                         }
@@ -339,6 +360,13 @@ impl Selection<'_> {
         self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
     }
 
+    /// What is asked for and cannot be, each with its reason.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let asked = self.implementations.contains(&Implementation::Rust);
+        let kernels = self.kernels.iter().filter(|_| asked);
+        kernels.filter_map(|kernel| Some(format!("[{} rust]: {}", kernel.name, kernel.no_module.as_ref()?))).collect()
+    }
+
     /// Why there is no case.
     fn nothing(&self, scenarios: &[Scenario]) -> String {
         let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
@@ -354,6 +382,9 @@ impl Selection<'_> {
                 scenario.machines.join(" "),
                 scenario.implementations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
             ));
+        }
+        for left_out in self.left_out() {
+            text.push_str(&format!("\n  not run: {left_out}"));
         }
         text.push_str("\n`cargo xtask test-qemu --machine all --list` shows all of them");
         text
@@ -418,6 +449,10 @@ mod tests {
         Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{header}\necho\n")).unwrap()
     }
 
+    fn kernel(name: &str) -> Kernel {
+        Kernel::load(name).unwrap()
+    }
+
     fn names(cases: &[Case]) -> Vec<String> {
         cases.iter().map(ToString::to_string).collect()
     }
@@ -428,7 +463,7 @@ mod tests {
         let seconds = stress[0].seconds.clone().unwrap();
         assert_eq!((seconds.default, seconds.unasked), (60, Some(20)));
         let both = [Implementation::Kernel, Implementation::Rust];
-        let (machines, kernels, asked) = (["intel".to_owned()], ["stock".to_owned()], [Regex::new("stress").unwrap()]);
+        let (machines, kernels, asked) = (["intel".to_owned()], [kernel("stock")], [Regex::new("stress").unwrap()]);
         let select = |implementations: &[Implementation], patterns: &[Regex]| {
             let selection =
                 Selection { machines: &machines, kernels: &kernels, implementations, patterns, shard: None };
@@ -506,7 +541,7 @@ mod tests {
     fn a_selection_of_nothing_is_an_error_that_names_the_patterns() {
         let selection = Selection {
             machines: &["intel".to_owned()],
-            kernels: &["stock".to_owned()],
+            kernels: &[kernel("stock")],
             implementations: &[Implementation::Rust],
             patterns: &[Regex::new("nosuch").unwrap()],
             shard: None,
@@ -516,10 +551,32 @@ mod tests {
     }
 
     #[test]
+    fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given() {
+        let mut selection = Selection {
+            machines: &["intel".to_owned()],
+            kernels: &[kernel("stable"), kernel("stock")],
+            implementations: &[Implementation::Kernel, Implementation::Rust],
+            patterns: &[],
+            shard: None,
+        };
+        let scenarios = [scenario("a", "")];
+        let cases = names(&selection.cases(&scenarios).unwrap());
+        assert_eq!(cases, ["a [intel stable kernel]", "a [intel stock kernel]", "a [intel stock rust]"]);
+        assert_eq!(selection.left_out(), ["[stable rust]: 6.12 is older than the module supports"]);
+        let stable = [kernel("stable")];
+        selection.kernels = &stable;
+        selection.implementations = &[Implementation::Rust];
+        let error = selection.cases(&scenarios).unwrap_err();
+        assert!(error.to_string().contains("6.12 is older than the module supports"), "{error}");
+        selection.implementations = &[Implementation::Kernel];
+        assert!(selection.left_out().is_empty());
+    }
+
+    #[test]
     fn a_pattern_that_matches_on_other_machines_only_says_which() {
         let selection = Selection {
             machines: &["intel".to_owned()],
-            kernels: &["stock".to_owned()],
+            kernels: &[kernel("stock")],
             implementations: &[Implementation::Rust],
             patterns: &[Regex::new("l2").unwrap()],
             shard: None,
@@ -538,7 +595,7 @@ mod tests {
         ];
         let cases = Selection {
             machines: &["intel".to_owned(), "intel-l2".to_owned()],
-            kernels: &["stock".to_owned()],
+            kernels: &[kernel("stock")],
             implementations: &[Implementation::Kernel, Implementation::Rust],
             patterns: &[],
             shard: None,

@@ -107,21 +107,25 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let kernels = options.kernels.iter().map(|name| Kernel::load(name)).collect::<Result<Vec<_>>>()?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
-    let cases = Selection {
+    let selection = Selection {
         machines: &machines,
-        kernels: &options.kernels,
+        kernels: &kernels,
         implementations: options.implementation.list(),
         patterns: &options.patterns,
         shard: options.shard,
-    }
-    .cases(&scenarios)?;
+    };
+    let cases = selection.cases(&scenarios)?;
+    let left_out = selection.left_out();
     if options.list {
-        list(&cases);
+        list(&cases, &left_out);
         return Ok(ExitCode::SUCCESS);
     }
     let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     ensure!(!(options.accept && in_ci), "--accept does nothing when CI is set: snapshots are taken over by people");
 
+    for left_out in &left_out {
+        eprintln!("not run: {left_out}");
+    }
     interrupt::install()?;
     let mut settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
     if options.patterns.is_empty() {
@@ -148,9 +152,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     conclude(&run, accepted)
 }
 
-fn list(cases: &[Case]) {
+fn list(cases: &[Case], left_out: &[String]) {
     for case in cases {
-        println!("{case}: {}", case.scenario.about);
+        let expected = if case.fault().is_some() { " (a fault must show)" } else { "" };
+        println!("{case}: {}{expected}", case.scenario.about);
+    }
+    for left_out in left_out {
+        println!("not run: {left_out}");
     }
 }
 
@@ -261,6 +269,7 @@ fn conclude(run: &Run, accepted: usize) -> Result<ExitCode> {
     fs::write(&junit, junit::xml(run)?).with_context(|| format!("cannot write {}", junit.display()))?;
     fs::write(&page, html::page(run)?).with_context(|| format!("cannot write {}", page.display()))?;
     println!("\n{}", run.table());
+    print!("{}", run.provoked());
     let failures = run.failures();
     if !failures.is_empty() {
         println!("{failures}");

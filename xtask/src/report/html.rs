@@ -49,6 +49,7 @@ pub(crate) fn page(run: &Run) -> Result<String> {
                 h1 { "resctrl in guests" }
                 p { (run.summary()) }
                 @for outcome in failed { (failure(run, outcome)) }
+                @for outcome in run.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) { (provoked(outcome)) }
                 h2 { "Verdicts" }
                 (table(run))
                 h2 { "Timings" }
@@ -116,6 +117,15 @@ fn failure(run: &Run, outcome: &Outcome) -> Markup {
             summary { "End of " (outcome.console.display()) }
             pre { (last_lines(&outcome.console)) }
         }
+    }
+}
+
+/// A fault that the case was there to provoke.
+fn provoked(outcome: &Outcome) -> Markup {
+    html! {
+        h2 { (outcome.case) ": the fault that it provoked" }
+        p { "Passed, because this kernel has the fault. Console: " code { (outcome.console.display()) } }
+        pre { @for line in &outcome.fault { (line) "\n" } }
     }
 }
 

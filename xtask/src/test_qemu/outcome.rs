@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::guest::event::{End, Event};
-use crate::scenario::Case;
+use crate::scenario::{Case, fault};
 
 /// Exit code by which a scenario says that it does not apply, as in the kernel's selftests.
 const SKIPPED: i32 = 4;
@@ -52,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) snapshots: BTreeMap<String, String>,
     /// Numbers it measured (`# stat NAME VALUE` lines), for the plots.
     pub(crate) stats: BTreeMap<String, f64>,
+    /// The kernel's report of the fault that the case is there to provoke, if it came.
+    pub(crate) fault: Vec<String>,
     /// The guest had to be booted twice.
     pub(crate) retried: bool,
     /// Its guest's console log.
@@ -69,6 +71,7 @@ impl Outcome {
             output: Vec::new(),
             snapshots: BTreeMap::new(),
             stats: BTreeMap::new(),
+            fault: Vec::new(),
             retried: false,
             console: PathBuf::new(),
         }
@@ -103,6 +106,20 @@ impl Outcome {
             reason.push_str(detail);
         }
         self.output.push(line);
+    }
+
+    /// Says whether a fault had to show and did, which is a check that held. `console` begins with its
+    /// first line.
+    fn take_fault(&mut self, console: &[String]) -> bool {
+        let Some(fault) = self.case.fault() else { return false };
+        let missing: Vec<String> = fault.missing_in(console).into_iter().map(str::to_owned).collect();
+        if !missing.is_empty() {
+            self.fail(format!("not the fault that was to show; it lacks: {}", missing.join("; ")));
+            return false;
+        }
+        self.fault = fault::report(console).into_iter().map(str::to_owned).collect();
+        self.checks += 1;
+        true
     }
 
     fn exited(&mut self, code: i32) {
@@ -162,6 +179,8 @@ pub(crate) struct Collector {
     booted: bool,
     retried: bool,
     splats: Vec<String>,
+    /// The console from the line of the first splat on.
+    after_splat: Vec<String>,
     no_boot: Option<NoBoot>,
 }
 
@@ -175,6 +194,7 @@ impl Collector {
             booted: false,
             retried,
             splats: Vec::new(),
+            after_splat: Vec::new(),
             no_boot: None,
         }
     }
@@ -191,7 +211,13 @@ impl Collector {
                 self.running =
                     Some(Running { outcome: Outcome::new(case), started: *at, since: Instant::now(), exited: false });
             }
-            Event::Splat(splat) => self.splats.push(format!("{}: {}", splat.kind, splat.line)),
+            Event::Splat(splat) => {
+                if self.splats.is_empty() {
+                    self.after_splat.push(splat.line.clone());
+                }
+                self.splats.push(format!("{}: {}", splat.kind, splat.line));
+            }
+            Event::Console(line) if !self.splats.is_empty() => self.after_splat.push(line.clone()),
             Event::Ended(end) => complete = self.ended(end),
             event => {
                 if let Some(running) = &mut self.running {
@@ -220,7 +246,12 @@ impl Collector {
         }
         let good = *end == End::Done && splats.is_empty();
         let mut outcome = match self.running.take() {
-            Some(running) if running.exited && good => return Some(self.complete(running.outcome)),
+            Some(mut running) if running.exited && good => {
+                if running.outcome.case.fault().is_some() {
+                    running.outcome.fail("the race was not met: the console shows no fault");
+                }
+                return Some(self.complete(running.outcome));
+            }
             Some(mut running) => {
                 if !running.exited {
                     running.outcome.took = running.since.elapsed();
@@ -229,6 +260,9 @@ impl Collector {
             }
             None => Outcome::new(self.waiting.pop_front()?),
         };
+        if *end == End::Splat && outcome.take_fault(&self.after_splat) {
+            return Some(self.complete(outcome));
+        }
         outcome.fail(end.describe());
         outcome.reasons.extend(splats);
         Some(self.complete(outcome))
@@ -426,5 +460,70 @@ mod tests {
             &[booted(), start("a"), output("ok 1 - x"), exit("a", 0), Event::Ended(End::Done)],
         );
         assert_eq!(outcomes[0].reasons, ["it made no snapshot `tree`"]);
+    }
+
+    const RACE: &str = "# fault: stable kernel address 0x6b6b6b6b; Workqueue: events mbm_handle_overflow\n";
+
+    /// On the kernel that has the fault.
+    fn race() -> Case {
+        Case { kernel: "stable".to_owned(), ..case("race", RACE) }
+    }
+
+    /// A guest that ran into a fault whose report says that `worker` ran.
+    fn faulty(worker: &str) -> Vec<Event> {
+        let line = "Oops: general protection fault for address 0x6b6b6b6b6b6b6b73: 0000 [#1]";
+        vec![
+            booted(),
+            Event::Console("[ 4.9] reboots".to_owned()),
+            start("race"),
+            output("# stat cycles 3"),
+            Event::Console(format!("[ 8.6] {line}")),
+            Event::Splat(Splat { kind: "BUG", line: line.to_owned() }),
+            Event::Console(format!("[ 8.6] Workqueue: events {worker}")),
+            Event::Console("[ 8.6] Call Trace:".to_owned()),
+            Event::Splat(Splat { kind: "Call Trace", line: "Call Trace:".to_owned() }),
+            Event::Ended(End::Splat),
+        ]
+    }
+
+    #[test]
+    fn a_fault_that_must_show_and_does_is_a_pass_with_its_report() {
+        let (outcomes, _) = collect(&[race()], &faulty("mbm_handle_overflow"));
+        assert_eq!((outcomes.len(), outcomes[0].verdict, outcomes[0].checks), (1, Verdict::Pass, 1));
+        assert!(outcomes[0].fault[0].starts_with("Oops: "), "{:?}", outcomes[0].fault);
+        assert_eq!(outcomes[0].fault[1..], ["Workqueue: events mbm_handle_overflow", "Call Trace:"]);
+        assert_eq!(outcomes[0].stats["cycles"], 3.0);
+    }
+
+    #[test]
+    fn another_fault_than_the_one_that_must_show_is_a_failure() {
+        let (outcomes, _) = collect(&[race()], &faulty("cqm_handle_limbo"));
+        assert_eq!(outcomes[0].verdict, Verdict::Fail);
+        assert!(outcomes[0].reasons[0].contains("mbm_handle_overflow"), "{:?}", outcomes[0].reasons);
+        assert!(outcomes[0].fault.is_empty());
+    }
+
+    #[test]
+    fn a_fault_that_must_show_and_does_not_is_a_failure() {
+        let (outcomes, _) = collect(
+            &[race()],
+            &[booted(), start("race"), output("ok 1 - x"), exit("race", 0), Event::Ended(End::Done)],
+        );
+        assert_eq!(outcomes[0].verdict, Verdict::Fail);
+        assert!(outcomes[0].reasons[0].contains("not met"), "{:?}", outcomes[0].reasons);
+    }
+
+    #[test]
+    fn a_failed_check_is_not_made_good_by_the_fault_that_must_show() {
+        let mut events = faulty("mbm_handle_overflow");
+        events.insert(4, output("not ok 1 - it mounts"));
+        let (outcomes, _) = collect(&[race()], &events);
+        assert_eq!(outcomes[0].verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn the_same_fault_on_another_kernel_is_a_failure() {
+        let (outcomes, _) = collect(&[case("race", RACE)], &faulty("mbm_handle_overflow"));
+        assert_eq!(outcomes[0].verdict, Verdict::Fail);
     }
 }
