@@ -79,7 +79,7 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
         ),
         step("lints of the module", xtask.clone(), &["clippy-module"]),
         step("module", xtask.clone(), &["build-module"]),
-        step("unit tests", xtask.clone(), &["test", "--", "--profile", "ci"]),
+        step("unit tests", xtask.clone(), &["test"]),
         // nextest does not run them.
         step(
             "examples in the documentation",
@@ -104,6 +104,8 @@ fn run_step(step: &Step, folded: bool) -> Result<bool> {
     let status = Command::new(&step.program)
         .args(&step.arguments)
         .current_dir(workspace::root())
+        // The profile of .config/nextest.toml that keeps quiet and writes JUnit.
+        .env("NEXTEST_PROFILE", "ci")
         .status()
         .with_context(|| format!("cannot run {}", step.program.display()))?;
     if folded {

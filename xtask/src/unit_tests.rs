@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask test`.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -13,11 +14,22 @@ use crate::{apt, toolroot, workspace};
 /// The version that is built where there is none; it builds with the pinned toolchain.
 const NEXTEST: &str = "0.9.151";
 
-/// Runs the unit tests with cargo-nextest
+/// How many times the schedules of a short run a long one tries: 450 times 2270 are a million.
+const LONG_SCHEDULES: &str = "450";
+/// Cases of each property test in a long run.
+const LONG_CASES: &str = "20000";
+
+/// Runs the unit tests with cargo-nextest, then the reference count under the memory model
 ///
 /// Where cargo-nextest is missing it is built into `target/tools` first, which takes some minutes, once.
+///
+/// The tests run a share of the thread schedules; `--long` runs a million of them, and more cases of the property tests,
+/// in half an hour or so.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
+    /// Try about a million thread schedules
+    #[arg(long)]
+    pub(crate) long: bool,
     /// Arguments for `cargo nextest run`, for example a filter or `--profile ci`
     #[arg(last = true, value_name = "NEXTEST ARGS")]
     pub(crate) nextest: Vec<String>,
@@ -33,15 +45,34 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Some(path) => path,
         None => install()?,
     };
-    let status = Command::new(&nextest)
-        // The module exists for the bare target only; guests test it.
-        .args(["nextest", "run", "--workspace", "--exclude", "resctrl-module"])
-        .args(&options.nextest)
-        .current_dir(workspace::root())
-        .status()
-        .with_context(|| format!("cannot run {}", nextest.display()))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    let mut tests = Command::new(&nextest);
+    // The module exists for the bare target only; guests test it.
+    tests.args(["nextest", "run", "--workspace", "--exclude", "resctrl-module"]);
+    if options.long {
+        tests.args(["--profile", "long"]).env("SIM_ITERATIONS", LONG_SCHEDULES).env("PROPTEST_CASES", LONG_CASES);
+    }
+    let passed = succeeds(tests.args(&options.nextest))?;
+    // A filter asks for some tests, and those of the memory model are another build of the same crate.
+    let modelled = !options.nextest.is_empty() || succeeds(&mut memory_model())?;
+    Ok(if passed && modelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a command in the workspace.
+fn succeeds(command: &mut Command) -> Result<bool> {
+    let program = command.get_program().to_owned();
+    let status = command.current_dir(workspace::root()).status();
+    Ok(status.with_context(|| format!("cannot run {}", program.display()))?.success())
+}
+
+/// Loom runs every execution of the reference count that the memory model allows.
+fn memory_model() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--quiet", "--locked", "--package", "resctrl-types", "--lib", "refs::model"])
+        .env("RUSTFLAGS", "--cfg loom")
+        // Other flags, other artefacts: side by side they would be rebuilt each time.
+        .env("CARGO_TARGET_DIR", workspace::root().join("target/loom"));
+    command
 }
 
 /// `program`, if it is a cargo-nextest that runs.
