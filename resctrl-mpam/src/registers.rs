@@ -3,7 +3,9 @@
 //!
 //! Source: Arm MPAM System Component Specification, IHI 0099, "Memory-mapped registers"; DDI 0487, "MPAM registers".
 
-use crate::register::{Field, registers};
+use resctrl_types::register::Field;
+
+use crate::register::registers;
 
 registers! {
     /// `MPAMF_IDR`: features of the selected resource instance. The upper half is there when `EXT` is set.

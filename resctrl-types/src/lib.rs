@@ -18,6 +18,7 @@
 //! | [`refs`] | the reference count behind monitor domains |
 //! | [`locked`] | data that can only be touched while a particular mutex is held |
 //! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
+//! | [`register`] | fields of registers |
 //! | [`resource`], [`event`] | what can be shared out, what can be counted |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`arch`], [`platform`] | the contracts |
@@ -42,6 +43,7 @@ pub mod locked;
 pub mod mem;
 pub mod platform;
 pub mod refs;
+pub mod register;
 pub mod resource;
 #[cfg(feature = "sim")]
 pub mod sim;

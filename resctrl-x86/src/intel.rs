@@ -14,7 +14,7 @@ use crate::cpuid::{
 use crate::msr::{L2Mask, L3Mask, MbaThrottle};
 use crate::options::{Feature, Options};
 use crate::quirks::Model;
-use crate::register::Field;
+use resctrl_types::register::Field;
 
 /// Name in CPUID leaf 0.
 pub(crate) const VENDOR: [u8; 12] = *b"GenuineIntel";

@@ -38,7 +38,7 @@ impl Model {
     /// Asks CPUID.
     pub(crate) fn read(registers: &impl Registers) -> Model {
         let version = Version::ADDRESS.read(registers);
-        let field = |field: crate::register::Field| u32::try_from(field.get(version)).unwrap_or(0);
+        let field = |field: resctrl_types::register::Field| u32::try_from(field.get(version)).unwrap_or(0);
         let family = field(Version::FAMILY);
         Model {
             family: if family == 0xf { family + field(Version::EXTENDED_FAMILY) } else { family },

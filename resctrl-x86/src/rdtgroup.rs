@@ -56,7 +56,7 @@ pub(crate) const fn task_word(id: MonId) -> TaskWord {
 
 /// The inverse of [`task_word`].
 pub(crate) fn task_ids(word: TaskWord) -> MonId {
-    let half = |field: crate::register::Field| u32::try_from(field.get(word.0)).unwrap_or(0);
+    let half = |field: resctrl_types::register::Field| u32::try_from(field.get(word.0)).unwrap_or(0);
     MonId { closid: Closid(half(PqrAssoc::CLOSID)), rmid: Rmid(half(PqrAssoc::RMID)) }
 }
 
@@ -69,7 +69,7 @@ impl<R: Registers> X86<R> {
 
     /// Each id by itself: the task's unless that is the reserved one, else the CPU's default.
     fn effective(&self, task: TaskWord, default: u64) -> u64 {
-        let choose = |field: crate::register::Field, limit: u32| {
+        let choose = |field: resctrl_types::register::Field, limit: u32| {
             let own = field.get(task.0);
             let id = if own == 0 { field.get(default) } else { own };
             // An id the processor does not know would fault. None is ever stored; the reserved ids are always good.

@@ -14,8 +14,8 @@ use super::monitor::NotReady;
 use super::msc::{Access, MscDevice, Ris};
 use super::{Feature, Props};
 use crate::Msc;
-use crate::register::Field;
 use crate::registers::{Csu, CsuCtl, CsuFlt, Mbwu, MbwuCtl, MbwuFlt, MbwuLong, TYPE_MBWU};
+use resctrl_types::register::Field;
 
 /// Bytes of a count where lines are counted.
 const LINE: u64 = 64;
