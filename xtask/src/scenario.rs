@@ -328,7 +328,8 @@ impl Selection<'_> {
                         if *implementation == Implementation::Rust && kernel.no_module.is_some() {
                             continue;
                         }
-                        let wanted = !(*implementation == Implementation::Kernel && self.spares_the_oracle(scenario));
+                        let wanted =
+                            !(*implementation == Implementation::Kernel && self.spares_the_oracle(kernel, scenario));
                         if wanted && scenario.implementations.contains(implementation) {
                             cases.push(Case {
                                 scenario: scenario.clone(),
@@ -351,9 +352,10 @@ impl Selection<'_> {
     }
 
     /// In a run of everything, what has a short form is there to stress our implementation, not the kernel's.
-    fn spares_the_oracle(&self, scenario: &Scenario) -> bool {
+    fn spares_the_oracle(&self, kernel: &Kernel, scenario: &Scenario) -> bool {
         let has_short_form = scenario.seconds.as_ref().is_some_and(|seconds| seconds.unasked.is_some());
-        self.patterns.is_empty() && has_short_form && self.implementations.contains(&Implementation::Rust)
+        let ours_runs = kernel.no_module.is_none() && self.implementations.contains(&Implementation::Rust);
+        self.patterns.is_empty() && has_short_form && ours_runs
     }
 
     fn wants(&self, scenario: &Scenario) -> bool {
@@ -559,9 +561,11 @@ mod tests {
             patterns: &[],
             shard: None,
         };
-        let scenarios = [scenario("a", "")];
+        // Nor does its absence spare the kernel's own.
+        let scenarios = [scenario("a", ""), scenario("race", "# seconds: RACE=20 unasked=5")];
         let cases = names(&selection.cases(&scenarios).unwrap());
-        assert_eq!(cases, ["a [intel stable kernel]", "a [intel stock kernel]", "a [intel stock rust]"]);
+        assert_eq!(cases[..3], ["a [intel stable kernel]", "race [intel stable kernel]", "a [intel stock kernel]"]);
+        assert_eq!(cases[3..], ["a [intel stock rust]", "race [intel stock rust]"]);
         assert_eq!(selection.left_out(), ["[stable rust]: 6.12 is older than the module supports"]);
         let stable = [kernel("stable")];
         selection.kernels = &stable;
