@@ -35,9 +35,10 @@ stats! {
     overflow_runs,
     /// Runs of limbo workers that looked at RMIDs.
     limbo_runs,
-    /// Workers that ran on a CPU they were not meant for, or no longer bound to it.
+    /// Workers that ran unbound, since the CPU they were queued on had gone.
     displaced,
-    /// Displaced workers that found another CPU of their domain.
+    /// Workers that were not on the CPU they were meant for, displaced or told to leave it, and went to another of their
+    /// domain.
     repicks,
     /// Workers that found their domain gone.
     dead_domain_runs,

@@ -88,7 +88,7 @@ impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
             return;
         }
         let Some(here) = on_target(inner, kind, context) else {
-            state.stats.displaced += 1;
+            state.stats.displaced += u64::from(matches!(context, WorkerContext::Displaced));
             state.stats.repicks += 1;
             dispatch(key, this, kind, REPICK_MS);
             return;
