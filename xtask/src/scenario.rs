@@ -57,7 +57,7 @@ pub(crate) struct Seconds {
     pub(crate) variable: String,
     /// Its value when it is not set.
     pub(crate) default: u64,
-    /// Its value in a run of everything, which nobody wants to wait for that long.
+    /// Its value in a run of everything, which nobody wants to wait for that long; 0: it has no part in one.
     pub(crate) unasked: Option<u64>,
 }
 
@@ -359,7 +359,10 @@ impl Selection<'_> {
     }
 
     fn wants(&self, scenario: &Scenario) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
+        if self.patterns.is_empty() {
+            return scenario.seconds.as_ref().is_none_or(|seconds| seconds.unasked != Some(0));
+        }
+        self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
     }
 
     /// What is asked for and cannot be, each with its reason.
@@ -473,6 +476,10 @@ mod tests {
         };
         assert_eq!(select(&both, &[]), ["stress [intel stock rust]"]);
         assert_eq!(select(&both[..1], &[]), ["stress [intel stock kernel]"]);
+        let patient = [scenario("patient", "# seconds: STRESS=60 unasked=0"), stress[0].clone()];
+        let selection =
+            Selection { machines: &machines, kernels: &kernels, implementations: &both, patterns: &[], shard: None };
+        assert_eq!(names(&selection.cases(&patient).unwrap()), ["stress [intel stock rust]"]);
         assert_eq!(select(&both, &asked), ["stress [intel stock kernel]", "stress [intel stock rust]"]);
     }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes just when its overflow worker is due; whoever still uses it then reads poison.
-# seconds: RACE_SECONDS=20 unasked=5
+# seconds: RACE_SECONDS=20 unasked=0
 # timeout: 180
 # append: slab_debug=FZPU slub_debug=FZPU
 # fault: stable kernel general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b; Workqueue: events mbm_handle_overflow
