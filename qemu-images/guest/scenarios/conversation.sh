@@ -35,7 +35,9 @@ for text in 'exclusive\n' 'bogus\n' 'pseudo-locksetup\n' 'pseudo-locked\n' 'shar
 	tell p0/mode "$text"
 done
 for file in $(cd $M && find info -type f | sort); do note "$file: $(cat "$M/$file")"; done
+threshold=$(cat $M/info/L3_MON/max_threshold_occupancy)
 for text in 'abc\n' '99999999999\n' '1\n' '0x10000\n' '0200000'; do tell info/L3_MON/max_threshold_occupancy "$text"; done
+W $M/info/L3_MON/max_threshold_occupancy "$threshold" >/dev/null
 for text in 'default\n' 'mbm_event\n' 'other\n' 'default'; do tell info/L3_MON/mbm_assign_mode "$text"; done
 for dir in x/y p0/zz info/zz info/L3/zz mon_data/zz mon_groups/mon_groups mon_groups/m0; do
 	note "mkdir $dir: $(errno mkdir "$M/$dir"), $(lcs)"
