@@ -32,10 +32,11 @@ use pool::{Pool, Report};
 
 /// Runs scenarios in guests on emulated hardware, on our resctrl and on the kernel's own.
 ///
-/// Without arguments: every scenario of machine `intel`, on the stock kernel, with both
-/// implementations, and a short hotplug stress (a minute if asked for: --scenario hotplug-stress). Builds what is out of date first. Each scenario
-/// gets exactly one verdict; a failure says what failed, where the guest's console log is and which
-/// command runs that case again. The exit code is 0 only if nothing failed.
+/// Without arguments: every scenario of machine `intel` on the stock kernel, with our implementation and,
+/// where answers are compared, with the kernel's own; and a short hotplug stress (a minute if asked for:
+/// --scenario hotplug-stress). Builds what is out of date first. Each scenario gets exactly one verdict; a
+/// failure says what failed, where the guest's console log is and which command runs that case again. The
+/// exit code is 0 only if nothing failed.
 ///
 /// Logs, junit.xml and report.html are in a folder below target/rig/ that is printed at the end.
 /// Scenarios are the files of qemu-images/guest/scenarios/; docs/rig.md says how to write one.

@@ -4,7 +4,6 @@
 # A domain goes away with its last CPU and comes back with its first.
 # machines: intel intel-big
 # timeout: 60
-# guest: waits
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -10,6 +10,8 @@
 . /rig/lib/resctrl.sh
 
 mount_resctrl debug >/dev/null
+# Ids that the scenario before this one has just freed are in limbo for a moment.
+sleep 2.5
 G=$M/mon_groups
 limit=$((RMIDS - 1))
 fill_up() {

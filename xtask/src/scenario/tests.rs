@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+use super::*;
+
+fn scenario(name: &str, header: &str) -> Scenario {
+    Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{header}\necho\n")).unwrap()
+}
+
+fn kernel(name: &str) -> Kernel {
+    Kernel::load(name).unwrap()
+}
+
+fn names(cases: &[Case]) -> Vec<String> {
+    cases.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_oracle_only_answers_what_is_compared_unless_asked_for() {
+    let stress = [scenario("stress", "# seconds: STRESS=60 unasked=20")];
+    let seconds = stress[0].seconds.clone().unwrap();
+    assert_eq!((seconds.default, seconds.unasked), (60, Some(20)));
+    let both = [Implementation::Kernel, Implementation::Rust];
+    let (machines, kernels, asked) = (["intel".to_owned()], [kernel("stock")], [Regex::new("stress").unwrap()]);
+    let select = |implementations: &[Implementation], patterns: &[Regex]| {
+        let selection = Selection { machines: &machines, kernels: &kernels, implementations, patterns, shard: None };
+        names(&selection.cases(&stress).unwrap())
+    };
+    assert_eq!(select(&both, &[]), ["stress [intel stock rust]"]);
+    assert_eq!(select(&both[..1], &[]), ["stress [intel stock kernel]"]);
+    let patient = [scenario("patient", "# seconds: STRESS=60 unasked=0"), stress[0].clone()];
+    let selection =
+        Selection { machines: &machines, kernels: &kernels, implementations: &both, patterns: &[], shard: None };
+    assert_eq!(names(&selection.cases(&patient).unwrap()), ["stress [intel stock rust]"]);
+    assert_eq!(select(&both, &asked), ["stress [intel stock kernel]", "stress [intel stock rust]"]);
+}
+
+#[test]
+fn scenarios_that_wait_share_a_guest_of_their_own() {
+    let case = |name: &str, header: &str| Case {
+        scenario: scenario(name, header),
+        machine: "intel".to_owned(),
+        kernel: "stock".to_owned(),
+        implementation: Implementation::Rust,
+    };
+    let waits = "# guest: waits";
+    let boots = Boot::group(vec![case("a", ""), case("b", waits), case("c", ""), case("d", waits)]);
+    let groups: Vec<Vec<&str>> =
+        boots.iter().map(|boot| boot.cases.iter().map(|case| &*case.scenario.name).collect()).collect();
+    assert_eq!(groups, [["b", "d"], ["a", "c"]]);
+    assert_ne!(boots[0].label(), boots[1].label());
+}
+
+#[test]
+fn a_header_sets_what_it_names_and_leaves_the_rest_at_its_default() {
+    let parsed = Scenario::parse(
+        "stress",
+        "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0-only\n#\n# Stresses hotplug.\n\
+         # machines: intel intel-big\n# impl: rust\n# timeout: 40\n# seconds: STRESS=60\n\
+         # guest: own\n# snapshot: tree dmesg/impl\n# Prose: not a setting.\n\n# impl: both\n",
+    )
+    .unwrap();
+    assert_eq!(parsed.about, "Stresses hotplug.");
+    assert_eq!(parsed.machines, ["intel", "intel-big"]);
+    assert_eq!(parsed.implementations, [Implementation::Rust]);
+    assert!(parsed.own_guest);
+    assert!(!parsed.compare);
+    assert_eq!(parsed.snapshots[1].name, "dmesg");
+    assert!(parsed.snapshots[1].per_implementation && !parsed.snapshots[0].per_implementation);
+    assert_eq!(scenario("a", "").limit, DEFAULT_LIMIT);
+}
+
+#[test]
+fn a_seconds_parameter_lengthens_the_time_limit() {
+    let parsed = scenario("stress", "# timeout: 40\n# seconds: STRESS=60");
+    let set = |value: &str| BTreeMap::from([("STRESS".to_owned(), value.to_owned())]);
+    assert_eq!(parsed.limit(&BTreeMap::new()).unwrap(), Duration::from_secs(100));
+    assert_eq!(parsed.limit(&set("3600")).unwrap(), Duration::from_secs(3640));
+    assert!(parsed.limit(&set("long")).is_err());
+}
+
+#[test]
+fn an_unknown_setting_is_an_error_that_names_the_line() {
+    let error = Scenario::parse("a", "# About.\n# machine: intel\n").unwrap_err();
+    assert!(format!("{error:#}").contains("# machine: intel"), "{error:#}");
+    assert!(Scenario::parse("a", "# About.\n# impl: c\n").is_err());
+    assert!(Scenario::parse("a", "echo\n").is_err());
+}
+
+#[test]
+fn shards_cover_every_item_once() {
+    let all: Vec<u32> = (0..10).collect();
+    let mut seen: Vec<u32> = (1..=3).flat_map(|index| Shard { index, count: 3 }.select(all.clone())).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, all);
+    for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+        assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_selection_of_nothing_is_an_error_that_names_the_patterns() {
+    let selection = Selection {
+        machines: &["intel".to_owned()],
+        kernels: &[kernel("stock")],
+        implementations: &[Implementation::Rust],
+        patterns: &[Regex::new("nosuch").unwrap()],
+        shard: None,
+    };
+    let error = selection.cases(&[scenario("mount", "")]).unwrap_err();
+    assert!(error.to_string().contains("nosuch"), "{error}");
+}
+
+#[test]
+fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given() {
+    let mut selection = Selection {
+        machines: &["intel".to_owned()],
+        kernels: &[kernel("stable"), kernel("stock")],
+        implementations: &[Implementation::Kernel, Implementation::Rust],
+        patterns: &[],
+        shard: None,
+    };
+    // Nor does its absence spare the kernel's own.
+    let scenarios = [scenario("a", "# compare: yes"), scenario("race", "# seconds: RACE=20 unasked=5")];
+    let cases = names(&selection.cases(&scenarios).unwrap());
+    assert_eq!(cases[..3], ["a [intel stable kernel]", "race [intel stable kernel]", "a [intel stock kernel]"]);
+    assert_eq!(cases[3..], ["a [intel stock rust]", "race [intel stock rust]"]);
+    assert_eq!(selection.left_out(), ["[stable rust]: 6.12 is older than the module supports"]);
+    let stable = [kernel("stable")];
+    selection.kernels = &stable;
+    selection.implementations = &[Implementation::Rust];
+    let error = selection.cases(&scenarios).unwrap_err();
+    assert!(error.to_string().contains("6.12 is older than the module supports"), "{error}");
+    selection.implementations = &[Implementation::Kernel];
+    assert!(selection.left_out().is_empty());
+}
+
+#[test]
+fn a_pattern_that_matches_on_other_machines_only_says_which() {
+    let selection = Selection {
+        machines: &["intel".to_owned()],
+        kernels: &[kernel("stock")],
+        implementations: &[Implementation::Rust],
+        patterns: &[Regex::new("l2").unwrap()],
+        shard: None,
+    };
+    let error = selection.cases(&[scenario("l2", "# machines: intel-l2")]).unwrap_err();
+    assert!(error.to_string().contains("`l2` runs on intel-l2"), "{error}");
+}
+
+#[test]
+fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
+    let scenarios = [
+        scenario("mount", "# compare: yes"),
+        scenario("off", "# append: rdt=!l3cat\n# compare: yes"),
+        scenario("tasks", "# compare: yes"),
+        scenario("l2", "# machines: intel-l2\n# compare: yes"),
+    ];
+    let cases = Selection {
+        machines: &["intel".to_owned(), "intel-l2".to_owned()],
+        kernels: &[kernel("stock")],
+        implementations: &[Implementation::Kernel, Implementation::Rust],
+        patterns: &[],
+        shard: None,
+    }
+    .cases(&scenarios)
+    .unwrap();
+    let boots = Boot::group(cases);
+    let boots: Vec<_> = boots.iter().map(|boot| (boot.label(), names(&boot.cases))).collect();
+    assert_eq!(boots.len(), 6);
+    assert_eq!(boots[0].0, "intel-stock-kernel-off");
+    assert_eq!(
+        boots[2],
+        (
+            "intel-stock-kernel".to_owned(),
+            vec!["mount [intel stock kernel]".to_owned(), "tasks [intel stock kernel]".to_owned()]
+        )
+    );
+}
+
+#[test]
+fn a_case_prints_the_command_that_repeats_it() {
+    let case = Case {
+        scenario: scenario("mount", ""),
+        machine: "intel".to_owned(),
+        kernel: "stock".to_owned(),
+        implementation: Implementation::Rust,
+    };
+    let settings = BTreeMap::from([("STRESS".to_owned(), "5".to_owned())]);
+    assert_eq!(
+        case.command(&settings),
+        "cargo xtask test-qemu --machine intel --kernel stock --impl rust \
+         --scenario '^mount$' --set STRESS=5"
+    );
+}
