@@ -66,6 +66,8 @@ mod processor {
         ".popsection",
     );
 
+    // SAFETY: both are defined by the assembly above. They change registers that a caller does not expect to change, so
+    // they are only called from assembly that says so.
     unsafe extern "C" {
         fn steadiness_mid_page();
         fn steadiness_page_end();
