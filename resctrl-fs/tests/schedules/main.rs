@@ -9,5 +9,6 @@ mod hotplug;
 mod invariants;
 mod lifetime;
 mod machine;
+mod published;
 mod sequences;
 mod timing;
