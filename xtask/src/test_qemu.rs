@@ -9,6 +9,7 @@ pub(crate) mod run_folder;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -118,8 +119,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let cases = selection.cases(&scenarios)?;
     let left_out = selection.left_out();
     if options.list {
-        list(&cases, &left_out);
-        return Ok(ExitCode::SUCCESS);
+        return match list(&cases, &left_out, io::stdout().lock()) {
+            // Whoever reads the list, `head` for one, has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            listed => Ok(listed.map(|()| ExitCode::SUCCESS)?),
+        };
     }
     let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     ensure!(!(options.accept && in_ci), "--accept does nothing when CI is set: snapshots are taken over by people");
@@ -153,17 +157,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     conclude(&run, accepted)
 }
 
-fn list(cases: &[Case], left_out: &[String]) {
+fn list(cases: &[Case], left_out: &[String], mut out: impl Write) -> io::Result<()> {
     for case in cases {
         let expected = if case.fault().is_some() { " (a fault must show)" } else { "" };
-        println!("{case}: {}{expected}", case.scenario.about);
+        writeln!(out, "{case}: {}{expected}", case.scenario.about)?;
     }
-    for left_out in left_out {
-        println!("not run: {left_out}");
-    }
+    left_out.iter().try_for_each(|left_out| writeln!(out, "not run: {left_out}"))
 }
 
-/// A parameter that does not parse is found before anything is booted.
 /// Nobody asked for a scenario by name: those that run as long as they are told run their short form.
 fn shorten(settings: &mut BTreeMap<String, String>, cases: &[Case]) {
     for seconds in cases.iter().filter_map(|case| case.scenario.seconds.as_ref()) {
@@ -173,6 +174,7 @@ fn shorten(settings: &mut BTreeMap<String, String>, cases: &[Case]) {
     }
 }
 
+/// A parameter that does not parse is found before anything is booted.
 fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result<()> {
     cases.iter().try_for_each(|case| case.scenario.limit(settings).map(drop))
 }

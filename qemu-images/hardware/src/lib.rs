@@ -14,6 +14,7 @@
 //! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
 //! * [`control`]: how software inside a guest drives the traffic source.
+//! * [`mpam`]: the same for Arm: MPAM's memory system components, processors and firmware tables.
 //!
 //! ```
 //! use resctrl_hardware::{Event, Machine, Rdt, registers};
