@@ -156,9 +156,11 @@ impl Machine {
     }
 
     pub(crate) fn mount_with(&self, options: &MountOptions) -> Result<()> {
+        // Before mounting: a domain may come before the mount has returned.
+        let domains = self.stat("domains_created");
         let mounted = self.note(format_args!("mount {options:?}"), Fs::mount(&self.fs, options));
         if mounted.is_ok() {
-            self.domains_at_mount.store(self.stat("domains_created"), Ordering::SeqCst);
+            self.domains_at_mount.store(domains, Ordering::SeqCst);
         }
         mounted
     }

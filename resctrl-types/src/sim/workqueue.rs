@@ -159,6 +159,10 @@ impl Queue {
     /// Starts the run that is queued, if any, on the calling worker: binds it as its pool says, and gives the CPU.
     fn begin(&mut self, id: u64, thread: &Arc<Thread>) -> Option<(Run, Option<CpuId>)> {
         let work = self.works.get_mut(&id)?;
+        if work.running.is_some() {
+            // This worker was started for a run that another took; that one takes this too, when it has finished.
+            return None;
+        }
         let pending = work.pending.take_if(|pending| matches!(pending.stage, Stage::Queued))?;
         let bound = (!self.disassociated[pending.cpu.index()]).then_some(pending.cpu);
         thread.bind(bound);
