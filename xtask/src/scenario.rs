@@ -57,7 +57,7 @@ pub(crate) struct Seconds {
     pub(crate) variable: String,
     /// Its value when it is not set.
     pub(crate) default: u64,
-    /// Its value in a run of everything, which nobody wants to wait for that long; 0: it has no part in one.
+    /// Its value in a run of everything, which nobody wants to wait for that long.
     pub(crate) unasked: Option<u64>,
 }
 
@@ -78,6 +78,8 @@ pub(crate) struct Scenario {
     pub(crate) seconds: Option<Seconds>,
     /// It needs a guest for itself.
     pub(crate) own_guest: bool,
+    /// It has no part in a run of everything.
+    pub(crate) only_asked: bool,
     /// It sleeps most of the time: it shares a guest with others that do, beside those that compute.
     pub(crate) waits: bool,
     /// Kernel arguments it needs.
@@ -106,6 +108,7 @@ impl Scenario {
             seconds: None,
             own_guest: false,
             waits: false,
+            only_asked: false,
             append: String::new(),
             compare: false,
             snapshots: Vec::new(),
@@ -146,6 +149,11 @@ impl Scenario {
                 "waits" => self.waits = true,
                 "shared" => {}
                 _ => bail!("expected `own`, `waits` or `shared`"),
+            },
+            "run" => match value {
+                "always" => self.only_asked = false,
+                "asked" => self.only_asked = true,
+                _ => bail!("expected `always` or `asked`"),
             },
             "append" => {
                 // Kernel arguments cannot change between scenarios of one boot.
@@ -363,7 +371,7 @@ impl Selection<'_> {
 
     fn wants(&self, scenario: &Scenario) -> bool {
         if self.patterns.is_empty() {
-            return scenario.seconds.as_ref().is_none_or(|seconds| seconds.unasked != Some(0));
+            return !scenario.only_asked;
         }
         self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
     }

@@ -3,6 +3,7 @@
 #
 # A long talk with resctrl, right and wrong, of which every answer must be the kernel's own.
 # compare: yes
+# run: asked
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

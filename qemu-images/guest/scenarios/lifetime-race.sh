@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes just when its overflow worker is due; whoever still uses it then reads poison.
-# seconds: RACE_SECONDS=20 unasked=0
+# seconds: RACE_SECONDS=20
+# run: asked
 # timeout: 180
 # append: slab_debug=FZPU slub_debug=FZPU
 # fault: stable kernel general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b; Workqueue: events mbm_handle_overflow

@@ -3,7 +3,8 @@
 #
 # A worker that has to leave its CPU never ends up on that CPU again, where nobody would find it.
 # guest: own
-# seconds: LOST_SECONDS=20 unasked=0
+# seconds: LOST_SECONDS=20
+# run: asked
 # timeout: 120
 #
 # Where offline sends the worker to another CPU before it takes the leaving one out of the domain's mask, the

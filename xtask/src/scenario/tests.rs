@@ -26,7 +26,7 @@ fn the_oracle_only_answers_what_is_compared_unless_asked_for() {
     };
     assert_eq!(select(&both, &[]), ["stress [intel stock rust]"]);
     assert_eq!(select(&both[..1], &[]), ["stress [intel stock kernel]"]);
-    let patient = [scenario("patient", "# seconds: STRESS=60 unasked=0"), stress[0].clone()];
+    let patient = [scenario("patient", "# run: asked"), stress[0].clone()];
     let selection =
         Selection { machines: &machines, kernels: &kernels, implementations: &both, patterns: &[], shard: None };
     assert_eq!(names(&selection.cases(&patient).unwrap()), ["stress [intel stock rust]"]);
