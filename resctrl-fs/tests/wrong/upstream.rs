@@ -7,7 +7,7 @@ use std::sync::Arc;
 use resctrl_types::platform::{Mutex, Platform, WorkKind};
 use resctrl_types::{CpuId, Ref, WorkerContext};
 
-use crate::world::{Domain, Model, NO_CPU, PERIOD, World};
+use crate::world::{Domain, Model, PERIOD, World};
 
 pub(crate) struct Upstream;
 
@@ -62,13 +62,5 @@ impl Model for Upstream {
             domain.free_arrays();
         }
         domain.free();
-    }
-
-    fn arm(world: &World<Self>, domain: &Ref<Domain<Self>>, kind: WorkKind, delay: u32, exclude: Option<CpuId>) {
-        let cpu = domain.fields().any_cpu(exclude);
-        *domain.fields().work_cpu(kind) = cpu;
-        if cpu != NO_CPU {
-            let _ = world.sim.schedule(domain.clone(), kind, CpuId(cpu), delay);
-        }
     }
 }

@@ -25,7 +25,13 @@ pub(crate) trait Model: Sized + Send + Sync + 'static {
     /// A domain without CPUs goes. It is off the list.
     fn remove(world: &Arc<World<Self>>, domain: Ref<Domain<Self>>);
     /// Arms a worker: the file system was mounted, an RMID was freed.
-    fn arm(world: &World<Self>, domain: &Ref<Domain<Self>>, kind: WorkKind, delay: u32, exclude: Option<CpuId>);
+    fn arm(world: &World<Self>, domain: &Ref<Domain<Self>>, kind: WorkKind, delay: u32, exclude: Option<CpuId>) {
+        let cpu = domain.fields().any_cpu(exclude);
+        *domain.fields().work_cpu(kind) = cpu;
+        if cpu != NO_CPU {
+            let _ = world.sim.schedule(domain.clone(), kind, CpuId(cpu), delay);
+        }
+    }
 }
 
 /// The two CPUs that a domain remembers, and its count: what C keeps as plain fields.
