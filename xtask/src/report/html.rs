@@ -66,9 +66,10 @@ pub(crate) fn page(run: &Run) -> Result<String> {
 
 fn timing(outcome: &Outcome) -> Bar {
     let case = &outcome.case;
+    let seconds = outcome.took.as_secs_f64();
     Bar {
-        label: format!("{} {} {}", case.scenario.name, case.machine, case.implementation),
-        value: outcome.took.as_secs_f64(),
+        label: format!("{} {} {}: {seconds:.1}", case.scenario.name, case.machine, case.implementation),
+        value: seconds,
         series: case.implementation as usize,
     }
 }

@@ -10,6 +10,12 @@ const WIDTH: u32 = 900;
 /// Height of a bar with the space around it, in pixels.
 const ROW: u32 = 22;
 
+/// Height of labels, in pixels.
+const TEXT: u32 = 13;
+
+/// Blue and orange: neither says good or bad, and nobody takes one for the other.
+const COLOURS: [RGBColor; 2] = [RGBColor(0x44, 0x77, 0xaa), RGBColor(0xee, 0x77, 0x33)];
+
 /// A bar: its label and its length. Charts colour bars by `series`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bar {
@@ -49,12 +55,14 @@ pub(crate) fn bars(bars: &[Bar], unit: &str) -> Result<String> {
             .disable_y_mesh()
             .y_labels(bars.len())
             .y_label_formatter(&label)
+            .label_style(("sans-serif", TEXT))
+            .axis_desc_style(("sans-serif", TEXT))
             .x_desc(unit)
             .draw()
             .map_err(|error| anyhow!("chart: {error}"))?;
         chart
             .draw_series((0..rows).zip(bars.iter().rev()).map(|(row, bar)| {
-                let colour = Palette99::pick(bar.series).mix(0.8);
+                let colour = COLOURS[bar.series % COLOURS.len()];
                 let (from, to) = (SegmentValue::Exact(row), SegmentValue::Exact(row + 1));
                 let mut drawn = Rectangle::new([(0.0, from), (bar.value, to)], colour.filled());
                 drawn.set_margin(3, 3, 0, 0);
