@@ -253,6 +253,7 @@ mod tests {
         let (machine_file, hardware) = machine::load("intel").unwrap();
         let kernel = Kernel::load("stock").unwrap();
         let installed = GuestKernel {
+            arch: crate::kernels::Arch::Amd64,
             release: "7.3.4".to_owned(),
             image: PathBuf::new(),
             modules: PathBuf::new(),

@@ -3,7 +3,7 @@
 //!
 //! Two steps: cargo makes a static library of the Rust crates, for the bare target and with the kernel's code
 //! generation flags ([`staticlib`]); Kbuild links that with the C shim against the headers of a guest
-//! kernel ([`kbuild`]). The Rust step is the same for all kernels of an instruction set.
+//! kernel ([`kbuild`]). The Rust step is the same for all kernels of a [flavour](staticlib::Flavour).
 
 mod kbuild;
 mod staticlib;
@@ -14,9 +14,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use object::{Object, ObjectSymbol};
 
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use crate::toolroot::ToolRoot;
 use crate::{apt, workspace};
+use staticlib::Flavour;
 
 /// What a build gives.
 #[derive(Debug, Clone)]
@@ -37,7 +38,8 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let folder = workspace::target().join("module");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
-    let library = staticlib::build(tools.rust_library(), tools.offline())?;
+    let flavour = Flavour { arch: guest.arch, kasan: false };
+    let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
@@ -48,13 +50,16 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     Ok(BuiltModule { path, undefined_symbols })
 }
 
-/// Runs clippy on the module's Rust code as it is built for the kernel; warnings are errors.
+/// Runs clippy on the module's Rust code as it is built for the kernels of each instruction set; warnings are errors.
 ///
 /// # Errors
 ///
 /// clippy found something.
 pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
-    staticlib::clippy(tools.rust_library(), tools.offline())
+    for arch in [Arch::Amd64, Arch::Arm64] {
+        staticlib::clippy(Flavour { arch, kasan: false }, tools.rust_library(), tools.offline())?;
+    }
+    Ok(())
 }
 
 /// Fetches the crates that builds of the module and of this workspace need, so that later ones need no network.

@@ -70,6 +70,8 @@ pub(crate) struct ToolRoot {
 /// An installed guest kernel.
 #[derive(Debug, Clone)]
 pub(crate) struct GuestKernel {
+    /// Instruction set.
+    pub(crate) arch: Arch,
     /// Release as `uname -r` prints it.
     pub(crate) release: String,
     /// The bootable image.
@@ -161,6 +163,7 @@ impl ToolRoot {
             .find(|path| path.exists())
             .with_context(|| format!("the packages of {release} have no vmlinuz"))?;
         Ok(GuestKernel {
+            arch: kernel.arch,
             image,
             modules,
             build: tree.join("usr/src").join(format!("linux-headers-{release}")),
@@ -193,6 +196,7 @@ impl GuestKernel {
             format!("--kdir {}: not a built kernel tree, no {}", tree.display(), release_file.display())
         })?;
         Ok(Self {
+            arch: Arch::Amd64,
             release: release.trim().to_owned(),
             image: tree.join("arch/x86/boot/bzImage"),
             modules: tree.clone(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernels::Arch;
 use crate::toolroot::GuestKernel;
 
 /// Warnings about the user's own build tree that say nothing about the module.
@@ -101,6 +102,22 @@ fn fingerprint(inputs: &[Input], kernel: &GuestKernel) -> String {
     format!("{:016x}\n", hasher.finish())
 }
 
+/// The instruction set as the kernel's Makefile calls it.
+const fn arch(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "x86",
+        Arch::Arm64 => "arm64",
+    }
+}
+
+/// What the names of the compiler's programs start with. The rig runs on x86-64.
+const fn cross_compile(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "",
+        Arch::Arm64 => "aarch64-linux-gnu-",
+    }
+}
+
 fn make(kernel: &GuestKernel, build: &Path) -> Result<()> {
     let path = match &kernel.compiler {
         // The host's shell and text tools come after the tool root's programs.
@@ -112,6 +129,8 @@ fn make(kernel: &GuestKernel, build: &Path) -> Result<()> {
         "-C",
         &kernel.build,
         format!("M={}", build.display()),
+        format!("ARCH={}", arch(kernel.arch)),
+        format!("CROSS_COMPILE={}", cross_compile(kernel.arch)),
         format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)),
         "modules"
     )
@@ -155,6 +174,7 @@ mod tests {
 
     fn kernel(build: &str) -> GuestKernel {
         GuestKernel {
+            arch: Arch::Amd64,
             release: "7.0".into(),
             image: PathBuf::new(),
             modules: PathBuf::new(),

@@ -6,14 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
+use crate::kernels::Arch;
 use crate::workspace;
-
-const TARGET: &str = "x86_64-unknown-none";
 
 /// core and alloc are built from source: the shipped ones lack the kernel's code generation flags.
 const BUILD_STD: &str = "-Zbuild-std=core,alloc,compiler_builtins";
 
-/// What the kernel is compiled with, as far as it shows in object code, so that objtool and modpost accept
+/// What a library is built for. Kernels of one flavour can share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flavour {
+    /// Instruction set.
+    pub(super) arch: Arch,
+    /// The kernel has KASAN: memory accesses are checked.
+    pub(super) kasan: bool,
+}
+
+/// What every kernel is compiled with, as far as it shows in object code, so that objtool and modpost accept
 /// the library as if it were the kernel's own.
 const RUSTFLAGS: &[&str] = &[
     "-Cpanic=abort",
@@ -24,14 +32,19 @@ const RUSTFLAGS: &[&str] = &[
     "-Csymbol-mangling-version=legacy",
     "-Zunstable-options",
     "-Crelocation-model=static",
-    "-Ccode-model=kernel",
     "-Coverflow-checks=y",
-    "-Ctarget-cpu=x86-64",
     "-Ztune-cpu=generic",
-    // Interrupts use the stack below the stack pointer.
-    "-Cno-redzone=y",
     // Lets the linker drop what no entry point reaches.
     "-Zfunction-sections=y",
+    // alloc without the functions that cannot report a failed allocation.
+    "--cfg=no_global_oom_handling",
+];
+
+const RUSTFLAGS_AMD64: &[&str] = &[
+    "-Ccode-model=kernel",
+    "-Ctarget-cpu=x86-64",
+    // Interrupts use the stack below the stack pointer.
+    "-Cno-redzone=y",
     // Without it calls go through GOTPCREL, a relocation the kernel's module loader does not know.
     "-Zplt=y",
     // Mitigations: indirect branch tracking, retpolines, return thunks.
@@ -42,21 +55,53 @@ const RUSTFLAGS: &[&str] = &[
     "-Zindirect-branch-cs-prefix",
     // Room for ftrace and call depth tracking in front of each function.
     "-Zpatchable-function-entry=16,16",
-    // alloc without the functions that cannot report a failed allocation.
-    "--cfg=no_global_oom_handling",
 ];
+
+/// No room for ftrace: on arm64 the kernel's own Rust code has none either (arch/arm64/Makefile).
+const RUSTFLAGS_ARM64: &[&str] = &[
+    "-Ctarget-cpu=generic",
+    // Kernels with a shadow call stack keep it there.
+    "-Zfixed-x18",
+    // Landing pads and signed return addresses; hints where the processor or the kernel has none.
+    "-Zbranch-protection=bti,pac-ret",
+    // What stack traces follow.
+    "-Cforce-frame-pointers=y",
+];
+
+impl Flavour {
+    /// The bare target. Neither may use floating-point registers: they are the interrupted task's.
+    const fn target(self) -> &'static str {
+        match self.arch {
+            Arch::Amd64 => "x86_64-unknown-none",
+            Arch::Arm64 => "aarch64-unknown-none-softfloat",
+        }
+    }
+
+    fn rustflags(self) -> Vec<&'static str> {
+        let arch = match self.arch {
+            Arch::Amd64 => RUSTFLAGS_AMD64,
+            Arch::Arm64 => RUSTFLAGS_ARM64,
+        };
+        [RUSTFLAGS, arch].concat()
+    }
+
+    /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.
+    fn target_dir(self) -> PathBuf {
+        workspace::target().join(if self.kasan { "module-rust-kasan" } else { "module-rust" })
+    }
+}
 
 /// Builds the library, if anything it depends on changed, and returns its path.
 ///
 /// # Errors
 ///
 /// The code does not compile, or cargo cannot fetch what core and alloc depend on.
-pub(super) fn build(rust_library: &Path, offline: bool) -> Result<PathBuf> {
+pub(super) fn build(flavour: Flavour, rust_library: &Path, offline: bool) -> Result<PathBuf> {
     let shell = Shell::new()?;
-    cargo(&shell, rust_library, &["build", "--release"], offline)
+    cargo(&shell, flavour, rust_library, &["build", "--release"], offline)
         .run()
         .context("the Rust part of the module does not build")?;
-    let library = target_dir().join(TARGET).join("release/libresctrl_module.a");
+    let library = flavour.target_dir().join(flavour.target()).join("release/libresctrl_module.a");
     if !library.exists() {
         bail!("cargo made no {}; is resctrl-module a static library?", library.display());
     }
@@ -68,9 +113,9 @@ pub(super) fn build(rust_library: &Path, offline: bool) -> Result<PathBuf> {
 /// # Errors
 ///
 /// clippy found something.
-pub(super) fn clippy(rust_library: &Path, offline: bool) -> Result<()> {
+pub(super) fn clippy(flavour: Flavour, rust_library: &Path, offline: bool) -> Result<()> {
     let shell = Shell::new()?;
-    cargo(&shell, rust_library, &["clippy", "--release"], offline)
+    cargo(&shell, flavour, rust_library, &["clippy", "--release"], offline)
         .args(["--", "-D", "warnings"])
         .run()
         .context("clippy found something in the module's Rust code")
@@ -96,21 +141,17 @@ pub(super) fn fetch(rust_library: &Path, offline: bool) -> Result<()> {
     Ok(())
 }
 
-fn target_dir() -> PathBuf {
-    workspace::target().join("module-rust")
-}
-
-fn cargo<'a>(shell: &'a Shell, rust_library: &Path, action: &[&str], offline: bool) -> Cmd<'a> {
+fn cargo<'a>(shell: &'a Shell, flavour: Flavour, rust_library: &Path, action: &[&str], offline: bool) -> Cmd<'a> {
     shell.change_dir(workspace::root());
-    let target_dir = target_dir();
+    let target = flavour.target();
     let offline = offline.then_some("--offline");
-    cmd!(shell, "cargo {action...} {offline...} --locked --package resctrl-module --target {TARGET} {BUILD_STD}")
+    cmd!(shell, "cargo {action...} {offline...} --locked --package resctrl-module --target {target} {BUILD_STD}")
         .arg("--target-dir")
-        .arg(target_dir)
+        .arg(flavour.target_dir())
         .env("RUSTC_BOOTSTRAP", "1")
         // Where -Zbuild-std looks for the sources; the toolchain itself stays as it is.
         .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_library)
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\u{1f}"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flavour.rustflags().join("\u{1f}"))
         .env_remove("RUSTFLAGS")
         .quiet()
 }
