@@ -3,15 +3,18 @@
 //!
 //! A machine is one TOML file: what QEMU has to provide (processors, memory) and which control hardware sits on top.
 //! Everything about the hardware is optional; a table that is not there is a feature the machine does not have. Control
-//! hardware of another make gets a table of its own beside `[rdt]`; a file that names one this crate cannot emulate is
+//! hardware of each make has a table of its own, `[rdt]` or `[mpam]`; a file that names one this crate cannot emulate is
 //! refused as an unknown field, not half honoured.
 
+mod mpam;
 mod validate;
 
 use crate::monitor::Event;
 use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
+
+pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
 
 /// Bytes in a cache line; the manual allows others, no processor with RDT has one.
 pub const LINE_SIZE: u64 = 64;
@@ -35,6 +38,8 @@ pub struct Machine {
     pub cache: Caches,
     /// Intel Resource Director Technology.
     pub rdt: Option<RdtFeatures>,
+    /// Arm MPAM.
+    pub mpam: Option<MpamFeatures>,
 }
 
 /// Instruction set of a machine.
@@ -98,6 +103,9 @@ pub struct Cache {
     pub size_kib: u64,
     /// Associativity.
     pub ways: u64,
+    /// Id of the first such cache, where firmware says it (MPAM); the others count on. No two caches of a machine, of
+    /// whatever level, have the same. If not given, L3s count from 0 and L2s from 256.
+    pub first_id: Option<u32>,
 }
 
 /// The parts of Resource Director Technology a machine has.
@@ -210,17 +218,23 @@ impl Machine {
         format!("{},sockets={sockets},cores={cores},threads={threads}", self.topology.cpus())
     }
 
-    /// QEMU's arguments for processors and memory: `-machine`, `-cpu`, `-smp`, `-m`.
+    /// QEMU's arguments for processors and memory: `-machine`, `-cpu`, `-smp`, `-m`, and what the emulated hardware lies
+    /// in. Firmware, devices and what to boot are not among them.
     pub fn qemu_args(&self) -> Vec<String> {
-        [
-            ("-machine", self.qemu.machine.clone()),
-            ("-cpu", self.qemu.cpu.clone()),
-            ("-smp", self.smp()),
-            ("-m", self.memory.clone()),
-        ]
-        .into_iter()
-        .flat_map(|(option, value)| [option.to_owned(), value])
-        .collect()
+        let (machine, memory) = match &self.mpam {
+            None => (self.qemu.machine.clone(), self.memory.clone()),
+            Some(mpam) => {
+                let bytes = validate::memory_bytes(&self.memory).unwrap_or_default();
+                let most = mpam.max_memory(bytes) >> 30;
+                let machine = format!("{},gic-version=3,nvdimm=on", self.qemu.machine);
+                (machine, format!("{},slots=1,maxmem={most}G", self.memory))
+            }
+        };
+        [("-machine", machine), ("-cpu", self.qemu.cpu.clone()), ("-smp", self.smp()), ("-m", memory)]
+            .into_iter()
+            .flat_map(|(option, value)| [option.to_owned(), value])
+            .chain(self.mpam.iter().flat_map(MpamFeatures::qemu_args))
+            .collect()
     }
 }
 

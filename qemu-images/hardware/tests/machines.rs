@@ -55,7 +55,7 @@ fn what_no_hardware_can_be_is_refused_with_its_place() {
         ("arch = \"x86_64\"", "arch = \"aarch64\"", "rdt: only a machine of arch \"x86_64\""),
         ("[cache.l3]\nsize_kib = 24576\nways = 12\n", "", "cache.l3: is needed"),
         ("linear = true", "linear = true\nspeed = 9", "unknown field `speed`"),
-        ("[rdt.mba]", "[mpam]\n[rdt.mba]", "unknown field `mpam`"),
+        ("[rdt.mba]", "[other]\n[rdt.mba]", "unknown field `other`"),
     ];
     for (good, bad, message) in cases {
         assert!(INTEL.contains(good), "{good}");

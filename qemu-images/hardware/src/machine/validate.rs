@@ -12,7 +12,9 @@ macro_rules! ensure {
     };
 }
 
-type Checked = Result<(), MachineError>;
+pub(super) use ensure;
+
+pub(super) type Checked = Result<(), MachineError>;
 
 impl Machine {
     /// Checks every value against what hardware can be.
@@ -22,7 +24,7 @@ impl Machine {
     /// The first value that cannot be, with its place in the file.
     pub fn validate(&self) -> Checked {
         ensure!(!self.description.trim().is_empty(), "description: is empty");
-        memory(&self.memory)?;
+        memory_bytes(&self.memory)?;
         ensure!(!self.qemu.machine.is_empty(), "qemu.machine: is empty");
         ensure!(!self.qemu.cpu.is_empty(), "qemu.cpu: is empty");
         topology(&self.topology)?;
@@ -30,6 +32,11 @@ impl Machine {
             if let Some(geometry) = geometry {
                 cache(name, geometry)?;
             }
+        }
+        cache_ids(self)?;
+        if let Some(features) = &self.mpam {
+            ensure!(self.rdt.is_none(), "rdt: no machine has both [rdt] and [mpam]");
+            return self.validate_mpam(features);
         }
         let Some(features) = &self.rdt else { return Ok(()) };
         ensure!(self.arch == Arch::X86_64, "rdt: only a machine of arch \"x86_64\" can have it");
@@ -55,12 +62,22 @@ impl Machine {
     }
 }
 
-fn memory(memory: &str) -> Checked {
+/// Bytes of a size as QEMU's `-m` takes it.
+pub(super) fn memory_bytes(memory: &str) -> Result<u64, MachineError> {
     let digits = memory.strip_suffix(['M', 'G']).unwrap_or_default();
-    ensure!(
-        digits.parse::<u32>().is_ok_and(|n| n > 0),
-        "memory: \"{memory}\" is not a number with unit, such as \"768M\" or \"1G\""
-    );
+    let shift = if memory.ends_with('M') { 20 } else { 30 };
+    match digits.parse::<u32>() {
+        Ok(number) if number > 0 => Ok(u64::from(number) << shift),
+        _ => Err(MachineError(format!("memory: \"{memory}\" is not a number with unit, such as \"768M\" or \"1G\""))),
+    }
+}
+
+fn cache_ids(machine: &Machine) -> Checked {
+    for (name, cache) in [("cache.l2", &machine.cache.l2), ("cache.l3", &machine.cache.l3)] {
+        let Some(id) = cache.as_ref().and_then(|cache| cache.first_id) else { continue };
+        ensure!(machine.mpam.is_some(), "{name}.first_id: only firmware for [mpam] tells ids of caches");
+        ensure!(id < 1 << 24, "{name}.first_id: {id:#x} is not below {:#x}", 1 << 24);
+    }
     Ok(())
 }
 
@@ -95,7 +112,7 @@ fn topology(t: &Topology) -> Checked {
 }
 
 fn cache(name: &str, cache: &Cache) -> Checked {
-    let Cache { size_kib, ways } = *cache;
+    let Cache { size_kib, ways, .. } = *cache;
     ensure!((1..=1024).contains(&ways), "{name}.ways: {ways} is not within 1 to 1024");
     ensure!((1..=1 << 22).contains(&size_kib), "{name}.size_kib: {size_kib} is not within 1 to {}", 1 << 22);
     ensure!(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What an MSC implements, and the identification registers that say so.
 
+use serde::{Deserialize, Deserializer};
+
 use super::registers::{CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr};
 
 /// What an MSC implements.
@@ -40,7 +42,8 @@ impl MscConfig {
 }
 
 /// Fraction bits and abilities of cache capacity partitioning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CapacityControls {
     /// Fraction bits, `0..=16`.
     pub bits: u32,
@@ -55,7 +58,8 @@ pub struct CapacityControls {
 }
 
 /// Abilities of memory bandwidth partitioning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct BandwidthControls {
     /// Fraction bits, `0..=16`; the register can claim more.
     pub bits: u32,
@@ -72,11 +76,13 @@ pub struct BandwidthControls {
 }
 
 /// One of the two priorities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Priority {
     /// Bits of the priority, `1..=16`.
     pub bits: u32,
     /// 0 is the lowest, not the highest.
+    #[serde(default)]
     pub zero_is_low: bool,
 }
 
@@ -89,21 +95,42 @@ pub enum NotReady {
     Nanoseconds(u64),
 }
 
+impl NotReady {
+    /// Reads the field `not_ready_us` of a machine file: microseconds. A machine that has no such field leaves the bit to
+    /// software.
+    fn from_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::Nanoseconds(u64::from(u32::deserialize(deserializer)?) * 1000))
+    }
+
+    const fn unmanaged() -> Self {
+        Self::Unmanaged
+    }
+}
+
 /// Cache storage usage monitors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UsageMonitors {
     /// How many, at least 1.
     pub count: u16,
     /// Clean lines can be left out.
+    #[serde(default)]
     pub exclude_clean: bool,
     /// Values can be captured.
+    #[serde(default)]
     pub capture: bool,
     /// How long a monitor needs.
+    #[serde(
+        rename = "not_ready_us",
+        default = "NotReady::unmanaged",
+        deserialize_with = "NotReady::from_microseconds"
+    )]
     pub not_ready: NotReady,
 }
 
-/// How wide the widest counter of a bandwidth monitor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How wide the widest counter of a bandwidth monitor is. Machine files say it in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
 pub enum CounterWidth {
     /// 31 bits only.
     Bits31,
@@ -111,6 +138,19 @@ pub enum CounterWidth {
     Bits44,
     /// A long counter of 63 bits.
     Bits63,
+}
+
+impl TryFrom<u32> for CounterWidth {
+    type Error = String;
+
+    fn try_from(bits: u32) -> Result<Self, String> {
+        match bits {
+            31 => Ok(Self::Bits31),
+            44 => Ok(Self::Bits44),
+            63 => Ok(Self::Bits63),
+            _ => Err(format!("a counter of {bits} bits; there are 31, 44 and 63")),
+        }
+    }
 }
 
 impl CounterWidth {
@@ -126,20 +166,33 @@ impl CounterWidth {
 }
 
 /// Memory bandwidth usage monitors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BandwidthMonitors {
     /// How many, at least 1.
     pub count: u16,
     /// The widest counter.
     pub width: CounterWidth,
     /// Reads and writes can be told apart.
+    #[serde(default)]
     pub direction: bool,
     /// Values can be captured.
+    #[serde(default)]
     pub capture: bool,
     /// How long a monitor needs.
+    #[serde(
+        rename = "not_ready_us",
+        default = "NotReady::unmanaged",
+        deserialize_with = "NotReady::from_microseconds"
+    )]
     pub not_ready: NotReady,
     /// Bytes one count stands for: 1, or 64 on a component that counts lines without saying so.
+    #[serde(default = "one")]
     pub bytes_per_count: u64,
+}
+
+const fn one() -> u64 {
+    1
 }
 
 /// What one resource instance implements.

@@ -14,6 +14,9 @@ use acpi_tables::{Aml, AmlSink};
 /// Bytes of every table's header.
 const HEADER_SIZE: usize = 36;
 
+/// Where in it the checksum is.
+const CHECKSUM: usize = 9;
+
 /// Who made the tables: QEMU's own names, so that a kernel which takes tables from an initrd sees newer versions of them.
 const OEM_ID: [u8; 6] = *b"BOCHS ";
 const OEM_TABLE_ID: [u8; 8] = *b"BXPC    ";
@@ -181,6 +184,27 @@ fn finish(signature: [u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
     let mut table = Sdt::new(signature, HEADER_SIZE as u32, revision, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     table.append_slice(body);
     table.as_slice().to_vec()
+}
+
+/// Makes the bytes of a table that was changed sum up to zero again.
+pub(crate) fn sum_up(table: &mut [u8]) {
+    table[CHECKSUM] = 0;
+    table[CHECKSUM] = table.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
+}
+
+/// Takes the ids of all caches out of a PPTT.
+pub(crate) fn forget_cache_ids(table: &mut [u8]) {
+    const CACHE: u8 = 1;
+    const CACHE_FLAGS: usize = 4;
+    const ID_VALID: u8 = 1 << 7;
+    let mut node = HEADER_SIZE;
+    while node < table.len() {
+        if table[node] == CACHE {
+            table[node + CACHE_FLAGS] &= !ID_VALID;
+        }
+        node += usize::from(table[node + 1]);
+    }
+    sum_up(table);
 }
 
 fn msc_node(node: &Node) -> Vec<u8> {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The ACPI tables of a machine, faults included.
+
+use super::{CacheIds, Component, MSC_STRIDE, Machine, MpamFeatures, Place, TableDefect};
+use crate::machine::Cache;
+use crate::mpam::firmware::{self, Cluster, Interrupt, Locator, Node, Processor, Resource};
+
+/// Geometry of a cache that the machine file leaves out.
+const L2: Cache = Cache { size_kib: 1024, ways: 8, first_id: None };
+
+/// PPTT and MPAM.
+pub(super) fn tables(machine: &Machine, features: &MpamFeatures) -> [Vec<u8>; 2] {
+    let nodes: Vec<Node> =
+        features.msc.iter().enumerate().map(|(index, msc)| node(machine, features, index, msc)).collect();
+    let mut pptt = firmware::pptt(&clusters(machine));
+    let mut mpam = firmware::mpam(&nodes);
+    match features.table_defect {
+        None => {}
+        Some(TableDefect::NoCacheIds) => firmware::forget_cache_ids(&mut pptt),
+        Some(defect) => spoil(&mut mpam, defect),
+    }
+    [pptt, mpam]
+}
+
+fn clusters(machine: &Machine) -> Vec<Cluster> {
+    let topology = &machine.topology;
+    let ids = CacheIds::of(machine);
+    let cache = |geometry: &Cache, id: u32| firmware::Cache {
+        id,
+        size: u32::try_from(geometry.size_kib * 1024).unwrap_or(u32::MAX),
+        ways: u8::try_from(geometry.ways).unwrap_or(u8::MAX),
+    };
+    let l2 = machine.cache.l2.as_ref().unwrap_or(&L2);
+    (0..topology.l3_domains())
+        .map(|domain| {
+            let cpus = topology.l3_domain_cpus(domain);
+            let first_l2 = topology.l2_domain(cpus.start);
+            Cluster {
+                uid: domain as u32,
+                l3: machine.cache.l3.as_ref().map(|l3| cache(l3, ids.l3 + domain as u32)),
+                l2: (first_l2..=topology.l2_domain(cpus.end - 1)).map(|n| cache(l2, ids.l2 + n as u32)).collect(),
+                processors: cpus
+                    .map(|cpu| Processor { uid: cpu as u32, l2: Some(topology.l2_domain(cpu) - first_l2) })
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+fn node(machine: &Machine, features: &MpamFeatures, index: usize, msc: &Component) -> Node {
+    let ids = CacheIds::of(machine);
+    let interrupt = |number: Option<u32>| Interrupt { number: number.unwrap_or(0), flags: 0 };
+    let locator = |place| match place {
+        Place::L3(domain) => Locator::Cache(ids.l3 + domain as u32),
+        Place::L2(domain) => Locator::Cache(ids.l2 + domain as u32),
+        Place::CacheId(id) => Locator::Cache(id),
+        Place::Memory(domain) => Locator::Memory(domain),
+        Place::Other(kind) => Locator::Other(kind, 0, 0),
+    };
+    let resources = msc
+        .ris
+        .iter()
+        .enumerate()
+        .filter_map(|(ris, instance)| Some(Resource { ris: ris as u8, locator: locator(instance.part_of?) }));
+    Node {
+        id: index as u32,
+        address: features.address(index),
+        size: if msc.disabled { 0 } else { MSC_STRIDE as u32 },
+        overflow: interrupt(msc.overflow_interrupt),
+        error: interrupt(msc.error_interrupt),
+        not_ready_us: msc.firmware_not_ready_us(),
+        container: msc.reached_from_l3.map(|domain| domain as u32),
+        resources: resources.collect(),
+    }
+}
+
+/// Byte offsets in the table: of its length, revision and checksum, and of the first node's fields.
+const TABLE_LENGTH: usize = 4;
+const TABLE_REVISION: usize = 8;
+const TABLE_CHECKSUM: usize = 9;
+const FIRST_NODE: usize = 36;
+const NODE_RESERVED: usize = FIRST_NODE + 3;
+const NODE_RESOURCES: usize = FIRST_NODE + 68;
+
+fn spoil(table: &mut Vec<u8>, defect: TableDefect) {
+    match defect {
+        TableDefect::Checksum => {
+            table[TABLE_CHECKSUM] = table[TABLE_CHECKSUM].wrapping_add(1);
+            return;
+        }
+        TableDefect::Truncated => {
+            table.truncate(table.len() - 8);
+            let length = (table.len() as u32).to_le_bytes();
+            table[TABLE_LENGTH..TABLE_LENGTH + 4].copy_from_slice(&length);
+        }
+        TableDefect::NodeLength => table[FIRST_NODE..FIRST_NODE + 2].copy_from_slice(&4_u16.to_le_bytes()),
+        TableDefect::ResourceCount => table[NODE_RESOURCES] = 200,
+        TableDefect::Reserved => table[NODE_RESERVED] = 1,
+        TableDefect::Revision => table[TABLE_REVISION] = 0,
+        TableDefect::NoCacheIds => {}
+    }
+    firmware::sum_up(table);
+}
