@@ -5,10 +5,12 @@
 //! as it is, only pointed away from the host: own sources, own package lists, an empty list of
 //! installed packages. Nothing on the host is read but its proxy settings, nothing is changed.
 //!
-//! The state and the downloads live in a cache folder shared between checkouts, under one lock.
+//! The state and the downloads live in a cache folder shared between checkouts, under one lock. Each
+//! instruction set has a state of its own: its package lists are only fetched when they are needed.
 
 mod listing;
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernels::Arch;
 use crate::progress;
 pub(crate) use listing::{Available, Package, compare_versions};
 
@@ -35,30 +38,93 @@ const FROM_BACKPORTS: &str = "qemu-* seabios ipxe-qemu";
 /// signatures with, and a key fetched over the network would have to be trusted blindly.
 const ARCHIVE_KEY: &str = include_str!("apt/debian-archive-trixie-automatic.asc");
 
-/// Private apt state in a cache folder, held under the folder's lock.
+/// A cache folder, held under its lock: downloads, and apt's state for each instruction set.
 #[derive(Debug)]
-pub(crate) struct Apt {
-    state: PathBuf,
-    archives: PathBuf,
+pub(crate) struct Cache {
+    folder: PathBuf,
     mirror: String,
+    /// Read in addition to the ones the tools come from.
+    suites: Vec<String>,
     offline: bool,
+    amd64: OnceCell<Apt>,
+    arm64: OnceCell<Apt>,
     // Released, with the file closed, when this value goes.
     _lock: File,
 }
 
-impl Apt {
-    /// Opens (or creates) the state in `cache` and fetches the current package lists, unless `offline`.
+impl Cache {
+    /// Takes the cache folder, waiting while another process holds it; makes it if need be.
     ///
-    /// `suites` are read in addition to the ones the tools come from. Waits while another process
-    /// holds the same cache folder.
+    /// # Errors
+    ///
+    /// The folder cannot be made or locked.
+    pub(crate) fn open(folder: &Path, mirror: &str, suites: &[&str], offline: bool) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create the cache folder {}", folder.display()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            mirror: mirror.trim_end_matches('/').to_owned(),
+            suites: suites.iter().map(|&suite| suite.to_owned()).collect(),
+            offline,
+            amd64: OnceCell::new(),
+            arm64: OnceCell::new(),
+            _lock: lock(&folder.join("lock"))?,
+        })
+    }
+
+    /// The packages of `arch`. The first call fetches the current package lists, unless offline.
     ///
     /// # Errors
     ///
     /// No apt on this host, an unusable cache folder, or no package lists: offline and never fetched,
     /// or not reachable.
-    pub(crate) fn open(cache: &Path, mirror: &str, suites: &[&str], offline: bool) -> Result<Self> {
-        let state = cache.join("apt");
-        let archives = cache.join("archives");
+    pub(crate) fn packages(&self, arch: Arch) -> Result<&Apt> {
+        let place = match arch {
+            Arch::Amd64 => &self.amd64,
+            Arch::Arm64 => &self.arm64,
+        };
+        if let Some(apt) = place.get() {
+            return Ok(apt);
+        }
+        let apt = Apt::open(self, arch)?;
+        Ok(place.get_or_init(|| apt))
+    }
+}
+
+/// Private apt state for the packages of one instruction set.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    state: PathBuf,
+    archives: PathBuf,
+    arch: Arch,
+    mirror: String,
+    offline: bool,
+}
+
+/// Packages to fetch.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Each is `name` or `name=version`.
+    pub(crate) packages: Vec<String>,
+    /// What they depend on comes along.
+    pub(crate) closure: bool,
+}
+
+impl Wanted {
+    /// The command of apt-get that fetches them, with its arguments.
+    fn command(&self) -> Vec<&str> {
+        let command: &[&str] =
+            if self.closure { &["--download-only", "--no-install-recommends", "install"] } else { &["download"] };
+        command.iter().copied().chain(self.packages.iter().map(String::as_str)).collect()
+    }
+}
+
+impl Apt {
+    fn open(cache: &Cache, arch: Arch) -> Result<Self> {
+        let state = cache.folder.join(match arch {
+            Arch::Amd64 => "apt",
+            Arch::Arm64 => "apt-arm64",
+        });
+        let archives = cache.folder.join("archives");
         for folder in [
             state.join("lists/partial"),
             state.join("etc/apt.conf.d"),
@@ -70,9 +136,9 @@ impl Apt {
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot create the cache folder {}", folder.display()))?;
         }
-        let lock = lock(&cache.join("lock"))?;
-        let apt = Self { archives, mirror: mirror.trim_end_matches('/').to_owned(), offline, _lock: lock, state };
-        apt.configure(suites)?;
+        let apt = Self { state, archives, arch, mirror: cache.mirror.clone(), offline: cache.offline };
+        let suites: Vec<&str> = cache.suites.iter().map(String::as_str).collect();
+        apt.configure(&suites)?;
         apt.update()?;
         Ok(apt)
     }
@@ -82,9 +148,9 @@ impl Apt {
         suites.extend(extra_suites.iter().filter(|suite| !SUITES.contains(suite)));
         let state = self.state.display();
         let files = [
-            ("apt.conf", format!("{}{}", configuration(&state.to_string(), &self.archives), host_proxies())),
+            ("apt.conf", format!("{}{}", configuration(&state.to_string(), &self.archives, self.arch), host_proxies())),
             ("status", String::new()),
-            ("etc/sources.list.d/debian.sources", sources(&self.mirror, &suites)),
+            ("etc/sources.list.d/debian.sources", sources(&self.mirror, &suites, self.arch)),
             ("etc/preferences", preferences(extra_suites)),
         ];
         for (name, text) in files {
@@ -101,12 +167,15 @@ impl Apt {
                 return Ok(());
             }
             bail!(
-                "offline, and no package lists of {} are in {}; run `cargo xtask setup` once with a network",
+                "offline, and no package lists of {} for {} are in {}; run `cargo xtask setup --arch {}` once with a \
+                 network",
                 self.mirror,
-                self.state.display()
+                self.arch,
+                self.state.display(),
+                self.arch
             );
         }
-        let spinner = progress::spinner("fetching package lists");
+        let spinner = progress::spinner(&format!("fetching package lists ({})", self.arch));
         let result = self.get(&["-qq", "-oAPT::Update::Error-Mode=any", "update"]);
         spinner.finish_and_clear();
         match result {
@@ -146,16 +215,16 @@ impl Apt {
         Ok(listing::parse_madison(&self.cache_tool(&arguments)?))
     }
 
-    /// The packages to unpack for `wanted` (`name` or `name=version`) with all they depend on.
+    /// The packages to unpack for `wanted`.
     ///
     /// # Errors
     ///
     /// A package that does not exist, or dependencies that cannot be met.
-    pub(crate) fn resolve(&self, wanted: &[String]) -> Result<Vec<Package>> {
+    pub(crate) fn resolve(&self, wanted: &Wanted) -> Result<Vec<Package>> {
         // With an empty archive folder apt prints all packages, not only those yet to be fetched.
         let none = format!("-oDir::Cache::archives={}", self.state.join("none").display());
-        let mut arguments = vec!["-qq", "--print-uris", &none, "--no-install-recommends", "install"];
-        arguments.extend(wanted.iter().map(String::as_str));
+        let mut arguments = vec!["-qq", "--print-uris", &none];
+        arguments.extend(wanted.command());
         let text = self.get(&arguments)?;
         listing::parse_uris(&text)
     }
@@ -165,7 +234,7 @@ impl Apt {
     /// # Errors
     ///
     /// Offline and something is missing (the message lists it), a failed download, a full disk.
-    pub(crate) fn fetch(&self, what: &str, wanted: &[String], packages: &[Package]) -> Result<()> {
+    pub(crate) fn fetch(&self, what: &str, wanted: &Wanted, packages: &[Package]) -> Result<()> {
         let cached: Vec<&Package> = packages.iter().filter(|package| self.is_cached(package)).collect();
         let damaged = self.remove_damaged(&cached)?;
         if !damaged.is_empty() {
@@ -197,8 +266,8 @@ impl Apt {
         );
         let bar = progress::bytes(&label, size);
         let arrived = || missing.iter().map(|package| self.arrived(package)).sum();
-        let mut arguments = vec!["-qq", "-y", "--download-only", "--no-install-recommends", "install"];
-        arguments.extend(wanted.iter().map(String::as_str));
+        let mut arguments = vec!["-qq", "-y"];
+        arguments.extend(wanted.command());
         let result = self.get_while(&arguments, || bar.set_position(arrived()));
         bar.finish_and_clear();
         result.with_context(|| format!("cannot fetch the packages for {what} from {}", self.mirror))?;
@@ -274,6 +343,8 @@ impl Apt {
 
     fn run(&self, program: &str, arguments: &[&str], tick: impl Fn()) -> Result<String> {
         let handle = duct::cmd(program, arguments)
+            // Where `download` leaves the packages.
+            .dir(&self.archives)
             .env("APT_CONFIG", self.state.join("apt.conf"))
             .env("LC_ALL", "C")
             .env("DEBIAN_FRONTEND", "noninteractive")
@@ -316,7 +387,7 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
 
 /// apt's configuration: everything below `state`, nothing of the host's (`APT_CONFIG` is read first
 /// and names the folder the rest is read from, so hooks of the host do not run).
-fn configuration(state: &str, archives: &Path) -> String {
+fn configuration(state: &str, archives: &Path, arch: Arch) -> String {
     format!(
         r#"Dir "{state}";
 Dir::State "{state}";
@@ -335,8 +406,8 @@ Dir::Etc::preferencesparts "preferences.d";
 Dir::Etc::trusted "none";
 Dir::Etc::trustedparts "none";
 Dir::Log "{state}";
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
 APT::Sandbox::User "root";
 APT::Get::List-Cleanup "false";
 Acquire::Languages "none";
@@ -354,13 +425,13 @@ fn host_proxies() -> String {
     duct::cmd!("apt-config", "dump").stderr_null().read().map(|dump| listing::proxy_lines(&dump)).unwrap_or_default()
 }
 
-fn sources(mirror: &str, suites: &[&str]) -> String {
+fn sources(mirror: &str, suites: &[&str], arch: Arch) -> String {
     let key: String = ARCHIVE_KEY
         .lines()
         .map(|line| if line.is_empty() { " .\n".to_owned() } else { format!(" {line}\n") })
         .collect();
     format!(
-        "Types: deb\nURIs: {mirror}\nSuites: {}\nComponents: main\nArchitectures: amd64\nTargets: Packages\nSigned-By:\n{key}",
+        "Types: deb\nURIs: {mirror}\nSuites: {}\nComponents: main\nArchitectures: {arch}\nTargets: Packages\nSigned-By:\n{key}",
         suites.join(" ")
     )
 }
@@ -381,7 +452,7 @@ mod tests {
 
     #[test]
     fn the_key_is_embedded_so_that_no_line_of_it_ends_the_field() {
-        let text = sources("http://example.org/debian", &SUITES);
+        let text = sources("http://example.org/debian", &SUITES, Arch::Amd64);
         let (_, key) = text.split_once("Signed-By:\n").expect("the field is there");
         assert!(key.starts_with(" -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n"));
         assert!(key.ends_with(" -----END PGP PUBLIC KEY BLOCK-----\n"));

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use crate::module_build;
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::workspace;
@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Guest kernel to build for
     #[arg(long, value_name = "NAME", default_value = "stock")]
     pub(crate) kernel: String,
+    /// Instruction set of the guest
+    #[arg(long, value_name = "ARCH", default_value = "amd64")]
+    pub(crate) arch: Arch,
     /// Record the symbols that the module needs from this kernel as reviewed
     #[arg(long, conflicts_with = "kdir")]
     pub(crate) accept: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Options {
 ///
 /// An unknown kernel, missing tools, code that does not build or needs more of the kernel than was reviewed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let kernel = Kernel::load(&options.kernel)?;
+    let kernel = Kernel::load(&options.kernel, options.arch)?;
     let tools = ToolRoot::ensure(&options.tools, std::slice::from_ref(&kernel))?;
     let module = module_build::ensure(&tools, &kernel)?;
     let symbols = fs::read_to_string(&module.undefined_symbols)
@@ -60,17 +63,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     eprintln!(
         "error: the module needs symbols of the kernel that are not in {}: {}\n\
-         (`cargo xtask build-module --kernel {} --accept` records them)",
+         (`cargo xtask build-module --kernel {} --arch {} --accept` records them)",
         reviewed_path.display(),
         new.join(", "),
-        kernel.name
+        kernel.name,
+        kernel.arch
     );
     Ok(ExitCode::FAILURE)
 }
 
 /// The list of symbols under review: what a new kernel must still export for the module to load.
 fn reviewed_symbols(kernel: &Kernel) -> PathBuf {
-    workspace::root().join(format!("qemu-images/module/undefined-symbols.{}.txt", kernel.name))
+    let arch = if kernel.arch == Arch::Amd64 { "" } else { ".arm64" };
+    workspace::root().join(format!("qemu-images/module/undefined-symbols.{}{arch}.txt", kernel.name))
 }
 
 /// The lines of `needed` that are not in `reviewed`; a symbol no longer needed is no reason to fail.

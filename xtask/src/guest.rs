@@ -6,7 +6,9 @@
 //! verdicts are consumers of those events and know nothing of QEMU.
 
 pub(crate) mod event;
+mod facts;
 pub(crate) mod interrupt;
+mod ports;
 pub(crate) mod programs;
 pub(crate) mod protocol;
 pub(crate) mod qemu;
@@ -21,23 +23,38 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
-use resctrl_hardware::machine::{Cache, Machine};
+use resctrl_hardware::machine::Machine;
 
 use crate::initramfs::Initramfs;
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use crate::module_build;
 use crate::scenario::Implementation;
 use crate::toolroot::{GuestKernel, ToolRoot};
 use crate::workspace;
+use ports::Ports;
 
 /// Kernel modules of the guest kernel that a guest loads if they are modules.
-const MODULES: &[&str] = &["msr"];
+const fn modules(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::Amd64 => &["msr"],
+        Arch::Arm64 => &[],
+    }
+}
 
-/// Kernel arguments of every guest. `tsc=reliable` keeps the clocksource watchdog from hanging the
-/// boot on a loaded host; `panic=-1` together with QEMU's `-no-reboot` ends a guest that panics;
+/// Kernel arguments of every guest. `panic=-1` together with QEMU's `-no-reboot` ends a guest that panics;
 /// `mitigations=off` spares a switch of page tables at each system call, which costs an emulated
 /// processor a fifth of its time.
-const ARGUMENTS: &str = "console=ttyS0,115200 panic=-1 tsc=reliable mitigations=off printk.time=1";
+const ARGUMENTS: &str = "panic=-1 mitigations=off printk.time=1";
+
+/// Kernel arguments of an instruction set's guests.
+fn arch_arguments(arch: Arch) -> String {
+    match (arch, *TSC_KHZ) {
+        // Keeps the clocksource watchdog from hanging the boot on a loaded host.
+        (Arch::Amd64, None) => " tsc=reliable".to_owned(),
+        (Arch::Amd64, Some(khz)) => format!(" tsc=reliable tsc_early_khz={khz}"),
+        (Arch::Arm64, _) => String::new(),
+    }
+}
 
 /// Measured once for all guests.
 static TSC_KHZ: LazyLock<Option<u64>> = LazyLock::new(tsc::khz);
@@ -58,6 +75,8 @@ pub(crate) enum Plan {
 pub(crate) struct Provisions {
     /// QEMU's program and its first arguments.
     pub(crate) qemu: Vec<std::ffi::OsString>,
+    /// Firmware to boot through, where the guest needs one that QEMU does not find by itself.
+    pub(crate) firmware: Option<PathBuf>,
     /// The guest's user land.
     pub(crate) busybox: PathBuf,
     /// Guest programs of this project, by name.
@@ -119,12 +138,19 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// Instruction set.
+    pub(crate) fn arch(&self) -> Arch {
+        self.system.kernel.arch
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::of(self.arch())
+    }
+
     /// The kernel command line.
     pub(crate) fn kernel_command_line(&self) -> String {
-        let mut line = ARGUMENTS.to_owned();
-        if let Some(khz) = *TSC_KHZ {
-            let _ = write!(line, " tsc_early_khz={khz}");
-        }
+        let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
+        line.push_str(&arch_arguments(self.arch()));
         if self.system.implementation() == Implementation::Rust {
             // Two file systems called resctrl cannot be registered at once.
             line.push(' ');
@@ -137,7 +163,7 @@ impl Spec {
         line
     }
 
-    /// The guest's root folder.
+    /// The guest's root folder, and the firmware tables that go with it.
     ///
     /// # Errors
     ///
@@ -153,7 +179,7 @@ impl Spec {
             root.copy(&format!("rig/bin/{name}"), path)?;
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
-        for name in MODULES {
+        for name in modules(self.arch()) {
             if let Some(path) = self.system.installed.module(name) {
                 let file = path.file_name().and_then(|file| file.to_str()).context("odd name")?;
                 root.copy(&format!("rig/modules/{file}"), &path)?;
@@ -161,6 +187,11 @@ impl Spec {
         }
         if let Some(module) = &self.system.module {
             root.copy("rig/resctrl.ko", module)?;
+        }
+        for (name, table) in self.hardware.acpi_tables() {
+            // Where the kernel looks for tables that replace the firmware's. It does so long before it unpacks
+            // anything, and finds them because the archive is not compressed.
+            root.file(&format!("kernel/firmware/acpi/{name}"), table);
         }
         root.file("rig/env", self.environment());
         match &self.plan {
@@ -200,40 +231,14 @@ impl Spec {
         )
     }
 
-    /// Environment of everything that runs in the guest: settings, and the facts of the machine
-    /// that scenarios compare what they read with.
+    /// Environment of everything that runs in the guest: settings, facts of the machine, and for `init` the ports.
     fn environment(&self) -> String {
         let mut variables = self.settings.clone();
-        let mut set = |name: &str, value: String| {
-            variables.insert(name.to_owned(), value);
-        };
-        set("MACHINE", self.machine.clone());
-        set("IMPL", self.system.implementation().to_string());
-        let topology = &self.hardware.topology;
-        set("CPUS", topology.cpus().to_string());
-        set("L3_DOMAINS", topology.l3_domains().to_string());
-        set("L2_DOMAINS", topology.l2_domains().to_string());
-        let cache_size = |cache: &Option<Cache>| cache.as_ref().map_or(0, |cache| cache.size_kib * 1024).to_string();
-        set("L3_SIZE", cache_size(&self.hardware.cache.l3));
-        set("L2_SIZE", cache_size(&self.hardware.cache.l2));
-        let rdt = self.hardware.rdt.clone().unwrap_or_default();
-        for (name, cat) in [("L3", &rdt.l3), ("L2", &rdt.l2)] {
-            let Some(cat) = cat else { continue };
-            set(&format!("{name}_CLOSIDS"), cat.closids.to_string());
-            set(&format!("{name}_MASK"), format!("{:x}", cat.full_mask()));
-            set(&format!("{name}_SHAREABLE"), format!("{:x}", cat.shareable));
-            set(&format!("{name}_CDP"), u8::from(cat.cdp).to_string());
-            set(&format!("{name}_SPARSE"), u8::from(cat.noncontiguous).to_string());
-        }
-        if let Some(mba) = &rdt.mba {
-            set("MB_CLOSIDS", mba.closids.to_string());
-            set("MB_MIN", (100 - mba.max_delay).to_string());
-            set("MB_PER_THREAD", u8::from(mba.per_thread).to_string());
-        }
-        if let Some(monitoring) = &rdt.monitoring {
-            set("RMIDS", monitoring.rmids.to_string());
-            set("MON_UNIT", monitoring.unit.to_string());
-            set("MON_COUNTER_BITS", monitoring.counter_bits.to_string());
+        variables.extend(facts::of(&self.hardware));
+        variables.insert("MACHINE".to_owned(), self.machine.clone());
+        variables.insert("IMPL".to_owned(), self.system.implementation().to_string());
+        for (name, port) in self.ports().environment() {
+            variables.insert(name.to_owned(), port.to_owned());
         }
         let mut text = String::new();
         for (name, value) in variables {
@@ -250,10 +255,14 @@ mod tests {
     use crate::machine;
 
     fn spec(module: Option<PathBuf>) -> Spec {
-        let (machine_file, hardware) = machine::load("intel").unwrap();
-        let kernel = Kernel::load("stock").unwrap();
+        spec_of("intel", Arch::Amd64, module)
+    }
+
+    fn spec_of(machine: &str, arch: Arch, module: Option<PathBuf>) -> Spec {
+        let (machine_file, hardware) = machine::load(machine).unwrap();
+        let kernel = Kernel::load("stock", arch).unwrap();
         let installed = GuestKernel {
-            arch: crate::kernels::Arch::Amd64,
+            arch,
             release: "7.3.4".to_owned(),
             image: PathBuf::new(),
             modules: PathBuf::new(),
@@ -261,7 +270,7 @@ mod tests {
             compiler: None,
         };
         Spec {
-            machine: "intel".to_owned(),
+            machine: machine.to_owned(),
             machine_file,
             hardware,
             system: System { kernel, installed, module },
@@ -274,11 +283,20 @@ mod tests {
 
     #[test]
     fn the_kernels_own_resctrl_is_kept_off_only_for_ours() {
-        let off = Kernel::load("stock").unwrap().resctrl_off;
+        let off = Kernel::load("stock", Arch::Amd64).unwrap().resctrl_off;
         let (theirs, ours) = (spec(None), spec(Some(PathBuf::from("resctrl.ko"))));
         assert!(!theirs.kernel_command_line().contains(&off));
         assert!(ours.kernel_command_line().contains(&off));
         assert!(ours.kernel_command_line().ends_with(" rdt=!l3cat"));
+    }
+
+    #[test]
+    fn each_instruction_set_has_its_console_and_its_clock() {
+        let arm = spec_of("mpam", Arch::Arm64, Some(PathBuf::from("resctrl.ko"))).kernel_command_line();
+        assert!(arm.starts_with("console=ttyAMA0,115200 ") && arm.contains(" arm64.nompam"), "{arm}");
+        assert!(!arm.contains("tsc"), "{arm}");
+        let intel = spec(None).kernel_command_line();
+        assert!(intel.starts_with("console=ttyS0,115200 ") && intel.contains(" tsc=reliable"), "{intel}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The guest kernels: one TOML file each in `qemu-images/kernels/`.
+//! The guest kernels: one TOML file each in `qemu-images/kernels/`, `NAME.toml` for amd64 and
+//! `NAME.arm64.toml` for arm64. A name on the command line stands for both; the machine decides.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use regex::Regex;
+use resctrl_hardware::machine;
 use serde::Deserialize;
 
 use crate::apt::{Available, compare_versions};
@@ -15,7 +18,7 @@ use crate::workspace;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kernel {
-    /// Name used on the command line; the file's name without `.toml`.
+    /// Name used on the command line; the file's name without `.toml` or `.arm64.toml`.
     #[serde(skip)]
     pub(crate) name: String,
     /// One line for lists.
@@ -26,18 +29,24 @@ pub(crate) struct Kernel {
     pub(crate) suite: String,
     /// Regular expression for the whole kernel release (`uname -r`); the newest that matches is taken.
     pub(crate) release: String,
-    /// The packages with image, modules, configuration and headers; `{release}` stands for the
-    /// release. The first is the one whose versions are compared.
+    /// The packages of the guest's instruction set: image, modules, configuration and headers.
+    /// `{release}` stands for the release. The first is the one whose versions are compared.
     pub(crate) packages: Vec<String>,
+    /// The packages of the host's instruction set that modules are built with; `{version}` stands for
+    /// the release without its flavour.
+    pub(crate) host_packages: Vec<String>,
     /// Boot argument that keeps the kernel's own resctrl off; empty if it has none.
     pub(crate) resctrl_off: String,
     /// Why `resctrl.ko` does not run on it; `None` if it does.
     #[serde(default)]
     pub(crate) no_module: Option<String>,
+    /// Why no resctrl of its own runs on it; `None` if one does.
+    #[serde(default)]
+    pub(crate) no_kernel_impl: Option<String>,
 }
 
-/// Instruction set of a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Instruction set of a guest, by Debian's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Arch {
     /// x86-64.
@@ -46,47 +55,117 @@ pub(crate) enum Arch {
     Arm64,
 }
 
+/// Names of kernels with instruction sets that there is none of that name for.
+pub(crate) type Absent = Vec<(String, Arch)>;
+
+impl Arch {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// What the file of a kernel of this instruction set ends with.
+    fn file_suffix(self) -> &'static str {
+        match self {
+            Self::Amd64 => ".toml",
+            Self::Arm64 => ".arm64.toml",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        })
+    }
+}
+
+impl From<machine::Arch> for Arch {
+    fn from(arch: machine::Arch) -> Self {
+        match arch {
+            machine::Arch::X86_64 => Self::Amd64,
+            machine::Arch::Aarch64 => Self::Arm64,
+        }
+    }
+}
+
 impl Kernel {
-    /// Reads the kernel called `name`.
+    /// Reads the kernel called `name` for machines of instruction set `arch`.
     ///
     /// # Errors
     ///
     /// No such file (the message lists those there are), or one that does not parse.
-    pub(crate) fn load(name: &str) -> Result<Self> {
-        let names = Self::names()?;
-        if !names.iter().any(|known| known == name) {
-            bail!("unknown kernel `{name}`; there are: {}", names.join(", "));
+    pub(crate) fn load(name: &str, arch: Arch) -> Result<Self> {
+        let known = Self::names(arch)?;
+        if !known.iter().any(|known| known == name) {
+            let others = Self::names(if arch == Arch::Amd64 { Arch::Arm64 } else { Arch::Amd64 })?;
+            let known = known.join(", ");
+            if others.iter().any(|other| other == name) {
+                bail!("there is no kernel `{name}` for {arch}; for {arch} there are: {known}");
+            }
+            bail!("unknown kernel `{name}`; for {arch} there are: {known}");
         }
-        let path = folder().join(format!("{name}.toml"));
+        let path = folder().join(format!("{name}{}", arch.file_suffix()));
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(name, &text).with_context(|| format!("{} is malformed", path.display()))
+        Self::parse(name, arch, &text).with_context(|| format!("{} is malformed", path.display()))
     }
 
-    /// Names of all kernels, sorted.
+    /// The kernels called one of `names` for each of `arches`; what there is for none of them is an error, and
+    /// what there is for some is returned with the instruction sets that it is not there for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kernel::load`].
+    pub(crate) fn load_all(names: &[String], arches: &[Arch]) -> Result<(Vec<Self>, Absent)> {
+        let (mut kernels, mut absent) = (Vec::new(), Vec::new());
+        for name in names {
+            let (there, missing): (Vec<Arch>, Vec<Arch>) =
+                arches.iter().partition(|&&arch| Self::names(arch).is_ok_and(|names| names.contains(name)));
+            if let ([], [arch, ..]) = (&there[..], &missing[..]) {
+                // Fails, and says which there are.
+                Self::load(name, *arch)?;
+            }
+            for arch in there {
+                kernels.push(Self::load(name, arch)?);
+            }
+            absent.extend(missing.into_iter().map(|arch| (name.clone(), arch)));
+        }
+        Ok((kernels, absent))
+    }
+
+    /// Names of all kernels for `arch`, sorted.
     ///
     /// # Errors
     ///
     /// The folder cannot be read.
-    pub(crate) fn names() -> Result<Vec<String>> {
+    pub(crate) fn names(arch: Arch) -> Result<Vec<String>> {
         let folder = folder();
         let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
         let mut names: Vec<String> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(arch.file_suffix()).map(str::to_owned))
+            // `stock.arm64.toml` ends with `.toml`, too.
+            .filter(|name| !name.contains('.'))
             .collect();
         names.sort();
         Ok(names)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self> {
+    fn parse(name: &str, arch: Arch, text: &str) -> Result<Self> {
         let mut kernel: Self = toml::from_str(text)?;
         name.clone_into(&mut kernel.name);
         kernel.release_pattern()?;
+        if kernel.arch != arch {
+            bail!("`arch` is {}, the file's name says {arch}", kernel.arch);
+        }
         if kernel.packages.is_empty() {
             bail!("`packages` is empty");
         }
         if let Some(package) = kernel.packages.iter().find(|package| !package.contains("{release}")) {
             bail!("package `{package}` has no {{release}} in its name");
+        }
+        if let Some(package) = kernel.host_packages.iter().find(|package| !package.contains("{version}")) {
+            bail!("package `{package}` has no {{version}} in its name");
         }
         Ok(kernel)
     }
@@ -115,9 +194,15 @@ impl Kernel {
         Ok(newest.map(|(release, _)| release.to_owned()))
     }
 
-    /// Names of the packages of `release`.
+    /// Names of the packages of `release` for the guest's instruction set.
     pub(crate) fn packages_of(&self, release: &str) -> Vec<String> {
         self.packages.iter().map(|package| package.replace("{release}", release)).collect()
+    }
+
+    /// Names of the packages of `release` for the host's instruction set.
+    pub(crate) fn host_packages_of(&self, release: &str) -> Vec<String> {
+        let version = release.split('-').next().unwrap_or(release);
+        self.host_packages.iter().map(|package| package.replace("{version}", version)).collect()
     }
 }
 
@@ -135,6 +220,7 @@ mod tests {
         suite = "trixie-backports"
         release = '\d+\.\d+\.\d+\+deb13-cloud-amd64'
         packages = ["linux-binary-{release}", "linux-headers-{release}"]
+        host_packages = ["linux-kbuild-{version}"]
         resctrl_off = ""
     "#;
 
@@ -144,16 +230,36 @@ mod tests {
 
     #[test]
     fn every_kernel_file_parses() {
-        let names = Kernel::names().expect("the folder is there");
-        assert!(names.iter().any(|name| name == "stock"));
-        for name in names {
-            Kernel::load(&name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        for arch in Arch::ALL {
+            let names = Kernel::names(arch).expect("the folder is there");
+            assert!(names.iter().any(|name| name == "stock"), "{arch}");
+            for name in names {
+                Kernel::load(&name, arch).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            }
         }
     }
 
     #[test]
+    fn a_kernel_of_the_other_instruction_set_is_no_unknown_one() {
+        let error = Kernel::load("stable", Arch::Arm64).expect_err("6.12 has no MPAM").to_string();
+        assert!(error.starts_with("there is no kernel `stable` for arm64; for arm64 there are: "), "{error}");
+        let error = Kernel::load("nosuch", Arch::Amd64).expect_err("no such file").to_string();
+        assert!(error.contains("unknown kernel `nosuch`") && error.contains("stock"), "{error}");
+    }
+
+    #[test]
+    fn a_name_stands_for_the_kernels_of_all_machines_that_have_it() {
+        let names = ["stock".to_owned(), "stable".to_owned()];
+        let (kernels, absent) = Kernel::load_all(&names, &Arch::ALL).expect("both are there for amd64");
+        let found: Vec<_> = kernels.iter().map(|kernel| (kernel.name.as_str(), kernel.arch)).collect();
+        assert_eq!(found, [("stock", Arch::Amd64), ("stock", Arch::Arm64), ("stable", Arch::Amd64)]);
+        assert_eq!(absent, [("stable".to_owned(), Arch::Arm64)]);
+        assert!(Kernel::load_all(&names, &[Arch::Arm64]).is_err());
+    }
+
+    #[test]
     fn the_newest_release_of_the_right_flavour_and_suite_is_taken() {
-        let kernel = Kernel::parse("stock", STOCK).expect("well formed");
+        let kernel = Kernel::parse("stock", Arch::Amd64, STOCK).expect("well formed");
         assert_eq!(kernel.package_prefix(), "linux-binary-");
         let available = [
             package("linux-binary-7.9.1+deb13-cloud-amd64", "7.9.1-1~bpo13+1", "trixie-backports"),
@@ -164,19 +270,23 @@ mod tests {
         let release = kernel.newest_release(&available).expect("a good pattern");
         assert_eq!(release.as_deref(), Some("7.10.2+deb13-cloud-amd64"));
         assert_eq!(kernel.packages_of("7.10.2+deb13-cloud-amd64")[1], "linux-headers-7.10.2+deb13-cloud-amd64");
+        assert_eq!(kernel.host_packages_of("7.10.2+deb13-cloud-amd64"), ["linux-kbuild-7.10.2+deb13"]);
     }
 
     #[test]
     fn a_suite_without_a_match_has_no_release() {
-        let kernel = Kernel::parse("stock", STOCK).expect("well formed");
+        let kernel = Kernel::parse("stock", Arch::Amd64, STOCK).expect("well formed");
         let other = [package("linux-binary-7.9.1+deb14-cloud-amd64", "7.9.1-1", "trixie-backports")];
         assert_eq!(kernel.newest_release(&other).expect("a good pattern"), None);
     }
 
     #[test]
     fn a_kernel_file_with_a_package_that_ignores_the_release_is_refused() {
-        let text = STOCK.replace("linux-headers-{release}", "linux-headers-amd64");
-        assert!(Kernel::parse("x", &text).is_err());
-        assert!(Kernel::parse("x", &format!("{STOCK}\nsurprise = 1")).is_err());
+        let parse = |text: &str| Kernel::parse("x", Arch::Amd64, text);
+        assert!(parse(STOCK).is_ok());
+        assert!(parse(&STOCK.replace("linux-headers-{release}", "linux-headers-amd64")).is_err());
+        assert!(parse(&STOCK.replace("linux-kbuild-{version}", "linux-kbuild")).is_err());
+        assert!(parse(&format!("{STOCK}\nsurprise = 1")).is_err());
+        assert!(Kernel::parse("x", Arch::Arm64, STOCK).is_err());
     }
 }

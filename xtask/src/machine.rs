@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use resctrl_hardware::machine::Machine;
 
+use crate::kernels::Arch;
 use crate::workspace;
 
 fn folder() -> PathBuf {
@@ -42,6 +43,15 @@ pub(crate) fn load(name: &str) -> Result<(PathBuf, Machine)> {
     }
     let machine = Machine::load(&path)?;
     Ok((path, machine))
+}
+
+/// Instruction set of the machine called `name`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn arch(name: &str) -> Result<Arch> {
+    Ok(load(name)?.1.arch.into())
 }
 
 #[cfg(test)]

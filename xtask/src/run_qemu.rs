@@ -76,7 +76,10 @@ pub(crate) fn parse_setting(text: &str) -> Result<(String, String)> {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (machine_file, hardware) = machine::load(&options.machine)?;
-    let kernel = Kernel::load(&options.kernel)?;
+    let kernel = Kernel::load(&options.kernel, hardware.arch.into())?;
+    if let (Implementation::Kernel, Some(reason)) = (options.implementation, &kernel.no_kernel_impl) {
+        eprintln!("note: nothing to mount on kernel `{}`: {reason}", kernel.name);
+    }
     let plan = match &options.script {
         Some(path) => {
             ensure!(path.is_file(), "no such script: {}", path.display());
@@ -91,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         settings.insert("ROWS".to_owned(), rows.to_string());
         settings.insert("COLUMNS".to_owned(), columns.to_string());
     }
-    let provisions = programs::provisions(&tools)?;
+    let provisions = programs::provisions(&tools, kernel.arch)?;
     let spec = Spec {
         machine: options.machine.clone(),
         machine_file,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use fault::Fault;
 
 /// Time limit of a scenario that names none.
@@ -30,6 +30,16 @@ pub(crate) enum Implementation {
     Kernel,
     /// resctrl.ko, this project's.
     Rust,
+}
+
+impl Implementation {
+    /// Why it does not run on `kernel`.
+    fn why_not(self, kernel: &Kernel) -> Option<&str> {
+        match self {
+            Self::Kernel => kernel.no_kernel_impl.as_deref(),
+            Self::Rust => kernel.no_module.as_deref(),
+        }
+    }
 }
 
 impl fmt::Display for Implementation {
@@ -269,6 +279,8 @@ pub(crate) struct Case {
     pub(crate) scenario: Scenario,
     /// Name of the machine.
     pub(crate) machine: String,
+    /// Its instruction set.
+    pub(crate) arch: Arch,
     /// Name of the guest kernel.
     pub(crate) kernel: String,
     /// Which resctrl.
@@ -277,7 +289,7 @@ pub(crate) struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, machine, kernel, implementation } = self;
+        let Self { scenario, machine, kernel, implementation, .. } = self;
         write!(f, "{} [{machine} {kernel} {implementation}]", scenario.name)
     }
 }
@@ -290,7 +302,7 @@ impl Case {
 
     /// The command that runs this case and no other.
     pub(crate) fn command(&self, settings: &BTreeMap<String, String>) -> String {
-        let Self { scenario, machine, kernel, implementation } = self;
+        let Self { scenario, machine, kernel, implementation, .. } = self;
         let mut command = format!(
             "cargo xtask test-qemu --machine {machine} --kernel {kernel} --impl {implementation} \
              --scenario '^{}$'",
@@ -306,8 +318,8 @@ impl Case {
 /// What to run, as asked for on the command line.
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
-    /// Machines.
-    pub(crate) machines: &'a [String],
+    /// Machines: name and instruction set.
+    pub(crate) machines: &'a [(String, Arch)],
     /// Kernels.
     pub(crate) kernels: &'a [Kernel],
     /// Implementations.
@@ -328,12 +340,16 @@ impl Selection<'_> {
         let mut cases = Vec::new();
         for kernel in self.kernels {
             for machine in self.machines {
+                let (machine, arch) = machine;
+                if *arch != kernel.arch {
+                    continue;
+                }
                 for scenario in scenarios.iter().filter(|scenario| self.wants(scenario)) {
                     if !scenario.machines.contains(machine) {
                         continue;
                     }
                     for implementation in self.implementations {
-                        if *implementation == Implementation::Rust && kernel.no_module.is_some() {
+                        if implementation.why_not(kernel).is_some() {
                             continue;
                         }
                         let wanted =
@@ -342,6 +358,7 @@ impl Selection<'_> {
                             cases.push(Case {
                                 scenario: scenario.clone(),
                                 machine: machine.clone(),
+                                arch: *arch,
                                 kernel: kernel.name.clone(),
                                 implementation: *implementation,
                             });
@@ -378,9 +395,15 @@ impl Selection<'_> {
 
     /// What is asked for and cannot be, each with its reason.
     pub(crate) fn left_out(&self) -> Vec<String> {
-        let asked = self.implementations.contains(&Implementation::Rust);
-        let kernels = self.kernels.iter().filter(|_| asked);
-        kernels.filter_map(|kernel| Some(format!("[{} rust]: {}", kernel.name, kernel.no_module.as_ref()?))).collect()
+        let mut left_out = Vec::new();
+        for kernel in self.kernels {
+            for implementation in self.implementations {
+                if let Some(reason) = implementation.why_not(kernel) {
+                    left_out.push(format!("[{} {} {implementation}]: {reason}", kernel.name, kernel.arch));
+                }
+            }
+        }
+        left_out
     }
 
     /// Why there is no case.
@@ -389,7 +412,7 @@ impl Selection<'_> {
         let implementations: Vec<_> = self.implementations.iter().map(ToString::to_string).collect();
         let mut text = format!(
             "no scenario matches --scenario {patterns:?} --machine {:?} --impl {implementations:?}",
-            self.machines
+            self.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()
         );
         for scenario in scenarios.iter().filter(|scenario| !patterns.is_empty() && self.wants(scenario)) {
             text.push_str(&format!(
@@ -446,7 +469,7 @@ impl Boot {
 
     /// Name for folders and the live view.
     pub(crate) fn label(&self) -> String {
-        let Case { scenario, machine, kernel, implementation } = self.first();
+        let Case { scenario, machine, kernel, implementation, .. } = self.first();
         if scenario.own_guest {
             format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
         } else if scenario.waits {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use crate::module_build;
 use crate::toolroot::{ToolOptions, ToolRoot};
 
@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Guest kernel to set up, may be repeated [default: stock]
     #[arg(long, value_name = "NAME")]
     pub(crate) kernel: Vec<String>,
+    /// Instruction set of the machines to set up for, may be repeated
+    #[arg(long, value_name = "ARCH", default_value = "amd64")]
+    pub(crate) arch: Vec<Arch>,
     /// Replace what is installed by newer versions where there are any
     #[arg(long, conflicts_with = "offline")]
     pub(crate) update: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let names = if options.kernel.is_empty() { vec!["stock".to_owned()] } else { options.kernel.clone() };
-    let kernels = names.iter().map(|name| Kernel::load(name)).collect::<Result<Vec<_>>>()?;
+    let (kernels, _) = Kernel::load_all(&names, &options.arch)?;
     let root = if options.update {
         ToolRoot::update(&options.tools, &kernels)?
     } else {
@@ -44,7 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     module_build::fetch_crates(&root)?;
     for kernel in &kernels {
         let installed = root.kernel(kernel)?;
-        println!("kernel {}: Linux {}, {}", kernel.name, installed.release, installed.image.display());
+        println!(
+            "kernel {} ({}): Linux {}, {}",
+            kernel.name,
+            kernel.arch,
+            installed.release,
+            installed.image.display()
+        );
     }
     println!("rust library: {}", root.rust_library().display());
     println!("ready in {:.1} s", start.elapsed().as_secs_f32());

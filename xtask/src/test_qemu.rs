@@ -7,7 +7,8 @@ pub(crate) mod outcome;
 mod pool;
 pub(crate) mod run_folder;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -21,7 +22,7 @@ use resctrl_hardware::machine::Machine;
 
 use crate::console::Scanner;
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
-use crate::kernels::Kernel;
+use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
 use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
@@ -104,10 +105,10 @@ impl Implementations {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let machines =
         if options.machines.iter().any(|name| name == "all") { machine::names()? } else { options.machines.clone() };
-    for name in &machines {
-        machine::load(name)?;
-    }
-    let kernels = options.kernels.iter().map(|name| Kernel::load(name)).collect::<Result<Vec<_>>>()?;
+    let machines =
+        machines.into_iter().map(|name| machine::arch(&name).map(|arch| (name, arch))).collect::<Result<Vec<_>>>()?;
+    let arches: BTreeSet<Arch> = machines.iter().map(|&(_, arch)| arch).collect();
+    let (kernels, absent) = Kernel::load_all(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
     let selection = Selection {
         machines: &machines,
@@ -117,7 +118,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         shard: options.shard,
     };
     let cases = selection.cases(&scenarios)?;
-    let left_out = selection.left_out();
+    let mut left_out = selection.left_out();
+    left_out.extend(absent.iter().map(|(kernel, arch)| format!("[{kernel} {arch}]: there is no such kernel")));
     if options.list {
         return match list(&cases, &left_out, io::stdout().lock()) {
             // Whoever reads the list, `head` for one, has seen enough.
@@ -196,22 +198,27 @@ fn in_order(mut outcomes: Vec<Outcome>, cases: &[Case]) -> Result<Vec<Outcome>> 
 /// Everything that is built before the first guest.
 struct Rig<'a> {
     options: &'a Options,
-    provisions: Provisions,
-    /// By name of the kernel and implementation.
-    systems: BTreeMap<(String, Implementation), System>,
+    provisions: BTreeMap<Arch, Provisions>,
+    /// By kernel and implementation.
+    systems: BTreeMap<(String, Arch, Implementation), System>,
 }
 
 impl<'a> Rig<'a> {
     fn build(options: &'a Options, kernels: &[Kernel], cases: &[Case]) -> Result<Self> {
-        let tools = ToolRoot::ensure(&options.tools, kernels)?;
-        let provisions = programs::provisions(&tools)?;
+        let runs = |kernel: &Kernel, case: &Case| (&case.kernel, case.arch) == (&kernel.name, kernel.arch);
+        let used: Vec<Kernel> =
+            kernels.iter().filter(|kernel| cases.iter().any(|case| runs(kernel, case))).cloned().collect();
+        let tools = ToolRoot::ensure(&options.tools, &used)?;
+        let mut provisions = BTreeMap::new();
         let mut systems = BTreeMap::new();
-        for kernel in kernels {
+        for kernel in &used {
+            if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
+                place.insert(programs::provisions(&tools, kernel.arch)?);
+            }
             for &implementation in options.implementation.list() {
-                let used = |case: &&Case| case.kernel == kernel.name && case.implementation == implementation;
-                if cases.iter().find(used).is_some() {
+                if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
                     let system = System::prepare(&tools, kernel, implementation)?;
-                    systems.insert((kernel.name.clone(), implementation), system);
+                    systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
                 }
             }
         }
@@ -222,7 +229,7 @@ impl<'a> Rig<'a> {
         let (machine_file, hardware): (_, Machine) = machine::load(&case.machine)?;
         let system = self
             .systems
-            .get(&(case.kernel.clone(), case.implementation))
+            .get(&(case.kernel.clone(), case.arch, case.implementation))
             .with_context(|| format!("{case}: its kernel was not prepared"))?;
         let append = [self.options.append.as_str(), case.scenario.append.as_str()].join(" ");
         Ok(Spec {

@@ -4,6 +4,9 @@
 //! Each is a [component](component): a folder unpacked from distribution packages. Nothing is
 //! installed on the host and nothing needs root: programs built for a newer C library than the
 //! host's run through the dynamic loader that came with them.
+//!
+//! Each instruction set of guests has components of its own, which are there if a guest of that
+//! instruction set was asked for. Packages that two components have in common are fetched once.
 
 mod component;
 mod loader;
@@ -14,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::{self, Apt};
+use crate::apt::{self, Cache};
 use crate::kernels::{Arch, Kernel};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
@@ -32,10 +35,11 @@ pub(crate) struct ToolOptions {
     /// Folder for downloads, shared between checkouts [default: ~/.cache/resctrl-rig]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
-    /// Use this qemu-system-x86_64 instead of the packaged one
+    /// Use this QEMU instead of the packaged one: for arm64 if its name contains `aarch64`, else for amd64; may be given
+    /// for both
     #[arg(long, value_name = "PATH")]
-    pub(crate) qemu: Option<PathBuf>,
-    /// Use this built kernel tree (image, modules, headers) in place of the packaged kernel
+    pub(crate) qemu: Vec<PathBuf>,
+    /// Use this built kernel tree (image, modules, headers) in place of the packaged kernel of its instruction set
     #[arg(long, value_name = "DIR")]
     pub(crate) kdir: Option<PathBuf>,
 }
@@ -47,16 +51,27 @@ impl ToolOptions {
         if self.offline {
             arguments.push("--offline".into());
         }
-        let valued = [
+        let single = [
             ("--mirror", self.mirror.as_ref().map(OsString::from)),
             ("--cache", self.cache.as_ref().map(OsString::from)),
-            ("--qemu", self.qemu.as_ref().map(OsString::from)),
             ("--kdir", self.kdir.as_ref().map(OsString::from)),
         ];
-        for (flag, value) in valued {
-            arguments.extend(value.into_iter().flat_map(|value| [flag.into(), value]));
-        }
+        let valued = single.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let qemus = self.qemu.iter().map(|path| ("--qemu", path.into()));
+        arguments.extend(valued.chain(qemus).flat_map(|(flag, value)| [flag.into(), value]));
         arguments
+    }
+
+    /// The user's QEMU for guests of `arch`.
+    fn qemu_for(&self, arch: Arch) -> Option<&Path> {
+        let is_arm = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("aarch64"));
+        self.qemu.iter().map(PathBuf::as_path).find(|path| is_arm(path) == (arch == Arch::Arm64))
+    }
+
+    /// The user's kernel tree, if it is for `arch`.
+    fn kernel_tree(&self, arch: Arch) -> Result<Option<GuestKernel>> {
+        let tree = self.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
+        Ok(tree.filter(|tree| tree.arch == arch))
     }
 }
 
@@ -81,7 +96,7 @@ pub(crate) struct GuestKernel {
     /// Folder to build modules against: the headers, or the user's build tree.
     pub(crate) build: PathBuf,
     /// Folder of programs to build modules with, to put before the host's in `PATH`; `None` for the
-    /// user's build tree, which is used with the host's compiler.
+    /// user's build tree for amd64, which is used with the host's compiler.
     pub(crate) compiler: Option<PathBuf>,
 }
 
@@ -110,14 +125,21 @@ impl ToolRoot {
         }
         check_overrides(options)?;
         let rust = rust_src::Source::find()?;
-        let mut components = vec![busybox_component()];
-        if options.qemu.is_none() {
-            components.push(qemu_component());
+        let mut components = Vec::new();
+        for arch in Arch::ALL {
+            if kernels.iter().any(|kernel| kernel.arch == arch) {
+                components.extend(tool_components(options, arch)?);
+            }
         }
-        if options.kdir.is_none() {
-            components.push(compiler_component());
-            for kernel in kernels {
-                components.push(kernel_component(kernel)?);
+        let tree = options.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
+        if let Some(tree) =
+            tree.filter(|tree| !kernels.is_empty() && kernels.iter().all(|kernel| kernel.arch != tree.arch))
+        {
+            bail!("--kdir {} is a kernel for {}, and none of the machines is", tree.build.display(), tree.arch);
+        }
+        for kernel in kernels {
+            if options.kernel_tree(kernel.arch)?.is_none() {
+                components.push(kernel_component(kernel));
             }
         }
         if let rust_src::Source::Package { version } = &rust {
@@ -129,17 +151,30 @@ impl ToolRoot {
         Ok(Self { options: options.clone(), rust_library: rust.library() })
     }
 
-    /// Start of a QEMU command line: the program with what it needs to run from the tool root.
-    pub(crate) fn qemu_command(&self) -> Vec<OsString> {
-        if let Some(qemu) = &self.options.qemu {
+    /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.
+    pub(crate) fn qemu_command(&self, arch: Arch) -> Vec<OsString> {
+        if let Some(qemu) = self.options.qemu_for(arch) {
             return vec![qemu.into()];
         }
-        let tree = folder("qemu");
-        let mut command = loader::command(&tree, &tree.join("usr/bin/qemu-system-x86_64"));
-        for data in ["usr/share/qemu", "usr/share/seabios"] {
+        let (tree, program, data): (_, _, &[&str]) = match arch {
+            Arch::Amd64 => (folder("qemu"), "qemu-system-x86_64", &["usr/share/qemu", "usr/share/seabios"]),
+            Arch::Arm64 => (folder("qemu-arm64"), "qemu-system-aarch64", &["usr/share/qemu"]),
+        };
+        let mut command = loader::command(&tree, &tree.join("usr/bin").join(program));
+        for data in data {
             command.extend(["-L".into(), tree.join(data).into()]);
         }
         command
+    }
+
+    /// The firmware that guests of `arch` need to be told of.
+    pub(crate) fn firmware(&self, arch: Arch) -> Option<PathBuf> {
+        (arch == Arch::Arm64).then(|| folder("firmware-arm64").join(UEFI).join("QEMU_EFI.fd"))
+    }
+
+    /// The program that links programs for guests of `arch`; `None`: the host's.
+    pub(crate) fn linker(&self, arch: Arch) -> Option<PathBuf> {
+        (arch == Arch::Arm64).then(|| folder("compiler-arm64").join("usr/bin/aarch64-linux-gnu-gcc-14"))
     }
 
     /// The installed version of `kernel`, or the user's own build tree in its place.
@@ -148,10 +183,10 @@ impl ToolRoot {
     ///
     /// The build tree given by the user was never built, or `kernel` was not among those installed.
     pub(crate) fn kernel(&self, kernel: &Kernel) -> Result<GuestKernel> {
-        if let Some(tree) = &self.options.kdir {
-            return GuestKernel::from_build_tree(tree);
+        if let Some(tree) = self.options.kernel_tree(kernel.arch)? {
+            return Ok(tree);
         }
-        let installed = kernel_component(kernel)?
+        let installed = kernel_component(kernel)
             .installed()
             .with_context(|| format!("kernel `{}` is not installed", kernel.name))?;
         let release = installed.release.context("the kernel's stamp names no release")?;
@@ -167,7 +202,7 @@ impl ToolRoot {
             image,
             modules,
             build: tree.join("usr/src").join(format!("linux-headers-{release}")),
-            compiler: Some(folder("compiler").join("usr/bin")),
+            compiler: Some(folder(compiler(kernel.arch)).join("usr/bin")),
             release,
         })
     }
@@ -177,9 +212,9 @@ impl ToolRoot {
         self.options.offline
     }
 
-    /// The statically linked busybox for guests.
-    pub(crate) fn busybox(&self) -> PathBuf {
-        folder("busybox").join("usr/bin/busybox")
+    /// The statically linked busybox for guests of `arch`.
+    pub(crate) fn busybox(&self, arch: Arch) -> PathBuf {
+        folder(busybox(arch)).join("usr/bin/busybox")
     }
 
     /// The `library` folder of the Rust sources that match the pinned compiler.
@@ -195,13 +230,18 @@ impl GuestKernel {
         let release = fs::read_to_string(&release_file).with_context(|| {
             format!("--kdir {}: not a built kernel tree, no {}", tree.display(), release_file.display())
         })?;
+        let configuration = fs::read_to_string(tree.join("include/config/auto.conf")).unwrap_or_default();
+        let arm = configuration.lines().any(|line| line == "CONFIG_ARM64=y");
+        let (arch, image) =
+            if arm { (Arch::Arm64, "arch/arm64/boot/Image") } else { (Arch::Amd64, "arch/x86/boot/bzImage") };
         Ok(Self {
-            arch: Arch::Amd64,
+            arch,
             release: release.trim().to_owned(),
-            image: tree.join("arch/x86/boot/bzImage"),
+            image: tree.join(image),
             modules: tree.clone(),
             build: tree,
-            compiler: None,
+            // Few hosts have a compiler for another instruction set than their own.
+            compiler: arm.then(|| folder(compiler(arch)).join("usr/bin")),
         })
     }
 
@@ -235,9 +275,7 @@ fn find_module(folder: &Path, name: &str) -> Option<PathBuf> {
 
 /// Says early what a user's own QEMU or kernel tree lacks.
 fn check_overrides(options: &ToolOptions) -> Result<()> {
-    if let Some(qemu) = &options.qemu
-        && !qemu.is_file()
-    {
+    if let Some(qemu) = options.qemu.iter().find(|qemu| !qemu.is_file()) {
         bail!("--qemu {}: no such file", qemu.display());
     }
     if let Some(tree) = &options.kdir {
@@ -263,9 +301,9 @@ fn install_all(options: &ToolOptions, components: &[Component], update: bool) ->
     };
     let mirror = options.mirror.as_deref().unwrap_or(apt::DEFAULT_MIRROR);
     let suites: Vec<&str> = components.iter().filter_map(Component::suite).collect();
-    let apt = Apt::open(&cache, mirror, &suites, options.offline)?;
+    let cache = Cache::open(&cache, mirror, &suites, options.offline)?;
     for component in wanted {
-        component.install(&apt).with_context(|| format!("cannot set up {}", component.name()))?;
+        component.install(&cache).with_context(|| format!("cannot set up {}", component.name()))?;
     }
     Ok(())
 }
@@ -284,28 +322,67 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 }
 
 fn kernel_folder(kernel: &Kernel) -> String {
-    format!("kernel-{}", kernel.name)
-}
-
-fn busybox_component() -> Component {
-    Component::packages("busybox", &["busybox-static"])
-}
-
-fn qemu_component() -> Component {
-    Component::packages("qemu", &["qemu-system-x86"])
-}
-
-/// What the headers' Makefiles call, beyond the shell and the text tools that any Debian has.
-fn compiler_component() -> Component {
-    Component::packages("compiler", &["gcc-14", "make", "libelf1t64", "libssl3t64", "pahole"])
-        .with_loader(&["usr/bin", "usr/libexec"], "compiler")
-}
-
-fn kernel_component(kernel: &Kernel) -> Result<Component> {
-    if kernel.arch == Arch::Arm64 {
-        bail!("kernel `{}` is for arm64; the rig boots x86-64 guests", kernel.name);
+    match kernel.arch {
+        Arch::Amd64 => format!("kernel-{}", kernel.name),
+        Arch::Arm64 => format!("kernel-{}-arm64", kernel.name),
     }
-    Ok(Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], "compiler"))
+}
+
+/// Component with the guest's user land.
+fn busybox(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "busybox",
+        Arch::Arm64 => "busybox-arm64",
+    }
+}
+
+/// Component with the programs that build modules for guests of `arch`.
+fn compiler(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "compiler",
+        Arch::Arm64 => "compiler-arm64",
+    }
+}
+
+/// Where qemu-efi-aarch64 has the firmware that is no more than firmware: no Secure Boot.
+const UEFI: &str = "usr/share/qemu-efi-aarch64";
+
+/// What the headers' Makefiles call, beyond a compiler, the shell and the text tools that any Debian has.
+const BUILD_TOOLS: [&str; 4] = ["make", "libelf1t64", "libssl3t64", "pahole"];
+const BUILD_FOLDERS: &[&str] = &["usr/bin", "usr/libexec"];
+
+/// Everything guests of `arch` need beside a kernel.
+fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> {
+    let mut components = vec![Component::packages(busybox(arch), &["busybox-static"]).of_arch(arch)];
+    let packaged_qemu = options.qemu_for(arch).is_none();
+    match arch {
+        Arch::Amd64 => {
+            components.extend(packaged_qemu.then(|| Component::packages("qemu", &["qemu-system-x86"])));
+            if options.kernel_tree(arch)?.is_none() {
+                let packages = [&["gcc-14"][..], &BUILD_TOOLS].concat();
+                components.push(Component::packages("compiler", &packages).with_loader(BUILD_FOLDERS, "compiler"));
+            }
+        }
+        Arch::Arm64 => {
+            components.extend(packaged_qemu.then(|| Component::packages("qemu-arm64", &["qemu-system-arm"])));
+            components.push(Component::version(
+                "firmware-arm64",
+                "qemu-efi-aarch64",
+                "",
+                UEFI,
+                "guests for arm64 boot through UEFI",
+            ));
+            // Guest programs are linked with it, too.
+            let packages = [&["gcc-14-aarch64-linux-gnu", "libc6-dev-arm64-cross"][..], &BUILD_TOOLS].concat();
+            let compiler = Component::packages("compiler-arm64", &packages);
+            components.push(compiler.with_loader(BUILD_FOLDERS, "compiler-arm64"));
+        }
+    }
+    Ok(components)
+}
+
+fn kernel_component(kernel: &Kernel) -> Component {
+    Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], compiler(kernel.arch))
 }
 
 #[cfg(test)]
@@ -329,5 +406,28 @@ mod tests {
         let options = ToolOptions { kdir: Some(tree.path().to_owned()), ..ToolOptions::default() };
         let error = check_overrides(&options).expect_err("no kernel there").to_string();
         assert!(error.contains("not a built kernel tree"), "{error}");
+    }
+
+    #[test]
+    fn a_built_tree_stands_for_the_kernels_of_its_instruction_set_only() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let config = tree.path().join("include/config");
+        fs::create_dir_all(&config).expect("created");
+        fs::write(config.join("kernel.release"), "7.3.4\n").expect("written");
+        fs::write(config.join("auto.conf"), "CONFIG_ARM64=y\n").expect("written");
+        let options = ToolOptions { kdir: Some(tree.path().to_owned()), ..ToolOptions::default() };
+        assert!(options.kernel_tree(Arch::Amd64).expect("it is built").is_none());
+        let kernel = options.kernel_tree(Arch::Arm64).expect("it is built").expect("its own");
+        assert!(kernel.image.ends_with("arch/arm64/boot/Image") && kernel.compiler.is_some());
+    }
+
+    #[test]
+    fn the_users_qemu_is_told_by_its_name_and_reaches_another_xtask() {
+        let qemu = vec!["/q/qemu-system-aarch64".into(), "/q/mine".into()];
+        let options = ToolOptions { qemu, ..ToolOptions::default() };
+        assert_eq!(options.qemu_for(Arch::Amd64), Some(Path::new("/q/mine")));
+        assert_eq!(options.qemu_for(Arch::Arm64), Some(Path::new("/q/qemu-system-aarch64")));
+        assert_eq!(options.arguments().len(), 4);
+        assert_eq!(ToolOptions::default().qemu_for(Arch::Amd64), None);
     }
 }

@@ -11,24 +11,34 @@ use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use super::Provisions;
+use crate::kernels::Arch;
 use crate::toolroot::ToolRoot;
 use crate::workspace;
 
 /// The target of guest programs. Named explicitly so that RUSTFLAGS do not reach build scripts.
-const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+const fn target(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "x86_64-unknown-linux-gnu",
+        Arch::Arm64 => "aarch64-unknown-linux-gnu",
+    }
+}
 
-/// Builds everything that is out of date.
+/// Linked statically, without what a debugger would want.
+const STATIC: &str = "-Ctarget-feature=+crt-static -Cstrip=symbols";
+
+/// Builds everything that is out of date and that guests of `arch` need.
 ///
 /// # Errors
 ///
 /// A build fails; cargo has said why.
-pub(crate) fn provisions(tools: &ToolRoot) -> Result<Provisions> {
+pub(crate) fn provisions(tools: &ToolRoot, arch: Arch) -> Result<Provisions> {
     let shell = Shell::new()?;
     shell.change_dir(workspace::root());
     Ok(Provisions {
-        qemu: tools.qemu_command(),
-        busybox: tools.busybox(),
-        tools: guest_tools(&shell)?,
+        qemu: tools.qemu_command(arch),
+        firmware: tools.firmware(arch),
+        busybox: tools.busybox(arch),
+        tools: guest_tools(&shell, tools, arch)?,
         plugin: plugin(&shell)?,
     })
 }
@@ -45,17 +55,30 @@ fn plugin(shell: &Shell) -> Result<PathBuf> {
 }
 
 /// The programs of `qemu-images/guest/tools`, linked statically: a guest has no libraries.
-fn guest_tools(shell: &Shell) -> Result<Vec<(String, PathBuf)>> {
-    let target = workspace::target().join("guest-tools");
-    cmd!(
+fn guest_tools(shell: &Shell, tools: &ToolRoot, arch: Arch) -> Result<Vec<(String, PathBuf)>> {
+    let (folder, target) = (workspace::target().join("guest-tools"), target(arch));
+    let build = cmd!(
         shell,
-        "cargo build --quiet --release --package guest-tools --bins --target {GUEST_TARGET} --target-dir {target}"
+        "cargo build --quiet --release --package guest-tools --bins --target {target} --target-dir {folder}"
     )
-    .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Cstrip=symbols")
-    .quiet()
-    .run()
-    .context("the guest programs do not build")?;
-    programs_in(&target.join(GUEST_TARGET).join("release"))
+    .quiet();
+    let build = match tools.linker(arch) {
+        None => build.env("RUSTFLAGS", STATIC),
+        Some(linker) => {
+            let offline = tools.offline().then_some("--offline");
+            build
+                .args(offline)
+                // Few hosts have the target's standard library: it is built from the sources that the module is built
+                // with, without what the programs do not need.
+                .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="])
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("__CARGO_TESTS_ONLY_SRC_ROOT", tools.rust_library())
+                .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker)
+                .env("RUSTFLAGS", format!("{STATIC} -Cpanic=abort"))
+        }
+    };
+    build.run().context("the guest programs do not build")?;
+    programs_in(&folder.join(target).join("release"))
 }
 
 /// Executable files of a folder, by name.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Plan, Provisions, Spec};
+use crate::kernels::Arch;
 
 /// Files of a running guest, all in one folder of its own.
 #[derive(Debug, Clone)]
@@ -59,19 +60,31 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     for argument in spec.hardware.qemu_args() {
         add(&[&argument]);
     }
-    let port = |path: PathBuf| format!("file:{}", path.display());
-    add(&["-serial", &port(folder.console())]);
-    if matches!(spec.plan, Plan::Shell) {
-        // Ctrl-C belongs to the guest; with mux=on, Ctrl-a x ends QEMU.
-        add(&["-chardev", "stdio,id=shell,mux=on,signal=off", "-serial", "chardev:shell"]);
-    } else {
-        add(&["-serial", &port(folder.control())]);
+    if let Some(firmware) = &provisions.firmware {
+        add(&["-bios", &firmware.display().to_string()]);
     }
-    add(&["-serial", &port(folder.stdout()), "-serial", &port(folder.stderr())]);
+    let file = |id: &str, path: PathBuf| format!("file,id={id},path={}", option_path(&path));
+    add(&["-chardev", &file("console", folder.console()), "-serial", "chardev:console"]);
+    let control = match spec.plan {
+        // Ctrl-C belongs to the guest; with mux=on, Ctrl-a x ends QEMU.
+        Plan::Shell => "stdio,id=control,mux=on,signal=off".to_owned(),
+        _ => file("control", folder.control()),
+    };
+    for (number, chardev) in
+        [control, file("output", folder.stdout()), file("error", folder.stderr())].iter().enumerate()
+    {
+        add(&["-chardev", chardev]);
+        let id = ["control", "output", "error"][number];
+        match spec.arch() {
+            Arch::Amd64 => add(&["-serial", &format!("chardev:{id}")]),
+            // In the order of their slots the kernel numbers them.
+            Arch::Arm64 => add(&["-device", &format!("pci-serial,chardev={id},addr={:#x}", number + 1)]),
+        }
+    }
     add(&["-kernel", &spec.system.installed.image.display().to_string()]);
     add(&["-initrd", &folder.initramfs().display().to_string()]);
     add(&["-append", &spec.kernel_command_line()]);
-    if spec.hardware.rdt.is_some() {
+    if spec.hardware.rdt.is_some() || spec.hardware.mpam.is_some() {
         let plugin = option_path(&provisions.plugin);
         add(&["-plugin", &format!("{plugin},machine={}", option_path(&spec.machine_file))]);
     }

@@ -6,7 +6,11 @@ fn scenario(name: &str, header: &str) -> Scenario {
 }
 
 fn kernel(name: &str) -> Kernel {
-    Kernel::load(name).unwrap()
+    Kernel::load(name, Arch::Amd64).unwrap()
+}
+
+fn machine(name: &str) -> (String, Arch) {
+    (name.to_owned(), Arch::Amd64)
 }
 
 fn names(cases: &[Case]) -> Vec<String> {
@@ -19,7 +23,7 @@ fn the_oracle_only_answers_what_is_compared_unless_asked_for() {
     let seconds = stress[0].seconds.clone().unwrap();
     assert_eq!((seconds.default, seconds.unasked), (60, Some(20)));
     let both = [Implementation::Kernel, Implementation::Rust];
-    let (machines, kernels, asked) = (["intel".to_owned()], [kernel("stock")], [Regex::new("stress").unwrap()]);
+    let (machines, kernels, asked) = ([machine("intel")], [kernel("stock")], [Regex::new("stress").unwrap()]);
     let select = |implementations: &[Implementation], patterns: &[Regex]| {
         let selection = Selection { machines: &machines, kernels: &kernels, implementations, patterns, shard: None };
         names(&selection.cases(&stress).unwrap())
@@ -38,6 +42,7 @@ fn scenarios_that_wait_share_a_guest_of_their_own() {
     let case = |name: &str, header: &str| Case {
         scenario: scenario(name, header),
         machine: "intel".to_owned(),
+        arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         implementation: Implementation::Rust,
     };
@@ -99,7 +104,7 @@ fn shards_cover_every_item_once() {
 #[test]
 fn a_selection_of_nothing_is_an_error_that_names_the_patterns() {
     let selection = Selection {
-        machines: &["intel".to_owned()],
+        machines: &[machine("intel")],
         kernels: &[kernel("stock")],
         implementations: &[Implementation::Rust],
         patterns: &[Regex::new("nosuch").unwrap()],
@@ -112,7 +117,7 @@ fn a_selection_of_nothing_is_an_error_that_names_the_patterns() {
 #[test]
 fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given() {
     let mut selection = Selection {
-        machines: &["intel".to_owned()],
+        machines: &[machine("intel")],
         kernels: &[kernel("stable"), kernel("stock")],
         implementations: &[Implementation::Kernel, Implementation::Rust],
         patterns: &[],
@@ -123,7 +128,7 @@ fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given
     let cases = names(&selection.cases(&scenarios).unwrap());
     assert_eq!(cases[..3], ["a [intel stable kernel]", "race [intel stable kernel]", "a [intel stock kernel]"]);
     assert_eq!(cases[3..], ["a [intel stock rust]", "race [intel stock rust]"]);
-    assert_eq!(selection.left_out(), ["[stable rust]: 6.12 is older than the module supports"]);
+    assert_eq!(selection.left_out(), ["[stable amd64 rust]: 6.12 is older than the module supports"]);
     let stable = [kernel("stable")];
     selection.kernels = &stable;
     selection.implementations = &[Implementation::Rust];
@@ -134,9 +139,25 @@ fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given
 }
 
 #[test]
+fn a_kernel_runs_on_machines_of_its_instruction_set_and_without_its_own_resctrl_ours_alone() {
+    let kernels = Arch::ALL.map(|arch| Kernel::load("stock", arch).unwrap());
+    let selection = Selection {
+        machines: &[machine("intel"), ("mpam".to_owned(), Arch::Arm64)],
+        kernels: &kernels,
+        implementations: &[Implementation::Kernel, Implementation::Rust],
+        patterns: &[],
+        shard: None,
+    };
+    let cases = names(&selection.cases(&[scenario("mount", "# machines: intel mpam\n# compare: yes")]).unwrap());
+    assert_eq!(cases, ["mount [intel stock kernel]", "mount [intel stock rust]", "mount [mpam stock rust]"]);
+    let [left_out] = &selection.left_out()[..] else { panic!("one is left out") };
+    assert!(left_out.starts_with("[stock arm64 kernel]: ") && left_out.contains("RESCTRL_FS"), "{left_out}");
+}
+
+#[test]
 fn a_pattern_that_matches_on_other_machines_only_says_which() {
     let selection = Selection {
-        machines: &["intel".to_owned()],
+        machines: &[machine("intel")],
         kernels: &[kernel("stock")],
         implementations: &[Implementation::Rust],
         patterns: &[Regex::new("l2").unwrap()],
@@ -155,7 +176,7 @@ fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
         scenario("l2", "# machines: intel-l2\n# compare: yes"),
     ];
     let cases = Selection {
-        machines: &["intel".to_owned(), "intel-l2".to_owned()],
+        machines: &[machine("intel"), machine("intel-l2")],
         kernels: &[kernel("stock")],
         implementations: &[Implementation::Kernel, Implementation::Rust],
         patterns: &[],
@@ -181,6 +202,7 @@ fn a_case_prints_the_command_that_repeats_it() {
     let case = Case {
         scenario: scenario("mount", ""),
         machine: "intel".to_owned(),
+        arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         implementation: Implementation::Rust,
     };

@@ -315,6 +315,7 @@ mod tests {
         Case {
             scenario: Scenario::parse(name, &format!("# Shows {name}.\n{header}")).unwrap(),
             machine: "intel".to_owned(),
+            arch: crate::kernels::Arch::Amd64,
             kernel: "stock".to_owned(),
             implementation: Implementation::Kernel,
         }

@@ -15,6 +15,7 @@ use crate::guest::event::Event;
 use crate::guest::qemu::Folder;
 use crate::guest::run::{self, Limits};
 use crate::guest::{Plan, Provisions, Spec, interrupt};
+use crate::kernels::Arch;
 use crate::scenario::{Boot, Case};
 
 /// What a worker has to tell.
@@ -43,8 +44,8 @@ pub(crate) enum Report {
 /// What all boots have in common.
 #[derive(Debug)]
 pub(crate) struct Pool<'a> {
-    /// Programs.
-    pub(crate) provisions: &'a Provisions,
+    /// Programs, for each instruction set.
+    pub(crate) provisions: &'a BTreeMap<Arch, Provisions>,
     /// Folder of the run.
     pub(crate) folder: PathBuf,
     /// Recognises splats.
@@ -108,6 +109,7 @@ impl Worker<'_> {
     fn boot(&self, boot: Boot, spec: &(dyn Fn(&Case) -> Result<Spec> + Sync)) -> Result<()> {
         let label = boot.label();
         let mut spec = spec(boot.first())?;
+        let provisions = &self.pool.provisions[&spec.arch()];
         let mut cases = boot.cases;
         let mut retried = false;
         for number in 1.. {
@@ -115,7 +117,7 @@ impl Worker<'_> {
             spec.plan = Plan::Scenarios(cases.iter().map(|case| case.scenario.name.clone()).collect());
             let limits = self.limits(&cases)?;
             let mut collector = Collector::new(&cases, folder.console(), retried);
-            run::run(&spec, self.pool.provisions, &folder, &self.pool.scanner, &limits, &mut |event| {
+            run::run(&spec, provisions, &folder, &self.pool.scanner, &limits, &mut |event| {
                 if let Some(outcome) = collector.event(&event) {
                     self.tell(Report::Verdict(Box::new(outcome)));
                 }

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::loader;
-use crate::apt::{Apt, Package};
-use crate::kernels::Kernel;
+use crate::apt::{Apt, Cache, Wanted};
+use crate::kernels::{Arch, Kernel};
 use crate::progress;
 
 /// Raise when the way components are made changes, so that they are made anew.
@@ -27,6 +27,8 @@ const PARTIAL: &str = ".partial-";
 pub(crate) struct Component {
     name: String,
     content: Content,
+    /// Instruction set of the packages.
+    arch: Arch,
     /// Unpack only files below this folder of the package.
     only: Option<String>,
     /// Folders whose programs are to run through the loader of a component, and that component.
@@ -40,7 +42,8 @@ enum Content {
     /// The newest version in any suite of the one package whose version has this prefix, alone; `otherwise` says
     /// what a user can do if there is none.
     Version { package: String, prefix: String, otherwise: &'static str },
-    /// The newest release of a kernel, its packages alone.
+    /// The newest release of a kernel, its packages alone: their dependencies are no part of a guest and of no use on
+    /// the host.
     Kernel(Kernel),
 }
 
@@ -71,13 +74,18 @@ impl Component {
         Self { only: Some(only.to_owned()), ..Self::new(name, content) }
     }
 
+    /// The same with packages of another instruction set than the host's.
+    pub(crate) fn of_arch(self, arch: Arch) -> Self {
+        Self { arch, ..self }
+    }
+
     /// A folder `name` with the newest release of `kernel`.
     pub(crate) fn kernel(name: &str, kernel: &Kernel) -> Self {
-        Self::new(name, Content::Kernel(kernel.clone()))
+        Self::new(name, Content::Kernel(kernel.clone())).of_arch(kernel.arch)
     }
 
     fn new(name: &str, content: Content) -> Self {
-        Self { name: name.to_owned(), content, only: None, loader: None }
+        Self { name: name.to_owned(), content, arch: Arch::Amd64, only: None, loader: None }
     }
 
     /// Has the programs below `folders` run through the loader and libraries of the component `from`.
@@ -118,32 +126,46 @@ impl Component {
             Content::Closure(packages) => packages.join(" "),
             Content::Version { package, prefix, .. } => format!("{package}={prefix}*"),
             Content::Kernel(kernel) => {
-                format!("{}/{} {}", kernel.suite, kernel.release, kernel.packages.join(" "))
+                let packages = [&kernel.packages[..], &kernel.host_packages].concat();
+                format!("{}/{} {}", kernel.suite, kernel.release, packages.join(" "))
             }
         };
-        format!("{content} only={:?} loader={:?}", self.only, self.loader)
+        let arch = if self.arch == Arch::Amd64 { "" } else { "arm64: " };
+        format!("{arch}{content} only={:?} loader={:?}", self.only, self.loader)
     }
 
     /// Fetches and unpacks the component; keeps the installed one if that is what would come out.
-    pub(crate) fn install(&self, apt: &Apt) -> Result<()> {
-        let (wanted, release) = self.wanted(apt)?;
-        let mut packages = apt.resolve(&wanted)?;
-        if !matches!(self.content, Content::Closure(_)) {
-            // The dependencies of the others are no part of a guest and of no use on the host.
-            packages.retain(|package| self.is_own(package.name()));
+    pub(crate) fn install(&self, cache: &Cache) -> Result<()> {
+        let own = cache.packages(self.arch)?;
+        let (wanted, release) = self.wanted(own)?;
+        let mut parts = vec![(own, wanted)];
+        if let (Content::Kernel(kernel), Some(release)) = (&self.content, &release) {
+            let tools = Wanted { packages: kernel.host_packages_of(release), closure: false };
+            parts.extend(
+                (!tools.packages.is_empty()).then(|| cache.packages(Arch::Amd64)).transpose()?.map(|apt| (apt, tools)),
+            );
+        }
+        let mut archives = Vec::new();
+        let mut resolved = Vec::new();
+        for (apt, wanted) in &parts {
+            let packages = apt.resolve(wanted)?;
+            archives.extend(packages.iter().map(|package| apt.archive(package)));
+            resolved.push(packages);
         }
         let stamp = Stamp {
             layout: LAYOUT,
             place: self.place(),
             request: self.request(),
             release,
-            packages: packages.iter().map(|package| package.file.clone()).collect(),
+            packages: resolved.iter().flatten().map(|package| package.file.clone()).collect(),
         };
         if self.installed().as_ref() == Some(&stamp) {
             return Ok(());
         }
-        apt.fetch(&self.name, &wanted, &packages)?;
-        let result = self.unpack(apt, &packages, &stamp);
+        for ((apt, wanted), packages) in parts.iter().zip(&resolved) {
+            apt.fetch(&self.name, wanted, packages)?;
+        }
+        let result = self.unpack(&archives, &stamp);
         if result.is_err() {
             // What is half unpacked may be what fills the disk; the first error is the one to report.
             let _ = remove_tree(&self.partial());
@@ -155,10 +177,11 @@ impl Component {
         super::folder(&format!("{PARTIAL}{}", self.name))
     }
 
-    /// Arguments for apt, and the release if this is a kernel.
-    fn wanted(&self, apt: &Apt) -> Result<(Vec<String>, Option<String>)> {
+    /// What to fetch from the component's own packages, and the release if this is a kernel.
+    fn wanted(&self, apt: &Apt) -> Result<(Wanted, Option<String>)> {
+        let alone = |packages| Wanted { packages, closure: false };
         match &self.content {
-            Content::Closure(packages) => Ok((packages.clone(), None)),
+            Content::Closure(packages) => Ok((Wanted { packages: packages.clone(), closure: true }, None)),
             Content::Version { package, prefix, otherwise } => {
                 let available = apt.available(package)?;
                 let newest = available
@@ -166,40 +189,33 @@ impl Component {
                     .filter(|found| found.name == *package && found.version.starts_with(prefix.as_str()))
                     .max_by(|a, b| crate::apt::compare_versions(&a.version, &b.version))
                     .with_context(|| format!("the mirror has no {package} {prefix}; {otherwise}"))?;
-                Ok((vec![format!("{package}={}", newest.version)], None))
+                Ok((alone(vec![format!("{package}={}", newest.version)]), None))
             }
             Content::Kernel(kernel) => {
                 let available = apt.available(kernel.package_prefix())?;
                 let Some(release) = kernel.newest_release(&available)? else {
                     bail!("{} has no kernel release that matches {}", kernel.suite, kernel.release);
                 };
-                Ok((kernel.packages_of(&release), Some(release)))
+                Ok((alone(kernel.packages_of(&release)), Some(release)))
             }
         }
     }
 
-    fn is_own(&self, package: &str) -> bool {
-        match &self.content {
-            Content::Closure(_) => true,
-            Content::Version { package: own, .. } => package == own,
-            Content::Kernel(_) => package.starts_with("linux-"),
-        }
-    }
-
-    fn unpack(&self, apt: &Apt, packages: &[Package], stamp: &Stamp) -> Result<()> {
+    fn unpack(&self, archives: &[PathBuf], stamp: &Stamp) -> Result<()> {
         let place = self.place();
         let partial = self.partial();
         remove_tree(&partial)?;
         fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        let bar = progress::count(&format!("{}: unpacking", self.name), packages.len());
-        for package in packages {
-            unpack_package(&apt.archive(package), &partial, self.only.as_deref())?;
+        let bar = progress::count(&format!("{}: unpacking", self.name), archives.len());
+        for archive in archives {
+            unpack_package(archive, &partial, self.only.as_deref())?;
             bar.inc(1);
         }
         bar.finish_and_clear();
         if let Some((folders, from)) = self.loader {
             loader::wrap_programs(&partial, &place, folders, &super::folder(from))?;
             loader::relocate_headers(&partial, &place)?;
+            loader::relocate_linker_scripts(&partial, &place)?;
         }
         let text = toml::to_string(stamp).context("cannot write the stamp")?;
         fs::write(partial.join("stamp.toml"), text).context("cannot write the stamp")?;

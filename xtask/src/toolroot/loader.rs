@@ -16,6 +16,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+/// Libraries to link programs for arm64 with.
+const CROSS_LIBRARIES: &str = "usr/aarch64-linux-gnu/lib";
 
 /// The command that runs `program` with loader and libraries of `tree`.
 pub(super) fn command(tree: &Path, program: &Path) -> Vec<OsString> {
@@ -103,6 +105,25 @@ pub(super) fn relocate_headers(tree: &Path, place: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Corrects the absolute paths in those libraries of the cross compiler that are texts naming other libraries.
+///
+/// # Errors
+///
+/// A file that cannot be read or written.
+pub(super) fn relocate_linker_scripts(tree: &Path, place: &Path) -> Result<()> {
+    let Ok(entries) = tree.join(CROSS_LIBRARIES).read_dir() else { return Ok(()) };
+    for entry in entries {
+        let library = entry?.path();
+        let Ok(text) = fs::read_to_string(&library) else { continue };
+        if text.starts_with("/* GNU ld script") {
+            let there = place.join(CROSS_LIBRARIES);
+            let text = text.replace(&format!("/{CROSS_LIBRARIES}"), &there.to_string_lossy());
+            fs::write(&library, text).with_context(|| format!("cannot write {}", library.display()))?;
+        }
+    }
+    Ok(())
+}
+
 fn relocate(makefile: &str, place: &Path) -> String {
     let source = place.join("usr/src/linux-headers-");
     makefile.lines().map(|line| line.replace("/usr/src/linux-headers-", &source.to_string_lossy()) + "\n").collect()
@@ -119,6 +140,19 @@ mod tests {
             relocate(text, Path::new("/w/k")),
             "KBUILD_OUTPUT=/w/k/usr/src/linux-headers-7-amd64\ninclude /w/k/usr/src/linux-headers-7-common/Makefile\n"
         );
+    }
+
+    #[test]
+    fn a_library_that_names_others_names_those_of_the_tool_root() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let folder = tree.path().join(CROSS_LIBRARIES);
+        fs::create_dir_all(&folder).expect("created");
+        let script = "/* GNU ld script\n*/\nGROUP ( /usr/aarch64-linux-gnu/lib/libm-2.41.a )\n";
+        fs::write(folder.join("libm.a"), script).expect("written");
+        fs::write(folder.join("libc.a"), b"!<arch>\n\xff").expect("written");
+        relocate_linker_scripts(tree.path(), Path::new("/w/c")).expect("writable");
+        let text = fs::read_to_string(folder.join("libm.a")).expect("there");
+        assert_eq!(text, script.replace("/usr/", "/w/c/usr/"));
     }
 
     #[test]
