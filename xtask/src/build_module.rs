@@ -49,8 +49,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         fs::write(&reviewed_path, &symbols).with_context(|| format!("cannot write {}", reviewed_path.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // A user's own kernel is configured differently, so that other symbols are inlined.
-    if options.tools.kdir.is_some() {
+    // A kernel of the user's or built here is configured differently, so that other symbols are inlined.
+    if options.tools.kdir.is_some() || kernel.build.is_some() {
         return Ok(ExitCode::SUCCESS);
     }
     let reviewed = match fs::read_to_string(&reviewed_path) {

@@ -28,13 +28,19 @@ pub(crate) struct Kernel {
     /// Debian suite the packages come from.
     pub(crate) suite: String,
     /// Regular expression for the whole kernel release (`uname -r`); the newest that matches is taken.
+    #[serde(default)]
     pub(crate) release: String,
     /// The packages of the guest's instruction set: image, modules, configuration and headers.
     /// `{release}` stands for the release. The first is the one whose versions are compared.
+    #[serde(default)]
     pub(crate) packages: Vec<String>,
     /// The packages of the host's instruction set that modules are built with; `{version}` stands for
     /// the release without its flavour.
+    #[serde(default)]
     pub(crate) host_packages: Vec<String>,
+    /// How it is built; instead of `release` and packages.
+    #[serde(default)]
+    pub(crate) build: Option<Recipe>,
     /// Boot argument that keeps the kernel's own resctrl off; empty if it has none.
     pub(crate) resctrl_off: String,
     /// Why `resctrl.ko` does not run on it; `None` if it does.
@@ -43,6 +49,50 @@ pub(crate) struct Kernel {
     /// Why no resctrl of its own runs on it; `None` if one does.
     #[serde(default)]
     pub(crate) no_kernel_impl: Option<String>,
+    /// How many times slower than a stock kernel it is; time limits are stretched by it.
+    #[serde(default = "one")]
+    pub(crate) slowness: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// How a kernel is built from Debian's source package.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// Regular expression for the name of the source package; the newest that matches is taken.
+    pub(crate) source: String,
+    /// The configuration to begin with, as a target of the kernel's Makefile: `tinyconfig`, `defconfig`.
+    pub(crate) base: String,
+    /// The file beside this one with the settings to change in it, each of which must be taken.
+    pub(crate) config: String,
+    /// About how many files are compiled: the length of the progress bar.
+    pub(crate) files: u32,
+    /// About how many minutes one processor takes.
+    pub(crate) minutes: u32,
+}
+
+impl Recipe {
+    /// The settings to change.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(crate) fn fragment(&self) -> Result<String> {
+        let path = folder().join(&self.config);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// The regular expression for the source package.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub(crate) fn pattern(&self) -> Result<Regex> {
+        Regex::new(&format!("^(?:{})$", self.source)).context("`source` is no regular expression")
+    }
 }
 
 /// Instruction set of a guest, by Debian's name.
@@ -158,8 +208,20 @@ impl Kernel {
         if kernel.arch != arch {
             bail!("`arch` is {}, the file's name says {arch}", kernel.arch);
         }
-        if kernel.packages.is_empty() {
-            bail!("`packages` is empty");
+        match &kernel.build {
+            Some(recipe) => {
+                recipe.pattern()?;
+                recipe.fragment()?;
+                if !(kernel.release.is_empty() && kernel.packages.is_empty() && kernel.host_packages.is_empty()) {
+                    bail!("it has a `[build]`, so `release` and packages have no meaning");
+                }
+            }
+            None if kernel.packages.is_empty() => bail!("it has neither `packages` nor a `[build]`"),
+            None if kernel.release.is_empty() => bail!("`release` is missing"),
+            None => {}
+        }
+        if kernel.slowness == 0 {
+            bail!("`slowness` is 0");
         }
         if let Some(package) = kernel.packages.iter().find(|package| !package.contains("{release}")) {
             bail!("package `{package}` has no {{release}} in its name");
@@ -278,6 +340,26 @@ mod tests {
         let kernel = Kernel::parse("stock", Arch::Amd64, STOCK).expect("well formed");
         let other = [package("linux-binary-7.9.1+deb14-cloud-amd64", "7.9.1-1", "trixie-backports")];
         assert_eq!(kernel.newest_release(&other).expect("a good pattern"), None);
+    }
+
+    #[test]
+    fn a_kernel_comes_from_packages_or_from_a_build_and_not_from_both() {
+        let build = r#"
+            [build]
+            source = 'linux-source-\d+\.\d+'
+            base = "tinyconfig"
+            config = "debug.config"
+            files = 1000
+            minutes = 10
+        "#;
+        let alone = format!("description = \"x\"\narch = \"amd64\"\nsuite = \"sid\"\nresctrl_off = \"\"\n{build}");
+        let kernel = Kernel::parse("x", Arch::Amd64, &alone).expect("well formed");
+        assert_eq!((kernel.slowness, kernel.build.map(|recipe| recipe.minutes)), (1, Some(10)));
+        let both = Kernel::parse("x", Arch::Amd64, &format!("{STOCK}{build}")).expect_err("both").to_string();
+        assert!(both.contains("[build]"), "{both}");
+        assert!(Kernel::parse("x", Arch::Amd64, &alone.replace("debug.config", "nosuch.config")).is_err());
+        let neither = alone.replace(build, "");
+        assert!(Kernel::parse("x", Arch::Amd64, &neither).is_err());
     }
 
     #[test]

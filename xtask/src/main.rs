@@ -12,6 +12,7 @@ mod console;
 mod guest;
 mod initramfs;
 mod junit;
+mod kernel_build;
 mod kernels;
 mod machine;
 mod module_build;

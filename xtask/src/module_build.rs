@@ -9,9 +9,9 @@ mod kbuild;
 mod staticlib;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSymbol};
 
 use crate::kernels::{Arch, Kernel};
@@ -38,11 +38,14 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let folder = workspace::target().join("module");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
-    let flavour = Flavour { arch: guest.arch, kasan: false };
+    let flavour = Flavour { arch: guest.arch, kasan: guest.has("CONFIG_KASAN_GENERIC") };
     let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
+    if flavour.checks_memory() {
+        check_instrumented(&output.join("build/resctrl_rust.o"))?;
+    }
     let undefined_symbols = output.join("undefined-symbols.txt");
     let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fs::write(&undefined_symbols, list_undefined(&data)?)
@@ -71,6 +74,29 @@ pub(crate) fn fetch_crates(tools: &ToolRoot) -> Result<()> {
     staticlib::fetch(tools.rust_library(), tools.offline())
 }
 
+/// Sees that the Rust code checks its memory accesses: flags that stop having an effect would go unnoticed.
+///
+/// # Errors
+///
+/// It does not.
+fn check_instrumented(rust: &Path) -> Result<()> {
+    let data = fs::read(rust).with_context(|| format!("cannot read {}", rust.display()))?;
+    let symbols = list_undefined(&data)?;
+    ensure!(
+        is_instrumented(&symbols),
+        "the kernel has KASAN, and the Rust code in {} does not check its memory accesses",
+        rust.display()
+    );
+    Ok(())
+}
+
+/// Whether code with these undefined symbols reports bad loads and bad stores to KASAN.
+fn is_instrumented(symbols: &str) -> bool {
+    ["__asan_report_load", "__asan_report_store", "__asan_mem"]
+        .iter()
+        .all(|report| symbols.lines().any(|symbol| symbol.starts_with(report)))
+}
+
 /// The names of all undefined symbols of an object file, sorted, one a line.
 fn list_undefined(object: &[u8]) -> Result<String> {
     let file = object::File::parse(object).context("resctrl.ko is no object file")?;
@@ -88,6 +114,15 @@ fn list_undefined(object: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_is_instrumented_if_it_reports_loads_stores_and_copies() {
+        let symbols = "__asan_memcpy\n__asan_report_load8_noabort\n__asan_report_store1_noabort\n_printk\n";
+        assert!(is_instrumented(symbols));
+        for missing in symbols.lines().take(3) {
+            assert!(!is_instrumented(&symbols.replace(missing, "memcpy")), "{missing}");
+        }
+    }
 
     #[test]
     fn undefined_symbols_are_those_a_program_needs_from_its_libraries() {

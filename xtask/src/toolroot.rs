@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Cache};
-use crate::kernels::{Arch, Kernel};
+use crate::kernel_build::{self, Workshop};
+use crate::kernels::{Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 
@@ -137,9 +138,25 @@ impl ToolRoot {
         {
             bail!("--kdir {} is a kernel for {}, and none of the machines is", tree.build.display(), tree.arch);
         }
+        let mut to_build = Vec::new();
         for kernel in kernels {
-            if options.kernel_tree(kernel.arch)?.is_none() {
-                components.push(kernel_component(kernel));
+            if options.kernel_tree(kernel.arch)?.is_some() {
+                continue;
+            }
+            match &kernel.build {
+                Some(recipe) if update || kernel_build::installed(kernel, recipe, &choice(kernel))?.is_none() => {
+                    to_build.push((kernel, recipe));
+                }
+                Some(_) => {}
+                None => components.push(kernel_component(kernel)),
+            }
+        }
+        if !to_build.is_empty() {
+            components.push(kernel_build_component());
+            // What runs on this machine while a kernel is built is compiled, too.
+            let host = compiler_component(Arch::Amd64);
+            if components.iter().all(|component| component.name() != host.name()) {
+                components.push(host);
             }
         }
         if let rust_src::Source::Package { version } = &rust {
@@ -147,6 +164,9 @@ impl ToolRoot {
         }
         if update || components.iter().any(|component| component.installed().is_none()) {
             install_all(options, &components, update)?;
+        }
+        for (kernel, recipe) in to_build {
+            build(options, kernel, recipe).with_context(|| format!("cannot set up kernel `{}`", kernel.name))?;
         }
         Ok(Self { options: options.clone(), rust_library: rust.library() })
     }
@@ -186,6 +206,19 @@ impl ToolRoot {
         if let Some(tree) = self.options.kernel_tree(kernel.arch)? {
             return Ok(tree);
         }
+        let compiler = Some(folder(compiler(kernel.arch)).join("usr/bin"));
+        if let Some(recipe) = &kernel.build {
+            let built = kernel_build::installed(kernel, recipe, &choice(kernel))?
+                .with_context(|| format!("kernel `{}` is not built", kernel.name))?;
+            return Ok(GuestKernel {
+                arch: kernel.arch,
+                release: built.release,
+                image: built.image,
+                modules: built.build.clone(),
+                build: built.build,
+                compiler,
+            });
+        }
         let installed = kernel_component(kernel)
             .installed()
             .with_context(|| format!("kernel `{}` is not installed", kernel.name))?;
@@ -202,7 +235,7 @@ impl ToolRoot {
             image,
             modules,
             build: tree.join("usr/src").join(format!("linux-headers-{release}")),
-            compiler: Some(folder(compiler(kernel.arch)).join("usr/bin")),
+            compiler,
             release,
         })
     }
@@ -243,6 +276,13 @@ impl GuestKernel {
             // Few hosts have a compiler for another instruction set than their own.
             compiler: arm.then(|| folder(compiler(arch)).join("usr/bin")),
         })
+    }
+
+    /// Whether `option` is `y` in its configuration.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        let configuration = fs::read_to_string(self.build.join("include/config/auto.conf")).unwrap_or_default();
+        let wanted = format!("{option}=y");
+        configuration.lines().any(|line| line == wanted)
     }
 
     /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz`, `.ko.zst` or
@@ -295,17 +335,37 @@ fn install_all(options: &ToolOptions, components: &[Component], update: bool) ->
     if wanted.is_empty() {
         return Ok(());
     }
-    let cache = match &options.cache {
-        Some(cache) => std::path::absolute(cache)?,
-        None => default_cache(),
-    };
-    let mirror = options.mirror.as_deref().unwrap_or(apt::DEFAULT_MIRROR);
     let suites: Vec<&str> = components.iter().filter_map(Component::suite).collect();
-    let cache = Cache::open(&cache, mirror, &suites, options.offline)?;
+    let cache = open_cache(options, &suites)?;
     for component in wanted {
         component.install(&cache).with_context(|| format!("cannot set up {}", component.name()))?;
     }
     Ok(())
+}
+
+fn open_cache(options: &ToolOptions, suites: &[&str]) -> Result<Cache> {
+    let mirror = options.mirror.as_deref().unwrap_or(apt::DEFAULT_MIRROR);
+    Cache::open(&cache_folder(options)?, mirror, suites, options.offline)
+}
+
+/// Builds a kernel with the installed tools, or finds it built by another checkout.
+fn build(options: &ToolOptions, kernel: &Kernel, recipe: &Recipe) -> Result<()> {
+    let (compilers, package) = ([kernel.arch, Arch::Amd64].map(compiler_component), compiler_package(kernel.arch));
+    let stamp = compilers[0].installed().context("its compiler is not installed")?;
+    let shop = Workshop {
+        cache: cache_folder(options)?,
+        tools: folder(KERNEL_BUILD),
+        compilers: compilers.iter().map(|compiler| folder(compiler.name()).join("usr/bin")).collect(),
+        compiler_version: stamp.package(package).with_context(|| format!("{package} is not installed"))?.to_owned(),
+    };
+    kernel_build::ensure(kernel, recipe, &shop, open_cache(options, &[&kernel.suite])?, &choice(kernel))
+}
+
+fn cache_folder(options: &ToolOptions) -> Result<PathBuf> {
+    Ok(match &options.cache {
+        Some(cache) => std::path::absolute(cache)?,
+        None => default_cache(),
+    })
 }
 
 fn default_cache() -> PathBuf {
@@ -359,8 +419,7 @@ fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> 
         Arch::Amd64 => {
             components.extend(packaged_qemu.then(|| Component::packages("qemu", &["qemu-system-x86"])));
             if options.kernel_tree(arch)?.is_none() {
-                let packages = [&["gcc-14"][..], &BUILD_TOOLS].concat();
-                components.push(Component::packages("compiler", &packages).with_loader(BUILD_FOLDERS, "compiler"));
+                components.push(compiler_component(arch));
             }
         }
         Arch::Arm64 => {
@@ -372,13 +431,39 @@ fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> 
                 UEFI,
                 "guests for arm64 boot through UEFI",
             ));
-            // Guest programs are linked with it, too.
-            let packages = [&["gcc-14-aarch64-linux-gnu", "libc6-dev-arm64-cross"][..], &BUILD_TOOLS].concat();
-            let compiler = Component::packages("compiler-arm64", &packages);
-            components.push(compiler.with_loader(BUILD_FOLDERS, "compiler-arm64"));
+            components.push(compiler_component(arch));
         }
     }
     Ok(components)
+}
+
+fn compiler_package(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "gcc-14",
+        Arch::Arm64 => "gcc-14-aarch64-linux-gnu",
+    }
+}
+
+fn compiler_component(arch: Arch) -> Component {
+    let libraries: &[&str] = match arch {
+        Arch::Amd64 => &[],
+        // Guest programs are linked with it, too.
+        Arch::Arm64 => &["libc6-dev-arm64-cross"],
+    };
+    let packages = [&[compiler_package(arch)][..], libraries, &BUILD_TOOLS].concat();
+    Component::packages(compiler(arch), &packages).with_loader(BUILD_FOLDERS, compiler(arch))
+}
+
+const KERNEL_BUILD: &str = "kernel-build";
+
+/// Component with what builds of kernels need beside a compiler.
+fn kernel_build_component() -> Component {
+    Component::packages(KERNEL_BUILD, kernel_build::PACKAGES).with_loader(&["usr/bin"], KERNEL_BUILD)
+}
+
+/// The file that says which built kernel this checkout uses for `kernel`.
+fn choice(kernel: &Kernel) -> PathBuf {
+    folder(&format!("{}.toml", kernel_folder(kernel)))
 }
 
 fn kernel_component(kernel: &Kernel) -> Component {

@@ -57,6 +57,20 @@ const RUSTFLAGS_AMD64: &[&str] = &[
     "-Zpatchable-function-entry=16,16",
 ];
 
+/// Checks of every memory access, as the kernel's own C code has them under `CONFIG_KASAN_INLINE`.
+const RUSTFLAGS_KASAN_AMD64: &[&str] = &[
+    "-Zsanitizer=kernel-address",
+    // A report says what is wrong; whether the kernel goes on is its decision.
+    "-Zsanitizer-recover=kernel-address",
+    // Where the kernel keeps the state of memory (KASAN_SHADOW_OFFSET of x86-64; the same in every configuration).
+    "-Cllvm-args=-asan-mapping-offset=0xdffffc0000000000",
+    // Variables on the stack and globals: the kernel has no hooks for how LLVM describes them.
+    "-Cllvm-args=-asan-stack=0",
+    "-Cllvm-args=-asan-globals=0",
+    // Copies through __asan_memcpy: the kernel's memcpy does not check.
+    "-Cllvm-args=-asan-kernel-mem-intrinsic-prefix=1",
+];
+
 /// No room for ftrace: on arm64 the kernel's own Rust code has none either (arch/arm64/Makefile).
 const RUSTFLAGS_ARM64: &[&str] = &[
     "-Ctarget-cpu=generic",
@@ -77,12 +91,19 @@ impl Flavour {
         }
     }
 
+    /// Memory accesses of the Rust code are checked. Not on arm64: where the kernel keeps the state of memory depends on its
+    /// configuration there.
+    pub(super) fn checks_memory(self) -> bool {
+        self.kasan && self.arch == Arch::Amd64
+    }
+
     fn rustflags(self) -> Vec<&'static str> {
         let arch = match self.arch {
             Arch::Amd64 => RUSTFLAGS_AMD64,
             Arch::Arm64 => RUSTFLAGS_ARM64,
         };
-        [RUSTFLAGS, arch].concat()
+        let checks = if self.checks_memory() { RUSTFLAGS_KASAN_AMD64 } else { &[] };
+        [RUSTFLAGS, arch, checks].concat()
     }
 
     /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.

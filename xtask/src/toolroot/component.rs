@@ -44,7 +44,7 @@ enum Content {
     Version { package: String, prefix: String, otherwise: &'static str },
     /// The newest release of a kernel, its packages alone: their dependencies are no part of a guest and of no use on
     /// the host.
-    Kernel(Kernel),
+    Kernel(Box<Kernel>),
 }
 
 /// What a component was made from; the file `stamp.toml` in it.
@@ -58,6 +58,14 @@ pub(crate) struct Stamp {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) release: Option<String>,
     packages: Vec<String>,
+}
+
+impl Stamp {
+    /// The file name of `package` with its version.
+    pub(crate) fn package(&self, package: &str) -> Option<&str> {
+        let prefix = format!("{package}_");
+        self.packages.iter().map(String::as_str).find(|file| file.starts_with(&prefix))
+    }
 }
 
 impl Component {
@@ -81,7 +89,7 @@ impl Component {
 
     /// A folder `name` with the newest release of `kernel`.
     pub(crate) fn kernel(name: &str, kernel: &Kernel) -> Self {
-        Self::new(name, Content::Kernel(kernel.clone())).of_arch(kernel.arch)
+        Self::new(name, Content::Kernel(Box::new(kernel.clone()))).of_arch(kernel.arch)
     }
 
     fn new(name: &str, content: Content) -> Self {

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Guest kernels that no distribution has: built from Debian's source package, once.
+//!
+//! The result (image, configuration and what modules are built against) is kept in the cache folder, under a name that
+//! tells what it was made from, so that every checkout on this machine uses the same one. Only a stamp, written
+//! last, makes it valid: a build that was interrupted goes on where it was. The source tree goes when all is done.
+//!
+//! Like everything in the tool root, it needs no root and nothing of the host: the compiler is the one for modules, and the
+//! programs that the kernel's build makes for itself are linked against a C library of the tool root's, of which the
+//! result keeps a copy, because module builds run them again.
+
+mod make;
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::apt::{self, Apt, Available, Cache, Wanted, compare_versions};
+use crate::kernels::{Arch, Kernel, Recipe};
+use crate::progress;
+use make::Make;
+
+/// Raise when the way kernels are built changes, so that they are built anew.
+const REVISION: u32 = 1;
+
+/// What the kernel's build needs beyond a compiler, make, and what any Debian has.
+pub(crate) const PACKAGES: &[&str] = &["base-files", "bc", "bison", "flex", "libc6-dev", "libelf-dev"];
+
+/// Shared libraries of the programs that the build makes for itself.
+const LIBRARIES: &[&str] =
+    &["ld-linux-x86-64.so.2", "libc.so.6", "libelf.so.1", "libm.so.6", "libz.so.1", "libzstd.so.1"];
+
+/// Where the build happens and with what.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    /// The folder for downloads, which checkouts share.
+    pub(crate) cache: PathBuf,
+    /// The component with [`PACKAGES`].
+    pub(crate) tools: PathBuf,
+    /// Folders with the compilers: for the guest's instruction set, and for the host's.
+    pub(crate) compilers: Vec<PathBuf>,
+    /// Version of the first of them.
+    pub(crate) compiler_version: String,
+}
+
+/// A built kernel; the file `stamp.toml` beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    /// As `uname -r` prints it.
+    release: String,
+}
+
+/// Which of the built kernels this checkout uses; a file in the tool root.
+#[derive(Debug, Serialize, Deserialize)]
+struct Choice {
+    request: String,
+    place: PathBuf,
+}
+
+/// A kernel that was built.
+#[derive(Debug)]
+pub(crate) struct BuiltKernel {
+    /// As `uname -r` prints it.
+    pub(crate) release: String,
+    /// The bootable image.
+    pub(crate) image: PathBuf,
+    /// What modules are built against.
+    pub(crate) build: PathBuf,
+}
+
+/// The built kernel that this checkout uses for `kernel`, unless its description has changed since; `choice` is the file
+/// that says which.
+pub(crate) fn installed(kernel: &Kernel, recipe: &Recipe, choice: &Path) -> Result<Option<BuiltKernel>> {
+    let request = request(kernel, recipe, &recipe.fragment()?);
+    let Ok(text) = fs::read_to_string(choice) else { return Ok(None) };
+    let Ok(choice) = toml::from_str::<Choice>(&text) else { return Ok(None) };
+    Ok(if choice.request == request { built(&choice.place) } else { None })
+}
+
+/// Makes sure that `kernel` is built from the newest source there is, and has this checkout use it. Builds of the same
+/// kernel wait for each other; `cache` is only held while packages are fetched.
+///
+/// # Errors
+///
+/// No source package, offline and not fetched before, a configuration that the source does not take, or a failed build.
+pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: Cache, choice: &Path) -> Result<()> {
+    let fragment = recipe.fragment()?;
+    // The package is the same for every instruction set.
+    let apt = cache.packages(Arch::Amd64)?;
+    let source = newest(&apt.available("linux-source-")?, &kernel.suite, recipe)?;
+    let place =
+        shop.cache.join("kernels").join(folder_name(kernel, recipe, &fragment, &source, &shop.compiler_version));
+    if built(&place).is_none() {
+        check_paths(&[&place, &shop.tools])?;
+        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        let archive = fetch(apt, &source)?;
+        // Others may want packages while this compiles.
+        drop(cache);
+        let spinner = progress::spinner(&format!("kernel {}: waiting for a build of it elsewhere", kernel.name));
+        let _lock = apt::lock(&place.join("lock"))?;
+        spinner.finish_and_clear();
+        if built(&place).is_none() {
+            let job = Job { kernel, recipe, fragment: &fragment, source: &source, place: &place, shop };
+            job.run(&archive)?;
+        }
+    }
+    let text = toml::to_string(&Choice { request: request(kernel, recipe, &fragment), place })?;
+    fs::write(choice, text).with_context(|| format!("cannot write {}", choice.display()))
+}
+
+/// All that decides on the content except versions of packages, as text.
+fn request(kernel: &Kernel, recipe: &Recipe, fragment: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (REVISION, kernel.arch, &recipe.source, &recipe.base, fragment).hash(&mut hasher);
+    format!("{}/{} {:016x}", kernel.suite, recipe.source, hasher.finish())
+}
+
+fn folder_name(kernel: &Kernel, recipe: &Recipe, fragment: &str, source: &Available, compiler: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (request(kernel, recipe, fragment), &source.name, compiler).hash(&mut hasher);
+    // make cannot have a colon in a path; versions may.
+    let version = source.version.replace(':', "_");
+    format!("{}-{}-{version}-{:016x}", kernel.name, kernel.arch, hasher.finish())
+}
+
+fn newest(available: &[Available], suite: &str, recipe: &Recipe) -> Result<Available> {
+    let pattern = recipe.pattern()?;
+    available
+        .iter()
+        .filter(|package| package.suite == suite && pattern.is_match(&package.name))
+        .max_by(|a, b| compare_versions(&a.version, &b.version))
+        .cloned()
+        .with_context(|| format!("{suite} has no package {}", recipe.source))
+}
+
+fn fetch(apt: &Apt, source: &Available) -> Result<PathBuf> {
+    let wanted = Wanted { packages: vec![format!("{}={}", source.name, source.version)], closure: false };
+    let packages = apt.resolve(&wanted)?;
+    let [package] = &packages[..] else { bail!("{} is {} packages", source.name, packages.len()) };
+    apt.fetch("the kernel's source", &wanted, &packages)?;
+    Ok(apt.archive(package))
+}
+
+fn built(place: &Path) -> Option<BuiltKernel> {
+    let text = fs::read_to_string(place.join("stamp.toml")).ok()?;
+    let Stamp { release } = toml::from_str(&text).ok()?;
+    Some(BuiltKernel { release, image: place.join("vmlinuz"), build: place.join("build") })
+}
+
+/// The kernel's Makefiles cannot live with every path.
+fn check_paths(paths: &[&Path]) -> Result<()> {
+    for path in paths {
+        let text = path.to_string_lossy();
+        ensure!(
+            !text.contains(|c: char| c.is_whitespace() || c == ':'),
+            "a kernel cannot be built in `{text}`: there is a space or a colon in the path (--cache DIR takes another folder)"
+        );
+    }
+    Ok(())
+}
+
+/// One build.
+struct Job<'a> {
+    kernel: &'a Kernel,
+    recipe: &'a Recipe,
+    fragment: &'a str,
+    source: &'a Available,
+    place: &'a Path,
+    shop: &'a Workshop,
+}
+
+impl Job<'_> {
+    fn run(&self, archive: &Path) -> Result<()> {
+        let start = Instant::now();
+        let Self { kernel, recipe, source, place, .. } = self;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+        eprintln!(
+            "kernel {}: building Linux {} ({}), which takes about {} minutes on {processors} processors, once",
+            kernel.name,
+            source.version,
+            kernel.description,
+            recipe.minutes.div_ceil(processors)
+        );
+        self.unpack(archive)?;
+        self.copy_libraries()?;
+        let make = Make::new(kernel, place, self.shop)?;
+        self.configure(&make)?;
+        let (target, image) = match kernel.arch {
+            Arch::Amd64 => ("bzImage", "arch/x86/boot/bzImage"),
+            Arch::Arm64 => ("Image", "arch/arm64/boot/Image"),
+        };
+        let jobs = format!("-j{processors}");
+        make.watched(&[&jobs, target, "modules"], &format!("kernel {}: compiling", kernel.name), recipe.files)?;
+        self.keep(&make, image)?;
+        let release = fs::read_to_string(make.tree().join("include/config/kernel.release"))?.trim().to_owned();
+        remove(make.tree())?;
+        let stamp = toml::to_string(&Stamp { release })?;
+        fs::write(place.join("stamp.toml"), stamp).context("cannot write the stamp")?;
+        eprintln!("kernel {}: built in {} s", kernel.name, start.elapsed().as_secs());
+        Ok(())
+    }
+
+    /// Unpacks the source, unless an earlier run has.
+    fn unpack(&self, archive: &Path) -> Result<()> {
+        let tree = make::tree(self.place);
+        if tree.exists() {
+            return Ok(());
+        }
+        let partial = self.place.join("source.partial");
+        remove(&partial)?;
+        fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+        let spinner = progress::spinner(&format!("kernel {}: unpacking its source", self.kernel.name));
+        let inside = format!("./usr/src/{}.tar.xz", self.source.name);
+        let output = duct::cmd!("dpkg-deb", "--fsys-tarfile", archive)
+            .pipe(duct::cmd!("tar", "--extract", "--to-stdout", inside))
+            .pipe(duct::cmd!("tar", "--extract", "--xz", "--strip-components=1", "--directory", &partial))
+            .env("LC_ALL", "C")
+            .stderr_capture()
+            .unchecked()
+            .run()?;
+        spinner.finish_and_clear();
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            remove(&partial)?;
+            bail!("cannot unpack {} in {}: {}", archive.display(), self.place.display(), stderr.trim());
+        }
+        fs::rename(&partial, &tree).with_context(|| format!("cannot move {} into place", partial.display()))
+    }
+
+    fn copy_libraries(&self) -> Result<()> {
+        let to = self.place.join(make::LIBRARY_FOLDER);
+        fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
+        let from = self.shop.tools.join("usr/lib/x86_64-linux-gnu");
+        for library in LIBRARIES {
+            copy(&from.join(library), &to.join(library))?;
+        }
+        Ok(())
+    }
+
+    /// Configures the tree, unless an earlier run has: a new configuration would have everything compiled again.
+    fn configure(&self, make: &Make) -> Result<()> {
+        let config = make.tree().join(".config");
+        if !config.exists() {
+            let folder = make.tree().join("arch").join(make::kernel_arch(self.kernel.arch)).join("configs");
+            fs::write(folder.join("rig.config"), self.fragment)?;
+            make.quiet(&[&self.recipe.base, "rig.config"])?;
+        }
+        let text = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+        let ignored = ignored(self.fragment, &text);
+        if ignored.is_empty() {
+            return Ok(());
+        }
+        // So that the next run tries again.
+        fs::remove_file(&config)?;
+        bail!(
+            "Linux {} does not take these settings of {}: {}",
+            self.source.version,
+            self.recipe.config,
+            ignored.join(", ")
+        )
+    }
+
+    /// Copies what is needed later out of the tree.
+    fn keep(&self, make: &Make, image: &str) -> Result<()> {
+        let build = self.place.join("build");
+        remove(&build)?;
+        make.install_headers(&build)?;
+        for file in [".config", ".kernelvariables", "System.map"] {
+            copy(&make.tree().join(file), &build.join(file))?;
+        }
+        copy(&make.tree().join(image), &self.place.join("vmlinuz"))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The settings of `fragment` that `config` does not have: the source does not know them, or something else decides
+/// otherwise. A kernel that silently lacks KASAN would find nothing.
+fn ignored<'a>(fragment: &'a str, config: &str) -> Vec<&'a str> {
+    let is_set = |line: &str| config.lines().any(|found| found == line);
+    let taken = |line: &str| match line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set")) {
+        // What is off because something else is may not be mentioned at all.
+        Some(name) => !config.lines().any(|found| found.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))),
+        None => is_set(line),
+    };
+    let is_setting = |line: &&str| line.starts_with("CONFIG_") || line.ends_with(" is not set");
+    fragment.lines().filter(is_setting).filter(|line| !taken(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(source: &str) -> Recipe {
+        Recipe {
+            source: source.into(),
+            base: "tinyconfig".into(),
+            config: "debug.config".into(),
+            files: 1000,
+            minutes: 10,
+        }
+    }
+
+    fn package(name: &str, version: &str, suite: &str) -> Available {
+        Available { name: name.into(), version: version.into(), suite: suite.into() }
+    }
+
+    #[test]
+    fn the_newest_source_of_the_suite_is_taken() {
+        let available = [
+            package("linux-source-7.9", "7.9.1-1~bpo13+1", "trixie-backports"),
+            package("linux-source-7.10", "7.10.2-1~bpo13+1", "trixie-backports"),
+            package("linux-source-7.11", "7.11.1-1", "sid"),
+            package("linux-source-rt", "7.12-1~bpo13+1", "trixie-backports"),
+        ];
+        let recipe = recipe(r"linux-source-\d+\.\d+");
+        let found = newest(&available, "trixie-backports", &recipe).expect("there is one");
+        assert_eq!(found.name, "linux-source-7.10");
+        let error = newest(&available, "trixie", &recipe).expect_err("none there").to_string();
+        assert!(error.contains("trixie has no package"), "{error}");
+    }
+
+    #[test]
+    fn everything_a_kernel_is_made_from_shows_in_its_folder() {
+        let kernel = Kernel::load("debug", Arch::Amd64).expect("well formed");
+        let recipe = recipe("linux-source-7.3");
+        let source = package("linux-source-7.3", "1:7.3.4-1", "trixie-backports");
+        let name = |fragment, source: &Available, compiler| folder_name(&kernel, &recipe, fragment, source, compiler);
+        let first = name("CONFIG_A=y", &source, "gcc-14_14.2.0-19");
+        assert!(first.starts_with("debug-amd64-1_7.3.4-1-"), "{first}");
+        assert_eq!(first, name("CONFIG_A=y", &source, "gcc-14_14.2.0-19"));
+        assert_ne!(first, name("CONFIG_B=y", &source, "gcc-14_14.2.0-19"));
+        assert_ne!(first, name("CONFIG_A=y", &source, "gcc-14_14.2.0-20"));
+        assert_ne!(first, name("CONFIG_A=y", &package("linux-source-7.3", "7.3.5-1", ""), "gcc-14_14.2.0-19"));
+    }
+
+    #[test]
+    fn a_setting_that_the_source_does_not_take_is_noticed() {
+        let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=3\n";
+        assert!(
+            ignored("# Why.\nCONFIG_A=y\nCONFIG_C=3\n# CONFIG_B is not set\n# CONFIG_GONE is not set\n", config)
+                .is_empty()
+        );
+        assert_eq!(ignored("CONFIG_B=y\nCONFIG_C=4\nCONFIG_D=y\n", config), ["CONFIG_B=y", "CONFIG_C=4", "CONFIG_D=y"]);
+        assert_eq!(ignored("# CONFIG_C is not set\n", config), ["# CONFIG_C is not set"]);
+    }
+
+    #[test]
+    fn a_build_without_its_stamp_does_not_count() {
+        let place = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(place.path().join("build")).expect("created");
+        assert!(built(place.path()).is_none());
+        fs::write(place.path().join("stamp.toml"), "release = \"7.3.4-debug\"\n").expect("written");
+        assert_eq!(built(place.path()).expect("now it does").release, "7.3.4-debug");
+    }
+
+    #[test]
+    fn a_path_that_make_cannot_take_is_refused_before_anything_is_built() {
+        assert!(check_paths(&[Path::new("/a b")]).is_err());
+        assert!(check_paths(&[Path::new("/a:b")]).is_err());
+        assert!(check_paths(&[Path::new("/a-b+c~d")]).is_ok());
+    }
+}
