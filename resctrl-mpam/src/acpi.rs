@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The firmware tables: where MSCs are and what they are part of (MPAM), which caches there are and whose (PPTT).
+//! The firmware tables: where MSCs are and what they are part of (MPAM), which caches there are and whose (PPTT), and
+//! whether some are in front of memory (HMAT).
 //!
 //! A table is bytes from outside. Every offset, length and count in it is checked before it is used; a table that lies is
 //! refused with an error, and nothing reads beyond its end.
 
+mod hmat;
 mod mpam;
 mod pptt;
 
+pub use hmat::has_memory_side_cache;
 pub use mpam::{Interrupt, Linked, Locator, MpamTable, MscNode, Resource, Resources};
 pub use pptt::{Caches, FirmwareCache};
 

@@ -170,8 +170,46 @@ fn a_node_that_contains_itself_is_refused() {
     assert_eq!(Caches::parse(&resum(table), CPUS, &processor).err(), Some(TableError::Reference));
 }
 
+/// A HMAT of these structures: type, claimed length, and the bytes behind them.
+fn hmat(structures: &[(u16, u32, Vec<u8>)]) -> Vec<u8> {
+    let mut table = b"HMAT".to_vec();
+    table.resize(40, 0);
+    for (kind, length, body) in structures {
+        table.extend(kind.to_le_bytes());
+        table.extend([0; 2]);
+        table.extend(length.to_le_bytes());
+        table.extend(body);
+    }
+    let length = u32::try_from(table.len()).unwrap();
+    table[4..8].copy_from_slice(&length.to_le_bytes());
+    table[8] = 2;
+    resum(table)
+}
+
+#[test]
+fn a_memory_side_cache_is_one_with_levels() {
+    let cache = |levels| {
+        let mut body = vec![0; 24];
+        body[16] = levels;
+        (2, 32, body)
+    };
+    let other = (1, 12, vec![0xff; 4]);
+    assert_eq!(has_memory_side_cache(&hmat(&[])), Ok(false));
+    assert_eq!(has_memory_side_cache(&hmat(&[other.clone(), cache(0x10)])), Ok(false));
+    assert_eq!(has_memory_side_cache(&hmat(&[other.clone(), cache(0x11), other])), Ok(true));
+}
+
+#[test]
+fn a_structure_of_the_hmat_that_is_too_short_or_too_long_is_refused() {
+    for length in [0, 8, 31, 33, u32::MAX] {
+        assert_eq!(has_memory_side_cache(&hmat(&[(2, length, vec![0; 24])])), Err(TableError::Node), "{length}");
+    }
+    assert_eq!(has_memory_side_cache(&mpam()), Err(TableError::Signature));
+}
+
 /// Everything a table can be asked.
 fn exercise(bytes: &[u8]) {
+    let _ = has_memory_side_cache(bytes);
     if let Ok(table) = MpamTable::parse(bytes) {
         for msc in table.mscs() {
             assert!(msc.resources().all(|resource| resource.is_ok()));
