@@ -11,6 +11,7 @@
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
@@ -54,16 +55,6 @@ void shim_now(s64 *sec, u32 *nsec)
 	*nsec = now.tv_nsec;
 }
 
-/* The kernel's own parameter rdt= is not passed to modules. */
-static char *rdt;
-module_param(rdt, charp, 0444);
-MODULE_PARM_DESC(rdt, "features to turn off (!name) or, against a quirk, on (name), between commas: cmt mbmtotal mbmlocal l3cat l3cdp l2cat l2cdp mba");
-
-const char *shim_rdt_parameter(void)
-{
-	return rdt;
-}
-
 /* Looks before anything is touched: sysfs would answer a second mount point with a stack dump. */
 static int claim_name(void)
 {
@@ -72,14 +63,41 @@ static int claim_name(void)
 	if (!taken)
 		return 0;
 	kernfs_put(taken);
-	pr_err("the kernel's own resctrl is active; boot with initcall_blacklist=resctrl_arch_late_init to use this module\n");
+	pr_err("the kernel's own resctrl is active; boot with " SHIM_RESCTRL_OFF " to use this module\n");
 	return -EBUSY;
+}
+
+/* What users and CPUs reach. It may end before the module does. */
+static DEFINE_MUTEX(service_lock);
+
+static int start_service(void)
+{
+	int err;
+
+	mutex_lock(&service_lock);
+	err = shim_hotplug_start();
+	if (!err)
+		err = shim_vfs_start();
+	if (err)
+		shim_hotplug_stop();
+	mutex_unlock(&service_lock);
+	return err;
+}
+
+void shim_end_service(void)
+{
+	mutex_lock(&service_lock);
+	shim_vfs_disable();
+	shim_hotplug_stop();
+	mutex_unlock(&service_lock);
 }
 
 static int __init resctrl_module_init(void)
 {
 	int err = claim_name();
 
+	if (!err)
+		err = shim_arch_check();
 	if (err)
 		return err;
 	err = shim_workqueue_start();
@@ -88,16 +106,16 @@ static int __init resctrl_module_init(void)
 	err = rust_start();
 	if (err)
 		goto stop_workqueue;
-	err = shim_hotplug_start();
+	err = shim_arch_start();
 	if (err)
 		goto stop_rust;
-	err = shim_vfs_start();
+	err = start_service();
 	if (err)
-		goto stop_hotplug;
+		goto stop_arch;
 	return 0;
 
-stop_hotplug:
-	shim_hotplug_stop();
+stop_arch:
+	shim_arch_stop();
 stop_rust:
 	rust_stop();
 stop_workqueue:
@@ -107,8 +125,9 @@ stop_workqueue:
 
 static void __exit resctrl_module_exit(void)
 {
+	shim_end_service();
 	shim_vfs_stop();
-	shim_hotplug_stop();
+	shim_arch_stop();
 	rust_stop();
 	shim_workqueue_stop();
 }

@@ -29,6 +29,8 @@ void shim_log(u32 level, const char *text, size_t len);
 void __noreturn shim_bug(const char *text, size_t len);
 void shim_sleep_ms(u32 ms);
 void shim_now(s64 *sec, u32 *nsec);
+/* The hardware failed: no CPU has resctrl any more and nothing can be mounted, for good. */
+void shim_end_service(void);
 
 /* ---- shim_lock.c: locks and delayed works ---- */
 
@@ -52,7 +54,7 @@ unsigned long shim_jiffies(u32 ms);
 int shim_workqueue_start(void);
 void shim_workqueue_stop(void);
 
-/* ---- shim_cpu.c: CPUs, caches, registers ---- */
+/* ---- shim_cpu.c: CPUs, caches ---- */
 
 struct shim_cache {
 	u32 id;
@@ -68,15 +70,8 @@ int shim_call_on(u32 cpu, void *closure);
 int shim_interrupt(u32 cpu, void *closure);
 void shim_interrupt_mask(const u64 *words, u32 bits, void *closure);
 int shim_hotplug_start(void);
+/* Reports every CPU offline to Rust, once. */
 void shim_hotplug_stop(void);
-
-struct shim_cpuid {
-	u32 eax, ebx, ecx, edx;
-};
-
-void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out);
-int shim_rdmsr(u32 msr, u64 *value);
-int shim_wrmsr(u32 msr, u64 value);
 
 int rust_cpu_online(u32 cpu);
 void rust_cpu_offline(u32 cpu);
@@ -90,8 +85,6 @@ void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *cl
 bool shim_with_task(s32 id, void (*f)(struct task_struct *task, void *closure), void *closure);
 s32 shim_task_id(struct task_struct *task);
 bool shim_task_may_move(struct task_struct *task);
-u64 shim_task_word(struct task_struct *task);
-void shim_task_set_word(struct task_struct *task, u64 word);
 s32 shim_task_running_on(struct task_struct *task);
 u64 shim_current_word(void);
 void shim_owner(u32 *uid, u32 *gid);
@@ -132,6 +125,9 @@ struct shim_entry {
 };
 
 int shim_vfs_start(void);
+/* Ends mounting; what is mounted stays and can be unmounted. */
+void shim_vfs_disable(void);
+/* Takes away the place to mount; nothing is mounted any more. */
 void shim_vfs_stop(void);
 void shim_seq_write(struct seq_file *seq, const char *bytes, size_t len);
 
@@ -155,9 +151,18 @@ int rust_rmdir(u64 dir);
 int rust_rename(u64 node, u64 new_parent, const char *name, size_t len, u32 flags);
 int rust_show_stats(struct seq_file *seq);
 
-/* ---- the Rust part as a whole ---- */
+/* ---- shim_x86.c, shim_arm64.c: the word of a task; their headers for what one of them has alone ---- */
 
-const char *shim_rdt_parameter(void);
+u64 shim_task_word(struct task_struct *task);
+void shim_task_set_word(struct task_struct *task, u64 word);
+
+#if defined(CONFIG_X86)
+#include "shim_x86.h"
+#elif defined(CONFIG_ARM64)
+#include "shim_arm64.h"
+#endif
+
+/* ---- the Rust part as a whole ---- */
 
 /* In .modinfo. */
 extern const char rust_version[];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* CPUs: topology, caches, hotplug, running elsewhere, registers. */
+/* CPUs: topology, caches, hotplug, running elsewhere. */
 #include <linux/cacheinfo.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
@@ -7,9 +7,6 @@
 #include <linux/smp.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
-#include <asm/cpuid/api.h>
-#include <asm/msr.h>
-#include <asm/processor.h>
 #include "shim.h"
 
 u32 shim_nr_cpu_ids(void)
@@ -122,18 +119,27 @@ void shim_interrupt_mask(const u64 *words, u32 bits, void *closure)
 	on_each_cpu_cond(is_in_mask, interrupt_in_mask, &call, true);
 }
 
-static enum cpuhp_state hotplug_state;
-
 static int cpu_online_callback(unsigned int cpu)
 {
-	return rust_cpu_online(cpu);
+	int err = shim_arch_cpu_online(cpu);
+
+	if (err)
+		return err;
+	err = rust_cpu_online(cpu);
+	if (err)
+		shim_arch_cpu_offline(cpu);
+	return err;
 }
 
 static int cpu_offline_callback(unsigned int cpu)
 {
 	rust_cpu_offline(cpu);
+	shim_arch_cpu_offline(cpu);
 	return 0;
 }
+
+/* 0: not registered. */
+static enum cpuhp_state hotplug_state;
 
 int shim_hotplug_start(void)
 {
@@ -148,20 +154,7 @@ int shim_hotplug_start(void)
 
 void shim_hotplug_stop(void)
 {
-	cpuhp_remove_state(hotplug_state);
-}
-
-void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out)
-{
-	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
-}
-
-int shim_rdmsr(u32 msr, u64 *value)
-{
-	return rdmsrq_safe(msr, value);
-}
-
-int shim_wrmsr(u32 msr, u64 value)
-{
-	return wrmsrq_safe(msr, value);
+	if (hotplug_state)
+		cpuhp_remove_state(hotplug_state);
+	hotplug_state = 0;
 }

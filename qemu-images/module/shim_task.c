@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Tasks: finding them, the ids they carry, and the context switch.
- *
- * A task's word is its CLOSID in the upper and its RMID in the lower half.
- */
+/* Tasks: finding them, the ids they carry, and the context switch. */
 #include <linux/cred.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -15,10 +11,6 @@
 #include <linux/tracepoint.h>
 #include <linux/uidgid.h>
 #include "shim.h"
-
-#ifndef CONFIG_X86_CPU_RESCTRL
-#error "this kernel's tasks have no room for a CLOSID and an RMID (CONFIG_X86_CPU_RESCTRL)"
-#endif
 
 void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *closure)
 {
@@ -60,17 +52,6 @@ bool shim_task_may_move(struct task_struct *task)
 	      uid_eq(caller->euid, owner->suid);
 	rcu_read_unlock();
 	return may;
-}
-
-u64 shim_task_word(struct task_struct *task)
-{
-	return (u64)READ_ONCE(task->closid) << 32 | READ_ONCE(task->rmid);
-}
-
-void shim_task_set_word(struct task_struct *task, u64 word)
-{
-	WRITE_ONCE(task->closid, word >> 32);
-	WRITE_ONCE(task->rmid, (u32)word);
 }
 
 u64 shim_current_word(void)

@@ -375,6 +375,7 @@ static struct file_system_type resctrl_fs_type = {
 /* ---- Where it is found ---- */
 
 static struct dentry *debug_dir;
+static bool is_registered;
 
 static int stats_show(struct seq_file *seq, void *unused)
 {
@@ -394,14 +395,22 @@ int shim_vfs_start(void)
 		sysfs_remove_mount_point(fs_kobj, "resctrl");
 		return err;
 	}
+	is_registered = true;
 	debug_dir = debugfs_create_dir("resctrl", NULL);
 	debugfs_create_file("stats", 0444, debug_dir, NULL, &stats_fops);
 	return 0;
 }
 
+void shim_vfs_disable(void)
+{
+	if (is_registered) {
+		debugfs_remove(debug_dir);
+		unregister_filesystem(&resctrl_fs_type);
+	}
+	is_registered = false;
+}
+
 void shim_vfs_stop(void)
 {
-	debugfs_remove(debug_dir);
-	unregister_filesystem(&resctrl_fs_type);
 	sysfs_remove_mount_point(fs_kobj, "resctrl");
 }

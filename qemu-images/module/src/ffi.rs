@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Every function and structure that crosses the border to C: the mirror of `shim.h`.
+//! Every function and structure that crosses the border to C: the mirror of `shim.h`. What one architecture has alone is
+//! in `x86/ffi.rs` and `mpam/ffi.rs`.
 
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::marker::{PhantomData, PhantomPinned};
@@ -60,16 +61,6 @@ pub(crate) struct Cache {
     pub(crate) size: u32,
 }
 
-/// `struct shim_cpuid`.
-#[repr(C)]
-#[derive(Default)]
-pub(crate) struct Cpuid {
-    pub(crate) eax: u32,
-    pub(crate) ebx: u32,
-    pub(crate) ecx: u32,
-    pub(crate) edx: u32,
-}
-
 /// `struct shim_attr`.
 #[repr(C)]
 pub(crate) struct Attr {
@@ -110,7 +101,6 @@ unsafe extern "C" {
     pub(crate) fn shim_bug(text: *const c_char, len: usize) -> !;
     pub(crate) safe fn shim_sleep_ms(ms: u32);
     pub(crate) fn shim_now(sec: *mut i64, nsec: *mut u32);
-    pub(crate) safe fn shim_rdt_parameter() -> *const c_char;
 
     // shim_lock.c
     pub(crate) fn shim_mutex_new(lock_class: u32) -> *mut Mutex;
@@ -139,20 +129,19 @@ unsafe extern "C" {
     pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);
-    pub(crate) fn shim_cpuid(leaf: u32, subleaf: u32, out: *mut Cpuid);
-    pub(crate) fn shim_rdmsr(msr: u32, value: *mut u64) -> c_int;
-    pub(crate) fn shim_wrmsr(msr: u32, value: u64) -> c_int;
 
     // shim_task.c
     pub(crate) fn shim_each_task(f: TaskFn, closure: *mut c_void);
     pub(crate) fn shim_with_task(id: i32, f: TaskFn, closure: *mut c_void) -> bool;
     pub(crate) fn shim_task_id(task: *mut TaskStruct) -> i32;
     pub(crate) fn shim_task_may_move(task: *mut TaskStruct) -> bool;
-    pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
-    pub(crate) fn shim_task_set_word(task: *mut TaskStruct, word: u64);
     pub(crate) fn shim_task_running_on(task: *mut TaskStruct) -> i32;
     pub(crate) safe fn shim_current_word() -> u64;
     pub(crate) fn shim_owner(uid: *mut u32, gid: *mut u32);
+
+    // shim_x86.c, shim_arm64.c
+    pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
+    pub(crate) fn shim_task_set_word(task: *mut TaskStruct, word: u64);
 
     // shim_file.c
     pub(crate) fn shim_seq_write(seq: *mut SeqFile, bytes: *const c_char, len: usize);

@@ -2,19 +2,21 @@
 //! The one resctrl of this kernel.
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 
 use resctrl_fs::Resctrl;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{Arch, CpuId, HotplugCpu, IrqOff, Platform, Ref, Result, TaskWord};
-use resctrl_x86::{Options, X86};
 
+#[cfg(target_arch = "aarch64")]
+use crate::mpam as arch;
 use crate::platform::KernelPlatform;
-use crate::registers::KernelRegisters;
+#[cfg(target_arch = "x86_64")]
+use crate::x86 as arch;
 use crate::{convert, ffi};
 
 /// The file system on this architecture and this kernel.
-pub(crate) type Instance = Resctrl<X86<KernelRegisters>, KernelPlatform>;
+pub(crate) type Instance = Resctrl<arch::KernelArch, KernelPlatform>;
 
 /// Where the instance is.
 ///
@@ -39,12 +41,7 @@ pub(crate) fn instance() -> &'static Ref<Instance> {
 }
 
 fn start() -> Result<Ref<Instance>> {
-    let parameter = ffi::shim_rdt_parameter();
-    // SAFETY: the module parameter is a C string that lives as long as the module.
-    let parameter = if parameter.is_null() { c"" } else { unsafe { CStr::from_ptr(parameter) } };
-    let options = Options::parse(parameter.to_str().unwrap_or_default());
-    let arch = X86::new(KernelRegisters, &KernelPlatform, options)?;
-    Resctrl::new(KernelPlatform, arch)
+    Resctrl::new(KernelPlatform, arch::new(&KernelPlatform)?)
 }
 
 /// Makes the instance.

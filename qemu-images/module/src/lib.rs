@@ -9,7 +9,8 @@
 //! | `instance` | the one [`Resctrl`](resctrl_fs::Resctrl) of this kernel: start, end, hotplug, context switch |
 //! | `vfs` | what the kernel's VFS asks of the tree |
 //! | `platform`, `lock`, `work`, `cpu`, `task` | the [`Platform`](resctrl_types::Platform) over the shim |
-//! | `registers` | the processor's CPUID and MSRs |
+//! | `x86` | the processor's CPUID and MSRs |
+//! | `mpam` | on arm64: firmware tables, MSCs, system registers, error interrupts |
 //! | `memory` | the allocator, and what a panic does |
 //! | `ffi` | every function that crosses the border, once |
 //! | `convert`, `line` | what can be tested without a kernel |
@@ -38,16 +39,18 @@ mod instance;
 mod lock;
 #[cfg(target_os = "none")]
 mod memory;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod mpam;
 #[cfg(target_os = "none")]
 mod platform;
-#[cfg(target_os = "none")]
-mod registers;
 #[cfg(target_os = "none")]
 mod task;
 #[cfg(target_os = "none")]
 mod vfs;
 #[cfg(target_os = "none")]
 mod work;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod x86;
 
 /// `MODULE_VERSION`. Not `#[used]`: that gives the section a flag which keeps it apart from the shim's.
 #[cfg(target_os = "none")]

@@ -4,7 +4,7 @@
 use resctrl_types::Here;
 use resctrl_x86::{Cpuid, Gp, Registers};
 
-use crate::ffi;
+use super::ffi;
 
 /// CPUID and the model specific registers of the CPU that runs.
 pub(crate) struct KernelRegisters;

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* x86: the processor's registers, the ids of a task, the parameter rdt=. */
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <asm/cpuid/api.h>
+#include <asm/msr.h>
+#include "shim.h"
+
+#ifndef CONFIG_X86_CPU_RESCTRL
+#error "this kernel's tasks have no room for a CLOSID and an RMID (CONFIG_X86_CPU_RESCTRL)"
+#endif
+
+/* The kernel's own parameter rdt= is not passed to modules. */
+static char *rdt;
+module_param(rdt, charp, 0444);
+MODULE_PARM_DESC(rdt, "features to turn off (!name) or, against a quirk, on (name), between commas: cmt mbmtotal mbmlocal l3cat l3cdp l2cat l2cdp mba");
+
+const char *shim_rdt_parameter(void)
+{
+	return rdt;
+}
+
+/* The CLOSID is in the upper and the RMID in the lower half. */
+u64 shim_task_word(struct task_struct *task)
+{
+	return (u64)READ_ONCE(task->closid) << 32 | READ_ONCE(task->rmid);
+}
+
+void shim_task_set_word(struct task_struct *task, u64 word)
+{
+	WRITE_ONCE(task->closid, word >> 32);
+	WRITE_ONCE(task->rmid, (u32)word);
+}
+
+void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out)
+{
+	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
+}
+
+int shim_rdmsr(u32 msr, u64 *value)
+{
+	return rdmsrq_safe(msr, value);
+}
+
+int shim_wrmsr(u32 msr, u64 value)
+{
+	return wrmsrq_safe(msr, value);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Error interrupts, and what follows from one: the end of all use of MPAM.
+
+use core::ffi::c_int;
+
+use resctrl_fs::Resctrl;
+use resctrl_types::platform::{CpusReadGuard, LogLevel};
+use resctrl_types::{CpuId, IrqOff, Platform};
+
+use super::ffi;
+use crate::convert;
+use crate::instance::instance;
+use crate::platform::KernelPlatform;
+
+/// Asks for every error interrupt, each once: MSCs may share them. One that cannot be had is no reason to do without MPAM.
+#[unsafe(no_mangle)]
+extern "C" fn rust_arch_start() -> c_int {
+    let mscs = &instance().arch().devices().mscs;
+    for (place, msc) in mscs.iter().enumerate() {
+        let Some(wanted) = msc.error_interrupt else { continue };
+        if mscs[..place].iter().any(|earlier| earlier.error_interrupt == Some(wanted)) {
+            continue;
+        }
+        let watched = ffi::shim_error_interrupt_watch(wanted.number, wanted.edge, wanted.private);
+        if let Err(errno) = convert::from_ret(watched) {
+            let (id, number, name) = (msc.id, wanted.number, errno.name());
+            KernelPlatform.log(LogLevel::Warn, format_args!("MSC {id}: no error interrupt {number}: {name}"));
+        }
+    }
+    0
+}
+
+/// Whether it ends the use of MPAM: then the shim arranges for [`rust_shutdown`].
+///
+/// # Safety
+/// The caller is the handler of interrupt `gsi`, on `cpu`, with interrupts off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_error_interrupt(cpu: u32, gsi: u32) -> bool {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    let arch = instance().arch();
+    let mut ends = false;
+    for (place, msc) in arch.devices().mscs.iter().enumerate() {
+        if msc.error_interrupt.is_some_and(|interrupt| interrupt.number == gsi) {
+            ends |= arch.error_interrupt(&KernelPlatform, here, place);
+        }
+    }
+    ends
+}
+
+/// Takes down what is mounted and leaves the MSCs unrestricted.
+///
+/// # Safety
+/// Every CPU has been reported offline, and nothing can be mounted any more. The caller may sleep.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_shutdown() {
+    Resctrl::unmount(instance());
+    let cpus = KernelPlatform.cpus_read_lock();
+    instance().arch().shutdown(&KernelPlatform, cpus.held());
+}
+
+/// # Safety
+/// The caller is on `cpu`, which has lost its registers, with interrupts off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_cpu_resumed(cpu: u32) {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    instance().arch().cpu_resumed(here);
+}
