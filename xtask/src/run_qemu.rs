@@ -119,7 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn script(spec: &Spec, provisions: &crate::guest::Provisions, folder: &Path) -> Result<ExitCode> {
     let scanner = Scanner::new()?;
-    let limits = Limits::boot_only();
+    let limits = Limits::boot_only().stretched(spec.system.kernel.slowness);
     let mut folder = Folder(folder.join("guest"));
     let mut watcher = ScriptWatcher::default();
     let watched = |folder: &Folder, watcher: &mut ScriptWatcher| {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use resctrl_hardware::machine::{Cache, Machine, RdtFeatures};
+use resctrl_hardware::machine::{Cache, Instance, Machine, MpamFeatures, Place, RdtFeatures};
 
 /// Name and value of every fact about `machine`.
 pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
@@ -19,6 +19,9 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     facts.set("L2_SIZE", size(&machine.cache.l2));
     if let Some(rdt) = &machine.rdt {
         facts.rdt(rdt);
+    }
+    if let Some(mpam) = &machine.mpam {
+        facts.mpam(machine, mpam);
     }
     facts.0
 }
@@ -43,12 +46,114 @@ impl Facts {
         if let Some(mba) = &rdt.mba {
             self.set("MB_CLOSIDS", mba.closids);
             self.set("MB_MIN", 100 - mba.max_delay);
+            self.set("MB_STEP", 100 - mba.max_delay);
             self.set("MB_PER_THREAD", u8::from(mba.per_thread));
         }
         if let Some(monitoring) = &rdt.monitoring {
             self.set("RMIDS", monitoring.rmids);
             self.set("MON_UNIT", monitoring.unit);
             self.set("MON_COUNTER_BITS", monitoring.counter_bits);
+            self.set("MON_EVENTS", "llc_occupancy mbm_total_bytes mbm_local_bytes");
         }
+    }
+
+    /// What resctrl makes of a machine with MPAM that works: a CLOSID is a PARTID, an RMID a pair of PARTID and PMG.
+    fn mpam(&mut self, machine: &Machine, mpam: &MpamFeatures) {
+        let instances: Vec<&Instance> =
+            mpam.msc.iter().filter(|msc| !msc.disabled).flat_map(|msc| msc.ris.iter()).collect();
+        // Software uses what every part of the machine knows.
+        let partids = instances
+            .iter()
+            .flat_map(|instance| [instance.partid_max, instance.narrowing])
+            .flatten()
+            .fold(mpam.partid_max, u16::min);
+        let pmgs = instances.iter().filter_map(|instance| instance.pmg_max).fold(mpam.pmg_max, u8::min);
+        let (partids, pmgs) = (u32::from(partids) + 1, u32::from(pmgs) + 1);
+        self.set("PARTIDS", partids);
+        self.set("PMGS", pmgs);
+        self.set("RMIDS", partids * pmgs);
+        let in_l3 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l3_domain(machine).is_some());
+        let in_l2 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l2_domain(machine).is_some());
+        let in_memory = |instance: &&&Instance| matches!(instance.part_of, Some(Place::Memory(_)));
+        let portions = |instance: &&&Instance| (1..=32).contains(&instance.cpor_bits);
+        for (name, instance) in [
+            ("L3", instances.iter().filter(in_l3).find(portions)),
+            ("L2", instances.iter().filter(in_l2).find(portions)),
+        ] {
+            let Some(instance) = instance else { continue };
+            let mask = u64::MAX >> (64 - instance.cpor_bits);
+            self.set(&format!("{name}_CLOSIDS"), partids);
+            self.set(&format!("{name}_MASK"), format!("{mask:x}"));
+            self.set(&format!("{name}_SHAREABLE"), format!("{mask:x}"));
+            self.set(&format!("{name}_CDP"), 1);
+            self.set(&format!("{name}_SPARSE"), 1);
+        }
+        // Memory's bandwidth is that of the one cache before it, if there is but one.
+        let memory_counts = machine.topology.l3_domains() == 1;
+        let bits = |instance: &Instance| {
+            instance
+                .bandwidth
+                .filter(|bandwidth| bandwidth.max)
+                .map(|bandwidth| bandwidth.bits.min(16))
+                .filter(|&w| w > 0)
+        };
+        let of_l3 = instances.iter().filter(in_l3);
+        let of_memory = instances.iter().filter(in_memory).filter(|_| memory_counts);
+        if let Some(bits) = of_l3.clone().chain(of_memory.clone()).find_map(|instance| bits(instance)) {
+            let (minimum, step) = bandwidth_limits(bits);
+            self.set("MB_CLOSIDS", partids);
+            self.set("MB_BITS", bits);
+            self.set("MB_MIN", minimum);
+            self.set("MB_STEP", step);
+            self.set("MB_PER_THREAD", 0);
+        }
+        let occupancy = of_l3.clone().find_map(|instance| instance.usage);
+        let traffic = of_l3.chain(of_memory).find_map(|instance| instance.traffic);
+        if let Some(usage) = occupancy {
+            self.set("USAGE_MONITORS", usage.count);
+        }
+        if let Some(traffic) = traffic {
+            self.set("COUNTERS", traffic.count);
+            self.set("MON_COUNTER_BITS", traffic.width.mask().count_ones());
+        }
+        let events = [("llc_occupancy", occupancy.is_some()), ("mbm_total_bytes", traffic.is_some())];
+        let events: Vec<&str> = events.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+        self.set("MON_EVENTS", events.join(" "));
+        self.set("MON_UNIT", 1);
+    }
+}
+
+/// `min_bandwidth` and `bandwidth_gran`, in percent, of a maximum with so many fraction bits: of the value zero, which
+/// stands for one part of 2^bits, to the nearest percent; and one such part, rounded up.
+fn bandwidth_limits(bits: u32) -> (u32, u32) {
+    let parts = 1_u32 << bits;
+    ((200 + parts) / (2 * parts), 100_u32.div_ceil(parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidth_limits_are_those_of_the_kernels_own_unit_tests() {
+        let minima = [50, 25, 13, 6, 3, 2, 1, 0];
+        for (bits, minimum) in (1..).zip(minima) {
+            assert_eq!(bandwidth_limits(bits).0, minimum, "{bits} bits");
+        }
+        let steps = [(1, 50), (2, 25), (3, 13), (6, 2), (7, 1), (16, 1)];
+        for (bits, step) in steps {
+            assert_eq!(bandwidth_limits(bits).1, step, "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn a_machine_with_mpam_has_as_many_ids_as_its_smallest_part() {
+        let (_, mut machine) = crate::machine::load("mpam").unwrap();
+        let facts = of(&machine);
+        let fact = |name: &str| facts.get(name).map(String::as_str);
+        assert_eq!((fact("RMIDS"), fact("L3_MASK"), fact("MB_STEP")), (Some("128"), Some("ffff"), Some("1")));
+        assert_eq!(fact("MON_EVENTS"), Some("llc_occupancy mbm_total_bytes"));
+        machine.mpam.as_mut().unwrap().msc[1].ris[0].partid_max = Some(3);
+        assert_eq!(of(&machine)["L3_CLOSIDS"], "4");
     }
 }

@@ -41,6 +41,12 @@ impl Limits {
     pub(crate) fn boot_only() -> Self {
         Self { boot: Duration::from_secs(90), scenarios: BTreeMap::new() }
     }
+
+    /// The limits for a kernel that is so many times slower than a stock kernel.
+    pub(crate) fn stretched(self, slowness: u32) -> Self {
+        let scenarios = self.scenarios.into_iter().map(|(name, limit)| (name, limit * slowness)).collect();
+        Self { boot: self.boot * slowness, scenarios }
+    }
 }
 
 /// A QEMU that does not outlive this value.
