@@ -11,6 +11,10 @@
 //! | RBX, RDX, RSI, RDI | arguments 1 to 4 | RBX first value, RDX second value, RSI and RDI untouched |
 //!
 //! A processor without the emulated hardware answers with some other EAX. Entry registers other than EAX are 64 bits wide.
+//! On Arm the channel is an instruction of the hint space that nothing is assigned to, [`HINT`], which every processor
+//! executes as NOP, at any privilege level: X0 holds [`LEAF`], X1 the command, X2 to X5 the arguments. Answered are X0
+//! (as RAX above), X1 to X3 (first to third value).
+//!
 //! [`Request`] lists the commands; both sides use its [`encode`](Request::encode) and [`decode`](Request::decode).
 
 use crate::monitor::{Event, Fault};
@@ -23,18 +27,27 @@ use std::fmt;
 /// The CPUID leaf of the channel.
 pub const LEAF: u32 = 0x5244_5400;
 
+/// The instruction of the channel on Arm: `HINT #119`, a NOP by the architecture.
+pub const HINT: u32 = 0xd503_2eff;
+
 /// What EAX holds on return when somebody answered.
 pub const SIGNATURE: u32 = 0x5244_5421;
 
 /// Version of the protocol, answered to [`Request::Probe`]; a program and a machine of different versions do not talk.
 pub const VERSION: u64 = 1;
 
+/// PARTID and PMG as one number, where this protocol has an RMID on other machines.
+#[must_use]
+pub fn label_id(partid: u16, pmg: u8) -> u64 {
+    u64::from(partid) << 8 | u64::from(pmg)
+}
+
 /// Names a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterId {
     /// L3 domain.
     pub domain: u64,
-    /// Monitoring id.
+    /// Monitoring id. On MPAM a PMG (7:0) and the PARTID (23:8) that it belongs to, see [`label_id`].
     pub rmid: u64,
     /// Event.
     pub event: Event,
@@ -59,7 +72,7 @@ pub enum Request {
     SetFlow(u64, Flow),
     /// [`Rdt::set_drain`] of a domain.
     SetDrain(u64, u64),
-    /// [`Rdt::association`] of a CPU: answers RMID and CLOSID.
+    /// [`Rdt::association`] of a CPU: answers RMID and CLOSID; on MPAM PMG and PARTID.
     Association(u64),
     /// [`Rdt::writes`]: answers the number.
     Writes(Kind),
@@ -68,6 +81,19 @@ pub enum Request {
     /// [`Rdt::control_write_at_or_after`]: answers the value, the position, and address (31:0), CPU (62:32) and whether the
     /// register changed (63).
     WriteAt(u64),
+    /// Of MPAM: what is known of an MSC. Answers the physical address of its page, the number of its resource instances,
+    /// and how many accesses there were from CPUs that cannot reach it.
+    Msc(u64),
+    /// Of MPAM: the control register of an MSC, a resource instance and a PARTID, at an offset. Answers what it holds.
+    MscControl(u64, u64, u64, u64),
+    /// Of MPAM: the error registers of an MSC. Answers `MPAMF_ESR`, `MPAMF_ECR`, and how many errors all MSCs have had.
+    MscError(u64),
+    /// Of MPAM: a memory request with any PARTID (15:0) and PMG (23:16), right or wrong, through a resource instance of
+    /// an MSC: MSC, instance, label, bytes.
+    MscRequest(u64, u64, u64, u64),
+    /// Of MPAM: a monitor of a resource instance of an MSC: MSC, instance, index, kind (0 usage, 1 traffic). Answers
+    /// filter, control, and value (with bit 63 for not ready).
+    MscMonitor(u64, u64, u64, u64),
 }
 
 /// How a command ended.
@@ -93,10 +119,12 @@ pub enum Status {
     NoRateForOccupancy = 8,
     /// No write at or after this position.
     NoSuchWrite = 9,
+    /// No such MSC, or no such resource instance, control or monitor of it.
+    NoSuchMsc = 10,
 }
 
 impl Status {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Ok,
         Self::NoSuchCommand,
         Self::NoSuchDomain,
@@ -107,6 +135,7 @@ impl Status {
         Self::NoSuchKind,
         Self::NoRateForOccupancy,
         Self::NoSuchWrite,
+        Self::NoSuchMsc,
     ];
 
     /// Status of a number, if there is one.
@@ -128,6 +157,7 @@ impl fmt::Display for Status {
             Self::NoSuchKind => f.write_str("no such group of registers"),
             Self::NoRateForOccupancy => TrafficError::NoRateForOccupancy.fmt(f),
             Self::NoSuchWrite => f.write_str("no such write"),
+            Self::NoSuchMsc => f.write_str("no such MSC, resource instance, control or monitor"),
         }
     }
 }
@@ -187,6 +217,11 @@ impl Request {
             Self::Writes(kind) => [9, kind as u64, 0, 0, 0],
             Self::NextWrite => [10, 0, 0, 0, 0],
             Self::WriteAt(sequence) => [11, sequence, 0, 0, 0],
+            Self::Msc(msc) => [12, msc, 0, 0, 0],
+            Self::MscControl(msc, ris, partid, offset) => [13, msc, ris, partid, offset],
+            Self::MscError(msc) => [14, msc, 0, 0, 0],
+            Self::MscRequest(msc, ris, label, bytes) => [15, msc, ris, label, bytes],
+            Self::MscMonitor(msc, ris, index, kind) => [16, msc, ris, index, kind],
         }
     }
 
@@ -214,12 +249,17 @@ impl Request {
             9 => Self::Writes(Kind::from_id(first).ok_or(Status::NoSuchKind)?),
             10 => Self::NextWrite,
             11 => Self::WriteAt(first),
+            12 => Self::Msc(first),
+            13 => Self::MscControl(first, second, third, fourth),
+            14 => Self::MscError(first),
+            15 => Self::MscRequest(first, second, third, fourth),
+            16 => Self::MscMonitor(first, second, third, fourth),
             _ => return Err(Status::NoSuchCommand),
         })
     }
 }
 
-fn fault_id(fault: Option<Fault>) -> u64 {
+pub(crate) fn fault_id(fault: Option<Fault>) -> u64 {
     match fault {
         None => 0,
         Some(Fault::Error) => 1,
@@ -242,7 +282,7 @@ pub fn fault_from_id(id: u64) -> Result<Option<Fault>, Status> {
 }
 
 /// Reads a number of the guest as an index; one too large for this host is too large for any machine.
-fn index(number: u64) -> usize {
+pub(crate) fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -291,6 +331,11 @@ impl Rdt {
                 let place = u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63;
                 return Ok([value, sequence, place]);
             }
+            Request::Msc(_)
+            | Request::MscControl(..)
+            | Request::MscError(_)
+            | Request::MscRequest(..)
+            | Request::MscMonitor(..) => return Err(Status::NoSuchCommand),
         }
         Ok([0; 3])
     }
@@ -319,6 +364,11 @@ mod tests {
             Request::Writes(Kind::Refused),
             Request::NextWrite,
             Request::WriteAt(77),
+            Request::Msc(1),
+            Request::MscControl(1, 2, 3, 0x1000),
+            Request::MscError(1),
+            Request::MscRequest(1, 2, 3, 4),
+            Request::MscMonitor(1, 2, 3, 1),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -326,7 +376,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([12, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([17, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));
         assert_eq!(Request::decode([9, 99, 0, 0, 0]), Err(Status::NoSuchKind));

@@ -140,6 +140,10 @@ impl Counter {
         self.nanobytes = u128::from(bytes) * NANO;
     }
 
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate
+    }
+
     pub(crate) fn set_rate(&mut self, rate: u64) {
         self.rate = rate;
     }

@@ -11,6 +11,8 @@
 //! * [`MscConfig`], [`RisConfig`]: what an MSC implements.
 //! * [`Msc`]: the registers at work.
 //! * [`Cpu`]: the system registers of FEAT_MPAM of one processor.
+//! * [`Page`]: an MSC's registers as memory shows them.
+//! * [`System`]: all of that for one machine, with the traffic source.
 //! * [`firmware`]: the ACPI tables PPTT and MPAM for a machine.
 //!
 //! ```
@@ -33,7 +35,9 @@ mod config;
 mod cpu;
 mod monitor;
 mod msc;
+mod page;
 mod partition;
+mod system;
 
 pub mod firmware;
 pub mod registers;
@@ -45,3 +49,5 @@ pub use config::{
 pub use cpu::{Cpu, CpuConfig, Label, SystemRegister};
 pub use monitor::Occupancy;
 pub use msc::{ErrorCode, Msc, Request};
+pub use page::Page;
+pub use system::{Access, Effects, System};

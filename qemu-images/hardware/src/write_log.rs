@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A record of the writes to RDT's registers.
+//! A record of the writes to the registers of RDT, or of MPAM.
 //!
 //! Tests ask two things of it: whether a register was written at all (a change that changes nothing must not reach the
 //! hardware), and what was written where. Totals are kept for ever, single writes only as many as fit. Writes that switch
@@ -18,9 +18,9 @@ pub struct MsrWrite {
     pub sequence: u64,
     /// CPU that executed WRMSR.
     pub cpu: usize,
-    /// Address of the register.
+    /// Address of the register. On MPAM: index of the MSC (31:16) and offset in its page (15:0).
     pub address: u32,
-    /// What was written.
+    /// What was written. On MPAM: 32 bits, the PARTID (47:32) and the resource instance (63:48) that were selected.
     pub value: u64,
     /// Whether the register held something else before.
     pub changed: bool,
@@ -29,19 +29,19 @@ pub struct MsrWrite {
 /// Groups of registers, for totals. The number is the group's id in the [control protocol](crate::control).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// CDP switches.
+    /// CDP switches; of MPAM what turns errors and captures on, and the narrowing.
     Config = 0,
-    /// L3 masks.
+    /// L3 masks; of MPAM every control of a cache that is no L2.
     L3Mask = 1,
-    /// L2 masks.
+    /// L2 masks; of MPAM every control of an L2.
     L2Mask = 2,
-    /// Bandwidth delays.
+    /// Bandwidth delays; of MPAM every control of bandwidth.
     Mba = 3,
-    /// `IA32_PQR_ASSOC`.
+    /// `IA32_PQR_ASSOC`; the registers of FEAT_MPAM.
     Assoc = 4,
-    /// `IA32_QM_EVTSEL`.
+    /// `IA32_QM_EVTSEL`; of MPAM the selectors and monitors.
     Select = 5,
-    /// Writes answered with #GP, of any register.
+    /// Writes answered with #GP, of any register; of MPAM accesses that were errors.
     Refused = 6,
 }
 
@@ -98,7 +98,11 @@ pub(crate) struct WriteLog {
 
 impl WriteLog {
     pub(crate) fn record(&mut self, msr: Msr, cpu: usize, address: u32, value: u64, changed: bool) {
-        let kind = Kind::of(msr);
+        self.add(Kind::of(msr), MsrWrite { sequence: 0, cpu, address, value, changed });
+    }
+
+    /// Records a write of any kind; its position is given here.
+    pub(crate) fn add(&mut self, kind: Kind, write: MsrWrite) {
         self.totals[kind as usize] += 1;
         let writes = match kind {
             // Selecting a counter is part of reading it; nobody asks for those one by one.
@@ -109,7 +113,7 @@ impl WriteLog {
         if writes.len() == CAPACITY {
             writes.pop_front();
         }
-        writes.push_back(MsrWrite { sequence: self.next, cpu, address, value, changed });
+        writes.push_back(MsrWrite { sequence: self.next, ..write });
         self.next += 1;
     }
 

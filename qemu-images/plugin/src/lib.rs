@@ -1,32 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A TCG plugin for stock QEMU that puts [`resctrl_hardware`] under an x86 guest.
+//! A TCG plugin for stock QEMU that puts [`resctrl_hardware`] under a guest.
 //!
 //! ```text
-//! qemu-system-x86_64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE]
+//! qemu-system-x86_64  -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE]
+//! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE]
 //! ```
 //!
-//! QEMU knows nothing of RDT: it answers CPUID without it, reads its registers as zero and drops writes to them. The
-//! plugin watches the three instructions involved and nothing else, so a guest runs at almost full speed:
-//!
-//! * CPUID and RDMSR execute as they are; before the *next* instruction the plugin puts the emulated results into the
-//!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
-//! * WRMSR is carried out before QEMU drops it.
-//! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
-//!   the guest's own back when the exception is on its way (`hooks`).
-//!
-//! A leaf of CPUID that no processor has is the way for guest programs to drive the traffic source, see
-//! [`resctrl_hardware::control`].
+//! One library serves both: what QEMU says of itself decides between RDT (`x86`) and MPAM (`aarch64`). The machine file
+//! must be of that architecture, and QEMU be started with the arguments that the file leads to
+//! ([`Machine::qemu_args`](resctrl_hardware::Machine::qemu_args)); an Arm guest also needs the machine's tables in its
+//! initial RAM disk ([`Machine::acpi_tables`](resctrl_hardware::Machine::acpi_tables)).
 
-mod hooks;
-mod instruction;
+mod aarch64;
 mod log;
 mod options;
-mod pending;
 mod qemu;
+mod x86;
 
-use hooks::Plugin;
 use options::Options;
+use qemu::Guest;
 use resctrl_hardware::Rdt;
+use resctrl_hardware::mpam::System;
 use std::ffi::{c_char, c_int};
 
 /// Version of the plugin interface this was written for. QEMU reads it before anything else and refuses to load a plugin
@@ -61,19 +55,20 @@ pub unsafe extern "C" fn qemu_plugin_install(
 }
 
 fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> Result<(), String> {
-    target.check()?;
+    let guest = target.check()?;
     let api = qemu::Api::resolve()?;
     let options = Options::parse(arguments)?;
-    let rdt = Rdt::new(&options.machine).map_err(|problem| problem.to_string())?;
-    let cpus = options.machine.topology.cpus();
-    if target.cpus != cpus {
-        return Err(format!(
-            "{} describes {cpus} CPUs, QEMU was started with {}: use -smp {}",
-            options.machine_path.display(),
-            target.cpus,
-            options.machine.smp()
-        ));
+    options.check(guest, target.cpus)?;
+    match guest {
+        Guest::X86 => {
+            let rdt = Rdt::new(&options.machine).map_err(|problem| problem.to_string())?;
+            x86::Plugin::start(api, rdt, options.log, target.cpus).register(id);
+        }
+        Guest::Aarch64 => {
+            let system = System::new(&options.machine)
+                .map_err(|problem| format!("{}: {problem}", options.machine_path.display()))?;
+            aarch64::Plugin::start(api, system, options.log, target.cpus).register(id);
+        }
     }
-    Plugin::start(api, rdt, options.log, cpus).register(id);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! What follows the plugin's file name on QEMU's command line.
 
 use crate::log::Log;
+use crate::qemu::Guest;
 use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Arch;
 use std::path::PathBuf;
@@ -37,11 +38,28 @@ impl Options {
         }
         let machine_path = machine.ok_or_else(|| format!("no machine given; {USAGE}"))?;
         let machine = Machine::load(&machine_path).map_err(|problem| problem.to_string())?;
-        if machine.arch != Arch::X86_64 {
-            return Err(format!("{}: arch is not \"x86_64\"", machine_path.display()));
-        }
         let log = log.map(|path| Log::create(&path)).transpose()?;
         Ok(Self { machine_path, machine, log })
+    }
+
+    /// Checks that the machine is one for these guests, with so many CPUs.
+    pub(crate) fn check(&self, guest: Guest, cpus: usize) -> Result<(), String> {
+        let path = self.machine_path.display();
+        let (arch, name) = match guest {
+            Guest::X86 => (Arch::X86_64, "x86_64"),
+            Guest::Aarch64 => (Arch::Aarch64, "aarch64"),
+        };
+        if self.machine.arch != arch {
+            return Err(format!("{path}: arch is not \"{name}\", which this QEMU emulates"));
+        }
+        if self.machine.topology.cpus() != cpus {
+            return Err(format!(
+                "{path} describes {} CPUs, QEMU was started with {cpus}: use -smp {}",
+                self.machine.topology.cpus(),
+                self.machine.smp()
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -66,6 +84,15 @@ mod tests {
     #[test]
     fn a_machine_file_that_is_not_there_is_named() {
         assert!(problem(&["machine=no/such.toml"]).starts_with("no/such.toml: "));
+    }
+
+    #[test]
+    fn a_machine_of_another_make_or_size_is_refused() {
+        let machine = concat!("machine=", env!("CARGO_MANIFEST_DIR"), "/../machines/mpam.toml");
+        let options = Options::parse(&[machine.to_owned()]).expect("the file is good");
+        assert_eq!(options.check(Guest::Aarch64, 4), Ok(()));
+        assert!(options.check(Guest::X86, 4).unwrap_err().contains("arch is not \"x86_64\""));
+        assert!(options.check(Guest::Aarch64, 2).unwrap_err().contains("describes 4 CPUs, QEMU was started with 2"));
     }
 
     #[test]

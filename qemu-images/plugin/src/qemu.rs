@@ -4,10 +4,14 @@
 //! The functions are looked up at run time rather than linked: a QEMU that lacks one then gives a message a user can
 //! act on instead of a dynamic linker's, and the unit tests run without QEMU.
 
+mod target;
+
 use std::cell::OnceCell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::transmute;
 use std::ptr::{NonNull, null_mut};
+
+pub(crate) use target::{Guest, Target};
 
 /// The version of the interface declared here.
 pub(crate) const API_VERSION: c_int = 7;
@@ -33,6 +37,9 @@ pub(crate) struct Block([u8; 0]);
 /// An instruction of a block, while it is translated.
 #[repr(C)]
 pub(crate) struct Insn([u8; 0]);
+/// Where an access ends up, while its callback runs.
+#[repr(C)]
+pub(crate) struct HardwareAddress([u8; 0]);
 /// A handle for a register, good for every CPU.
 #[repr(C)]
 pub(crate) struct Handle([u8; 0]);
@@ -52,8 +59,23 @@ struct RegisterDescriptor {
     is_readonly: bool,
 }
 
+/// `qemu_plugin_mem_value`: what was loaded or stored, in the lowest bytes.
+#[repr(C)]
+struct AccessValue {
+    kind: c_int,
+    low: u64,
+    high: u64,
+}
+
+/// `QEMU_PLUGIN_CB_NO_REGS`: the callback leaves registers alone.
+const NO_REGS: c_uint = 0;
 /// `QEMU_PLUGIN_CB_RW_REGS`: the callback reads and writes registers.
 const RW_REGS: c_uint = 2;
+/// `QEMU_PLUGIN_CB_RW_REGS_PC`: the program counter too.
+const RW_REGS_PC: c_uint = 3;
+/// `QEMU_PLUGIN_MEM_R` and `QEMU_PLUGIN_MEM_W`.
+const LOADS: c_uint = 1;
+const STORES: c_uint = 2;
 /// `QEMU_PLUGIN_DISCON_INTERRUPT` and `QEMU_PLUGIN_DISCON_EXCEPTION`.
 const DISCON_INTERRUPTION: c_uint = 1 | 2;
 
@@ -63,6 +85,8 @@ pub(crate) type CpuCallback = extern "C" fn(c_uint, *mut c_void);
 pub(crate) type BlockCallback = extern "C" fn(*mut Block, *mut c_void);
 /// Called for an interrupt or exception, with its kind and the addresses it leads from and to.
 pub(crate) type DisconCallback = extern "C" fn(c_uint, c_uint, u64, u64, *mut c_void);
+/// Called for an access to memory, with a description and the virtual address.
+pub(crate) type AccessCallback = extern "C" fn(c_uint, c_uint, u64, *mut c_void);
 /// Called with nothing but the user's data.
 pub(crate) type PlainCallback = extern "C" fn(*mut c_void);
 
@@ -94,6 +118,13 @@ api! {
     fn qemu_plugin_register_vcpu_discon_cb(PluginId, c_uint, DisconCallback, *mut c_void);
     fn qemu_plugin_register_atexit_cb(PluginId, PlainCallback, *mut c_void);
     fn qemu_plugin_register_vcpu_insn_exec_cb(*mut Insn, CpuCallback, c_uint, *mut c_void);
+    fn qemu_plugin_register_vcpu_mem_cb(*mut Insn, AccessCallback, c_uint, c_uint, *mut c_void);
+    fn qemu_plugin_get_hwaddr(c_uint, u64) -> *const HardwareAddress;
+    fn qemu_plugin_hwaddr_is_io(*const HardwareAddress) -> bool;
+    fn qemu_plugin_hwaddr_phys_addr(*const HardwareAddress) -> u64;
+    fn qemu_plugin_mem_get_value(c_uint) -> AccessValue;
+    fn qemu_plugin_write_memory_hwaddr(u64, *mut GArray) -> c_int;
+    fn qemu_plugin_set_pc(u64);
     fn qemu_plugin_tb_n_insns(*const Block) -> usize;
     fn qemu_plugin_tb_get_insn(*const Block, usize) -> *mut Insn;
     fn qemu_plugin_insn_data(*const Insn, *mut c_void, usize) -> usize;
@@ -118,56 +149,6 @@ fn find(name: &str) -> Result<NonNull<c_void>, String> {
     })
 }
 
-/// What QEMU says of itself and the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    name: String,
-    oldest_version: c_int,
-    current_version: c_int,
-    system_emulation: bool,
-    /// CPUs of the guest.
-    pub(crate) cpus: usize,
-}
-
-impl Target {
-    /// Reads what QEMU passes to the entry point.
-    ///
-    /// # Safety
-    ///
-    /// `info` is valid, as is the string in it.
-    pub(crate) unsafe fn read(info: *const Info) -> Self {
-        // SAFETY: `info` is valid, says the caller.
-        let info = unsafe { &*info };
-        // SAFETY: QEMU's target name is a terminated string.
-        let name = unsafe { CStr::from_ptr(info.target_name) };
-        Self {
-            name: name.to_string_lossy().into_owned(),
-            oldest_version: info.oldest_version,
-            current_version: info.current_version,
-            system_emulation: info.system_emulation,
-            cpus: usize::try_from(info.smp_vcpus).unwrap_or(0),
-        }
-    }
-
-    /// Checks that this is a QEMU the plugin can work with.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { name, oldest_version, current_version, system_emulation, .. } = self;
-        if !(*oldest_version..=*current_version).contains(&API_VERSION) {
-            return Err(format!(
-                "built for version {API_VERSION} of QEMU's plugin interface (QEMU 11), this QEMU has {oldest_version} to \
-                 {current_version}"
-            ));
-        }
-        if !system_emulation {
-            return Err("there is no RDT in user-mode emulation; use qemu-system-x86_64".to_owned());
-        }
-        if name != "x86_64" {
-            return Err(format!("RDT belongs to an x86_64 guest, this QEMU emulates {name}"));
-        }
-        Ok(())
-    }
-}
-
 /// Reads the plugin's arguments.
 ///
 /// # Safety
@@ -186,25 +167,9 @@ pub(crate) unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<S
         .collect()
 }
 
-/// The registers the plugin touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Register {
-    Rax,
-    Rbx,
-    Rcx,
-    Rdx,
-    Rsi,
-    Rdi,
-    Cs,
-    Cr0,
-    Cr3,
-}
-
-const NAMES: [&CStr; 9] = [c"rax", c"rbx", c"rcx", c"rdx", c"rsi", c"rdi", c"cs", c"cr0", c"cr3"];
-
-/// QEMU's handles for [`Register`]s.
+/// QEMU's handles for the registers that were asked for, in that order.
 #[derive(Debug)]
-pub(crate) struct Handles([NonNull<Handle>; NAMES.len()]);
+pub(crate) struct Handles(Vec<NonNull<Handle>>);
 
 // SAFETY: a handle is an opaque number in the guise of a pointer, nothing is behind it.
 unsafe impl Send for Handles {}
@@ -221,22 +186,19 @@ thread_local! {
 
 impl Api {
     /// Has the callbacks of a whole guest called.
-    pub(crate) fn register(
-        &self,
-        id: PluginId,
-        init: CpuCallback,
-        translate: BlockCallback,
-        interruption: DisconCallback,
-        exit: PlainCallback,
-    ) {
+    pub(crate) fn register(&self, id: PluginId, init: CpuCallback, translate: BlockCallback, exit: PlainCallback) {
         // SAFETY: `id` is this plugin's; the callback lives as long as the plugin, which is never unloaded.
         unsafe { (self.qemu_plugin_register_vcpu_init_cb)(id, init, null_mut()) };
         // SAFETY: as above.
         unsafe { (self.qemu_plugin_register_vcpu_tb_trans_cb)(id, translate, null_mut()) };
         // SAFETY: as above.
-        unsafe { (self.qemu_plugin_register_vcpu_discon_cb)(id, DISCON_INTERRUPTION, interruption, null_mut()) };
-        // SAFETY: as above.
         unsafe { (self.qemu_plugin_register_atexit_cb)(id, exit, null_mut()) };
+    }
+
+    /// Has a callback called for each interrupt and exception.
+    pub(crate) fn register_interruption(&self, id: PluginId, interruption: DisconCallback) {
+        // SAFETY: `id` is this plugin's; the callback lives as long as the plugin, which is never unloaded.
+        unsafe { (self.qemu_plugin_register_vcpu_discon_cb)(id, DISCON_INTERRUPTION, interruption, null_mut()) };
     }
 
     /// The instructions of a block.
@@ -269,8 +231,44 @@ impl Api {
         })
     }
 
-    /// Asks QEMU for the registers, on the thread of a CPU that is set up.
-    pub(crate) fn handles(&self) -> Result<Handles, String> {
+    /// Writes to the guest's physical memory, devices included, from the callback of a CPU.
+    pub(crate) fn write_physical(&self, address: u64, value: u32) {
+        self.with_bytes(&value.to_le_bytes(), |buffer| {
+            // SAFETY: the buffer is a byte array of this thread; a callback of a CPU is running.
+            unsafe { (self.qemu_plugin_write_memory_hwaddr)(address, buffer.as_ptr()) };
+        });
+    }
+
+    /// The physical address of an access, in the callback for it. `None` where it goes to a device of QEMU's.
+    pub(crate) fn physical(&self, access: c_uint, address: u64) -> Option<u64> {
+        // SAFETY: both are what the callback was called with.
+        let place = unsafe { (self.qemu_plugin_get_hwaddr)(access, address) };
+        // SAFETY: the place is QEMU's, valid while the callback runs.
+        if place.is_null() || unsafe { (self.qemu_plugin_hwaddr_is_io)(place) } {
+            return None;
+        }
+        // SAFETY: as above.
+        Some(unsafe { (self.qemu_plugin_hwaddr_phys_addr)(place) })
+    }
+
+    /// What was loaded or stored, in the callback for it.
+    pub(crate) fn value(&self, access: c_uint) -> u64 {
+        // SAFETY: it is what the callback was called with.
+        unsafe { (self.qemu_plugin_mem_get_value)(access) }.low
+    }
+
+    /// Ends a callback that was registered by [`Translated::instead`]: the CPU goes on at an address.
+    ///
+    /// # Safety
+    ///
+    /// QEMU leaves the callback without unwinding, so nothing in the caller's frames waits to be dropped.
+    pub(crate) unsafe fn go_on_at(&self, address: u64) {
+        // SAFETY: as this function requires of its caller.
+        unsafe { (self.qemu_plugin_set_pc)(address) };
+    }
+
+    /// Asks QEMU for the registers of these names, on the thread of a CPU that is set up.
+    pub(crate) fn handles(&self, names: &[&CStr]) -> Result<Handles, String> {
         // SAFETY: called from the initialisation callback of a CPU.
         let list = unsafe { (self.qemu_plugin_get_registers)() };
         let list = NonNull::new(list).ok_or("QEMU lists no registers")?;
@@ -279,28 +277,25 @@ impl Api {
         // SAFETY: QEMU's array holds descriptors, and it is aligned as GLib's allocations are.
         let descriptors =
             unsafe { std::slice::from_raw_parts(array.data.cast::<RegisterDescriptor>(), array.len as usize) };
-        let mut found = [None; NAMES.len()];
+        let mut found = vec![None; names.len()];
         for descriptor in descriptors {
             // SAFETY: names are terminated strings that live as long as QEMU.
             let name = unsafe { CStr::from_ptr(descriptor.name) };
-            if let Some(i) = NAMES.iter().position(|wanted| *wanted == name) {
+            if let Some(i) = names.iter().position(|wanted| *wanted == name) {
                 found[i] = NonNull::new(descriptor.handle);
             }
         }
         // SAFETY: the list was made for this call.
         unsafe { (self.g_array_unref)(list.as_ptr()) };
-        let missing = |i: usize| format!("QEMU does not show the register {}", NAMES[i].to_string_lossy());
-        let mut handles = [NonNull::dangling(); NAMES.len()];
-        for (i, handle) in found.into_iter().enumerate() {
-            handles[i] = handle.ok_or_else(|| missing(i))?;
-        }
-        Ok(Handles(handles))
+        let missing = |name: &CStr| format!("QEMU does not show the register {}", name.to_string_lossy());
+        let handles = found.into_iter().zip(names).map(|(handle, name)| handle.ok_or_else(|| missing(name)));
+        handles.collect::<Result<_, _>>().map(Handles)
     }
 
-    /// Reads a register of the CPU whose callback is running. Segment registers are shorter than 64 bits.
-    pub(crate) fn read(&self, handles: &Handles, register: Register) -> u64 {
+    /// Reads a register, by its place among the handles, of the CPU whose callback is running. Some are shorter than 64 bits.
+    pub(crate) fn read(&self, handles: &Handles, register: usize) -> u64 {
         self.with_buffer(|buffer| {
-            let handle = handles.0[register as usize];
+            let handle = handles.0[register];
             // SAFETY: the handle is QEMU's, the buffer this thread's, and the callback asked for register access.
             if !unsafe { (self.qemu_plugin_read_register)(handle.as_ptr(), buffer.as_ptr()) } {
                 return 0;
@@ -314,18 +309,26 @@ impl Api {
     }
 
     /// Writes a 64-bit register of the CPU whose callback is running.
-    pub(crate) fn write(&self, handles: &Handles, register: Register, value: u64) {
-        self.with_buffer(|buffer| {
-            // SAFETY: the buffer is this thread's byte array.
-            unsafe { (self.g_byte_array_set_size)(buffer.as_ptr(), 8) };
-            // SAFETY: the array is valid and nobody else uses it.
-            let data = unsafe { buffer.as_ref() }.data;
-            // SAFETY: it is 8 bytes long now.
-            unsafe { data.copy_from_nonoverlapping(value.to_le_bytes().as_ptr(), 8) };
-            let handle = handles.0[register as usize];
+    pub(crate) fn write(&self, handles: &Handles, register: usize, value: u64) {
+        self.with_bytes(&value.to_le_bytes(), |buffer| {
+            let handle = handles.0[register];
             // SAFETY: the handle is QEMU's, the buffer this thread's, and the callback asked for register access.
             unsafe { (self.qemu_plugin_write_register)(handle.as_ptr(), buffer.as_ptr()) };
         });
+    }
+
+    /// Calls with this thread's buffer, filled.
+    fn with_bytes<T>(&self, bytes: &[u8], act: impl FnOnce(NonNull<GArray>) -> T) -> T {
+        let length = c_uint::try_from(bytes.len()).expect("a few bytes");
+        self.with_buffer(|buffer| {
+            // SAFETY: the buffer is this thread's byte array.
+            unsafe { (self.g_byte_array_set_size)(buffer.as_ptr(), length) };
+            // SAFETY: the array is valid and nobody else uses it.
+            let data = unsafe { buffer.as_ref() }.data;
+            // SAFETY: it is as long as the bytes now.
+            unsafe { data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            act(buffer)
+        })
     }
 
     /// Calls with this thread's buffer, empty.
@@ -383,33 +386,45 @@ impl Translated<'_> {
 
     /// Calls before each execution, with a number of the caller's choice.
     pub(crate) fn before(&self, callback: CpuCallback, number: u64) {
-        let data = std::ptr::without_provenance_mut(usize::try_from(number).expect("this host has 64-bit addresses"));
-        // SAFETY: as above; the callback treats its data as a number.
-        unsafe { (self.api.qemu_plugin_register_vcpu_insn_exec_cb)(self.insn, callback, RW_REGS, data) };
+        self.before_with(callback, RW_REGS, number);
     }
+
+    /// Calls before each execution; the callback may end in [`Api::go_on_at`].
+    pub(crate) fn instead(&self, callback: CpuCallback, number: u64) {
+        self.before_with(callback, RW_REGS_PC, number);
+    }
+
+    fn before_with(&self, callback: CpuCallback, flags: c_uint, number: u64) {
+        // SAFETY: as above; the callback treats its data as a number.
+        unsafe { (self.api.qemu_plugin_register_vcpu_insn_exec_cb)(self.insn, callback, flags, data(number)) };
+    }
+
+    /// Calls after each load it makes; the callback may change registers, what was loaded among them.
+    pub(crate) fn after_loads(&self, callback: AccessCallback, number: u64) {
+        // SAFETY: as above.
+        unsafe { (self.api.qemu_plugin_register_vcpu_mem_cb)(self.insn, callback, RW_REGS, LOADS, data(number)) };
+    }
+
+    /// Calls after each store it makes.
+    pub(crate) fn after_stores(&self, callback: AccessCallback, number: u64) {
+        // SAFETY: as above.
+        unsafe { (self.api.qemu_plugin_register_vcpu_mem_cb)(self.insn, callback, NO_REGS, STORES, data(number)) };
+    }
+}
+
+/// A number in the guise of the pointer that QEMU hands to callbacks.
+fn data(number: u64) -> *mut c_void {
+    std::ptr::without_provenance_mut(usize::try_from(number).expect("this host has 64-bit addresses"))
+}
+
+/// The number that a callback was registered with.
+pub(crate) fn number(data: *mut c_void) -> u64 {
+    data.addr() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn qemu_11() -> Target {
-        Target { name: "x86_64".into(), oldest_version: 2, current_version: 7, system_emulation: true, cpus: 4 }
-    }
-
-    #[test]
-    fn a_qemu_of_another_interface_is_refused_with_both_versions() {
-        let old = Target { current_version: 5, ..qemu_11() };
-        let problem = old.check().unwrap_err();
-        assert!(problem.contains("version 7") && problem.contains("2 to 5"), "{problem}");
-        assert_eq!(qemu_11().check(), Ok(()));
-    }
-
-    #[test]
-    fn other_guests_are_refused() {
-        assert!(Target { name: "aarch64".into(), ..qemu_11() }.check().unwrap_err().contains("aarch64"));
-        assert!(Target { system_emulation: false, ..qemu_11() }.check().unwrap_err().contains("user-mode"));
-    }
 
     #[test]
     fn outside_qemu_the_missing_function_is_named() {

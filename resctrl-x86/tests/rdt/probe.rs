@@ -261,7 +261,7 @@ fn haswell(cbm_len: u32) -> (Machine, Processor) {
     let rdt = machine.rdt.as_mut().unwrap();
     let l3 = rdt.l3.as_mut().unwrap();
     (l3.cbm_len, l3.closids, l3.cdp, l3.shareable) = (cbm_len, 4, false, 0);
-    machine.cache.l3 = Some(Cache { size_kib: u64::from(cbm_len) << 10, ways: cbm_len.into() });
+    machine.cache.l3 = Some(Cache { size_kib: u64::from(cbm_len) << 10, ways: cbm_len.into(), first_id: None });
     (rdt.mba, rdt.monitoring) = (None, None);
     let silent = |leaf, _, mut answer: [u32; 4]| {
         match leaf {

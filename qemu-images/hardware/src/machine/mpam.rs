@@ -22,7 +22,7 @@
 mod tables;
 mod validate;
 
-use super::{Machine, Topology};
+use super::Machine;
 use crate::mpam::{
     BandwidthControls, BandwidthMonitors, CapacityControls, CpuConfig, MscConfig, NotReady, Priority, RisConfig,
     UsageMonitors,
@@ -33,7 +33,7 @@ use serde::Deserialize;
 pub const MSC_STRIDE: u64 = 0x1_0000;
 
 /// Most MSCs of a machine.
-pub const MSC_LIMIT: usize = 32;
+pub(super) const MSC_LIMIT: usize = 32;
 
 /// Bytes of memory that are given to QEMU for the pages of the MSCs.
 pub(super) const MSC_MEMORY: u64 = MSC_STRIDE * MSC_LIMIT as u64;
@@ -309,13 +309,5 @@ impl Place {
             _ => return None,
         };
         (domain < machine.topology.l2_domains()).then_some(domain)
-    }
-}
-
-impl Topology {
-    /// CPUs of an L2 domain.
-    pub(crate) fn l2_domain_cpus(&self, domain: usize) -> std::ops::Range<usize> {
-        let width = self.l2_cores * self.threads;
-        domain * width..(domain + 1) * width
     }
 }

@@ -6,7 +6,7 @@
 
 use super::registers::Bits;
 
-/// A register of FEAT_MPAM that EL1 can access.
+/// A register of FEAT_MPAM that EL1 or EL2 can access. There is no `MPAMHCR_EL2`, as `MPAMIDR_EL1` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemRegister {
     /// `MPAMIDR_EL1`: what the processor implements. Read only.
@@ -17,6 +17,8 @@ pub enum SystemRegister {
     Mpam0,
     /// `MPAMSM_EL1`: labels of the streaming mode compute unit.
     Mpamsm,
+    /// `MPAM2_EL2`: labels of EL2, and traps of the others.
+    Mpam2,
 }
 
 /// What a processor implements.
@@ -45,6 +47,7 @@ const PARTID_I: Bits = Bits::new(15, 0);
 const PARTID_D: Bits = Bits::new(31, 16);
 const PMG_I: Bits = Bits::new(39, 32);
 const PMG_D: Bits = Bits::new(47, 40);
+const TRAPS: Bits = Bits::new(50, 48);
 const MPAMEN: Bits = Bits::new(63, 63);
 
 /// The registers of one processor.
@@ -54,6 +57,7 @@ pub struct Cpu {
     mpam1: u64,
     mpam0: u64,
     mpamsm: u64,
+    mpam2: u64,
     writes: u64,
 }
 
@@ -61,7 +65,7 @@ impl Cpu {
     /// A processor as after reset.
     #[must_use]
     pub const fn new(config: CpuConfig) -> Self {
-        Cpu { config, mpam1: 0, mpam0: 0, mpamsm: 0, writes: 0 }
+        Cpu { config, mpam1: 0, mpam0: 0, mpamsm: 0, mpam2: 0, writes: 0 }
     }
 
     /// MRS. `None` where the instruction is undefined.
@@ -70,6 +74,7 @@ impl Cpu {
         match register {
             SystemRegister::Mpamidr => Some(u64::from(self.config.partid_max) | u64::from(self.config.pmg_max) << 32),
             SystemRegister::Mpam1 => Some(self.mpam1 | MPAMEN.put(self.config.enabled_by_firmware.into())),
+            SystemRegister::Mpam2 => Some(self.mpam2 | MPAMEN.put(self.config.enabled_by_firmware.into())),
             SystemRegister::Mpam0 => Some(self.mpam0),
             SystemRegister::Mpamsm => self.config.streaming.then_some(self.mpamsm),
         }
@@ -83,6 +88,8 @@ impl Cpu {
             // With firmware above, the enable bit shows firmware's and cannot be written.
             SystemRegister::Mpam1 => self.mpam1 = value & labels,
             SystemRegister::Mpam0 => self.mpam0 = value & labels,
+            // Traps are kept and never taken.
+            SystemRegister::Mpam2 => self.mpam2 = value & (labels | TRAPS.mask()),
             SystemRegister::Mpamsm if self.config.streaming => self.mpamsm = value & data,
             SystemRegister::Mpamsm | SystemRegister::Mpamidr => return false,
         }

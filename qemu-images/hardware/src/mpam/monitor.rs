@@ -87,6 +87,10 @@ impl UsageMonitor {
         self.selection.control | TYPE_CSU
     }
 
+    pub(super) fn matches(&self, partid: u16, pmg: u8) -> bool {
+        self.selection.matches(partid, pmg)
+    }
+
     pub(super) fn captured(&self) -> u32 {
         self.captured
     }
@@ -228,6 +232,10 @@ impl BandwidthMonitor {
 
     pub(super) fn long(&self, config: &BandwidthMonitors, now: u64) -> u64 {
         if self.selection.is_ready(config.not_ready, now) { self.count } else { MbwuLong::NRDY.mask() }
+    }
+
+    pub(super) fn matches(&self, partid: u16, pmg: u8) -> bool {
+        self.selection.matches(partid, pmg)
     }
 
     pub(super) fn captured_short(&self) -> u32 {

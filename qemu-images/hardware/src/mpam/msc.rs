@@ -3,7 +3,7 @@
 
 mod monitors;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::monitor::{BandwidthMonitor, LOCAL_CAPTURE, Occupancy, UsageMonitor};
 use super::partition::{Partition, is_control};
@@ -65,6 +65,8 @@ struct Ris {
     usage: Vec<UsageMonitor>,
     traffic: Vec<BandwidthMonitor>,
     lines: BTreeMap<(u16, u8), Occupancy>,
+    /// Whose monitors are not ready, whatever the time.
+    not_ready: BTreeSet<(u16, u8)>,
 }
 
 impl Ris {
@@ -75,6 +77,7 @@ impl Ris {
             usage: vec![UsageMonitor::default(); config.usage.map_or(0, |usage| usage.count.into())],
             traffic: vec![BandwidthMonitor::default(); config.traffic.map_or(0, |traffic| traffic.count.into())],
             lines: BTreeMap::new(),
+            not_ready: BTreeSet::new(),
             config,
         }
     }
@@ -362,6 +365,19 @@ impl Msc {
     /// For an instance that does not exist.
     pub fn set_occupancy(&mut self, ris: usize, partid: u16, pmg: u8, occupancy: Occupancy) {
         self.ris[ris].lines.insert((partid, pmg), occupancy);
+    }
+
+    /// Keeps every monitor that counts this PARTID and PMG from getting ready, or ends that.
+    ///
+    /// # Panics
+    /// For an instance that does not exist.
+    pub fn set_not_ready(&mut self, ris: usize, partid: u16, pmg: u8, not_ready: bool) {
+        let held = &mut self.ris[ris].not_ready;
+        if not_ready {
+            held.insert((partid, pmg));
+        } else {
+            held.remove(&(partid, pmg));
+        }
     }
 
     /// What a control register of a PARTID holds, as the memory system sees it: through the narrowing. `None` for an

@@ -64,7 +64,9 @@ impl Msc {
         let value = match (kind, ris.config.usage, ris.config.traffic) {
             (Kind::Usage, Some(config), _) => {
                 let monitor = &ris.usage[index];
+                let held = ris.not_ready.iter().any(|&(partid, pmg)| monitor.matches(partid, pmg));
                 match offset {
+                    Csu::OFFSET if held => Csu::NRDY.mask32(),
                     CsuFlt::OFFSET => monitor.filter(),
                     CsuCtl::OFFSET => monitor.control(),
                     Csu::OFFSET => monitor.value(ris.used(index), &config, now),
@@ -74,8 +76,11 @@ impl Msc {
             (Kind::Traffic, _, Some(config)) => {
                 let monitor = &ris.traffic[index];
                 let long = config.width != CounterWidth::Bits31;
+                let held = ris.not_ready.iter().any(|&(partid, pmg)| monitor.matches(partid, pmg));
                 match offset {
                     MbwuFlt::OFFSET => monitor.filter(),
+                    Mbwu::OFFSET if held => Csu::NRDY.mask32(),
+                    LONG_HIGH if held && long => (MbwuLong::NRDY.mask() >> 32) as u32,
                     MonCtl::OFFSET => monitor.control(),
                     Mbwu::OFFSET => monitor.short(&config, now),
                     MbwuCapture::OFFSET => monitor.captured_short(),
@@ -130,6 +135,24 @@ impl Msc {
             }
             _ => {}
         }
+    }
+
+    /// Filter, control and value of a usage monitor, the value with bit 63 for not ready. `None` if there is none.
+    #[must_use]
+    pub fn usage_monitor(&self, ris: usize, index: usize, now: u64) -> Option<[u64; 3]> {
+        let ris = self.ris.get(ris)?;
+        let (config, monitor) = (ris.config.usage?, ris.usage.get(index)?);
+        let value = monitor.value(ris.used(index), &config, now);
+        let value = if value & Csu::NRDY.mask32() == 0 { value.into() } else { MbwuLong::NRDY.mask() };
+        Some([monitor.filter().into(), monitor.control().into(), value])
+    }
+
+    /// As [`Msc::usage_monitor`], of a bandwidth monitor.
+    #[must_use]
+    pub fn traffic_monitor(&self, ris: usize, index: usize, now: u64) -> Option<[u64; 3]> {
+        let ris = self.ris.get(ris)?;
+        let (config, monitor) = (ris.config.traffic?, ris.traffic.get(index)?);
+        Some([monitor.filter().into(), monitor.control().into(), monitor.long(&config, now)])
     }
 
     /// An event that monitors may be told to capture their value at: 1 to 6 from outside, 7 from software.

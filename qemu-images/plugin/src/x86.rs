@@ -1,17 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What happens when the guest executes CPUID, RDMSR or WRMSR.
+//! RDT under an x86 guest: what happens when it executes CPUID, RDMSR or WRMSR.
+//!
+//! QEMU knows nothing of RDT: it answers CPUID without it, reads its registers as zero and drops writes to them. The
+//! three instructions are watched and nothing else, so a guest runs at almost full speed:
+//!
+//! * CPUID and RDMSR execute as they are; before the *next* instruction the plugin puts the emulated results into the
+//!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
+//! * WRMSR is carried out before QEMU drops it.
+//! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
+//!   the guest's own back when the exception is on its way.
+//!
+//! A leaf of CPUID that no processor has is the way for guest programs to drive the traffic source, see
+//! [`resctrl_hardware::control`].
 
-use crate::instruction::{Instruction, MAX_LENGTH};
+mod instruction;
+mod pending;
+
 use crate::log::Log;
-use crate::pending::{Displaced, InFlight, Late, Place};
-use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, Register};
+use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, number};
+use instruction::{Instruction, MAX_LENGTH};
+use pending::{Displaced, InFlight, Late, Place};
 use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Gp, Rdt, control};
-use std::ffi::{c_uint, c_void};
+use std::ffi::{CStr, c_uint, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
+
+/// The registers the plugin touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Register {
+    Rax,
+    Rbx,
+    Rcx,
+    Rdx,
+    Rsi,
+    Rdi,
+    Cs,
+    Cr0,
+    Cr3,
+}
+
+/// QEMU's names for them.
+const REGISTERS: [&CStr; 9] = [c"rax", c"rbx", c"rcx", c"rdx", c"rsi", c"rdi", c"cs", c"cr0", c"cr3"];
 
 /// The one plugin of this process; callbacks carry an address in the only word QEMU hands them.
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
@@ -61,7 +93,8 @@ impl Plugin {
 
     /// Has the hooks called.
     pub(crate) fn register(&self, id: PluginId) {
-        self.api.register(id, on_init, on_translate, on_interruption, on_exit);
+        self.api.register(id, on_init, on_translate, on_exit);
+        self.api.register_interruption(id, on_interruption);
     }
 
     /// Nanoseconds since the plugin was set up.
@@ -74,7 +107,7 @@ impl Plugin {
     }
 
     fn read(&self, register: Register) -> u64 {
-        self.handles.get().map_or(0, |handles| self.api.read(handles, register))
+        self.handles.get().map_or(0, |handles| self.api.read(handles, register as usize))
     }
 
     /// The low half of a register, all that RDMSR and CPUID look at.
@@ -84,7 +117,7 @@ impl Plugin {
 
     fn write(&self, register: Register, value: u64) {
         if let Some(handles) = self.handles.get() {
-            self.api.write(handles, register, value);
+            self.api.write(handles, register as usize, value);
         }
     }
 
@@ -250,11 +283,6 @@ fn plugin() -> Option<&'static Plugin> {
     PLUGIN.get()
 }
 
-/// The number [`crate::qemu::Translated::before`] was given.
-fn number(data: *mut c_void) -> u64 {
-    data.addr() as u64
-}
-
 extern "C" fn on_cpuid(cpu: c_uint, next: *mut c_void) {
     if let Some(plugin) = plugin() {
         plugin.cpuid(cpu as usize, number(next));
@@ -296,7 +324,7 @@ extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
     if plugin.handles.get().is_some() {
         return;
     }
-    match plugin.api.handles() {
+    match plugin.api.handles(&REGISTERS) {
         Ok(handles) => {
             plugin.handles.get_or_init(|| handles);
         }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The commands of guest programs, see [`crate::control`].
+
+use super::{Effects, System};
+use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, fault_id, index};
+use crate::monitor::{Event, Fault};
+use crate::mpam::registers::Ecr;
+use crate::mpam::{Label, Request as MemoryRequest};
+use crate::traffic::Flow;
+use crate::write_log::{Kind, MsrWrite};
+
+type Carried = Result<([u64; 3], Effects), Status>;
+
+/// Which of the two kinds of monitors a command means.
+const USAGE: u64 = 0;
+const TRAFFIC: u64 = 1;
+
+impl System {
+    /// Carries out a command of the guest.
+    pub fn control(&self, call: Call, now: u64) -> (Answer, Effects) {
+        match Request::decode(call).and_then(|request| self.carry_out(request, now)) {
+            Ok((values, effects)) => (answer(Ok(values)), effects),
+            Err(status) => (answer(Err(status)), Effects::default()),
+        }
+    }
+
+    fn carry_out(&self, request: Request, now: u64) -> Carried {
+        let values = match request {
+            Request::Probe => {
+                let topology = &self.machine.topology;
+                [VERSION, topology.cpus() as u64, topology.l3_domains() as u64]
+            }
+            Request::Add(id, bytes) => {
+                let label = label(id)?;
+                return match id.event {
+                    Event::MbmTotal => done(self.add(index(id.domain), label, bytes, now)?),
+                    Event::LlcOccupancy => {
+                        let (_, held) = self.usage(index(id.domain), label, now)?;
+                        done(self.set_occupancy(index(id.domain), label, held.saturating_add(bytes), now)?)
+                    }
+                    Event::MbmLocal => Err(Status::NoSuchEvent),
+                };
+            }
+            Request::Set(id, bytes) => {
+                let label = label(id)?;
+                return match id.event {
+                    Event::LlcOccupancy => done(self.set_occupancy(index(id.domain), label, bytes, now)?),
+                    // A monitor counts what passes, and cannot be made to have counted less.
+                    Event::MbmTotal => {
+                        let (moved, _) = self.usage(index(id.domain), label, now)?;
+                        let more = bytes.checked_sub(moved).ok_or(Status::NoSuchCommand)?;
+                        done(self.add(index(id.domain), label, more, now)?)
+                    }
+                    Event::MbmLocal => Err(Status::NoSuchEvent),
+                };
+            }
+            Request::Get(id) => {
+                let (moved, held) = self.usage(index(id.domain), label(id)?, now)?;
+                match id.event {
+                    Event::MbmTotal => [moved, fault_id(None), 0],
+                    Event::LlcOccupancy => [held, fault_id(None), 0],
+                    Event::MbmLocal => return Err(Status::NoSuchEvent),
+                }
+            }
+            Request::SetFault(id, fault) => {
+                // A monitor has no error of its own; it can be not ready.
+                let not_ready = match fault {
+                    None => false,
+                    Some(Fault::Unavailable) => true,
+                    Some(Fault::Error) => return Err(Status::NoSuchFault),
+                };
+                self.set_not_ready(index(id.domain), label(id)?, not_ready)?;
+                [0; 3]
+            }
+            Request::SetRate(CounterId { event: Event::LlcOccupancy, .. }, _) => {
+                return Err(Status::NoRateForOccupancy);
+            }
+            Request::SetRate(CounterId { event: Event::MbmLocal, .. }, _) => return Err(Status::NoSuchEvent),
+            Request::SetRate(id, rate) => return done(self.set_rate(index(id.domain), label(id)?, rate, now)?),
+            Request::SetFlow(cpu, flow) => {
+                let none = Flow { total: 0, local: 0, footprint: 0 };
+                return done(self.set_flow(index(cpu), (flow != none).then_some(flow), now)?);
+            }
+            Request::SetDrain(domain, rate) => return done(self.set_drain(index(domain), rate, now)?),
+            Request::Association(cpu) => {
+                let cpu = Some(index(cpu)).filter(|cpu| *cpu < self.machine.topology.cpus());
+                let Label { partid, pmg } = self.label(cpu.ok_or(Status::NoSuchCpu)?);
+                [pmg.into(), partid.into(), 0]
+            }
+            Request::Writes(kind) => [self.writes(kind), 0, 0],
+            Request::NextWrite => [self.state().log.next(), 0, 0],
+            Request::WriteAt(sequence) => {
+                let write = self.state().log.control_at_or_after(sequence);
+                let MsrWrite { sequence, cpu, address, value, changed } = write.ok_or(Status::NoSuchWrite)?;
+                [value, sequence, u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63]
+            }
+            request => return self.carry_out_msc(request, now),
+        };
+        Ok((values, Effects::default()))
+    }
+
+    /// The commands about one MSC.
+    fn carry_out_msc(&self, request: Request, now: u64) -> Carried {
+        let (Request::Msc(number)
+        | Request::MscControl(number, ..)
+        | Request::MscError(number)
+        | Request::MscRequest(number, ..)
+        | Request::MscMonitor(number, ..)) = request
+        else {
+            return Err(Status::NoSuchCommand);
+        };
+        let msc = index(number);
+        let component = self.features.msc.get(msc).ok_or(Status::NoSuchMsc)?;
+        let known = |ris: u64| Some(index(ris)).filter(|ris| *ris < component.ris.len()).ok_or(Status::NoSuchMsc);
+        let mut effects = Effects::default();
+        let mut state = self.state();
+        self.settle(&mut state, now, &mut effects);
+        let errors = state.log.total(Kind::Refused);
+        let unit = &mut state.mscs[msc];
+        let values = match request {
+            Request::MscControl(_, ris, partid, offset) => {
+                let offset = u32::try_from(offset).ok().filter(|offset| offset.is_multiple_of(4));
+                let partid = u16::try_from(partid).ok();
+                let (offset, partid) = offset.zip(partid).ok_or(Status::NoSuchMsc)?;
+                let value = unit.msc.control(known(ris)?, partid, offset).ok_or(Status::NoSuchMsc)?;
+                [value.into(), 0, 0]
+            }
+            Request::MscError(_) => [unit.msc.error_status(), unit.msc.peek32(Ecr::OFFSET, now).into(), errors],
+            Request::MscRequest(_, ris, label, bytes) => {
+                let ris = known(ris)?;
+                let (partid, pmg) = ((label & 0xffff) as u16, (label >> 16 & 0xff) as u8);
+                unit.msc.request(ris, MemoryRequest { partid, pmg, bytes, write: false });
+                self.refresh(&mut state, msc, 0, now, &mut effects);
+                [0; 3]
+            }
+            Request::MscMonitor(_, ris, monitor, kind) => {
+                let (ris, monitor) = (known(ris)?, index(monitor));
+                match kind {
+                    USAGE => unit.msc.usage_monitor(ris, monitor, now),
+                    TRAFFIC => unit.msc.traffic_monitor(ris, monitor, now),
+                    _ => None,
+                }
+                .ok_or(Status::NoSuchMsc)?
+            }
+            _ => [self.features.address(msc), component.ris.len() as u64, unit.strays],
+        };
+        Ok((values, effects))
+    }
+}
+
+fn done(effects: Effects) -> Carried {
+    Ok(([0; 3], effects))
+}
+
+fn label(id: CounterId) -> Result<Label, Status> {
+    let partid = u16::try_from(id.rmid >> 8).map_err(|_| Status::NoSuchRmid)?;
+    Ok(Label { partid, pmg: (id.rmid & 0xff) as u8 })
+}

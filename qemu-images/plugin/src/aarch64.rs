@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! MPAM under an Arm guest.
+//!
+//! QEMU knows nothing of MPAM. Processors get it so:
+//!
+//! * MRS and MSR of its registers are skipped at EL1 and EL2, where QEMU would raise an exception, and the result is put
+//!   into the general register. At EL0 nothing is done, as on hardware: the kernel gets the exception.
+//! * `ID_AA64PFR0_EL1`, which tells of MPAM, is not among the registers that QEMU shows a plugin. MRS of it executes as it
+//!   is, and before the *next* instruction the field is put into the general register.
+//!
+//! The page of an MSC is plain memory that the guest does not use as memory:
+//!
+//! * After a load from it, what was loaded is replaced by what the register reads as at this time.
+//! * After a store to it, the register is written, and all the memory that would read otherwise now is changed, so that
+//!   loads which are not watched (of bytes, by an unusual instruction) read the registers as well.
+//!
+//! Only loads and stores of the kernel, of the kinds in `instruction`, are watched, and most of these end at a look at the
+//! address: devices are mapped into the upper half of the kernel's addresses, most memory into the lower.
+//!
+//! An interrupt is raised as another device's would be, only by a register of the interrupt controller that software uses.
+//!
+//! A hint that means nothing to any processor is the way for guest programs to the emulated hardware, see
+//! [`resctrl_hardware::control`].
+
+mod instruction;
+
+use crate::log::Log;
+use crate::qemu::{Api, Block, Handles, PluginId, number};
+use instruction::Instruction;
+use resctrl_hardware::control;
+use resctrl_hardware::mpam::{Access, Effects, System, SystemRegister};
+use resctrl_hardware::write_log::Kind;
+use std::ffi::{CStr, c_uint, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// The one plugin of this process.
+static PLUGIN: OnceLock<Plugin> = OnceLock::new();
+
+/// QEMU's names for the general registers, and last for the state of the processor.
+const REGISTERS: [&CStr; 32] = [
+    c"x0", c"x1", c"x2", c"x3", c"x4", c"x5", c"x6", c"x7", c"x8", c"x9", c"x10", c"x11", c"x12", c"x13", c"x14",
+    c"x15", c"x16", c"x17", c"x18", c"x19", c"x20", c"x21", c"x22", c"x23", c"x24", c"x25", c"x26", c"x27", c"x28",
+    c"x29", c"x30", c"cpsr",
+];
+const CPSR: usize = 31;
+
+/// The register that always reads as zero.
+const ZERO: u8 = 31;
+
+/// Bits of a virtual address of the kernel, and the one that is set in the half which devices are mapped into.
+const KERNEL: u64 = 0xffff << 48;
+const UPPER_HALF: u64 = 1 << 47;
+
+/// `ID_AA64PFR0_EL1.MPAM`: version 1.0 (`ID_AA64PFR1_EL1.MPAM_frac`, which QEMU has as 0, adds nothing to it).
+const MPAM_FIELD: u64 = 0xf << 40;
+const MPAM_VERSION_1: u64 = 1 << 40;
+
+/// `GICD_ISPENDR0` of QEMU's `virt`: a bit for each interrupt, 32 a register.
+const SET_PENDING: u64 = 0x0800_0200;
+
+/// Everything a callback needs.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    api: Api,
+    handles: OnceLock<Handles>,
+    system: System,
+    log: Option<Log>,
+    started: Instant,
+    /// The pages have got what registers read as after reset.
+    filled: AtomicBool,
+    /// For each CPU the address behind the MRS of features it is executing, or 0.
+    awaited: Vec<AtomicU64>,
+    /// Changes of memory happen in the order of what caused them.
+    order: Mutex<()>,
+}
+
+/// What an instruction is about, packed into the number a callback gets.
+fn pack(register: SystemRegister, general: u8, address: u64) -> u64 {
+    // Instructions lie at multiples of 4, addresses of the kernel in the upper 2^52 bytes.
+    (address << 12) | (register as u64) << 8 | u64::from(general)
+}
+
+fn unpack(data: u64) -> (SystemRegister, u8, u64) {
+    const ALL: [SystemRegister; 5] = [
+        SystemRegister::Mpamidr,
+        SystemRegister::Mpam1,
+        SystemRegister::Mpam0,
+        SystemRegister::Mpamsm,
+        SystemRegister::Mpam2,
+    ];
+    let register = ALL[(data >> 8 & 0xf) as usize];
+    (register, (data & 0x1f) as u8, (data.cast_signed() >> 12).cast_unsigned())
+}
+
+impl Plugin {
+    /// Sets the plugin up; QEMU calls the entry point once.
+    pub(crate) fn start(api: Api, system: System, log: Option<Log>, cpus: usize) -> &'static Self {
+        PLUGIN.get_or_init(|| Self {
+            api,
+            handles: OnceLock::new(),
+            system,
+            log,
+            started: Instant::now(),
+            filled: AtomicBool::new(false),
+            awaited: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
+            order: Mutex::new(()),
+        })
+    }
+
+    /// Has the hooks called.
+    pub(crate) fn register(&self, id: PluginId) {
+        self.api.register(id, on_init, on_translate, on_exit);
+    }
+
+    /// Nanoseconds since the plugin was set up.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn read(&self, register: usize) -> u64 {
+        self.handles.get().map_or(0, |handles| self.api.read(handles, register))
+    }
+
+    fn read_general(&self, register: u8) -> u64 {
+        if register == ZERO { 0 } else { self.read(register.into()) }
+    }
+
+    fn write_general(&self, register: u8, value: u64) {
+        if let (Some(handles), false) = (self.handles.get(), register == ZERO) {
+            self.api.write(handles, register.into(), value);
+        }
+    }
+
+    /// Exception level of the CPU.
+    fn level(&self) -> u64 {
+        self.read(CPSR) >> 2 & 3
+    }
+
+    /// Does something to the hardware, and what follows from it outside.
+    fn with_system<T>(&self, act: impl FnOnce(&System, u64) -> (T, Effects)) -> T {
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let (result, effects) = act(&self.system, self.now());
+        for (address, value) in effects.memory {
+            self.api.write_physical(address, value);
+        }
+        // QEMU takes a lock of its own for a device, which a CPU may hold that waits for ours.
+        drop(order);
+        for interrupt in effects.interrupts {
+            self.note(format_args!("interrupt {interrupt}"));
+            self.api.write_physical(SET_PENDING + u64::from(interrupt / 32 * 4), 1 << (interrupt % 32));
+        }
+        result
+    }
+
+    fn note(&self, text: std::fmt::Arguments<'_>) {
+        if let Some(log) = &self.log {
+            log.line(self.now(), text);
+        }
+    }
+
+    /// Fills the pages, once. Every kernel reads the features of its processor long before it looks for MSCs, but not
+    /// before there is memory.
+    fn fill(&self) {
+        if !self.filled.swap(true, Ordering::Relaxed) {
+            self.with_system(|system, now| ((), system.power_on(now)));
+        }
+    }
+
+    /// Carries an MRS out. Tells whether it is done; else it is QEMU's to refuse.
+    fn mrs(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
+        if self.level() == 0 {
+            return false;
+        }
+        let Some(value) = self.system.mrs(cpu, register) else { return false };
+        self.write_general(general, value);
+        true
+    }
+
+    fn msr(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
+        if self.level() == 0 {
+            return false;
+        }
+        let value = self.read_general(general);
+        self.with_system(|system, now| match system.msr(cpu, register, value, now) {
+            Some(effects) => (true, effects),
+            None => (false, Effects::default()),
+        })
+    }
+
+    fn channel(&self) {
+        if self.read(0) != u64::from(control::LEAF) {
+            return;
+        }
+        let call = [1, 2, 3, 4, 5].map(|register| self.read(register));
+        let [status, first, third, second] = self.with_system(|system, now| system.control(call, now));
+        for (register, value) in (0..).zip([status, first, second, third]) {
+            self.write_general(register, value);
+        }
+    }
+
+    /// The access of an instruction, if it is one to an MSC.
+    fn msc(&self, access: c_uint, address: u64, size: u32) -> Option<Access> {
+        if address & UPPER_HALF == 0 {
+            return None;
+        }
+        let (msc, offset) = self.system.at(self.api.physical(access, address)?)?;
+        Some(Access { msc, offset, size })
+    }
+
+    fn loaded(&self, cpu: usize, at: Access, general: u8) {
+        let value = self.with_system(|system, now| system.load(cpu, at, now));
+        self.write_general(general, value);
+    }
+
+    fn stored(&self, cpu: usize, at: Access, value: u64) {
+        self.note(format_args!("cpu {cpu} msc {} {:#x} = {value:#x}", at.msc, at.offset));
+        self.with_system(|system, now| ((), system.store(cpu, at, value, now)));
+    }
+
+    fn translate(&self, block: *mut Block) {
+        let mut features_before = None;
+        // SAFETY: the block is the one this callback was called with.
+        for insn in unsafe { self.api.instructions(block) } {
+            let address = insn.address();
+            // A block may begin right behind the instruction whose result is to be changed.
+            let before = features_before.unwrap_or_else(|| {
+                let word = self.api.memory(address.wrapping_sub(4)).map(u32::from_le_bytes);
+                word.and_then(Instruction::decode)
+            });
+            if let Some(Instruction::MrsFeatures(general)) = before {
+                insn.before(on_features, pack(SystemRegister::Mpamidr, general, address));
+            }
+            let mut room = [0; 4];
+            let word = insn.bytes(&mut room).try_into().ok().map(u32::from_le_bytes);
+            let watched = word.and_then(Instruction::decode);
+            features_before = Some(watched);
+            let kernel = address & KERNEL == KERNEL;
+            match watched {
+                Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
+                Some(Instruction::Msr(register, general)) => insn.instead(on_msr, pack(register, general, address)),
+                Some(Instruction::MrsFeatures(_)) => insn.before(on_mrs_features, address.wrapping_add(4)),
+                Some(Instruction::Channel) => insn.before(on_channel, 0),
+                Some(Instruction::Load(general, size)) if kernel => {
+                    insn.after_loads(on_load, u64::from(general) | u64::from(size) << 8);
+                }
+                Some(Instruction::Store(size)) if kernel => insn.after_stores(on_store, size.into()),
+                None | Some(Instruction::Load(..) | Instruction::Store(_)) => {}
+            }
+        }
+    }
+}
+
+/// The plugin, in a callback: they are registered after it is set up.
+fn plugin() -> Option<&'static Plugin> {
+    PLUGIN.get()
+}
+
+extern "C" fn on_mrs(cpu: c_uint, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let (register, general, address) = unpack(number(data));
+    if plugin.mrs(cpu as usize, register, general) {
+        // SAFETY: nothing here or in a caller is dropped.
+        unsafe { plugin.api.go_on_at(address.wrapping_add(4)) };
+    }
+}
+
+extern "C" fn on_msr(cpu: c_uint, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let (register, general, address) = unpack(number(data));
+    if plugin.msr(cpu as usize, register, general) {
+        // SAFETY: nothing here or in a caller is dropped.
+        unsafe { plugin.api.go_on_at(address.wrapping_add(4)) };
+    }
+}
+
+extern "C" fn on_mrs_features(cpu: c_uint, next: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if plugin.level() > 0 {
+        plugin.fill();
+        plugin.awaited[cpu as usize].store(number(next), Ordering::Relaxed);
+    }
+}
+
+extern "C" fn on_features(cpu: c_uint, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let (_, general, address) = unpack(number(data));
+    let awaited = &plugin.awaited[cpu as usize];
+    if awaited.load(Ordering::Relaxed) == address {
+        awaited.store(0, Ordering::Relaxed);
+        plugin.write_general(general, (plugin.read_general(general) & !MPAM_FIELD) | MPAM_VERSION_1);
+    }
+}
+
+extern "C" fn on_channel(_cpu: c_uint, _data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.channel();
+    }
+}
+
+extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let data = number(data);
+    if let Some(at) = plugin.msc(access, address, (data >> 8) as u32) {
+        plugin.loaded(cpu as usize, at, (data & 0x1f) as u8);
+    }
+}
+
+extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if let Some(at) = plugin.msc(access, address, number(data) as u32) {
+        plugin.stored(cpu as usize, at, plugin.api.value(access));
+    }
+}
+
+extern "C" fn on_translate(block: *mut Block, _data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.translate(block);
+    }
+}
+
+extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if plugin.handles.get().is_some() {
+        return;
+    }
+    match plugin.api.handles(&REGISTERS) {
+        Ok(handles) => {
+            plugin.handles.get_or_init(|| handles);
+        }
+        Err(problem) => {
+            // QEMU takes no answer here, and a guest without its hardware would only fail later and less clearly.
+            eprintln!("resctrl plugin: {problem}");
+            std::process::exit(1);
+        }
+    }
+}
+
+extern "C" fn on_exit(_data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    for kind in Kind::ALL {
+        plugin.note(format_args!("exit: {} writes, {}", plugin.system.writes(kind), kind.name()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_callback_needs_survives_in_one_number() {
+        for address in [0, 0x4000_1234, 0xffff_8000_1234_5678] {
+            let data = pack(SystemRegister::Mpam2, 30, address);
+            assert_eq!(unpack(data), (SystemRegister::Mpam2, 30, address));
+        }
+    }
+}
