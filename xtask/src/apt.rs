@@ -221,12 +221,17 @@ impl Apt {
     ///
     /// A package that does not exist, or dependencies that cannot be met.
     pub(crate) fn resolve(&self, wanted: &Wanted) -> Result<Vec<Package>> {
-        // With an empty archive folder apt prints all packages, not only those yet to be fetched.
-        let none = format!("-oDir::Cache::archives={}", self.state.join("none").display());
-        let mut arguments = vec!["-qq", "--print-uris", &none];
+        // With an empty archive folder (for `download`, the one it runs in) apt prints all packages, not only those
+        // yet to be fetched.
+        let none = self.state.join("none");
+        let archives = format!("-oDir::Cache::archives={}", none.display());
+        let mut arguments = vec!["-qq", "--print-uris", &archives];
         arguments.extend(wanted.command());
-        let text = self.get(&arguments)?;
-        listing::parse_uris(&text)
+        let packages = listing::parse_uris(&self.run("apt-get", &arguments, &none, || ())?)?;
+        match wanted.packages.iter().find(|wanted| !packages.iter().any(|package| package.is(wanted))) {
+            Some(missing) => bail!("apt-get names no file for {missing}"),
+            None => Ok(packages),
+        }
     }
 
     /// Fetches what [`Apt::resolve`] returned for `wanted`, as far as it is not in the cache already.
@@ -334,17 +339,17 @@ impl Apt {
 
     /// Runs apt-get, calling `tick` a few times a second until it ends.
     fn get_while(&self, arguments: &[&str], tick: impl Fn()) -> Result<String> {
-        self.run("apt-get", arguments, tick)
+        self.run("apt-get", arguments, &self.archives, tick)
     }
 
     fn cache_tool(&self, arguments: &[&str]) -> Result<String> {
-        self.run("apt-cache", arguments, || ())
+        self.run("apt-cache", arguments, &self.archives, || ())
     }
 
-    fn run(&self, program: &str, arguments: &[&str], tick: impl Fn()) -> Result<String> {
+    /// Runs an apt tool in `folder`, which is where `apt-get download` leaves the packages.
+    fn run(&self, program: &str, arguments: &[&str], folder: &Path, tick: impl Fn()) -> Result<String> {
         let handle = duct::cmd(program, arguments)
-            // Where `download` leaves the packages.
-            .dir(&self.archives)
+            .dir(folder)
             .env("APT_CONFIG", self.state.join("apt.conf"))
             .env("LC_ALL", "C")
             .env("DEBIAN_FRONTEND", "noninteractive")

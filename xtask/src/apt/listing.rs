@@ -17,6 +17,13 @@ pub(crate) struct Package {
     pub(crate) sha256: String,
 }
 
+impl Package {
+    /// Whether this is the package `name` or `name=version`.
+    pub(super) fn is(&self, wanted: &str) -> bool {
+        self.file.split('_').next() == wanted.split('=').next()
+    }
+}
+
 /// A version of a package in a suite, one line of `apt-cache madison`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Available {
@@ -165,6 +172,7 @@ mod tests {
             "Reading...\n'http://m/debian/pool/q/qemu_11%3a1.deb' qemu_1%3a11.1_amd64.deb 49432 SHA256:{HASH}\n"
         );
         let packages = parse_uris(&text).expect("well formed");
+        assert!(packages[0].is("qemu") && packages[0].is("qemu=1:11.1") && !packages[0].is("qemu-user"));
         assert_eq!(packages, [Package { file: "qemu_1%3a11.1_amd64.deb".into(), size: 49432, sha256: HASH.into() }]);
     }
 
