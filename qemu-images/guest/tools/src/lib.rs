@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the guest's programs have in common: arguments, numbers, and how they fail.
 //!
-//! All three behave alike for a script's sake: results on standard output, nothing else there; exit code 0 for done, 1 for
+//! All behave alike for a script's sake: results on standard output, nothing else there; exit code 0 for done, 1 for
 //! refused by the kernel or the hardware, 2 for a command that makes no sense. A failure is one line on standard error,
 //! `program: command: REASON`, where REASON is the errno's name (`EINVAL`) if it came from the kernel.
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Drives the traffic source of the emulated hardware below the guest.
 
-use guest_tools::channel::{probe, send, write_at};
-use guest_tools::{Arguments, Failure, Outcome, main as run_program, steadiness, unknown_command};
-use resctrl_hardware::control::{CounterId, Request};
+use guest_tools::channel::{mine, probe, send, write_at};
+use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, steadiness, unknown_command};
+use resctrl_hardware::control::{CounterId, Request, label_id};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Event, Fault, Flow};
 use std::process::ExitCode;
@@ -12,14 +12,17 @@ use std::time::Duration;
 const HELP: &str = "\
 Makes the memory traffic that the emulated hardware counts, and asks what it saw.
 
-Counters. DOMAIN is the id of an L3 cache, EVENT is llc_occupancy, mbm_total_bytes or
-mbm_local_bytes; amounts are in bytes (K, M, G, T multiply by 1024).
+Counters. DOMAIN is the number of an L3 cache, from 0; RMID may be \"mine\", the one this program
+works under itself. On Arm RMID is PARTID/PMG; N alone is PMG N of PARTID 0. EVENT is
+llc_occupancy, mbm_total_bytes or (not on Arm) mbm_local_bytes; amounts are in bytes (K, M, G, T
+multiply by 1024).
   add DOMAIN RMID EVENT BYTES     add to the counter
   set DOMAIN RMID EVENT BYTES     set it
   occupancy DOMAIN RMID BYTES     the same as: set DOMAIN RMID llc_occupancy BYTES
   get DOMAIN RMID EVENT           print it in bytes, never wrapped; and its fault, if any
   rate DOMAIN RMID EVENT BYTES    let it grow by so much a second from now on; 0 stops it
-  fault DOMAIN RMID EVENT STATE   let it read as error or unavailable, or (none) as usual
+  fault DOMAIN RMID EVENT STATE   let it read as error (not on Arm) or unavailable (on Arm: its
+                                  monitors are not ready), or (none) as usual
 
 Traffic of programs, which follows them from group to group.
   flow CPU TOTAL LOCAL FOOTPRINT  let CPU move TOTAL bytes a second, LOCAL of them to its own
@@ -29,15 +32,17 @@ Traffic of programs, which follows them from group to group.
                                   second; 0, as at power-on, for none
 
 What the hardware saw.
-  assoc CPU                       print RMID and CLOSID the CPU works for
+  assoc CPU                       print RMID and CLOSID, or PMG and PARTID, the CPU works for
   writes [GROUP]                  print how often registers were written: config, l3, l2, mba,
-                                  assoc, select, refused (answered with #GP), or control, the
-                                  first four together; without GROUP all, one a line
+                                  assoc, select, refused (answered with #GP, or an error), or
+                                  control, the first four together; without GROUP all, one a line
   next                            print the position the next write will have
   log [POSITION]                  print the writes of the group control from there on: position,
-                                  CPU, address, value, and \"same\" where it changed nothing
-  check SECONDS                   read the hardware's CPUID leaves over and over, fail if an answer
-                                  changes; print how often
+                                  CPU, address, value, and \"same\" where it changed nothing. On Arm
+                                  the address is that of the MSC times 0x10000 plus the offset, the
+                                  value has the PARTID times 2^32 added, and the RIS times 2^48
+  check SECONDS                   let the hardware answer the same questions over and over, fail if an
+                                  answer changes; print how often
   probe                           print the number of CPUs and of L3 domains
 
 Numbers are decimal, or hexadecimal after 0x.
@@ -53,7 +58,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "add" => Request::Add(counter(arguments)?, arguments.number("BYTES")?),
         "set" => Request::Set(counter(arguments)?, arguments.number("BYTES")?),
         "occupancy" => {
-            let (domain, rmid) = (arguments.number("DOMAIN")?, arguments.number("RMID")?);
+            let (domain, rmid) = (arguments.number("DOMAIN")?, rmid(arguments)?);
             let id = CounterId { domain, rmid, event: Event::LlcOccupancy };
             Request::Set(id, arguments.number("BYTES")?)
         }
@@ -93,8 +98,31 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     send(request).map(|_| ())
 }
 
+/// An RMID, or PARTID and PMG, as the protocol has it.
+fn rmid(arguments: &mut Arguments) -> Result<u64, Failure> {
+    let text = arguments.text("RMID")?;
+    if text == "mine" {
+        let (rmid, closid) = mine()?;
+        return if cfg!(target_arch = "aarch64") { label(closid, rmid) } else { Ok(rmid) };
+    }
+    let parsed = match text.split_once('/') {
+        None => parse_number(&text),
+        Some((partid, pmg)) => match (parse_number(partid), parse_number(pmg)) {
+            (Some(partid), Some(pmg)) => return label(partid, pmg),
+            _ => None,
+        },
+    };
+    parsed.ok_or_else(|| Failure::Usage(format!("RMID: \"{text}\" is neither a number nor PARTID/PMG nor mine")))
+}
+
+fn label(partid: u64, pmg: u64) -> Result<u64, Failure> {
+    let ids = u16::try_from(partid).ok().zip(u8::try_from(pmg).ok());
+    let (partid, pmg) = ids.ok_or_else(|| Failure::Usage(format!("RMID: there is no {partid}/{pmg}")))?;
+    Ok(label_id(partid, pmg))
+}
+
 fn counter(arguments: &mut Arguments) -> Result<CounterId, Failure> {
-    let (domain, rmid) = (arguments.number("DOMAIN")?, arguments.number("RMID")?);
+    let (domain, rmid) = (arguments.number("DOMAIN")?, rmid(arguments)?);
     let name = arguments.text("EVENT")?;
     let event = Event::from_name(&name).ok_or_else(|| Failure::Usage(format!("EVENT: there is no \"{name}\"")))?;
     Ok(CounterId { domain, rmid, event })
@@ -125,7 +153,7 @@ fn flow(arguments: &mut Arguments) -> Result<Request, Failure> {
     let flow = if total == "off" {
         Flow { total: 0, local: 0, footprint: 0 }
     } else {
-        let total = guest_tools::parse_number(&total)
+        let total = parse_number(&total)
             .ok_or_else(|| Failure::Usage(format!("TOTAL: \"{total}\" is neither a number nor off")))?;
         Flow { total, local: arguments.number("LOCAL")?, footprint: arguments.number("FOOTPRINT")? }
     };
@@ -160,8 +188,9 @@ fn log(arguments: &mut Arguments) -> Outcome {
     arguments.end()?;
     let mut position = match start {
         None => 0,
-        Some(text) => guest_tools::parse_number(&text)
-            .ok_or_else(|| Failure::Usage(format!("POSITION: \"{text}\" is not a number")))?,
+        Some(text) => {
+            parse_number(&text).ok_or_else(|| Failure::Usage(format!("POSITION: \"{text}\" is not a number")))?
+        }
     };
     // Positions count other groups too, so the first write at or after one may lie behind the last position.
     let end = send(Request::NextWrite)?[0];
