@@ -18,7 +18,8 @@
 //! # Running a test
 //!
 //! Everything above only works inside one of [`run`] (one fixed schedule: for a plain unit test), [`explore`] and
-//! [`explore_pct`] (random schedules) and [`explore_all`] (every schedule, for small bodies):
+//! [`explore_pct`] (random schedules), [`explore_preemptions`] (every schedule with few preemptions) and [`explore_all`]
+//! (every schedule, for bodies of a few steps):
 //!
 //! ```
 //! use resctrl_types::sim::{self, SimPlatform, Topology};
@@ -35,9 +36,12 @@
 //!
 //! # Repeating a failure
 //!
-//! A failing schedule is printed as `failing schedule: "..."`. Put the string (or the path of a file that holds it)
-//! into `SIM_REPLAY` and run that one test again: it runs exactly that schedule. `SIM_ITERATIONS` multiplies how many
-//! schedules the random explorers try, `SIM_SEED` makes them try others.
+//! A schedule that fails is written to a file, and the command is printed that runs exactly this one again: the test with
+//! the file's path in `SIM_REPLAY`. `SIM_ITERATIONS` multiplies how many schedules the random explorers try, `SIM_SEED`
+//! makes them try others, `SIM_PREEMPTIONS` raises the bound of [`explore_preemptions`].
+//!
+//! What the schedules have exercised is counted with [`tally`]. With the path of a file in `SIM_TALLY`, each exploration
+//! appends its number of schedules and its counts to that.
 //!
 //! # What is exact and what is not
 //!
@@ -52,15 +56,20 @@ pub(crate) mod fault;
 mod hotplug;
 mod locks;
 mod platform;
+mod preemptions;
+mod recording;
+mod tally;
 mod tasks;
 mod thread;
 mod topology;
 mod workqueue;
 
-pub use explore::{explore, explore_all, explore_pct, run};
+pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run};
 pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
 pub use platform::{SimPlatform, Stats};
+pub use preemptions::in_one_order;
+pub use tally::{tallied, tally};
 pub use tasks::{SimTask, TaskSpec};
 pub use thread::current_cpu;
 pub use topology::{CpuTopology, Topology};

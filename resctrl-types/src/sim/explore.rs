@@ -2,73 +2,125 @@
 //! Which schedules of a test are run.
 
 use std::env;
-use std::path::Path;
-use std::string::String;
+use std::eprintln;
+use std::format;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::string::{String, ToString};
 
-use shuttle::scheduler::{
-    DfsScheduler, PctScheduler, RandomScheduler, ReplayScheduler, RoundRobinScheduler, Scheduler,
-};
-use shuttle::{Config, MaxSteps, Runner};
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, RoundRobinScheduler, Scheduler};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+
+use super::preemptions::Preemptions;
+use super::recording::{Recorded, Replay, recorded};
+use super::tally::Exploration;
 
 /// Bytes of stack for each simulated thread; only what is touched is ever mapped.
 const STACK: usize = 512 * 1024;
 /// A schedule with more steps than this is a livelock.
 const MAX_STEPS: usize = 2_000_000;
 
-fn number(variable: &str) -> Option<u64> {
+fn number(variable: &str) -> Option<usize> {
     env::var(variable).ok()?.parse().ok()
 }
 
-fn replay() -> Option<ReplayScheduler> {
-    let text = env::var("SIM_REPLAY").ok()?;
-    let schedule = if Path::new(&text).is_file() {
-        std::fs::read_to_string(&text).unwrap_or_else(|error| panic!("SIM_REPLAY: {text}: {error}"))
-    } else {
-        text
-    };
-    let schedule: String = schedule.split_whitespace().filter(|word| *word != "\"").collect();
-    Some(ReplayScheduler::new_from_encoded(&schedule))
+/// Whether one schedule is being run again, so that a test that asks for more than soundness has nothing to count.
+#[must_use]
+pub fn is_replay() -> bool {
+    env::var_os("SIM_REPLAY").is_some()
 }
 
-fn run_on<S: Scheduler + 'static>(scheduler: S, body: impl Fn() + Send + Sync + 'static) -> usize {
+fn replay() -> Option<Replay> {
+    let path = env::var_os("SIM_REPLAY")?;
+    let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+    let replay = text.and_then(|text| Replay::new(&text));
+    Some(replay.unwrap_or_else(|error| panic!("SIM_REPLAY: {}: {error}", path.display())))
+}
+
+/// The path of the running test, as `--exact` takes it.
+fn test_name() -> String {
+    // A runner that gives each test a process says which in its arguments; otherwise the thread is named after it.
+    let exact = env::args().any(|argument| argument == "--exact");
+    let named = env::args().skip(1).find(|argument| !argument.starts_with('-')).filter(|_| exact);
+    named.or_else(|| std::thread::current().name().map(ToString::to_string)).unwrap_or_default()
+}
+
+/// Writes the schedule that failed to a file beside the test programs; gives the command that runs it again.
+fn keep(test: &str) -> io::Result<String> {
+    let program = env::current_exe()?;
+    let folder = program.ancestors().nth(2).map_or_else(PathBuf::new, |profile| profile.join("schedules"));
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{}.txt", test.replace("::", ".")));
+    fs::write(&file, recorded())?;
+    let package = env::var("CARGO_PKG_NAME").unwrap_or_else(|_| "PACKAGE".into());
+    Ok(format!("SIM_REPLAY={} cargo test -p {package} --tests -- --exact {test}", file.display()))
+}
+
+fn run_on<S: Scheduler + 'static>(how: &str, scheduler: S, body: impl Fn() + Send + Sync + 'static) -> usize {
     let mut config = Config::new();
     config.stack_size = STACK;
     config.max_steps = MaxSteps::FailAfter(MAX_STEPS);
     config.silence_warnings = true;
-    match replay() {
-        Some(replay) => Runner::new(replay, config).run(body),
-        None => Runner::new(scheduler, config).run(body),
+    config.failure_persistence = FailurePersistence::None;
+    let test = test_name();
+    let exploration = Exploration::begin();
+    if let Some(replay) = replay() {
+        return Runner::new(replay, config).run(body);
+    }
+    let runner = Runner::new(Recorded(scheduler), config);
+    match catch_unwind(AssertUnwindSafe(|| runner.run(body))) {
+        Ok(schedules) => {
+            exploration.end(&test, how, schedules);
+            schedules
+        }
+        Err(panic) => {
+            match keep(&test) {
+                Ok(command) => eprintln!("this schedule again:\n  {command}"),
+                Err(error) => eprintln!("the schedule cannot be kept: {error}"),
+            }
+            resume_unwind(panic)
+        }
     }
 }
 
 fn iterations(wanted: usize) -> usize {
-    let factor = number("SIM_ITERATIONS").and_then(|factor| usize::try_from(factor).ok()).unwrap_or(1);
-    wanted.saturating_mul(factor.max(1))
+    wanted.saturating_mul(number("SIM_ITERATIONS").unwrap_or(1).max(1))
 }
 
 fn seed() -> u64 {
-    number("SIM_SEED").unwrap_or(0x5eed)
+    number("SIM_SEED").and_then(|seed| seed.try_into().ok()).unwrap_or(0x5eed)
 }
 
 /// Runs `body` once, under one schedule that is always the same.
 pub fn run(body: impl Fn() + Send + Sync + 'static) {
-    run_on(RoundRobinScheduler::new(1), body);
+    run_on("one schedule", RoundRobinScheduler::new(1), body);
 }
 
 /// Runs `body` under `wanted` random schedules (times `SIM_ITERATIONS`); returns how many were run.
 pub fn explore(wanted: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
-    run_on(RandomScheduler::new_from_seed(seed(), iterations(wanted)), body)
+    run_on("random", RandomScheduler::new_from_seed(seed(), iterations(wanted)), body)
 }
 
 /// Runs `body` under `wanted` schedules (times `SIM_ITERATIONS`) of few but unlikely switches: probabilistic concurrency
 /// testing, which finds with good odds whatever needs no more than `depth` switches at the right places.
 /// Returns how many were run.
 pub fn explore_pct(wanted: usize, depth: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
-    run_on(PctScheduler::new_from_seed(seed(), depth, iterations(wanted)), body)
+    run_on("PCT", PctScheduler::new_from_seed(seed(), depth, iterations(wanted)), body)
 }
 
 /// Runs `body` under every schedule there is, or the first `limit`; returns how many were run. Only for bodies of a
 /// few steps, and without [`shuttle::rand`](https://docs.rs/shuttle).
 pub fn explore_all(limit: Option<usize>, body: impl Fn() + Send + Sync + 'static) -> usize {
-    run_on(DfsScheduler::new(limit, false), body)
+    run_on("all", DfsScheduler::new(limit, false), body)
+}
+
+/// Runs `body` under every schedule with at most `bound` preemptions (and `SIM_PREEMPTIONS` more); returns how many there
+/// are. A preemption is a switch away from a thread that could go on. For bodies without
+/// [`shuttle::rand`](https://docs.rs/shuttle) of some hundred steps: what is not to be tried goes into
+/// [`in_one_order`](super::in_one_order).
+pub fn explore_preemptions(bound: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
+    let bound = bound + number("SIM_PREEMPTIONS").unwrap_or(0);
+    run_on(&format!("every schedule with at most {bound} preemptions"), Preemptions::new(bound), body)
 }
