@@ -127,7 +127,7 @@ impl BusyMap {
         self.count == 0
     }
 
-    #[cfg(test)]
+    /// Whether an index is busy here.
     pub(crate) fn contains(&self, index: RmidIndex) -> bool {
         self.words[index.index() / 64] >> (index.0 % 64) & 1 == 1
     }

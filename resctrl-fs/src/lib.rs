@@ -18,6 +18,7 @@
 //! | `monitor/` | RMIDs, reading counters, the limbo and overflow workers, the bandwidth controller |
 //! | `hotplug` | CPUs and domains that come and go |
 //! | `status`, `text` | `last_cmd_status`; number grammars |
+//! | `audit` | for tests: whether the state is consistent |
 //!
 //! # Invariants
 //!
@@ -27,6 +28,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod audit;
 mod closid;
 mod ctrlmondata;
 mod domain;

@@ -11,8 +11,9 @@
 
 use resctrl_types::{Arch, Closid, Errno, KVec, Platform, Result, Rmid, RmidIndex};
 
+/// What an index is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
+pub(crate) enum Entry {
     Free,
     InUse,
     /// In limbo: busy in so many domains.
@@ -21,10 +22,11 @@ enum Entry {
 
 /// Every monitor id of the machine.
 pub(crate) struct RmidTable {
-    entries: KVec<Entry>,
+    pub(crate) entries: KVec<Entry>,
     /// Longest free first. Has room for every index, so that freeing cannot fail.
-    free: KVec<RmidIndex>,
-    limbo: u32,
+    pub(crate) free: KVec<RmidIndex>,
+    /// How many indexes are in limbo.
+    pub(crate) limbo: u32,
     /// How many indexes of each CLOSID are in limbo; empty where RMIDs do not depend on the CLOSID.
     dirty: KVec<u32>,
 }

@@ -1,59 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Everything at once: hotplug, mounting, groups, tasks, readers, both workers and a clock that runs by itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use resctrl_types::sim::{SimTask, explore, explore_pct};
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::invariants::check;
-use crate::machine::Machine;
+use crate::machine::{Machine, assert_covered};
 use crate::sequences::{assert_no_rmid_is_lost, command, hotplug, remount, switch, traffic};
-
-/// What the schedules of a test have exercised: a test in which no worker was displaced proves nothing.
-struct Coverage {
-    displaced: AtomicU64,
-    dead: AtomicU64,
-    under_way: AtomicU64,
-    overflow: AtomicU64,
-    limbo: AtomicU64,
-}
-
-impl Coverage {
-    const fn new() -> Self {
-        Coverage {
-            displaced: AtomicU64::new(0),
-            dead: AtomicU64::new(0),
-            under_way: AtomicU64::new(0),
-            overflow: AtomicU64::new(0),
-            limbo: AtomicU64::new(0),
-        }
-    }
-
-    fn add(&self, machine: &Machine) {
-        let add = |count: &AtomicU64, value| count.fetch_add(value, Ordering::Relaxed);
-        add(&self.displaced, machine.stat("displaced"));
-        add(&self.dead, machine.stat("dead_domain_runs"));
-        add(&self.under_way, machine.sim.stats().unbound_under_way as u64);
-        add(&self.overflow, machine.stat("overflow_runs"));
-        add(&self.limbo, machine.stat("limbo_runs"));
-    }
-
-    fn report(&self, schedules: usize) {
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let counts = [
-            ("displaced runs", get(&self.displaced)),
-            ("runs on dead domains", get(&self.dead)),
-            ("runs that lost their CPU", get(&self.under_way)),
-            ("overflow runs", get(&self.overflow)),
-            ("limbo runs", get(&self.limbo)),
-        ];
-        println!("{schedules} schedules: {counts:?}");
-        for (what, count) in counts {
-            assert!(count > 0, "no {what} in {schedules} schedules");
-        }
-    }
-}
 
 /// Starts a thread that does something `times` times.
 fn actor(machine: &Machine, times: usize, step: impl Fn(&Machine) + Send + 'static) -> shuttle::thread::JoinHandle<()> {
@@ -61,7 +14,7 @@ fn actor(machine: &Machine, times: usize, step: impl Fn(&Machine) + Send + 'stat
     shuttle::thread::spawn(move || (0..times).for_each(|_| step(&machine)))
 }
 
-fn storm(coverage: &'static Coverage) {
+fn storm() {
     let machine = Machine::mounted();
     let tasks: Vec<SimTask> = (0..2).map(|_| machine.task()).collect();
     let theirs = tasks.clone();
@@ -89,27 +42,24 @@ fn storm(coverage: &'static Coverage) {
     check(&machine);
     machine.sim.advance(2500);
     check(&machine);
-    coverage.add(&machine);
     assert_no_rmid_is_lost(&machine);
     machine.finish();
 }
 
 #[test]
 fn a_storm_of_everything_leaves_a_sound_machine() {
-    static COVERAGE: Coverage = Coverage::new();
-    let schedules = explore(250, || storm(&COVERAGE));
-    COVERAGE.report(schedules);
+    explore(250, storm);
+    assert_covered();
 }
 
 #[test]
 fn a_storm_with_few_switches_at_unlikely_places_leaves_a_sound_machine() {
-    static COVERAGE: Coverage = Coverage::new();
-    let schedules = explore_pct(250, 4, || storm(&COVERAGE));
-    COVERAGE.report(schedules);
+    explore_pct(250, 4, storm);
+    assert_covered();
 }
 
 /// The core of the matter alone: one domain's CPUs go and come in changing order while both its workers run.
-fn tug_of_war(coverage: &'static Coverage) {
+fn tug_of_war() {
     let machine = Machine::mounted();
     machine.mkdir("g").unwrap();
     let rmid = machine.read("g/mon_hw_id").unwrap().trim().parse().unwrap();
@@ -130,13 +80,12 @@ fn tug_of_war(coverage: &'static Coverage) {
     let before = machine.stat("overflow_runs");
     machine.sim.advance(3002);
     assert!(machine.stat("overflow_runs") - before >= 6, "an overflow worker is lost");
-    coverage.add(&machine);
     machine.finish();
 }
 
 #[test]
 fn no_worker_is_lost_or_late_in_a_tug_of_war_over_one_domain() {
-    static COVERAGE: Coverage = Coverage::new();
-    let schedules = explore(500, || tug_of_war(&COVERAGE)) + explore_pct(500, 3, || tug_of_war(&COVERAGE));
-    COVERAGE.report(schedules);
+    explore(500, tug_of_war);
+    explore_pct(500, 3, tug_of_war);
+    assert_covered();
 }

@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What must hold whenever no command is under way: the invariants of the appendix of the behaviour's description that
-//! can be seen through files, registers and the simulated kernel. Their numbers are in the comments.
+//! What must hold whenever no command is under way.
+//!
+//! | # | Invariant | Checked by |
+//! |---|---|---|
+//! | C1, C2 | control groups share the online CPUs out among them, monitor groups those of their parent | `check_cpus` |
+//! | C3, C4 | no id has two groups; each RMID is in use, free or in limbo, and in one of these only | `check_ids`, the audit |
+//! | C5 | limbo counts agree with the domains | the audit |
+//! | C6 | a domain with an RMID in limbo has its limbo worker | the audit |
+//! | C7 | a mounted file system has an overflow worker in each domain | the audit, `check_workers` |
+//! | C8 | exclusive groups overlap with nobody | `check_exclusive` |
+//! | C9 | nobody overlaps with a pseudo-locked region | not checked: there are none, writing that mode is refused |
+//! | C10 | no value is staged | nothing to check: staged values are a local of the command that parses them |
+//! | C11 | what files show is what is in the registers | `check_control_values` |
+//! | C12 | assigned counters belong to living groups | not checked: this architecture has no counters to assign |
+//! | C13 | `mon_data` shows every domain, once | `check_mon_data` |
+//! | C14 | tasks are in groups that live, and in one control group each | `check_tasks` |
+//! | C15 | without the bandwidth controller there are no targets | the audit |
+//! | C16 | domains are in ascending order, and none is without CPUs | the audit, `check_control_values` |
+//! | C17 | the status says what the last command said, in 512 bytes | `check_status` |
+//!
+//! The audit is [`resctrl_fs::Resctrl::audit`], which looks at what no file shows.
 
 use std::collections::BTreeSet;
 
 use resctrl_hardware::registers::{L3Mask, MbaThrottle, PqrAssoc};
 use resctrl_types::platform::Platform;
-use resctrl_types::{Arch, CpuId};
+use resctrl_types::{Arch, CpuId, Errno};
 
 use crate::machine::{Machine, possible};
 
@@ -60,6 +79,7 @@ fn groups(machine: &Machine) -> Vec<Group> {
 /// Checks everything. Nothing else may be running but workers; leaves no trace but in `info/last_cmd_status`.
 pub(crate) fn check(machine: &Machine) {
     machine.sim.settle();
+    assert_eq!(machine.audit(), "");
     check_workers(machine);
     if !machine.is_mounted() {
         return;
@@ -74,8 +94,19 @@ pub(crate) fn check(machine: &Machine) {
         check_exclusive(machine, &groups);
     }
     check_associations(machine, &groups);
-    // C17
-    assert!(machine.read("info/last_cmd_status").unwrap().len() <= 512);
+    check_status(machine);
+}
+
+/// C17: a command that says something replaces what an earlier one said, and one that has nothing to say leaves nothing.
+fn check_status(machine: &Machine) {
+    let status = || machine.read("info/last_cmd_status").unwrap();
+    let [long, short] = ["x".repeat(600), "y".into()];
+    assert_eq!(machine.write("schemata", &format!("{long}:0=1\n")), Err(Errno::EINVAL));
+    assert!(status().len() <= 512 + "[truncated]\n".len(), "{}", status());
+    assert_eq!(machine.write("schemata", &format!("{short}:0=1\n")), Err(Errno::EINVAL));
+    assert!(status().contains('y') && !status().contains("xxx"), "{}", status());
+    machine.read("cpus").unwrap();
+    assert_eq!(status(), "ok\n");
 }
 
 /// C7, and that no work is scheduled that nobody needs: while mounted one overflow worker for each L3. What else is

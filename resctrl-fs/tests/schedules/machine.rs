@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
 use resctrl_hardware::{Event, Rdt};
 use resctrl_types::platform::{CacheInfo, Platform};
-use resctrl_types::sim::{CpuTopology, SimPlatform, SimTask, TaskSpec, Topology, current_cpu};
+use resctrl_types::sim::{
+    CpuTopology, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
+};
 use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
 use resctrl_x86::{Cpuid, Gp, Options, Registers, X86};
 
@@ -109,6 +111,25 @@ impl Drop for History {
     }
 }
 
+/// What each schedule is counted for: the name in the file system's own counts, and what it means.
+const COVERAGE: [(&str, &str); 5] = [
+    ("overflow_runs", "overflow runs"),
+    ("limbo_runs", "limbo runs"),
+    ("displaced", "displaced runs"),
+    ("repicks", "re-picks"),
+    ("dead_domain_runs", "late runs on dead domains"),
+];
+
+/// Runs of workers whose CPU went under way.
+const LOST_CPU: &str = "runs that lost their CPU";
+
+/// Sees that the schedules of the running test have exercised everything there is to the life of a domain.
+pub(crate) fn assert_covered() {
+    for what in COVERAGE.map(|(_, what)| what).into_iter().chain([LOST_CPU]) {
+        assert!(is_replay() || tallied(what) > 0, "no {what}");
+    }
+}
+
 /// A booted machine with the module loaded. Clones are the same machine.
 #[derive(Clone)]
 pub(crate) struct Machine {
@@ -188,6 +209,11 @@ impl Machine {
 
     /// Unmounts, unloads the module and sees that nothing is left of it.
     pub(crate) fn finish(self) {
+        // Before the module goes: every worker that is scheduled then will find its domain gone.
+        for (name, what) in COVERAGE {
+            tally(what, self.stat(name));
+        }
+        tally(LOST_CPU, self.sim.stats().unbound_under_way as u64);
         self.unmount();
         self.sim.unregister_hotplug();
         self.sim.clear_sched_in();
@@ -288,6 +314,13 @@ impl Machine {
         let text = text.into_string();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no count {name} in {text}")).parse().unwrap()
+    }
+
+    /// What contradicts itself in the state of the file system; empty when nothing does.
+    pub(crate) fn audit(&self) -> String {
+        let mut text = Text::default();
+        Fs::audit(&self.fs, &mut text).unwrap();
+        text.into_string()
     }
 
     pub(crate) fn offline(&self, cpu: u32) {

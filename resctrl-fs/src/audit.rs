@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Whether what the rdtgroup mutex protects is consistent: the rules that no file shows. For tests, between commands.
+
+use core::fmt;
+
+use resctrl_types::arch::MonId;
+use resctrl_types::locked::Key;
+use resctrl_types::platform::{Mutex, WorkKind};
+use resctrl_types::{Arch, DomainId, Platform, Ref, RmidIndex};
+
+use crate::Resctrl;
+use crate::domain::{MBPS_UNLIMITED, Target};
+use crate::monitor::rmid::{Entry, RmidTable};
+use crate::state::{Locked, State};
+use crate::text::TextOut;
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Prints a line for each rule that does not hold: that every RMID index is in one state only and each domain agrees
+    /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
+    /// their domain is, and that no bandwidth target outlives the controller.
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn audit(this: &Ref<Self>, out: &mut dyn TextOut) -> fmt::Result {
+        let locked = this.locked.lock();
+        let Locked { key, state } = &*locked;
+        for domains in &state.ctrl_domains {
+            in_order(domains.iter().map(|domain| (domain.id, domain.cpus.is_empty())), out)?;
+        }
+        in_order(state.mon_domains.iter().map(|domain| (domain.id, domain.peek(key).cpus.is_empty())), out)?;
+        rmids(&this.arch, key, state, out)?;
+        workers(this.has_mbm(), key, state, out)?;
+        if !state.mba_sc() {
+            for domain in state.ctrl_domains.iter().flat_map(|domains| domains.iter()) {
+                if domain.mbps.iter().any(|&target| target != MBPS_UNLIMITED) {
+                    writeln!(out, "domain {} has a bandwidth target without the controller", domain.id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Domains are listed in strictly ascending order, and none without CPUs.
+fn in_order(domains: impl Iterator<Item = (DomainId, bool)>, out: &mut dyn TextOut) -> fmt::Result {
+    let mut last = None;
+    for (id, empty) in domains {
+        if empty {
+            writeln!(out, "domain {id} has no CPUs")?;
+        }
+        if last.is_some_and(|last| last >= id) {
+            writeln!(out, "domain {id} is out of order")?;
+        }
+        last = Some(id);
+    }
+    Ok(())
+}
+
+/// An index is in use exactly when a group has it, on the free list exactly when it is free, and in limbo in as many
+/// domains as it is busy in.
+fn rmids<A: Arch<P>, P: Platform>(arch: &A, key: &Key, state: &State<A, P>, out: &mut dyn TextOut) -> fmt::Result {
+    let Some(table) = &state.rmids else { return Ok(()) };
+    let RmidTable { entries, free, limbo, .. } = table;
+    let mut in_limbo = 0;
+    for (index, entry) in (0..).map(RmidIndex).zip(entries.iter()) {
+        let of_group = |&(closid, rmid): &_| arch.rmid_index(MonId { closid, rmid }) == index;
+        let groups = state.every_id().filter(of_group).count();
+        let listed = free.iter().filter(|&&free| free == index).count();
+        let busy = state.mon_domains.iter().filter(|domain| domain.peek(key).busy.contains(index)).count();
+        in_limbo += u32::from(busy > 0);
+        let expected = match *entry {
+            Entry::Free => (0, 1, 0),
+            Entry::InUse => (1, 0, 0),
+            Entry::Limbo(domains) => (0, 0, domains as usize),
+        };
+        if (groups, listed, busy) != expected {
+            writeln!(
+                out,
+                "RMID index {index}: {entry:?}, {groups} groups, {listed} times free, busy in {busy} domains"
+            )?;
+        }
+    }
+    if in_limbo != *limbo {
+        writeln!(out, "{in_limbo} RMID indexes are busy somewhere, {limbo} are counted")?;
+    }
+    Ok(())
+}
+
+/// A worker that its domain needs is under way, to a CPU of the domain or to pick one.
+fn workers<A: Arch<P>, P: Platform>(mbm: bool, key: &Key, state: &State<A, P>, out: &mut dyn TextOut) -> fmt::Result {
+    for domain in &state.mon_domains {
+        let inner = domain.peek(key);
+        if !inner.alive {
+            writeln!(out, "domain {} is listed, and dead", domain.id)?;
+        }
+        let overflow = (WorkKind::Overflow, inner.overflow, mbm && state.mount.is_some());
+        for (kind, target, needed) in [overflow, (WorkKind::Limbo, inner.limbo, !inner.busy.is_empty())] {
+            match target {
+                Target::Idle if needed => writeln!(out, "the {kind:?} worker of domain {} is missing", domain.id)?,
+                Target::On(cpu) if !inner.cpus.contains(cpu) => {
+                    writeln!(out, "the {kind:?} worker of domain {} is bound for CPU {cpu}", domain.id)?;
+                }
+                Target::Idle | Target::On(_) | Target::Nowhere => (),
+            }
+        }
+    }
+    Ok(())
+}
