@@ -13,7 +13,7 @@ use crate::machine::Machine;
 const WRAP: u64 = (1 << 24) * 65536;
 
 /// Bytes a second with which the counter comes around in `ms` and less than a microsecond.
-const fn once_in(ms: u64) -> u64 {
+pub(crate) const fn once_in(ms: u64) -> u64 {
     (WRAP - 2 * 65536) * 1000 / ms
 }
 
@@ -21,12 +21,12 @@ const fn once_in(ms: u64) -> u64 {
 const RATE: u64 = once_in(1001);
 
 /// The total that the default group's file shows for an L3.
-fn total(machine: &Machine, l3: usize) -> u64 {
+pub(crate) fn total(machine: &Machine, l3: usize) -> u64 {
     machine.read(&format!("mon_data/mon_L3_{l3:02}/mbm_total_bytes")).unwrap().trim().parse().unwrap()
 }
 
 /// What has been sent at this rate since the traffic began, rounded down to what the counter counts.
-fn sent(rate: u64, began: u64, machine: &Machine) -> u64 {
+pub(crate) fn sent(rate: u64, began: u64, machine: &Machine) -> u64 {
     let bytes = u128::from(machine.sim.now_ms() - began) * u128::from(rate) / 1000;
     let bytes = u64::try_from(bytes).unwrap();
     bytes - bytes % 65536

@@ -19,6 +19,7 @@ mod world;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use resctrl_types::CpuId;
 use resctrl_types::sim;
@@ -27,18 +28,27 @@ use world::{Model, World};
 
 /// How many random schedules a model may survive before the test takes the search for blind.
 const TRIES: usize = 20_000;
+/// With how many preemptions at most each model breaks.
+const PREEMPTIONS: usize = 2;
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Some schedule of `body` must fail, and with this complaint.
-fn must_be_caught(complaint: &str, body: impl Fn() + Send + Sync + 'static) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| sim::explore(TRIES, body)));
+/// A search must find a schedule that fails, and with this complaint.
+fn must_fail(complaint: &str, search: impl FnOnce() -> usize) {
+    let outcome = catch_unwind(AssertUnwindSafe(search));
     let panic = outcome.expect_err("no schedule broke the model");
     let message = message(&*panic);
     assert!(message.contains(complaint), "expected `{complaint}`, got: {message}");
+}
+
+/// A random search through `long` must find a schedule that fails with this complaint, and so must one through all
+/// schedules of `short` with few preemptions.
+fn must_be_caught(complaint: &str, long: fn(), short: fn()) {
+    must_fail(complaint, || sim::explore(TRIES, long));
+    must_fail(complaint, || sim::explore_preemptions(PREEMPTIONS, short));
 }
 
 /// The CPUs of the second package, which is domain 1.
@@ -87,29 +97,72 @@ fn remount_quickly<M: Model>() {
     world.shutdown();
 }
 
+/// A machine one tick before the worker of domain 1 is due, alone: the domain has come half a second after the other.
+fn due<M: Model>(remounted: bool) -> Arc<World<M>> {
+    let world = World::<M>::boot();
+    for cpu in PACKAGE {
+        world.sim.offline(cpu).unwrap();
+    }
+    world.mount();
+    world.sim.advance(500);
+    if remounted {
+        world.sim.online(PACKAGE[1]).unwrap();
+        world.unmount();
+        world.sim.online(PACKAGE[0]).unwrap();
+        world.mount();
+    } else {
+        for cpu in PACKAGE {
+            world.sim.online(cpu).unwrap();
+        }
+    }
+    world.sim.advance(999);
+    world
+}
+
+/// The worker comes due while CPUs leave. For the search through all schedules: one thread and the worker.
+fn leave_when_due<M: Model>(remounted: bool, cpus: &[CpuId]) {
+    let world = sim::in_one_order(|| due::<M>(remounted));
+    let timer = {
+        let sim = world.sim.clone();
+        shuttle::thread::spawn(move || sim.elapse(1))
+    };
+    cpus.iter().for_each(|&cpu| world.sim.offline(cpu).unwrap());
+    timer.join().unwrap();
+    sim::in_one_order(|| {
+        world.sim.advance(3000);
+        world.check_workers();
+        world.shutdown();
+    });
+}
+
 #[test]
 fn before_the_patch_a_worker_uses_a_freed_domain() {
-    must_be_caught("use of a freed domain", lose_the_domain::<before::Before>);
+    type M = before::Before;
+    must_be_caught("use of a freed domain", lose_the_domain::<M>, || leave_when_due::<M>(false, &PACKAGE));
 }
 
 #[test]
 fn as_posted_a_displaced_worker_leaves_two_periods_between_readings() {
-    must_be_caught("too long between two readings", move_the_worker::<posted::Posted<true>>);
+    type M = posted::Posted<true>;
+    must_be_caught("too long between two readings", move_the_worker::<M>, || leave_when_due::<M>(false, &PACKAGE[..1]));
 }
 
 #[test]
 fn as_posted_a_quick_remount_forgets_where_the_worker_is_queued() {
-    must_be_caught("outside its domain", remount_quickly::<posted::Posted<true>>);
+    type M = posted::Posted<true>;
+    must_be_caught("outside its domain", remount_quickly::<M>, || leave_when_due::<M>(true, &PACKAGE[1..]));
 }
 
 #[test]
 fn as_posted_but_without_the_hotplug_lock_a_worker_uses_arrays_that_offline_freed() {
-    must_be_caught("use of freed arrays", lose_the_domain::<posted::Posted<false>>);
+    type M = posted::Posted<false>;
+    must_be_caught("use of freed arrays", lose_the_domain::<M>, || leave_when_due::<M>(false, &PACKAGE));
 }
 
 #[test]
 fn upstream_loses_a_worker_that_picks_the_leaving_cpu() {
-    must_be_caught("lost for good", move_the_worker::<upstream::Upstream>);
+    type M = upstream::Upstream;
+    must_be_caught("lost for good", move_the_worker::<M>, || leave_when_due::<M>(false, &PACKAGE[..1]));
 }
 
 #[test]
