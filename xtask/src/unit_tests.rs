@@ -5,17 +5,26 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::{apt, toolroot, workspace};
 
+mod tally;
+
+use tally::Tally;
+
 /// The version that is built where there is none; it builds with the pinned toolchain.
 const NEXTEST: &str = "0.9.151";
 
-/// How many times the schedules of a short run a long one tries: 450 times 2270 are a million.
-const LONG_SCHEDULES: &str = "450";
+/// How many times the random schedules of a short run a long one tries: 326 times 3070 are a million.
+const LONG_SCHEDULES: &str = "326";
+/// How many preemptions more a long run tries out where it tries all there are.
+const LONG_PREEMPTIONS: &str = "1";
+/// The crates whose tests a long run makes longer.
+const LONG_PACKAGES: [&str; 5] = ["resctrl-types", "resctrl-fs", "resctrl-x86", "resctrl-mpam", "resctrl-hardware"];
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 
@@ -23,11 +32,11 @@ const LONG_CASES: &str = "20000";
 ///
 /// Where cargo-nextest is missing it is built into `target/tools` first, which takes some minutes, once.
 ///
-/// The tests run a share of the thread schedules; `--long` runs a million of them, and more cases of the property tests,
-/// in half an hour or so.
+/// The tests run a share of the thread schedules. `--long` runs a million of them, on an optimised build, and more cases
+/// of the property tests, in half an hour or so, and fails if they did not exercise what they are for.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Try about a million thread schedules
+    /// Try a million thread schedules, and say what they have exercised
     #[arg(long)]
     pub(crate) long: bool,
     /// Arguments for `cargo nextest run`, for example a filter or `--profile ci`
@@ -46,15 +55,41 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => install()?,
     };
     let mut tests = Command::new(&nextest);
-    // The module exists for the bare target only; guests test it.
-    tests.args(["nextest", "run", "--workspace", "--exclude", "resctrl-module"]);
-    if options.long {
-        tests.args(["--profile", "long"]).env("SIM_ITERATIONS", LONG_SCHEDULES).env("PROPTEST_CASES", LONG_CASES);
-    }
-    let passed = succeeds(tests.args(&options.nextest))?;
+    tests.args(["nextest", "run"]);
+    let passed = if options.long {
+        run_long(&mut tests, &options.nextest)?
+    } else {
+        // The module exists for the bare target only; guests test it.
+        succeeds(tests.args(["--workspace", "--exclude", "resctrl-module"]).args(&options.nextest))?
+    };
     // A filter asks for some tests, and those of the memory model are another build of the same crate.
     let modelled = !options.nextest.is_empty() || succeeds(&mut memory_model())?;
     Ok(if passed && modelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the long tests and sums up what they did.
+fn run_long(tests: &mut Command, filter: &[String]) -> Result<bool> {
+    let file = tempfile::NamedTempFile::new().context("cannot make a file for the counts")?;
+    let packages = LONG_PACKAGES.iter().flat_map(|package| ["--package", package]);
+    tests
+        .args(["--profile", "long", "--cargo-profile", "long"])
+        .args(packages)
+        .args(filter)
+        .env("SIM_ITERATIONS", LONG_SCHEDULES)
+        .env("SIM_PREEMPTIONS", LONG_PREEMPTIONS)
+        .env("SIM_TALLY", file.path())
+        .env("PROPTEST_CASES", LONG_CASES);
+    let began = Instant::now();
+    let passed = succeeds(tests)?;
+    let text = fs::read_to_string(file.path()).context("cannot read the counts")?;
+    let tally = Tally::parse(&text)?;
+    println!("{}", tally.summary(began.elapsed()));
+    // A filter asks for some tests, which need not exercise everything.
+    let missing = if filter.is_empty() { tally.missing() } else { Vec::new() };
+    for what in &missing {
+        eprintln!("not enough: {what}");
+    }
+    Ok(passed && missing.is_empty())
 }
 
 /// Runs a command in the workspace.
