@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Machine files: those of this repository are valid, others are refused with the place of the fault.
 
+use resctrl_hardware::mpam::System;
 use resctrl_hardware::{Machine, Rdt};
 use std::path::Path;
 
 const INTEL: &str = include_str!("../../machines/intel.toml");
+const MPAM: &str = include_str!("../../machines/mpam.toml");
 
 #[test]
 fn every_machine_of_this_repository_powers_on() {
@@ -13,7 +15,11 @@ fn every_machine_of_this_repository_powers_on() {
     for entry in folder.read_dir().expect("the machines have a folder") {
         let path = entry.expect("it can be read").path();
         let machine = Machine::load(&path).unwrap_or_else(|problem| panic!("{problem}"));
-        Rdt::new(&machine).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+        if machine.mpam.is_some() {
+            System::new(&machine).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+        } else {
+            Rdt::new(&machine).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+        }
         seen += 1;
     }
     assert!(seen >= 4, "{seen} machines");
@@ -28,6 +34,96 @@ fn qemu_gets_processors_and_memory_as_described() {
     assert_eq!(value("-m"), "1G");
     assert_eq!(value("-machine"), "q35");
     assert!(value("-cpu").contains("level=0x10"), "RDT's leaves must be reachable");
+}
+
+#[test]
+fn qemu_gets_memory_behind_the_pages_of_an_arm_machine() {
+    let args = Machine::parse(MPAM).unwrap().qemu_args();
+    let value = |option: &str| args[args.iter().position(|a| a == option).expect("the option is there") + 1].as_str();
+    assert_eq!(value("-machine"), "virt,gic-version=3,nvdimm=on");
+    assert_eq!(value("-m"), "1G,slots=1,maxmem=4G");
+    assert_eq!(value("-object"), "memory-backend-ram,id=msc,size=2097152");
+    assert_eq!(value("-device"), "nvdimm,memdev=msc,addr=0x100000000");
+}
+
+#[test]
+fn what_no_arm_machine_can_be_is_refused_with_its_place() {
+    let cases = [
+        ("arch = \"aarch64\"", "arch = \"x86_64\"", "mpam: only a machine of arch \"aarch64\""),
+        ("\"virt\"", "\"virt,gic-version=2\"", "qemu.machine: MPAM needs \"virt\" without options"),
+        ("cores = 4", "cores = 4\nthreads = 2", "topology.threads: QEMU's \"virt\" has no threads"),
+        (
+            "memory = \"1G\"",
+            "memory = \"4G\"",
+            "mpam.base: 0x100000000 is within what QEMU uses; with 4G of memory, 0x140000000",
+        ),
+        ("pmg_max = 3", "pmg_max = 3\nbase = 0x100100000", "mpam.base: 0x100100000 is no multiple of 2 MiB"),
+        ("pmg_max = 3", "pmg_max = 3\ntable_defect = \"odd\"", "unknown variant `odd`"),
+        ("pmg_max = 3", "pmg_max = 256", "pmg_max"),
+        ("error_interrupt = 112", "error_interrupt = 33", "mpam.msc[0].error_interrupt: 33 is not within 112 to 143"),
+        ("error_interrupt = 112", "reached_from_l3 = 1", "mpam.msc[0].reached_from_l3: 1 is beyond the 1 L3 domains"),
+        ("error_interrupt = 112", "extended = false", "mpam.msc[0].extended_error_status: without \"extended\""),
+        ("error_interrupt = 112", "errors = 1", "unknown field `errors`"),
+        ("{ l3 = 0 }", "{ l3 = 1 }", "mpam.msc[0].ris[0].part_of: there is no L3 domain 1, but 1"),
+        ("{ l3 = 0 }", "{ l4 = 0 }", "unknown variant `l4`"),
+        ("cpor_bits = 16", "cpor_bits = 32769", "mpam.msc[0].ris[0].cpor_bits: 32769 is not within 0 to 32768"),
+        ("cpor_bits = 16", "narrowing = 32", "mpam.msc[0].ris[0].narrowing: 32 internal PARTIDs are more"),
+        ("cpor_bits = 16", "internal_priority = { bits = 17 }", "mpam.msc[0].ris[0].internal_priority.bits: 17 is"),
+        ("usage = { count = 16", "usage = { count = 0", "mpam.msc[0].ris[0].usage.count: is 0; leave the table out"),
+        ("bits = 8", "bits = 64", "mpam.msc[1].ris[0].bandwidth.bits: 64 is not within 0 to 63"),
+        ("width = 44", "width = 32", "a counter of 32 bits; there are 31, 44 and 63"),
+        ("ways = 16", "ways = 12", "cache.l3: 8192 KiB"),
+        ("ways = 16", "ways = 16\nfirst_id = 16777216", "cache.l3.first_id: 0x1000000 is not below 0x1000000"),
+    ];
+    for (good, bad, message) in cases {
+        assert!(MPAM.contains(good), "{good}");
+        let problem = Machine::parse(&MPAM.replacen(good, bad, 1)).expect_err(bad).to_string();
+        assert!(problem.contains(message), "{bad}: {problem}");
+    }
+    let problem = Machine::parse(&INTEL.replace("ways = 12", "ways = 12\nfirst_id = 1")).unwrap_err().to_string();
+    assert!(problem.contains("cache.l3.first_id: only firmware for [mpam]"), "{problem}");
+}
+
+#[test]
+fn the_tables_of_an_arm_machine_say_what_its_file_says() {
+    let tables = Machine::parse(MPAM).unwrap().acpi_tables();
+    let [(pptt_name, pptt), (mpam_name, mpam)] = &tables[..] else { panic!("{} tables", tables.len()) };
+    assert_eq!((pptt_name.as_str(), mpam_name.as_str()), ("pptt.aml", "mpam.aml"));
+    let word = |at: usize| u32::from_le_bytes(mpam[at..at + 4].try_into().unwrap());
+    // The table's header, then two nodes with one resource each.
+    let nodes = [36, 36 + 72 + 24];
+    assert_eq!(mpam.len(), nodes[1] + 72 + 24);
+    for (number, (node, interrupt)) in nodes.into_iter().zip([112, 113]).enumerate() {
+        assert_eq!(u16::from_le_bytes([mpam[node], mpam[node + 1]]), 96);
+        assert_eq!((word(node + 8), word(node + 12)), (0x1_0000 * number as u32, 1));
+        assert_eq!((word(node + 16), word(node + 36)), (0x1_0000, interrupt));
+    }
+    // What firmware grants a monitor is what the slowest takes; memory's take none, so it is the standard.
+    assert_eq!([word(nodes[0] + 52), word(nodes[1] + 52)], [20, 1000]);
+    // Locator types: a cache, memory.
+    assert_eq!([mpam[nodes[0] + 72 + 7], mpam[nodes[1] + 72 + 7]], [0, 1]);
+    // The package, then the L3: id 0, and valid.
+    assert_eq!((pptt[8], pptt[56], pptt[60] & 0x80, pptt[80]), (3, 1, 0x80, 0));
+}
+
+#[test]
+fn a_defect_changes_the_table_that_has_it_and_nothing_else() {
+    let with = |defect: &str| {
+        Machine::parse(&MPAM.replace("pmg_max = 3", &format!("pmg_max = 3\ntable_defect = \"{defect}\""))).unwrap()
+    };
+    let good = Machine::parse(MPAM).unwrap().acpi_tables();
+    let sum = |table: &[u8]| table.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    for defect in ["checksum", "truncated", "node_length", "resource_count", "reserved", "revision"] {
+        let bad = with(defect).acpi_tables();
+        assert_eq!(bad[0], good[0], "{defect}");
+        assert_ne!(bad[1], good[1], "{defect}");
+        assert_eq!(sum(&bad[1].1) == 0, defect != "checksum", "{defect}");
+        let length = u32::from_le_bytes(bad[1].1[4..8].try_into().unwrap());
+        assert_eq!(length as usize, bad[1].1.len(), "{defect}");
+    }
+    let bad = with("no_cache_ids").acpi_tables();
+    assert_eq!(bad[1], good[1]);
+    assert_eq!((bad[0].1[60] & 0x80, sum(&bad[0].1)), (0, 0));
 }
 
 #[test]

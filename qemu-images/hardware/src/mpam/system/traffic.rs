@@ -7,7 +7,7 @@
 //! limits a flow, as if somebody else wanted the rest.
 
 use super::{Effects, State, System};
-use crate::machine::{Machine, Place};
+use crate::machine::{Instance, Machine, Place};
 use crate::monitor::Counter;
 use crate::mpam::registers::{Cmax, Cpbm, MbwMax};
 use crate::mpam::{Label, Occupancy, Request};
@@ -38,6 +38,21 @@ pub(super) struct Traffic {
 struct Domain {
     labels: BTreeMap<(u16, u8), Use>,
     drain: u64,
+}
+
+/// One of several equal parts.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    number: u64,
+    of: u64,
+}
+
+impl Slice {
+    /// The part of so many bytes; the parts add up.
+    fn take(self, bytes: u64) -> u64 {
+        let up_to = |number: u64| u128::from(bytes) * u128::from(number) / u128::from(self.of);
+        u64::try_from(up_to(self.number + 1) - up_to(self.number)).unwrap_or(bytes)
+    }
 }
 
 impl Traffic {
@@ -170,20 +185,33 @@ impl System {
         Ok(effects)
     }
 
-    /// The instances that a request of a domain passes: MSC and instance.
+    /// The instances that requests of a domain pass: MSC and instance.
     fn passed_by(&self, domain: usize) -> Vec<(usize, usize)> {
         let passes = |place: Place| place.l3_domain(&self.machine) == Some(domain) || place == Place::Memory(0);
         self.instances().filter(|(_, _, place)| passes(*place)).map(|(msc, ris, _)| (msc, ris)).collect()
     }
 
+    /// What part of a domain's bytes an instance sees in its monitors of a kind. Instances with such monitors that are
+    /// part of the same thing are slices of it, and share it out.
+    fn slice(&self, (msc, ris): (usize, usize), monitors: impl Fn(&Instance) -> bool) -> Slice {
+        let place = self.features.msc[msc].ris[ris].part_of;
+        let alike: Vec<_> = self
+            .instances()
+            .filter(|&(msc, ris, of)| Some(of) == place && monitors(&self.features.msc[msc].ris[ris]))
+            .map(|(msc, ris, _)| (msc, ris))
+            .collect();
+        let number = alike.iter().position(|instance| *instance == (msc, ris));
+        number.map_or(Slice { number: 0, of: 1 }, |number| Slice { number: number as u64, of: alike.len() as u64 })
+    }
+
     /// Lets everything happen that happens by itself up to `now`.
     pub(super) fn settle(&self, state: &mut State, now: u64, effects: &mut Effects) {
-        if state.traffic.still {
-            return;
-        }
         let now = now.max(state.traffic.since);
         let elapsed = now - state.traffic.since;
         state.traffic.since = now;
+        if state.traffic.still {
+            return;
+        }
         let mut still = true;
         for domain in 0..state.traffic.domains.len() {
             still &= self.settle_domain(state, domain, elapsed, now);
@@ -208,7 +236,11 @@ impl System {
             usage.total.flow(rate, elapsed);
             usage.occupancy.fill(rate, elapsed, limit);
         }
-        let passed_by = self.passed_by(domain);
+        let slices = self.passed_by(domain).into_iter().map(|at| {
+            let requests = self.slice(at, |instance| instance.traffic.is_some());
+            (at, requests, self.slice(at, |instance| instance.usage.is_some()))
+        });
+        let slices: Vec<_> = slices.collect();
         let State { mscs, traffic, .. } = state;
         let Domain { labels, drain } = &mut traffic.domains[domain];
         for (&(partid, pmg), usage) in labels {
@@ -222,12 +254,13 @@ impl System {
             still &= usage.total.rate() == 0 && (*drain == 0 || usage.occupancy.bytes() == 0);
             let bytes = usage.total.bytes() - usage.passed;
             usage.passed += bytes;
-            let occupancy = Occupancy { total: usage.occupancy.bytes(), dirty: 0 };
-            for &(msc, ris) in &passed_by {
+            for &((msc, ris), requests, lines) in &slices {
+                let bytes = requests.take(bytes);
                 if bytes > 0 {
                     mscs[msc].msc.request(ris, Request { partid, pmg, bytes, write: false });
                 }
-                mscs[msc].msc.set_occupancy(ris, partid, pmg, occupancy);
+                let total = lines.take(usage.occupancy.bytes());
+                mscs[msc].msc.set_occupancy(ris, partid, pmg, Occupancy { total, dirty: 0 });
             }
         }
         still
