@@ -8,6 +8,7 @@
 #define pr_fmt(fmt) "resctrl: " fmt
 
 #include <linux/delay.h>
+#include <linux/fs.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
