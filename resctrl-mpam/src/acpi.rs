@@ -9,6 +9,8 @@ mod hmat;
 mod mpam;
 mod pptt;
 
+use core::fmt;
+
 pub use hmat::has_memory_side_cache;
 pub use mpam::{Interrupt, Linked, Locator, MpamTable, MscNode, Resource, Resources};
 pub use pptt::{Caches, FirmwareCache};
@@ -30,6 +32,20 @@ pub enum TableError {
     Reference,
     /// There is no memory.
     NoMemory,
+}
+
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TableError::Signature => "is another table",
+            TableError::Length => "has a wrong length",
+            TableError::Checksum => "has a wrong checksum",
+            TableError::Revision => "is of an unknown revision or describes an unknown kind of MSC",
+            TableError::Node => "has a node of a wrong length",
+            TableError::Reference => "refers to what is not there",
+            TableError::NoMemory => "cannot be read: no memory",
+        })
+    }
 }
 
 /// Bytes of the header that every table starts with (ACPI 6.5, table 5.4).

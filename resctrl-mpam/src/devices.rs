@@ -25,6 +25,7 @@ mod props;
 
 use core::sync::atomic::Ordering;
 
+use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result};
 
 pub use class::{Class, Component, Vmsc};
@@ -39,7 +40,7 @@ pub use props::{Feature, Features, Props};
 
 pub(crate) use mbwu::MbwuState;
 
-use crate::acpi::{Caches, Linked, Locator, MpamTable, MscNode};
+use crate::acpi::{Caches, Linked, Locator, MpamTable, MscNode, TableError};
 use crate::{Firmware, Msc};
 
 /// Every MSC, and what they make up.
@@ -55,16 +56,34 @@ pub struct Devices<M> {
 }
 
 /// An error of a firmware table, as an error number.
-fn refused(error: crate::acpi::TableError) -> Errno {
+fn errno(error: TableError) -> Errno {
     match error {
-        crate::acpi::TableError::NoMemory => Errno::ENOMEM,
+        TableError::NoMemory => Errno::ENOMEM,
         _ => Errno::EINVAL,
     }
+}
+
+/// Why an MSC makes MPAM unusable. No text: whoever found out has said so, or there is no memory.
+struct Refusal {
+    errno: Errno,
+    text: &'static str,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Refusal { errno, text: "" }
+    }
+}
+
+const fn refuse<T>(errno: Errno, text: &'static str) -> Result<T, Refusal> {
+    Err(Refusal { errno, text })
 }
 
 impl<M: Msc> Devices<M> {
     /// Finds the MSCs in the firmware's tables, probes each from a CPU that can reach it, and puts together what they are.
     /// `requestors` are the labels that the processors can make; `map` makes the registers of an MSC accessible.
+    ///
+    /// Logs a line that says what is wrong, unless that is memory or `map` said it.
     ///
     /// # Errors
     /// `EINVAL` for tables that are broken or describe what cannot be, `ENODEV` when no CPU is online that can reach some
@@ -77,18 +96,30 @@ impl<M: Msc> Devices<M> {
         map: &mut dyn FnMut(&MscNode<'_>) -> Result<M>,
     ) -> Result<Self> {
         let nr_cpu_ids = platform.nr_cpu_ids();
-        let table = MpamTable::parse(firmware.mpam).map_err(refused)?;
-        let caches = Caches::parse(firmware.pptt, nr_cpu_ids, firmware.processor).map_err(refused)?;
+        let refused = |table, error: TableError| {
+            platform.log(LogLevel::Warn, format_args!("the firmware's table {table} {error}"));
+            errno(error)
+        };
+        let table = MpamTable::parse(firmware.mpam).map_err(|error| refused("MPAM", error))?;
+        let caches =
+            Caches::parse(firmware.pptt, nr_cpu_ids, firmware.processor).map_err(|error| refused("PPTT", error))?;
         let mut limits = Limits::default();
         limits.register(requestors)?;
         let mut mscs = KVec::new();
         for node in table.mscs() {
-            let mut msc = describe(&node, &caches, firmware, nr_cpu_ids, map)?;
-            probe_somewhere(platform, cpus, &mut msc)?;
+            let found = describe(&node, &caches, firmware, nr_cpu_ids, map)
+                .and_then(|msc| probe_somewhere(platform, cpus, msc))
+                .inspect_err(|refusal| {
+                    if !refusal.text.is_empty() {
+                        platform.log(LogLevel::Warn, format_args!("MSC {}: {}", node.id, refusal.text));
+                    }
+                });
+            let msc = found.map_err(|refusal| refusal.errno)?;
             limits.register(msc.ids)?;
             mscs.push(msc)?;
         }
         if mscs.is_empty() {
+            platform.log(LogLevel::Warn, format_args!("No MSC devices found in firmware"));
             return Err(Errno::EINVAL);
         }
         let ids = limits.publish()?;
@@ -220,27 +251,33 @@ fn describe<M: Msc>(
     firmware: &Firmware<'_>,
     nr_cpu_ids: u32,
     map: &mut dyn FnMut(&MscNode<'_>) -> Result<M>,
-) -> Result<MscDevice<M>> {
+) -> Result<MscDevice<M>, Refusal> {
     let mut cpus = CpuMask::new(nr_cpu_ids)?;
     match node.linked {
         Linked::Everywhere => (0..nr_cpu_ids).try_for_each(|cpu| cpus.set(CpuId(cpu)))?,
-        Linked::Container(id) => cpus.copy_from(caches.container(id).ok_or(Errno::EINVAL)?),
+        Linked::Container(id) => match caches.container(id) {
+            Some(container) => cpus.copy_from(container),
+            None => return refuse(Errno::EINVAL, "not accessible from any CPU"),
+        },
     }
     // A shared interrupt may arrive anywhere, but not every CPU could then ask the MSC why.
     let shared = node.error.is_some_and(|interrupt| !interrupt.private);
-    if cpus.is_empty() || shared && cpus.len() != nr_cpu_ids {
-        return Err(Errno::EINVAL);
+    if shared && cpus.len() != nr_cpu_ids {
+        return refuse(Errno::EINVAL, "its error interrupt may come to a CPU from which it is not accessible");
     }
     let mut ris = KVec::new();
     for resource in node.resources() {
-        let resource = resource.map_err(refused)?;
+        let resource = resource.map_err(errno)?;
         let (class, component) = match resource.locator {
-            Locator::Cache(id) => (ClassKind::Cache(caches.cache(id).ok_or(Errno::EINVAL)?.level), id),
+            Locator::Cache(id) => match caches.cache(id) {
+                Some(cache) => (ClassKind::Cache(cache.level), id),
+                None => return refuse(Errno::EINVAL, "part of a cache that the table PPTT does not have"),
+            },
             Locator::Memory(domain) => (ClassKind::Memory, (firmware.proximity)(domain).unwrap_or(0)),
             Locator::Other(_) => continue,
         };
         if ris.iter().any(|known: &Ris| known.index == resource.ris) {
-            return Err(Errno::EBUSY);
+            return refuse(Errno::EBUSY, "a resource instance is described twice");
         }
         ris.push(Ris::new(resource.ris, class, component))?;
     }
@@ -252,16 +289,27 @@ fn describe<M: Msc>(
 }
 
 /// Probes an MSC from the first online CPU that can reach it.
-fn probe_somewhere<P: Platform, M: Msc>(platform: &P, cpus: CpusHeld<'_>, msc: &mut MscDevice<M>) -> Result<()> {
+fn probe_somewhere<P: Platform, M: Msc>(
+    platform: &P,
+    cpus: CpusHeld<'_>,
+    mut msc: MscDevice<M>,
+) -> Result<MscDevice<M>, Refusal> {
     let reach = msc.cpus.try_clone()?;
     for cpu in reach.iter() {
         let mut result = Ok(());
         match platform.call_on(cpus, cpu, &mut |here| result = msc.probe(here.into())) {
             Err(Errno::ENODEV) => {}
-            called => return called.and(result),
+            called => {
+                return match called.and(result) {
+                    Ok(()) => Ok(msc),
+                    Err(Errno::EIO) => refuse(Errno::EIO, "does not match architecture v1.x"),
+                    Err(Errno::EINVAL) => refuse(Errno::EINVAL, "has no such resource instance as the firmware says"),
+                    Err(errno) => Err(errno.into()),
+                };
+            }
         }
     }
-    Err(Errno::ENODEV)
+    refuse(Errno::ENODEV, "no CPU is online from which it is accessible")
 }
 
 /// The CPUs that a component belongs to.

@@ -63,6 +63,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     ///
     /// Every MSC must be reachable from some online CPU: PARTIDs that are safe are those which all MSCs know.
     ///
+    /// Logs a line that says what is wrong.
+    ///
     /// # Errors
     /// Those of [`Devices::discover`], and `EOPNOTSUPP` when there is nothing to control or to monitor.
     pub fn new<P: Platform>(
@@ -79,6 +81,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         (0..platform.nr_cpu_ids()).try_for_each(|cpu| possible.set(CpuId(cpu)))?;
         let resources = Resources::choose(platform, &devices, &possible, firmware.memory_side_cache);
         if resources.is_empty() {
+            platform.log(LogLevel::Warn, format_args!("MPAM has nothing here that resctrl can control or monitor"));
             return Err(Errno::EOPNOTSUPP);
         }
         let Ids { partid_max, pmg_max } = devices.ids;

@@ -47,7 +47,5 @@ pub(crate) fn new(platform: &KernelPlatform) -> Result<KernelArch> {
     };
     let options = Options { expert: ffi::shim_expert_parameter() };
     let cpus = platform.cpus_read_lock();
-    Mpam::new(platform, cpus.held(), &firmware, KernelSystem, options, &mut KernelMsc::map).inspect_err(|errno| {
-        platform.log(LogLevel::Warn, format_args!("MPAM cannot be used: {}", errno.name()));
-    })
+    Mpam::new(platform, cpus.held(), &firmware, KernelSystem, options, &mut KernelMsc::map)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::string::String;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::vec;
@@ -274,17 +275,29 @@ fn with_firmware<R>(spec: &Spec, f: impl FnOnce(&Firmware<'_>) -> R) -> R {
 /// Discovers the MSCs of a machine without making anything of them.
 pub(super) fn discover(spec: &Spec) -> Result<(SimPlatform, Arc<Board>, Devices<BoardMsc>)> {
     let (sim, board) = build(spec);
+    let devices = discover_on(spec, &sim, &board)?;
+    Ok((sim, board, devices))
+}
+
+/// Why the MSCs of a machine cannot be used, and what the log says of it.
+pub(super) fn refusal(spec: &Spec) -> (Option<Errno>, Vec<String>) {
+    let (sim, board) = build(spec);
+    let errno = discover_on(spec, &sim, &board).err();
+    (errno, sim.log_lines().iter().map(|line| line.replace("resctrl: ", "")).collect())
+}
+
+fn discover_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>) -> Result<Devices<BoardMsc>> {
     let ids = crate::devices::Ids { partid_max: spec.cpu.partid_max, pmg_max: spec.cpu.pmg_max };
     let guard = sim.cpus_read_lock();
     let devices = with_firmware(spec, |firmware| {
         let mut next = 0..;
         let mut map = |_: &crate::acpi::MscNode<'_>| {
-            next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
+            next.next().map(|place| BoardMsc(Arc::clone(board), place)).ok_or(Errno::EINVAL)
         };
-        Devices::discover(&sim, guard.held(), firmware, ids, &mut map)
+        Devices::discover(sim, guard.held(), firmware, ids, &mut map)
     });
     drop(guard);
-    devices.map(|devices| (sim, board, devices))
+    devices
 }
 
 /// A machine with the driver on it, which knows of no CPU yet.

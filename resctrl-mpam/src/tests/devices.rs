@@ -14,7 +14,7 @@ use resctrl_hardware::mpam::{
 };
 use resctrl_types::{CpuId, Errno, sim};
 
-use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, discover, memory, on};
+use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, discover, memory, on, refusal};
 use crate::devices::{ClassKind, Feature};
 
 /// A machine with one level 3 cache, of which every MSC given is a part.
@@ -110,7 +110,9 @@ fn architecture_versions_that_are_not_known_are_refused() {
         sim::run(move || {
             let mut spec = slices(vec![vec![cache()]]);
             spec.mscs[0].config.aidr = aidr;
-            assert_eq!(discover(&spec).map(drop), if good { Ok(()) } else { Err(Errno::EIO) }, "{aidr:#x}");
+            let (errno, log) = refusal(&spec);
+            assert_eq!(errno, (!good).then_some(Errno::EIO), "{aidr:#x}");
+            assert_eq!(log.iter().any(|line| line.ends_with("MSC 0: does not match architecture v1.x")), !good);
         });
     }
 }
@@ -120,10 +122,28 @@ fn an_instance_that_the_hardware_does_not_have_is_refused() {
     sim::run(|| {
         let mut spec = slices(vec![vec![cache()]]);
         spec.mscs[0].resources.push(Resource { ris: 1, locator: Locator::Memory(0) });
-        assert_eq!(discover(&spec).map(drop), Err(Errno::EINVAL));
+        let text = "MSC 0: has no such resource instance as the firmware says";
+        assert_eq!(refusal(&spec), (Some(Errno::EINVAL), vec![text.into()]));
         let mut spec = slices(vec![vec![cache()]]);
         spec.mscs[0].resources.push(Resource { ris: 0, locator: Locator::Memory(0) });
-        assert_eq!(discover(&spec).map(drop), Err(Errno::EBUSY));
+        let text = "MSC 0: a resource instance is described twice";
+        assert_eq!(refusal(&spec), (Some(Errno::EBUSY), vec![text.into()]));
+    });
+}
+
+#[test]
+fn a_refusal_says_in_one_line_what_is_wrong() {
+    sim::run(|| {
+        let mut none = slices(vec![vec![cache()]]);
+        none.mscs.clear();
+        assert_eq!(refusal(&none), (Some(Errno::EINVAL), vec!["No MSC devices found in firmware".into()]));
+        let mut elsewhere = slices(vec![vec![cache()]]);
+        elsewhere.mscs[0].cluster = Some(77);
+        assert_eq!(refusal(&elsewhere), (Some(Errno::EINVAL), vec!["MSC 0: not accessible from any CPU".into()]));
+        let mut unknown = slices(vec![vec![cache()]]);
+        unknown.mscs[0].resources[0].locator = Locator::Cache(0x999);
+        let text = "MSC 0: part of a cache that the table PPTT does not have";
+        assert_eq!(refusal(&unknown), (Some(Errno::EINVAL), vec![text.into()]));
     });
 }
 
