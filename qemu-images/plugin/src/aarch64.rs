@@ -66,6 +66,8 @@ pub(crate) struct Plugin {
     api: Api,
     handles: OnceLock<Handles>,
     system: System,
+    /// [`System::words_to_watch`], for loads.
+    words: [u64; 16],
     log: Option<Log>,
     started: Instant,
     /// The pages have got what registers read as after reset.
@@ -100,6 +102,7 @@ impl Plugin {
         PLUGIN.get_or_init(|| Self {
             api,
             handles: OnceLock::new(),
+            words: system.words_to_watch(),
             system,
             log,
             started: Instant::now(),
@@ -301,6 +304,11 @@ extern "C" fn on_channel(_cpu: c_uint, _data: *mut c_void) {
 
 extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
+    // Loads are many: whatever is no register at its place in the page ends here.
+    let word = address % 4096 / 4;
+    if plugin.words[(word / 64) as usize] >> (word % 64) & 1 == 0 {
+        return;
+    }
     let data = number(data);
     if let Some(at) = plugin.msc(access, address, (data >> 8) as u32) {
         plugin.loaded(cpu as usize, at, (data & 0x1f) as u8);

@@ -75,6 +75,12 @@ impl Page {
         Page { words: vec![0; PAGE_SIZE as usize / 4], live: live.collect() }
     }
 
+    /// Offsets of the words that can read as something else than zero.
+    #[must_use]
+    pub fn live(&self) -> &[u32] {
+        &self.live
+    }
+
     /// Memory was written to, by a store that knows nothing of registers.
     pub fn stored(&mut self, offset: u32, value: u32) {
         if let Some(word) = self.words.get_mut(offset as usize / 4) {

@@ -128,6 +128,18 @@ impl System {
         Some((msc, (distance % MSC_STRIDE) as u32))
     }
 
+    /// Which words of 4 KiB can be registers that do not read as zero, of any MSC: a bit each. The memory of all others is
+    /// right at any time, so loads need not be looked at.
+    #[must_use]
+    pub fn words_to_watch(&self) -> [u64; 16] {
+        let mut bits = [0; 16];
+        for offset in self.state().mscs.iter().flat_map(|unit| unit.page.live()) {
+            let word = offset % 4096 / 4;
+            bits[word as usize / 64] |= 1 << (word % 64);
+        }
+        bits
+    }
+
     // ---- Processors ----
 
     /// MRS on a CPU. `None` where the instruction is undefined.

@@ -93,6 +93,14 @@ fn a_store_changes_the_register_and_the_memory_of_what_it_selects() {
 }
 
 #[test]
+fn loads_of_what_no_register_is_need_not_be_watched() {
+    let words = plain().words_to_watch();
+    let watched = |offset: u32| words[offset as usize % 4096 / 256] >> (offset % 256 / 4) & 1 == 1;
+    assert!([Cpbm::OFFSET, Csu::OFFSET, MbwuLong::OFFSET + 4, Esr::OFFSET].into_iter().all(watched));
+    assert!(![0x300, 0xffc, Cpbm::OFFSET + 8].into_iter().any(watched));
+}
+
+#[test]
 fn an_access_of_eight_bytes_is_two_registers_or_one_that_long() {
     let system = plain();
     let long = |msc, offset| Access { msc, offset, size: 8 };
