@@ -80,6 +80,8 @@ pub(crate) struct Scenario {
     pub(crate) about: String,
     /// Machines it runs on, by name.
     pub(crate) machines: Vec<String>,
+    /// Kernels it runs on, by name; none: all.
+    pub(crate) kernels: Vec<String>,
     /// Implementations it runs on.
     pub(crate) implementations: Vec<Implementation>,
     /// Time limit, without [`Self::seconds`].
@@ -94,6 +96,10 @@ pub(crate) struct Scenario {
     pub(crate) waits: bool,
     /// Kernel arguments it needs.
     pub(crate) append: String,
+    /// Parameters of `resctrl.ko`.
+    pub(crate) parameters: String,
+    /// `resctrl.ko` may refuse to load; the scenario finds out.
+    pub(crate) refusal: bool,
     /// Standard output must be the same on both implementations.
     pub(crate) compare: bool,
     /// Snapshots it makes.
@@ -113,6 +119,7 @@ impl Scenario {
             name: name.to_owned(),
             about: String::new(),
             machines: vec!["intel".to_owned()],
+            kernels: Vec::new(),
             implementations: vec![Implementation::Kernel, Implementation::Rust],
             limit: DEFAULT_LIMIT,
             seconds: None,
@@ -120,6 +127,8 @@ impl Scenario {
             waits: false,
             only_asked: false,
             append: String::new(),
+            parameters: String::new(),
+            refusal: false,
             compare: false,
             snapshots: Vec::new(),
             fault: None,
@@ -143,6 +152,7 @@ impl Scenario {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
+            "kernels" => self.kernels = value.split_whitespace().map(str::to_owned).collect(),
             "machines" => self.machines = value.split_whitespace().map(str::to_owned).collect(),
             "impl" => self.implementations = implementations(value)?,
             "timeout" => self.limit = Duration::from_secs(value.parse()?),
@@ -170,6 +180,16 @@ impl Scenario {
                 self.own_guest = true;
                 value.clone_into(&mut self.append);
             }
+            "parameters" => {
+                // The module is loaded once, before the first scenario.
+                self.own_guest = true;
+                value.clone_into(&mut self.parameters);
+            }
+            "refusal" => match value {
+                "yes" => (self.own_guest, self.refusal) = (true, true),
+                "no" => self.refusal = false,
+                _ => bail!("expected `yes` or `no`"),
+            },
             "compare" => match value {
                 "yes" => self.compare = true,
                 "no" => self.compare = false,
@@ -192,6 +212,11 @@ impl Scenario {
             _ => bail!("unknown setting `{key}`"),
         }
         Ok(())
+    }
+
+    /// It runs on this kernel.
+    fn runs_on(&self, kernel: &Kernel) -> bool {
+        self.kernels.is_empty() || self.kernels.contains(&kernel.name)
     }
 
     /// Time limit with the parameters `settings`.
@@ -345,7 +370,7 @@ impl Selection<'_> {
                     continue;
                 }
                 for scenario in scenarios.iter().filter(|scenario| self.wants(scenario)) {
-                    if !scenario.machines.contains(machine) {
+                    if !(scenario.machines.contains(machine) && scenario.runs_on(kernel)) {
                         continue;
                     }
                     for implementation in self.implementations {

@@ -232,13 +232,16 @@ impl<'a> Rig<'a> {
             .get(&(case.kernel.clone(), case.arch, case.implementation))
             .with_context(|| format!("{case}: its kernel was not prepared"))?;
         let append = [self.options.append.as_str(), case.scenario.append.as_str()].join(" ");
+        let mut settings = settings.clone();
+        settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
+        settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
         Ok(Spec {
             machine: case.machine.clone(),
             machine_file,
             hardware,
             system: system.clone(),
             plan: Plan::Scenarios(Vec::new()),
-            settings: settings.clone(),
+            settings,
             append: append.trim().to_owned(),
             qemu_arguments: Vec::new(),
         })

@@ -121,6 +121,32 @@ offline() {
 	echo 0 >"/sys/devices/system/cpu/cpu$1/online"
 }
 
+# events: what is counted for each group. resctrl.ko has no counters that are assigned to groups, and those of
+# bandwidth are on Arm.
+events() {
+	case $ARCH,$IMPL in
+	arm64,rust) echo "$MON_EVENTS" | tr ' ' '\n' | grep -v '^mbm_' | xargs ;;
+	*) echo "$MON_EVENTS" ;;
+	esac
+}
+
+# has_cdp: whether -o cdp can succeed. On Arm it is an emulation that resctrl.ko has for experts (its parameter).
+has_cdp() {
+	[ "$L3_CDP" = 1 ] && case $ARCH,$IMPL,$MODULE_PARAMETERS in
+	arm64,rust,*expert=1*) return 0 ;;
+	arm64,rust,*) return 1 ;;
+	esac
+}
+
+# rmid NUMBER: monitoring id NUMBER of the machine, 0 to RMIDS - 1, as rdt-traffic calls it.
+rmid() {
+	if [ -n "$PMGS" ]; then
+		echo "$(($1 / PMGS))/$(($1 % PMGS))"
+	else
+		echo "$1"
+	fi
+}
+
 # within SECONDS EXPECTED COMMAND...: repeats COMMAND until it prints EXPECTED or the time is over;
 # prints what it printed last.
 within() {

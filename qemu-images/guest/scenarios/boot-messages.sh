@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What resctrl says when the machine boots: which resources it found.
-# machines: intel intel-l2 intel-mon-only intel-big
+# machines: intel intel-l2 intel-mon-only intel-big mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors
 # snapshot: dmesg/impl
 
 . /rig/lib/check.sh
 
 grep resctrl /run/dmesg | grep -v 'Command line' | grep -v 'command line' | snapshot dmesg
+if [ "$ARCH" = arm64 ]; then
+	like "abi-229 MPAM is enabled with the ids that all parts know" \
+		"*MPAM enabled with $PARTIDS PARTIDs and $PMGS PMGs*" "$(grep 'MPAM enabled' /run/dmesg)"
+	finish
+fi
 has() {
 	grep -q "resctrl: $1 detected" /run/dmesg && echo yes || echo no
 }

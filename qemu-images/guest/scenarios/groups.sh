@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Groups: making and removing them, names, contents, limits.
-# machines: intel intel-big
+# machines: intel intel-big mpam mpam-narrow mpam-few-monitors
 # snapshot: group
 # compare: yes
 
@@ -62,10 +62,18 @@ mkdir $M/p0 $M/p1 $M/p2
 is "abi-203 the lowest class first" "1 2 3" "$(cat $M/p0/ctrl_hw_id $M/p1/ctrl_hw_id $M/p2/ctrl_hw_id | xargs)"
 rmdir $M/p1
 mkdir $M/p3
-is "abi-203 the lowest free one" 2 "$(cat $M/p3/ctrl_hw_id)"
+if [ "$ARCH" = arm64 ]; then
+	# The monitoring ids of class 2 have yet to be found clean.
+	is "abi-231 the lowest free one that is clean" 4 "$(cat $M/p3/ctrl_hw_id)"
+else
+	is "abi-203 the lowest free one" 2 "$(cat $M/p3/ctrl_hw_id)"
+fi
 mkdir $M/mon_groups/m0
 is "abi-202 a monitoring group has only mon_hw_id" "mon_hw_id" "$(cd $M/mon_groups/m0 && ls -d *_hw_id | xargs)"
 umount_resctrl
+
+# Where all bits are shareable none can be taken from others.
+[ "$L3_SHAREABLE" = "$L3_MASK" ] && finish
 
 mount_resctrl >/dev/null
 accepted "nothing is left for others" $M/schemata "$(seq 0 $((L3_DOMAINS - 1)) | sed 's/$/=3ff/' | xargs | tr ' ' ';' | sed 's/^/L3:/')"

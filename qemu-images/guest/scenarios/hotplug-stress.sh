@@ -11,6 +11,10 @@
 # for writing, and goes on with a domain that is gone. It needs the last CPU of a domain to leave about
 # one period (1 s) after the worker was queued; a loop that is faster never meets it. Hence the sleeps
 # of 0.90 to 0.99 s. A run in which no worker was ever displaced proves nothing, so that is a failure.
+#
+# All domains go and come at once, but the kernel takes one CPU at a time, so the CPUs are what limits the cycles. Hence
+# most rounds of a domain with more than two CPUs leave all but two of them offline. And most of an operation is waiting
+# for RCU, so that is told to hurry.
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
@@ -31,12 +35,22 @@ nearly_a_period() {
 	sleep 0.9$((RANDOM % 10))
 }
 
+# choose DOMAIN: the CPUs that take part in the next round, in $cpus; the others are offline meanwhile.
+choose() {
+	all=$(cpus_of "$1" | grep -vx 0)
+	cpus=$all
+	[ $((RANDOM % 4)) = 0 ] || cpus=$(printf '%s\n' $all | shuf -n 2)
+	for cpu in $all; do
+		if printf '%s\n' $cpus | grep -qx "$cpu"; then online "$cpu"; else offline "$cpu"; fi
+	done 2>/dev/null
+}
+
 # Takes domain $1 away and back, its CPUs in changing order.
 hotplug() {
-	cpus=$(cpus_of "$1" | grep -vx 0)
 	cycles=0
 	failed=0
 	while [ ! -e $stop ]; do
+		[ $((cycles % 10)) = 0 ] && choose "$1"
 		order=$cpus
 		[ $((RANDOM % 2)) = 0 ] && order=$(printf '%s\n' $cpus | sort -rn)
 		[ $((RANDOM % 4)) = 0 ] && order=$(printf '%s\n' $cpus | shuf)
@@ -46,11 +60,11 @@ hotplug() {
 			[ "$cpu" = "$last" ] && nearly_a_period
 			offline "$cpu" || failed=$((failed + 1))
 		done 2>/dev/null
-		[ $((RANDOM % 3)) = 0 ] && nearly_a_period
+		[ $((RANDOM % 5)) = 0 ] && nearly_a_period
 		for cpu in $(printf '%s\n' $order | shuf); do
 			online "$cpu" || failed=$((failed + 1))
 		done 2>/dev/null
-		[ $((RANDOM % 3)) = 0 ] && nearly_a_period
+		[ $((RANDOM % 5)) = 0 ] && nearly_a_period
 		cycles=$((cycles + 1))
 	done
 	count "hotplug_cycles_domain_$1" $cycles
@@ -136,6 +150,7 @@ traffic() {
 	count limbo_rounds $rounds
 }
 
+echo 1 >/sys/kernel/rcu_expedited
 for domain in $(seq 0 $((L3_DOMAINS - 1))); do
 	hotplug "$domain" &
 done
@@ -156,6 +171,7 @@ while [ "$(cut -d. -f1 /proc/uptime)" -lt $ends ]; do
 done
 touch $stop
 wait
+echo 0 >/sys/kernel/rcu_expedited
 
 for cpu in $(seq 1 $((CPUS - 1))); do online "$cpu" 2>/dev/null; done
 for file in "$counts"/*; do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The info directory says what the hardware can do.
-# machines: intel intel-big
+# machines: intel intel-big mpam mpam-2l3 mpam-ris mpam-narrow
 # snapshot: tree values
 # compare: yes
 
@@ -25,24 +25,30 @@ is "shareable_bits" "$L3_SHAREABLE" "$(cat $I/L3/shareable_bits)"
 is "num_closids of L3" "$L3_CLOSIDS" "$(cat $I/L3/num_closids)"
 is "num_closids of MB" "$MB_CLOSIDS" "$(cat $I/MB/num_closids)"
 is "abi-44 min_bandwidth" "$MB_MIN" "$(cat $I/MB/min_bandwidth)"
-is "abi-44 bandwidth_gran" "$MB_MIN" "$(cat $I/MB/bandwidth_gran)"
+is "abi-44 bandwidth_gran" "$MB_STEP" "$(cat $I/MB/bandwidth_gran)"
 is "abi-44 delay_linear" 1 "$(cat $I/MB/delay_linear)"
-[ "$MB_PER_THREAD" = 1 ] && throttle=per-thread || throttle=max
-is "abi-45 thread_throttle_mode" $throttle "$(cat $I/MB/thread_throttle_mode)"
+case $ARCH,$MB_PER_THREAD in
+arm64,*) throttle=ENOENT ;;
+*,1) throttle=per-thread ;;
+*) throttle=max ;;
+esac
+is "abi-45 thread_throttle_mode" $throttle "$(R $I/MB/thread_throttle_mode)"
 
 bits() {
 	# usage of domain $1, as letters
 	tr ';' '\n' <$I/L3/bit_usage | sed -n "s/^$1=//p"
 }
 is "abi-40 every position is used" "" "$(bits 0 | tr -d XS)"
-like "abi-40 X where the hardware shares, S elsewhere" "XXSS*S" "$(bits 0)"
+# On Arm all bits are shareable: other requestors than CPUs have PARTIDs, too.
+[ "$L3_SHAREABLE" = "$L3_MASK" ] && letters="XX*X HH*HX" || letters="XXSS*S HH0*0S"
+like "abi-40 X where the hardware shares, S elsewhere" "${letters% *}" "$(bits 0)"
 is "abi-43 one field a domain, ascending" "$(seq 0 $((L3_DOMAINS - 1)) | xargs)" \
 	"$(tr ';' '\n' <$I/L3/bit_usage | cut -d= -f1 | xargs)"
 accepted "root gives up all but one bit" $M/schemata "L3:0=1"
-like "abi-41 H for shareable bits nobody uses, 0 for others, S last" "HH0*0S" "$(bits 0)"
+like "abi-41 H for shareable bits nobody uses, 0 for others, the one in use last" "${letters#* }" "$(bits 0)"
 accepted "root takes all again" $M/schemata "L3:0=$L3_MASK"
 
-is "abi-57 mon_features in order" "llc_occupancy mbm_total_bytes mbm_local_bytes" "$(xargs <$I/L3_MON/mon_features)"
+is "abi-57 mon_features in order" "$(events)" "$(xargs <$I/L3_MON/mon_features)"
 is "abi-59 num_rmids" "$RMIDS" "$(cat $I/L3_MON/num_rmids)"
 T=$I/L3_MON/max_threshold_occupancy
 is "abi-62 the default threshold" $((L3_SIZE / RMIDS / MON_UNIT * MON_UNIT)) "$(cat $T)"
@@ -52,13 +58,21 @@ is "abi-61 a threshold above the limit" \
 	"$(W $T $((L3_SIZE + 1))), $(lcs)"
 is "abi-62 the limit itself" ok "$(W $T $L3_SIZE)"
 is "abi-62 a hexadecimal threshold" ok "$(W $T 0x$(printf %x $((MON_UNIT * 3 + 1))))"
-is "abi-62 is rounded down" $((MON_UNIT * 3)) "$(cat $T)"
+is "abi-62 is rounded down" $(((MON_UNIT * 3 + 1) / MON_UNIT * MON_UNIT)) "$(cat $T)"
 is "abi-62 an octal threshold" ok "$(W $T 0$(printf %o $MON_UNIT))"
 is "abi-62 is what it says" "$MON_UNIT" "$(cat $T)"
-is "abi-62 a threshold below the unit" "ok 0" "$(W $T 1) $(cat $T)"
+[ "$MON_UNIT" = 1 ] && below=1 || below=0
+is "abi-62 a threshold below the unit" "ok $below" "$(W $T 1) $(cat $T)"
 W $T $((L3_SIZE / RMIDS)) >/dev/null
-is "abi-63 mbm_assign_mode without counter assignment" "[default]" "$(cat $I/L3_MON/mbm_assign_mode)"
-refused "abi-63 mbm_event is not supported" EINVAL "mbm_event mode is not supported" $I/L3_MON/mbm_assign_mode mbm_event
+case $ARCH,$(events) in
+arm64,*mbm*)
+	is "abi-227 mbm_assign_mode with counters that are always assigned" "[mbm_event]" "$(cat $I/L3_MON/mbm_assign_mode)"
+	;;
+*)
+	is "abi-63 mbm_assign_mode without counter assignment" "[default]" "$(cat $I/L3_MON/mbm_assign_mode)"
+	refused "abi-63 mbm_event is not supported" EINVAL "mbm_event mode is not supported" $I/L3_MON/mbm_assign_mode mbm_event
+	;;
+esac
 refused "abi-64 an unknown mode" EINVAL "Unsupported assign mode" $I/L3_MON/mbm_assign_mode bogus
 is "modes of info files" "444" "$(find $I -type f ! -name max_threshold_occupancy ! -name mbm_assign_mode -exec stat -c %a {} \; | sort -u)"
 is "modes of writable info files" "644 644" "$(stat -c %a $T $I/L3_MON/mbm_assign_mode | xargs)"

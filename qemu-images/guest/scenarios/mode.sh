@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Modes: what exclusive needs, what it protects, and what new groups get beside it.
-# machines: intel intel-big
+# machines: intel intel-big mpam mpam-2l3
 # compare: yes
 
 . /rig/lib/check.sh
@@ -20,6 +20,16 @@ refused "abi-169 exclusive while overlapping" EINVAL "Schemata overlaps" $M/p0/m
 for mode in pseudo-locked bogus ""; do
 	refused "abi-172 mode '$mode'" EINVAL "Unknown or unsupported mode" $M/p0/mode "$mode"
 done
+if [ "$L3_SHAREABLE" = "$L3_MASK" ]; then
+	# On Arm every bit may be used by other requestors than CPUs.
+	accepted "p0 has bits of its own" $M/p0/schemata "$(all 1)"
+	accepted "root leaves them" $M/schemata "$(all f0)"
+	accepted "so does p1" $M/p1/schemata "$(all f0)"
+	refused "abi-174 exclusive fails where all bits are shareable" EINVAL "Schemata overlaps" $M/p0/mode exclusive
+	is "abi-174 the mode stays" shareable "$(cat $M/p0/mode)"
+	umount_resctrl
+	finish
+fi
 accepted "root leaves bits" $M/schemata "$(all f0)"
 accepted "p1 leaves bits" $M/p1/schemata "$(all f0)"
 accepted "p0 takes others" $M/p0/schemata "$(all f)"

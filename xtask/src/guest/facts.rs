@@ -17,6 +17,9 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     let size = |cache: &Option<Cache>| cache.as_ref().map_or(0, |cache| cache.size_kib * 1024);
     facts.set("L3_SIZE", size(&machine.cache.l3));
     facts.set("L2_SIZE", size(&machine.cache.l2));
+    let first_id = |cache: &Option<Cache>, usual| cache.as_ref().and_then(|cache| cache.first_id).unwrap_or(usual);
+    facts.set("L3_FIRST_ID", first_id(&machine.cache.l3, 0));
+    facts.set("L2_FIRST_ID", first_id(&machine.cache.l2, if machine.mpam.is_some() { 256 } else { 0 }));
     if let Some(rdt) = &machine.rdt {
         facts.rdt(rdt);
     }

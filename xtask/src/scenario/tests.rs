@@ -91,6 +91,15 @@ fn an_unknown_setting_is_an_error_that_names_the_line() {
 }
 
 #[test]
+fn what_is_done_to_the_module_before_anything_runs_needs_a_guest_of_its_own() {
+    let expert = scenario("cdp", "# parameters: expert=1");
+    assert!(expert.own_guest && expert.parameters == "expert=1" && !expert.refusal);
+    let broken = scenario("broken", "# refusal: yes");
+    assert!(broken.own_guest && broken.refusal);
+    assert!(Scenario::parse("a", "# About.\n# refusal: perhaps\n").is_err());
+}
+
+#[test]
 fn shards_cover_every_item_once() {
     let all: Vec<u32> = (0..10).collect();
     let mut seen: Vec<u32> = (1..=3).flat_map(|index| Shard { index, count: 3 }.select(all.clone())).collect();

@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Code and data prioritization, emulated with two PARTIDs a group; bandwidth control is gone meanwhile.
+# machines: mpam mpam-2l3 mpam-narrow
+# parameters: expert=1
+# compare: yes
+
+. /rig/lib/check.sh
+. /rig/lib/resctrl.sh
+
+. /rig/lib/msc.sh
+
+is "it mounts with cdp" ok "$(mount_resctrl cdp)"
+is "abi-46 L3CODE and L3DATA replace L3, and abi-226 MB is gone" "L3CODE L3DATA L3_MON" \
+	"$(cd $M/info && ls -d */ | tr -d / | sort | xargs)"
+is "abi-36 num_closids is halved" "$((PARTIDS / 2)) $((PARTIDS / 2))" \
+	"$(cat $M/info/L3CODE/num_closids $M/info/L3DATA/num_closids | xargs)"
+is "abi-226 and so is num_rmids" $((PARTIDS / 2 * PMGS)) "$(cat $M/info/L3_MON/num_rmids)"
+is "abi-136 order of the lines" "L3DATA L3CODE" "$(cut -d: -f1 $M/schemata | xargs)"
+mkdir $M/p0
+accepted "abi-155 code and data may overlap" $M/p0/schemata "L3CODE:0=f
+L3DATA:0=3"
+refused "L3 is no name now" EINVAL "Unknown or unsupported resource name 'L3'" $M/p0/schemata "L3:0=f"
+refused "nor is MB" EINVAL "Unknown or unsupported resource name 'MB'" $M/p0/schemata "MB:0=50"
+is "abi-216 data has PARTID 2, code 3" "3 f" "$(holds cpbm 0 2) $(holds cpbm 0 3)"
+rdt-traffic occupancy 0 2/0 1M
+rdt-traffic occupancy 0 3/0 2M
+is "occupancy is that of code and data" $((3 << 20)) "$(cat $M/p0/mon_data/mon_L3_00/llc_occupancy)"
+rdt-traffic occupancy 0 2/0 0
+rdt-traffic occupancy 0 3/0 0
+resctrl-sys spin 1 60 &
+spinner=$!
+echo $spinner >$M/p0/tasks
+is "a task's data has PARTID 2" "0 2" "$(within 2 "0 2" rdt-traffic assoc 1)"
+made=0
+while [ $made -lt 100 ] && [ "$(Ws mkdir $M/g$made)" = ok ]; do made=$((made + 1)); done
+is "abi-120 groups until classes of service run out" $((PARTIDS / 2 - 2)) $made
+kill $spinner
+wait $spinner 2>/dev/null
+umount_resctrl
+is "abi-16 every mask is back at its default" "$L3_MASK" "$(holds_everywhere cpbm 0)"
+sleep 2.5
+is "it mounts without" ok "$(mount_resctrl)"
+is "abi-226 MB is back" "L3 L3_MON MB" "$(cd $M/info && ls -d */ | tr -d / | sort | xargs)"
+is "with all classes" "$PARTIDS" "$(cat $M/info/L3/num_closids)"
+umount_resctrl
+finish

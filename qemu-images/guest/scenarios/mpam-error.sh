@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# An error interrupt: everything is turned off in good order, whatever is going on.
+# machines: mpam mpam-2l3 mpam-ris
+# guest: own
+
+. /rig/lib/check.sh
+. /rig/lib/resctrl.sh
+
+. /rig/lib/msc.sh
+
+last=$((L3_DOMAINS - 1))
+full_bandwidth=$(holds mbw_max 0 0)
+mount_resctrl >/dev/null
+mkdir $M/p0 $M/p0/mon_groups/m0
+accepted "controls" $M/p0/schemata "L3:0=f0
+MB:$last=50"
+is "are programmed" f0 "$(holds cpbm 0 1)"
+echo 1 >$M/p0/cpus_list
+resctrl-sys spin 1 60 &
+spinner=$!
+exec 5<$M/p0/schemata
+
+# A request with a PARTID that the component does not have.
+msc request 0 0 $((PARTIDS + 20)) 0 64
+is "abi-232 the file system type is gone" "" "$(within 5 "" grep -w resctrl /proc/filesystems)"
+like "the kernel says which component, and why" "*error irq from msc:*Req_PARTID_Range*partid:$((PARTIDS + 20))*" \
+	"$(dmesg | grep 'error irq')"
+like "and what that means" "*MPAM disabled due to hardware error interrupt*" "$(dmesg)"
+is "an open file is stale" ENODEV "$(errno_of "$(cat <&5 2>&1)")"
+exec 5<&-
+is "the directory is empty" "" "$(within 5 "" ls $M)"
+is "nothing can be written any more" yes "$(echo "L3:0=1" 2>/dev/null >$M/schemata && echo no || echo yes)"
+for domain in $(seq 0 $last); do
+	is "abi-232 every mask of domain $domain is at its reset value" "$L3_MASK" "$(holds_everywhere cpbm "$domain")"
+	is "abi-232 every limit" "$full_bandwidth" "$(holds_everywhere mbw_max "$domain")"
+done
+is "tasks run with PARTID 0 again" "0 0" "$(within 5 "0 0" rdt-traffic assoc 1)"
+is "abi-232 the mount that is there can be unmounted" ok "$(errno umount $M)"
+is "and there will be no other" ENODEV "$(mount_resctrl)"
+# CPUs still come and go.
+offline 2
+online 2
+is "CPUs come and go without it" "0-$((CPUS - 1))" "$(cat /sys/devices/system/cpu/online)"
+kill $spinner
+wait $spinner 2>/dev/null
+if [ "$IMPL" = rust ]; then
+	check "the module unloads" rmmod resctrl
+fi
+finish
