@@ -79,6 +79,7 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
         ),
         step("lints of the module", xtask.clone(), &["clippy-module"]),
         step("module", xtask.clone(), &["build-module"]),
+        step("module for arm64", xtask.clone(), &["build-module", "--arch", "arm64"]),
         step("unit tests", xtask.clone(), &["test"]),
         // nextest does not run them.
         step(
@@ -88,10 +89,11 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
         ),
     ];
     if !options.quick {
-        steps.push(step("guests", xtask, &["test-qemu"]));
+        steps.push(step("guests", xtask.clone(), &["test-qemu"]));
+        steps.push(step("guests for arm64", xtask.clone(), &["test-qemu", "--machine", "mpam"]));
     }
     for step in &mut steps {
-        if ["lints of the module", "module", "guests"].contains(&step.name) {
+        if step.program == xtask && step.name != "unit tests" {
             step.arguments.extend(options.tools.arguments());
         }
     }
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn the_quick_run_leaves_only_the_guests_out() {
         let mut all = names(false);
-        assert_eq!(all.pop(), Some("guests"));
+        assert_eq!(all.split_off(all.len() - 2), ["guests", "guests for arm64"]);
         assert_eq!(all, names(true));
     }
 
@@ -153,18 +155,16 @@ mod tests {
             .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
             .map(|step| step.name)
             .collect();
-        assert_eq!(with_flags, ["lints of the module", "module", "guests"]);
+        assert_eq!(with_flags, ["lints of the module", "module", "module for arm64", "guests", "guests for arm64"]);
     }
 
     #[test]
     fn the_workflow_has_every_machine_in_its_matrix() {
         let root = workspace::root();
         let workflow = std::fs::read_to_string(root.join(".github/workflows/ci.yml")).expect("it is there");
-        let list = workflow
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("machine: [")?.strip_suffix(']'))
-            .expect("the matrix is one line");
-        let mut listed: Vec<_> = list.split(", ").map(str::to_owned).collect();
+        // The matrix of each instruction set is one line.
+        let lists = workflow.lines().filter_map(|line| line.trim().strip_prefix("machine: [")?.strip_suffix(']'));
+        let mut listed: Vec<_> = lists.flat_map(|list| list.split(", ")).map(str::to_owned).collect();
         listed.sort();
         assert_eq!(listed, crate::machine::names().expect("the folder is there"));
     }
