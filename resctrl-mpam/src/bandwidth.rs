@@ -204,6 +204,18 @@ mod tests {
         }
     }
 
+    /// Where bands are wider than a percentage they cannot all come back: half a band is lost on the way there, half a
+    /// percentage on the way back, and nothing else. In whole numbers of `1 / (200 * 2^w)`.
+    #[test]
+    fn every_percentage_from_half_a_band_on_comes_back_within_the_rounding_of_both_ways() {
+        for width in widths() {
+            for percent in (0..=100_u32).filter(|percent| percent << width.0 >= 50) {
+                let back = width.to_percent(width.from_percent(percent));
+                assert!(back.abs_diff(percent) << (width.0 + 1) <= 100 + (1 << width.0), "{width:?}: {percent}%");
+            }
+        }
+    }
+
     #[test]
     fn a_percentage_rounded_up_beyond_the_whole_is_the_whole() {
         for width in widths() {

@@ -14,6 +14,9 @@ use crate::registers::{
 /// The largest number of a resource instance: the selectors have four bits.
 const RIS_MAX: u8 = 15;
 
+/// Bits of cache portions that there are registers for: `MPAMCFG_CPBM<0>` to `<1023>`.
+const MOST_PORTIONS: u16 = 1 << 15;
+
 /// Fraction bits that the bandwidth registers have room for.
 const FRACTION_BITS: u16 = 16;
 
@@ -102,7 +105,9 @@ fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Pr
         props.add_if(props.cassoc_wd != 0 && CcapIdr::HAS_CASSOC.of(ccap) != 0, Feature::Cassoc);
     }
     if Idr::HAS_CPOR_PART.is_set(idr) {
-        props.cpbm_wd = CporIdr::CPBM_WD.of(access.read(CporIdr::OFFSET)) as u16;
+        let portions = CporIdr::CPBM_WD.of(access.read(CporIdr::OFFSET)) as u16;
+        // A width for which there are no registers is none; its upper words would be other registers.
+        props.cpbm_wd = if portions > MOST_PORTIONS { 0 } else { portions };
         props.add_if(props.cpbm_wd != 0, Feature::Cpor);
     }
     if Idr::HAS_MBW_PART.is_set(idr) {
