@@ -60,6 +60,8 @@ fn what_no_arm_machine_can_be_is_refused_with_its_place() {
         ("pmg_max = 3", "pmg_max = 3\nbase = 0x100100000", "mpam.base: 0x100100000 is no multiple of 2 MiB"),
         ("pmg_max = 3", "pmg_max = 3\ntable_defect = \"odd\"", "unknown variant `odd`"),
         ("pmg_max = 3", "pmg_max = 256", "pmg_max"),
+        ("pmg_max = 3", "pmg_max = 3\nstreaming = true", "mpam.streaming: is true, but processor \"cortex-a57\" lacks"),
+        ("\"cortex-a57\"", "\"max\"", "mpam.streaming: is false, but processor \"max\" has FEAT_SME"),
         ("error_interrupt = 112", "error_interrupt = 33", "mpam.msc[0].error_interrupt: 33 is not within 112 to 143"),
         ("error_interrupt = 112", "reached_from_l3 = 1", "mpam.msc[0].reached_from_l3: 1 is beyond the 1 L3 domains"),
         ("error_interrupt = 112", "extended = false", "mpam.msc[0].extended_error_status: without \"extended\""),

@@ -80,8 +80,8 @@ pub(crate) struct Plugin {
 
 /// What an instruction is about, packed into the number a callback gets.
 fn pack(register: SystemRegister, general: u8, address: u64) -> u64 {
-    // Instructions lie at multiples of 4, addresses of the kernel in the upper 2^52 bytes.
-    (address << 12) | (register as u64) << 8 | u64::from(general)
+    // Of an address the uppermost bits are all alike.
+    (address << 8) | (register as u64) << 5 | u64::from(general)
 }
 
 fn unpack(data: u64) -> (SystemRegister, u8, u64) {
@@ -92,8 +92,8 @@ fn unpack(data: u64) -> (SystemRegister, u8, u64) {
         SystemRegister::Mpamsm,
         SystemRegister::Mpam2,
     ];
-    let register = ALL[(data >> 8 & 0xf) as usize];
-    (register, (data & 0x1f) as u8, (data.cast_signed() >> 12).cast_unsigned())
+    let register = ALL[(data >> 5 & 7) as usize % ALL.len()];
+    (register, (data & 0x1f) as u8, (data.cast_signed() >> 8).cast_unsigned())
 }
 
 impl Plugin {
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_a_callback_needs_survives_in_one_number() {
-        for address in [0, 0x4000_1234, 0xffff_8000_1234_5678] {
+        for address in [0, 0x4000_1234, 0xffff_8000_1234_5678, 0xfff0_0000_1234_5678] {
             let data = pack(SystemRegister::Mpam2, 30, address);
             assert_eq!(unpack(data), (SystemRegister::Mpam2, 30, address));
         }

@@ -57,6 +57,9 @@ pub struct MpamFeatures {
     /// Physical address of the first MSC's page. The others follow, [`MSC_STRIDE`] bytes apart.
     #[serde(default = "default_base")]
     pub base: u64,
+    /// Whether there is `MPAMSM_EL1`: on processors with FEAT_SME, such as QEMU's `max`, and no others.
+    #[serde(default)]
+    pub streaming: bool,
     /// Memory system components.
     pub msc: Vec<Component>,
     /// What is wrong with the firmware's tables.
@@ -226,7 +229,12 @@ impl MpamFeatures {
     /// What the processors' system registers do.
     #[must_use]
     pub const fn cpu(&self) -> CpuConfig {
-        CpuConfig { partid_max: self.partid_max, pmg_max: self.pmg_max, streaming: false, enabled_by_firmware: true }
+        CpuConfig {
+            partid_max: self.partid_max,
+            pmg_max: self.pmg_max,
+            streaming: self.streaming,
+            enabled_by_firmware: true,
+        }
     }
 
     /// Physical address of an MSC's page.

@@ -37,6 +37,14 @@ impl Machine {
                 );
             }
         }
+        let has_sme = self.qemu.cpu.split(',').next() == Some("max") && !self.qemu.cpu.contains("sme=off");
+        ensure!(
+            features.streaming == has_sme,
+            "mpam.streaming: is {}, but processor \"{}\" {} FEAT_SME",
+            features.streaming,
+            self.qemu.cpu,
+            if has_sme { "has" } else { "lacks" }
+        );
         self.validate_base(features.base)?;
         let count = features.msc.len();
         ensure!((1..=MSC_LIMIT).contains(&count), "mpam.msc: {count} components are not within 1 to {MSC_LIMIT}");

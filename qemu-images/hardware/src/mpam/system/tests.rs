@@ -282,6 +282,15 @@ fn writes_are_told_apart_by_what_they_control() {
 }
 
 #[test]
+fn the_streaming_register_is_there_on_processors_that_have_the_unit() {
+    let with = system(|file| file.replace("\"cortex-a57\"", "\"max\"").replace("pmg_max", "streaming = true\npmg_max"));
+    assert_eq!(plain().mrs(0, SystemRegister::Mpamsm), None);
+    assert_eq!(plain().msr(0, SystemRegister::Mpamsm, 1, 0), None);
+    assert!(with.msr(0, SystemRegister::Mpamsm, 3 << 16, 0).is_some());
+    assert_eq!(with.mrs(0, SystemRegister::Mpamsm), Some(3 << 16));
+}
+
+#[test]
 fn a_machine_without_mpam_has_no_such_system() {
     let machine = Machine::parse(include_str!("../../../../machines/intel.toml")).unwrap();
     assert_eq!(System::new(&machine).unwrap_err().to_string(), "mpam: this machine has none");
