@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let xtask = env::current_exe().context("cannot find this program")?;
     let folded = env::var_os("GITHUB_ACTIONS").is_some();
     let start = Instant::now();
-    let steps = steps(xtask, options);
+    let steps = steps(&xtask, options);
     let mut failed = Vec::new();
     for step in &steps {
         if !run_step(step, folded)? {
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
+fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     let cargo = || PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let step = |name, program, arguments: &[&str]| Step {
         name,
@@ -77,10 +77,10 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
                 "warnings",
             ],
         ),
-        step("lints of the module", xtask.clone(), &["clippy-module"]),
-        step("module", xtask.clone(), &["build-module"]),
-        step("module for arm64", xtask.clone(), &["build-module", "--arch", "arm64"]),
-        step("unit tests", xtask.clone(), &["test"]),
+        step("lints of the module", xtask.to_owned(), &["clippy-module"]),
+        step("module", xtask.to_owned(), &["build-module"]),
+        step("module for arm64", xtask.to_owned(), &["build-module", "--arch", "arm64"]),
+        step("unit tests", xtask.to_owned(), &["test"]),
         // nextest does not run them.
         step(
             "examples in the documentation",
@@ -89,8 +89,8 @@ fn steps(xtask: PathBuf, options: &Options) -> Vec<Step> {
         ),
     ];
     if !options.quick {
-        steps.push(step("guests", xtask.clone(), &["test-qemu"]));
-        steps.push(step("guests for arm64", xtask.clone(), &["test-qemu", "--machine", "mpam"]));
+        steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
+        steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
     }
     for step in &mut steps {
         if step.program == xtask && step.name != "unit tests" {
@@ -136,7 +136,7 @@ mod tests {
 
     fn names(quick: bool) -> Vec<&'static str> {
         let options = Options { quick, tools: ToolOptions::default() };
-        steps("xtask".into(), &options).into_iter().map(|step| step.name).collect()
+        steps("xtask".as_ref(), &options).into_iter().map(|step| step.name).collect()
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
     fn tool_flags_reach_the_steps_that_need_the_tools() {
         let tools = ToolOptions { mirror: Some("http://m".into()), offline: true, ..ToolOptions::default() };
         let options = Options { quick: false, tools };
-        let with_flags: Vec<_> = steps("xtask".into(), &options)
+        let with_flags: Vec<_> = steps("xtask".as_ref(), &options)
             .into_iter()
             .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
             .map(|step| step.name)

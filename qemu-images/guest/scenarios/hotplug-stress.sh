@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
-# machines: intel intel-big
+# machines: intel intel-big mpam-2l3
 # guest: own
 # timeout: 90
 # seconds: STRESS_SECONDS=60 unasked=20
@@ -136,7 +136,7 @@ traffic() {
 	while [ ! -e $stop ]; do
 		filled=
 		for turn in 1 2 3 4 5 6 7 8 9 10 11 12; do
-			filled="$filled $((RANDOM % L3_DOMAINS)),$((RANDOM % (RMIDS - 1) + 1))"
+			filled="$filled $((RANDOM % L3_DOMAINS)),$(rmid $((RANDOM % (RMIDS - 1) + 1)))"
 		done
 		for pair in $filled; do
 			rdt-traffic occupancy "${pair%,*}" "${pair#*,}" 8M
@@ -190,13 +190,27 @@ while grep -q ' resctrl ' /proc/mounts; do umount $M || sleep 0.1; done
 sleep 3
 is "it mounts again" ok "$(mount_resctrl)"
 is "every domain is there" "$(seq 0 $((L3_DOMAINS - 1)) | xargs)" "$(domains L3 | xargs)"
+# Where ids belong to a class, every class must have all of its.
+[ -z "$PMGS" ] || while mkdir $M/c$((made = ${made:-0} + 1)); do :; done 2>/dev/null
 made=0
-while [ $made -lt 1000 ] && mkdir $M/mon_groups/g$made 2>/dev/null; do made=$((made + 1)); done
-is "no monitoring id is stuck" $((RMIDS - 1)) $made
-is "abi-190 bandwidth still counts" 1048576 "$(
-	rdt-traffic add 1 0 mbm_total_bytes 1M
-	cat $M/mon_data/mon_L3_01/mbm_total_bytes
-)"
+for group in $M $M/c*; do
+	[ ! -d "$group/mon_groups" ] || while mkdir "$group/mon_groups/g$made"; do made=$((made + 1)); done 2>/dev/null
+done
+is "no monitoring id is stuck" $((RMIDS - ${PARTIDS:-1})) $made
+case $(events) in
+*mbm*)
+	is "abi-190 bandwidth still counts" 1048576 "$(
+		rdt-traffic add 1 "$(rmid 0)" mbm_total_bytes 1M
+		cat $M/mon_data/mon_L3_01/mbm_total_bytes
+	)"
+	;;
+*)
+	is "occupancy is still counted" 1048576 "$(
+		rdt-traffic occupancy 1 "$(rmid 0)" 1M
+		cat $M/mon_data/mon_L3_01/llc_occupancy
+	)"
+	;;
+esac
 umount_resctrl
 
 if [ "$IMPL" = rust ]; then
@@ -205,7 +219,11 @@ if [ "$IMPL" = rust ]; then
 		sed -n "s/^$1 //p" $stats
 	}
 	between "domains were made while it ran" $((L3_DOMAINS + 1)) 10000000 "$(number domains_created)"
-	between "overflow workers ran" 1 10000000 "$(number overflow_runs)"
+	# Without counters there is no overflow to look for; then the workers of limbo are those that are displaced.
+	case $(events) in
+	*mbm*) between "overflow workers ran" 1 10000000 "$(number overflow_runs)" ;;
+	*) between "limbo workers ran" 1 10000000 "$(number limbo_runs)" ;;
+	esac
 	displaced=$(($(number repicks) + $(number displaced) + $(number dead_domain_runs)))
 	between "workers were displaced or found their domain gone" 1 10000000 $displaced
 	check "the module unloads, so no reference is left" rmmod resctrl
