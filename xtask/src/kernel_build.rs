@@ -101,9 +101,7 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
         let archive = fetch(apt, &source)?;
         // Others may want packages while this compiles.
         drop(cache);
-        let spinner = progress::spinner(&format!("kernel {}: waiting for a build of it elsewhere", kernel.name));
         let _lock = apt::lock(&place.join("lock"))?;
-        spinner.finish_and_clear();
         if built(&place).is_none() {
             let job = Job { kernel, recipe, fragment: &fragment, source: &source, place: &place, shop };
             job.run(&archive)?;
