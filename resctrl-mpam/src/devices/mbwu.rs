@@ -189,7 +189,7 @@ impl<M: Msc> Access<'_, M> {
 
     /// Puts aside what the monitors in use have counted, and stops them: the power may go.
     pub(crate) fn save_mbwu(&self, ris: &Ris) {
-        for (monitor, state) in (0_u16..).zip(ris.mbwu.iter()) {
+        for (state, monitor) in ris.mbwu.iter().zip(0_u16..) {
             if !Saved::ENABLED.is_set(state.saved.load(Ordering::Relaxed)) {
                 continue;
             }
@@ -207,7 +207,7 @@ impl<M: Msc> Access<'_, M> {
 
     /// Starts the monitors again that were in use.
     pub(crate) fn restore_mbwu(&self, ris: &Ris) {
-        for (monitor, state) in (0_u16..).zip(ris.mbwu.iter()) {
+        for (state, monitor) in ris.mbwu.iter().zip(0_u16..) {
             let saved = state.saved.load(Ordering::Relaxed);
             if Saved::ENABLED.is_set(saved) {
                 self.select_monitor(ris.index, monitor);
