@@ -9,6 +9,7 @@ mod build_module;
 mod ci;
 mod cli;
 mod console;
+mod fuzz;
 mod guest;
 mod initramfs;
 mod junit;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cargo xtask fuzz`.
+
+use std::env;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// The instruction set of the rig; naming it keeps the flags below from build scripts and macros.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Which branches were taken and what was compared, noted for libFuzzer. No sanitizer: the crates have no unsafe code.
+const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// What is given hostile input.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// Firmware tables of an Arm machine
+    Tables,
+    /// Identification registers of memory system components
+    Registers,
+}
+
+impl Target {
+    const fn name(self) -> &'static str {
+        match self {
+            Target::Tables => "tables",
+            Target::Registers => "registers",
+        }
+    }
+}
+
+/// Looks for input that harms the Arm driver, with libFuzzer
+///
+/// Begins with good inputs and what earlier runs found interesting, in target/fuzz/corpus. An input that makes the driver
+/// panic, or touch a register that is not there, is left in target/fuzz. Needs a C++ compiler. The unit tests run the same
+/// targets on random changes of good inputs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// What is given hostile input
+    target: Target,
+    /// How long to look, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+    /// Run this input only
+    #[arg(long, value_name = "FILE", conflicts_with = "seconds")]
+    input: Option<std::path::PathBuf>,
+}
+
+/// Runs libFuzzer; the exit code says whether it found nothing.
+///
+/// # Errors
+///
+/// The targets do not build, or cannot be run.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let name = options.target.name();
+    let folder = workspace::target().join("fuzz");
+    let corpus = folder.join("corpus").join(name);
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    let bin = format!("fuzz-{name}");
+    succeed(
+        cargo()
+            .args(["build", "--release", "--locked", "--package", "resctrl-fuzz", "--features", "libfuzzer"])
+            .args(["--bin", &bin, "--target", TARGET, "--target-dir"])
+            .arg(&folder)
+            // What would pass unnoticed in a release build shall not.
+            .envs([
+                ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
+                ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
+            ])
+            .env("RUSTFLAGS", RUSTFLAGS),
+    )?;
+    let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(bin));
+    fuzzer.env("FUZZ_SEEDS", &corpus);
+    match &options.input {
+        Some(input) => fuzzer.arg(input),
+        None => fuzzer
+            .arg(format!("-max_total_time={}", options.seconds))
+            .arg(format!("-artifact_prefix={}/{name}-", folder.display()))
+            .args(["-max_len=2048", "-timeout=20", "-print_final_stats=1"])
+            .arg(&corpus),
+    };
+    let status = fuzzer.status().context("cannot run the fuzzer")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root());
+    command
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_owned();
+    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
+    if !status.success() {
+        bail!("{} failed", program.display());
+    }
+    Ok(())
+}
