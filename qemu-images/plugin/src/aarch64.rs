@@ -8,6 +8,9 @@
 //! * `ID_AA64PFR0_EL1`, which tells of MPAM, is not among the registers that QEMU shows a plugin. MRS of it executes as it
 //!   is, and before the *next* instruction the field is put into the general register.
 //!
+//! * A CPU that was off has lost what was in them. Software that sets a processor up writes `MAIR_EL1` before it turns
+//!   address translation on, that is at an address as low as memory is; nobody else does, so there the CPU came from reset.
+//!
 //! The page of an MSC is plain memory that the guest does not use as memory:
 //!
 //! * After a load from it, what was loaded is replaced by what the register reads as at this time.
@@ -244,12 +247,13 @@ impl Plugin {
                 Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
                 Some(Instruction::Msr(register, general)) => insn.instead(on_msr, pack(register, general, address)),
                 Some(Instruction::MrsFeatures(_)) => insn.before(on_mrs_features, address.wrapping_add(4)),
+                Some(Instruction::SetUp) if !kernel => insn.before(on_set_up, 0),
                 Some(Instruction::Channel) => insn.before(on_channel, 0),
                 Some(Instruction::Load(general, size)) if kernel => {
                     insn.after_loads(on_load, u64::from(general) | u64::from(size) << 8);
                 }
                 Some(Instruction::Store(size)) if kernel => insn.after_stores(on_store, size.into()),
-                None | Some(Instruction::Load(..) | Instruction::Store(_)) => {}
+                None | Some(Instruction::SetUp | Instruction::Load(..) | Instruction::Store(_)) => {}
             }
         }
     }
@@ -293,6 +297,12 @@ extern "C" fn on_features(cpu: c_uint, data: *mut c_void) {
     if awaited.load(Ordering::Relaxed) == address {
         awaited.store(0, Ordering::Relaxed);
         plugin.write_general(general, (plugin.read_general(general) & !MPAM_FIELD) | MPAM_VERSION_1);
+    }
+}
+
+extern "C" fn on_set_up(cpu: c_uint, _data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.with_system(|system, now| ((), system.power_cycle(cpu as usize, now)));
     }
 }
 

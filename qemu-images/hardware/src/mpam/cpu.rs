@@ -62,10 +62,19 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A processor as after reset.
+    /// A processor whose registers hold nothing but zeros.
     #[must_use]
     pub const fn new(config: CpuConfig) -> Self {
         Cpu { config, mpam1: 0, mpam0: 0, mpamsm: 0, mpam2: 0, writes: 0 }
+    }
+
+    /// Takes power away and gives it back. What the registers hold then is unknown, says the architecture; here it is the
+    /// largest PARTID and PMG, so that software which forgets to write them is noticed.
+    pub fn power_cycle(&mut self) {
+        let data = PARTID_D.put(self.config.partid_max.into()) | PMG_D.put(self.config.pmg_max.into());
+        let instructions = PARTID_I.put(self.config.partid_max.into()) | PMG_I.put(self.config.pmg_max.into());
+        let labels = data | instructions;
+        *self = Cpu { mpam1: labels, mpam0: labels, mpamsm: data, mpam2: labels, ..self.clone() };
     }
 
     /// MRS. `None` where the instruction is undefined.
@@ -129,6 +138,19 @@ mod tests {
         assert_eq!(cpu.label(true, true), Label { partid: 5, pmg: 1 });
         assert_eq!(cpu.label(true, false), Label { partid: 7, pmg: 2 });
         assert_eq!(cpu.label(false, true), Label { partid: 9, pmg: 0 });
+    }
+
+    #[test]
+    fn what_registers_hold_is_lost_with_power() {
+        let mut cpu = Cpu::new(CONFIG);
+        assert!(cpu.write(SystemRegister::Mpam0, 5));
+        cpu.power_cycle();
+        assert_eq!(cpu.label(true, false), Label { partid: 63, pmg: 3 });
+        assert_eq!(cpu.label(false, true), Label { partid: 63, pmg: 3 });
+        assert_eq!(
+            (cpu.writes(), cpu.read(SystemRegister::Mpamidr)),
+            (1, Cpu::new(CONFIG).read(SystemRegister::Mpamidr))
+        );
     }
 
     #[test]

@@ -162,6 +162,15 @@ impl System {
         Some(effects)
     }
 
+    /// A CPU lost power and has it again.
+    pub fn power_cycle(&self, cpu: usize, now: u64) -> Effects {
+        let mut state = self.state();
+        let mut effects = Effects::default();
+        self.settle(&mut state, now, &mut effects);
+        state.cpus[cpu].power_cycle();
+        effects
+    }
+
     /// The labels of a CPU's data requests at EL0.
     #[must_use]
     pub fn label(&self, cpu: usize) -> Label {

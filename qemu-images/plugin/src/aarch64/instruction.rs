@@ -15,6 +15,8 @@ pub(crate) enum Instruction {
     Msr(SystemRegister, u8),
     /// MRS of the register that tells whether there is MPAM.
     MrsFeatures(u8),
+    /// MSR of `MAIR_EL1`, which is part of setting a processor up.
+    SetUp,
     /// The way for guest programs to the emulated hardware.
     Channel,
     /// A load such as accesses to device registers are made with: the general register, and the bytes.
@@ -32,6 +34,8 @@ const fn system_register(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u3
 }
 
 const ID_AA64PFR0_EL1: u32 = system_register(3, 0, 0, 4, 0);
+
+const MAIR_EL1: u32 = system_register(3, 0, 10, 2, 0);
 
 /// The registers of FEAT_MPAM that are emulated.
 const REGISTERS: [(u32, SystemRegister); 5] = [
@@ -57,6 +61,7 @@ impl Instruction {
                 }
                 emulated(source).map(|source| Self::Mrs(source, register))
             }
+            0xd51 if word & 0x001f_ffe0 == MAIR_EL1 => Some(Self::SetUp),
             0xd51 => emulated(word & 0x001f_ffe0).map(|target| Self::Msr(target, register)),
             _ => Self::decode_access(word),
         }
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(Instruction::decode(0xd51c_a501), Some(Instruction::Msr(SystemRegister::Mpam2, 1)));
         assert_eq!(Instruction::decode(0xd538_0401), Some(Instruction::MrsFeatures(1)));
         assert_eq!(Instruction::decode(0xd538_0421), None);
+        assert_eq!(Instruction::decode(0xd518_a205), Some(Instruction::SetUp));
+        assert_eq!(Instruction::decode(0xd538_a205), None);
     }
 
     #[test]
