@@ -38,6 +38,20 @@ fn the_oracle_only_answers_what_is_compared_unless_asked_for() {
 }
 
 #[test]
+fn a_scenario_runs_on_the_kernels_it_names() {
+    let scenarios = [scenario("anywhere", ""), scenario("faults", "# kernels: debug other")];
+    let (machines, rust) = ([machine("intel")], [Implementation::Rust]);
+    let select = |name: &str| {
+        let kernels = [kernel(name)];
+        let selection =
+            Selection { machines: &machines, kernels: &kernels, implementations: &rust, patterns: &[], shard: None };
+        names(&selection.cases(&scenarios).unwrap())
+    };
+    assert_eq!(select("stock"), ["anywhere [intel stock rust]"]);
+    assert_eq!(select("debug"), ["anywhere [intel debug rust]", "faults [intel debug rust]"]);
+}
+
+#[test]
 fn scenarios_that_wait_share_a_guest_of_their_own() {
     let case = |name: &str, header: &str| Case {
         scenario: scenario(name, header),
