@@ -166,7 +166,7 @@ mod tests {
         let lists = workflow.lines().filter_map(|line| line.trim().strip_prefix("machine: [")?.strip_suffix(']'));
         let mut listed: Vec<_> = lists.flat_map(|list| list.split(", ")).map(str::to_owned).collect();
         listed.sort();
-        assert_eq!(listed, crate::machine::names().expect("the folder is there"));
+        assert_eq!(listed, crate::machine::names(crate::guest::platform::Kind::Qemu).expect("the folder is there"));
     }
 
     #[test]

@@ -7,7 +7,9 @@
 
 pub(crate) mod event;
 mod facts;
+mod fvp;
 pub(crate) mod interrupt;
+pub(crate) mod platform;
 mod ports;
 pub(crate) mod programs;
 pub(crate) mod protocol;
@@ -31,6 +33,7 @@ use crate::module_build;
 use crate::scenario::Implementation;
 use crate::toolroot::{GuestKernel, ToolRoot};
 use crate::workspace;
+pub(crate) use platform::Platform;
 use ports::Ports;
 
 /// Kernel modules of the guest kernel that a guest loads if they are modules.
@@ -133,8 +136,10 @@ pub(crate) struct Spec {
     pub(crate) settings: BTreeMap<String, String>,
     /// More kernel arguments.
     pub(crate) append: String,
-    /// More arguments for QEMU.
+    /// More arguments for QEMU, or for the model.
     pub(crate) qemu_arguments: Vec<String>,
+    /// What runs it.
+    pub(crate) platform: Platform,
 }
 
 impl Spec {
@@ -143,8 +148,16 @@ impl Spec {
         self.system.kernel.arch
     }
 
+    /// How many times longer than a stock kernel in QEMU it takes for anything.
+    pub(crate) fn slowness(&self) -> u32 {
+        self.system.kernel.slowness * self.platform.slowness()
+    }
+
     fn ports(&self) -> Ports {
-        Ports::of(self.arch())
+        match self.platform {
+            Platform::Qemu => Ports::of(self.arch()),
+            Platform::Fvp(_) => Ports::FVP,
+        }
     }
 
     /// The kernel command line.
@@ -188,7 +201,9 @@ impl Spec {
         if let Some(module) = &self.system.module {
             root.copy("rig/resctrl.ko", module)?;
         }
-        for (name, table) in self.hardware.acpi_tables() {
+        let tables = self.hardware.acpi_tables();
+        let tables = if matches!(self.platform, Platform::Fvp(_)) { fvp::adopt(tables)? } else { tables };
+        for (name, table) in tables {
             // Where the kernel looks for tables that replace the firmware's. It does so long before it unpacks
             // anything, and finds them because the archive is not compressed.
             root.file(&format!("kernel/firmware/acpi/{name}"), table);
@@ -237,7 +252,13 @@ impl Spec {
         variables.extend(facts::of(&self.hardware));
         variables.insert("MACHINE".to_owned(), self.machine.clone());
         variables.insert("IMPL".to_owned(), self.system.implementation().to_string());
-        for (name, port) in self.ports().environment() {
+        // The model is at its end when the guest turns the power off; QEMU, with -no-reboot, when it resets.
+        let (platform, end) = match self.platform {
+            Platform::Qemu => ("qemu", "reboot"),
+            Platform::Fvp(_) => ("fvp", "poweroff"),
+        };
+        let fixed = [("PLATFORM", platform), ("END", end)];
+        for (name, port) in self.ports().environment().into_iter().chain(fixed) {
             variables.insert(name.to_owned(), port.to_owned());
         }
         let mut text = String::new();
@@ -251,6 +272,7 @@ impl Spec {
 
 #[cfg(test)]
 mod tests {
+    use super::platform::Kind;
     use super::*;
     use crate::machine;
 
@@ -258,8 +280,8 @@ mod tests {
         spec_of("intel", Arch::Amd64, module)
     }
 
-    fn spec_of(machine: &str, arch: Arch, module: Option<PathBuf>) -> Spec {
-        let (machine_file, hardware) = machine::load(machine).unwrap();
+    pub(super) fn spec_of(machine: &str, arch: Arch, module: Option<PathBuf>) -> Spec {
+        let (machine_file, hardware) = machine::load(machine, Kind::Qemu).unwrap();
         let kernel = Kernel::load("stock", arch).unwrap();
         let installed = GuestKernel {
             arch,
@@ -278,6 +300,7 @@ mod tests {
             settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),
             append: "rdt=!l3cat".to_owned(),
             qemu_arguments: Vec::new(),
+            platform: Platform::Qemu,
         }
     }
 

@@ -6,13 +6,14 @@ use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::console::Scanner;
 use crate::guest::event::{End, Event};
+use crate::guest::platform::PlatformOptions;
 use crate::guest::qemu::Folder;
 use crate::guest::run::Limits;
-use crate::guest::{Plan, Spec, System, interrupt, programs, run, terminal};
+use crate::guest::{Plan, Platform, Spec, System, interrupt, programs, run, terminal};
 use crate::kernels::Kernel;
 use crate::machine;
 use crate::scenario::Implementation;
@@ -51,8 +52,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
     #[command(flatten)]
+    platform: PlatformOptions,
+    #[command(flatten)]
     tools: ToolOptions,
-    /// More arguments for QEMU
+    /// More arguments for QEMU, or for the FVP
     #[arg(last = true, value_name = "QEMU ARGS")]
     qemu_arguments: Vec<String>,
 }
@@ -75,7 +78,11 @@ pub(crate) fn parse_setting(text: &str) -> Result<(String, String)> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (machine_file, hardware) = machine::load(&options.machine)?;
+    let (machine_file, hardware) = machine::load(&options.machine, options.platform.kind())?;
+    let platform = options.platform.find(hardware.arch.into())?;
+    if let (Platform::Fvp(_), None) = (&platform, &options.script) {
+        bail!("the rig has no terminal for the FVP: give a --script");
+    }
     let kernel = Kernel::load(&options.kernel, hardware.arch.into())?;
     if let (Implementation::Kernel, Some(reason)) = (options.implementation, &kernel.no_kernel_impl) {
         eprintln!("note: nothing to mount on kernel `{}`: {reason}", kernel.name);
@@ -104,6 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         settings,
         append: options.append.clone(),
         qemu_arguments: options.qemu_arguments.clone(),
+        platform,
     };
     let folder = run_folder::create()?;
     match spec.plan {
@@ -119,7 +127,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn script(spec: &Spec, provisions: &crate::guest::Provisions, folder: &Path) -> Result<ExitCode> {
     let scanner = Scanner::new()?;
-    let limits = Limits::boot_only().stretched(spec.system.kernel.slowness);
+    let limits = Limits::boot_only().stretched(spec.slowness());
     let mut folder = Folder(folder.join("guest"));
     let mut watcher = ScriptWatcher::default();
     let watched = |folder: &Folder, watcher: &mut ScriptWatcher| {

@@ -21,6 +21,7 @@ use regex::Regex;
 use resctrl_hardware::machine::Machine;
 
 use crate::console::Scanner;
+use crate::guest::platform::PlatformOptions;
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
@@ -78,6 +79,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
     #[command(flatten)]
+    platform: PlatformOptions,
+    #[command(flatten)]
     tools: ToolOptions,
 }
 
@@ -103,10 +106,16 @@ impl Implementations {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let machines =
-        if options.machines.iter().any(|name| name == "all") { machine::names()? } else { options.machines.clone() };
-    let machines =
-        machines.into_iter().map(|name| machine::arch(&name).map(|arch| (name, arch))).collect::<Result<Vec<_>>>()?;
+    let platform = options.platform.kind();
+    let machines = if options.machines.iter().any(|name| name == "all") {
+        machine::names(platform)?
+    } else {
+        options.machines.clone()
+    };
+    let machines = machines
+        .into_iter()
+        .map(|name| machine::arch(&name, platform).map(|arch| (name, arch)))
+        .collect::<Result<Vec<_>>>()?;
     let arches: BTreeSet<Arch> = machines.iter().map(|&(_, arch)| arch).collect();
     let (kernels, absent) = Kernel::load_all(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
@@ -127,6 +136,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             listed => Ok(listed.map(|()| ExitCode::SUCCESS)?),
         };
     }
+    // Said before anything is fetched or built.
+    machines.iter().try_for_each(|(_, arch)| options.platform.find(*arch).map(drop))?;
     let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     ensure!(!(options.accept && in_ci), "--accept does nothing when CI is set: snapshots are taken over by people");
 
@@ -226,7 +237,8 @@ impl<'a> Rig<'a> {
     }
 
     fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
-        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine)?;
+        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine, self.options.platform.kind())?;
+        let platform = self.options.platform.find(case.arch)?;
         let system = self
             .systems
             .get(&(case.kernel.clone(), case.arch, case.implementation))
@@ -244,6 +256,7 @@ impl<'a> Rig<'a> {
             settings,
             append: append.trim().to_owned(),
             qemu_arguments: Vec::new(),
+            platform,
         })
     }
 

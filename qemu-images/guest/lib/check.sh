@@ -78,6 +78,12 @@ snapshot() {
 	sed "s/^/|$1|/"
 }
 
+# needs_emulation: for scenarios that look below resctrl, or make traffic, with the programs that talk to the emulated
+# hardware.
+needs_emulation() {
+	[ "$PLATFORM" != fvp ] || skip "the hardware is not emulated"
+}
+
 # finish: the verdict.
 finish() {
 	echo "1..$checks"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# The controls behind resctrl on Arm: what memory system components (MSCs) hold. Needs lib/resctrl.sh.
+# The controls behind resctrl on Arm: what memory system components (MSCs) hold. Needs lib/check.sh and lib/resctrl.sh.
+
+needs_emulation
 
 # l3_instances, mb_instances: MSC and resource instance (RIS) of everything that is part of an L3, or that limits
 # bandwidth, one pair a line, with the L3 domain in front.

@@ -19,6 +19,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+needs_emulation
+
 seconds=${STRESS_SECONDS:-60}
 stop=/tmp/stop
 counts=/tmp/counts

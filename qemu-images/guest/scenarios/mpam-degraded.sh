@@ -8,6 +8,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+needs_emulation
+
 is "it mounts" ok "$(mount_resctrl)"
 like "the ids are those that all parts know" "*MPAM enabled with $PARTIDS PARTIDs and $PMGS PMGs*" \
 	"$(grep 'MPAM enabled' /run/dmesg)"

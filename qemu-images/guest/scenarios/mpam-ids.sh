@@ -9,6 +9,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+needs_emulation
+
 mount_resctrl debug >/dev/null
 # Ids that the scenario before this one has just freed are in limbo for a moment.
 sleep 2.5

@@ -9,6 +9,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+needs_emulation
+
 mount_resctrl debug >/dev/null
 last=$((L3_DOMAINS - 1))
 # read_event DOMAIN [GROUP]: its occupancy

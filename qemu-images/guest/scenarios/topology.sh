@@ -7,6 +7,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+needs_emulation
+
 is "CPUs online" "$CPUS" "$(nproc)"
 domains=0
 while [ $domains -lt "$L3_DOMAINS" ]; do

@@ -74,18 +74,22 @@ pub(crate) enum End {
     BootTimeout(Duration),
     /// A scenario ran into its time limit.
     Timeout(Duration),
-    /// QEMU did not run at all: it refuses its arguments, or lacks something.
+    /// What runs the guest did not run at all: it refuses its arguments, or lacks something.
     NotStarted {
-        /// How QEMU ended.
+        /// Its name.
+        program: &'static str,
+        /// How it ended.
         status: String,
-        /// What QEMU said.
+        /// What it said.
         message: String,
     },
-    /// QEMU ended before the guest was done.
+    /// What runs the guest ended before the guest was done.
     Died {
-        /// How QEMU ended.
+        /// Its name.
+        program: &'static str,
+        /// How it ended.
         status: String,
-        /// What QEMU said.
+        /// What it said.
         message: String,
     },
 }
@@ -101,11 +105,13 @@ impl End {
                 format!("the guest did not boot within {} s", limit.as_secs())
             }
             Self::Timeout(limit) => format!("no verdict within {} s", limit.as_secs()),
-            Self::NotStarted { status, message } => format!("QEMU does not start ({status}): {message}"),
-            Self::Died { status, message } if message.is_empty() => {
-                format!("QEMU ended early ({status})")
+            Self::NotStarted { program, status, message } => {
+                format!("{program} does not start ({status}): {message}")
             }
-            Self::Died { status, message } => format!("QEMU ended early ({status}): {message}"),
+            Self::Died { program, status, message } if message.is_empty() => {
+                format!("{program} ended early ({status})")
+            }
+            Self::Died { program, status, message } => format!("{program} ended early ({status}): {message}"),
         }
     }
 

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_mpam_has_as_many_ids_as_its_smallest_part() {
-        let (_, mut machine) = crate::machine::load("mpam").unwrap();
+        let (_, mut machine) = crate::machine::load("mpam", crate::guest::platform::Kind::Qemu).unwrap();
         let facts = of(&machine);
         let fact = |name: &str| facts.get(name).map(String::as_str);
         assert_eq!((fact("RMIDS"), fact("L3_MASK"), fact("MB_STEP")), (Some("128"), Some("ffff"), Some("1")));

@@ -26,6 +26,10 @@ impl Ports {
         }
     }
 
+    /// The ports of a guest in Arm's model, which has four of its own. The second has firmware's run-time messages, too,
+    /// which do no harm in standard error.
+    pub(super) const FVP: Self = Self { console: "ttyAMA0", control: "ttyAMA2", output: "ttyAMA3", error: "ttyAMA1" };
+
     /// The part of the environment that `init` reads.
     pub(super) fn environment(self) -> [(&'static str, &'static str); 3] {
         [("PORT_CONTROL", self.control), ("PORT_OUTPUT", self.output), ("PORT_ERROR", self.error)]

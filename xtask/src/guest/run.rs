@@ -15,7 +15,7 @@ use super::event::{End, Event};
 use super::protocol::{self, Message};
 use super::qemu::{self, Folder};
 use super::tail::Tail;
-use super::{Plan, Provisions, Spec, interrupt};
+use super::{Plan, Platform, Provisions, Spec, fvp, interrupt};
 use crate::console::Scanner;
 
 /// How often the files are looked at.
@@ -62,7 +62,18 @@ impl Drop for Child {
 /// Makes `folder` with the guest's root folder in it.
 fn prepare(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
     std::fs::create_dir_all(&folder.0).with_context(|| format!("cannot make {}", folder.0.display()))?;
-    spec.initramfs(provisions)?.save(&folder.initramfs())
+    spec.initramfs(provisions)?.save(&folder.initramfs())?;
+    match spec.platform {
+        Platform::Qemu => Ok(()),
+        Platform::Fvp(_) => fvp::prepare(spec, folder),
+    }
+}
+
+fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<Vec<std::ffi::OsString>> {
+    match &spec.platform {
+        Platform::Qemu => Ok(qemu::command_line(spec, provisions, folder)),
+        Platform::Fvp(model) => fvp::command_line(spec, model, folder),
+    }
 }
 
 /// What the watch loop remembers.
@@ -76,6 +87,8 @@ struct Watch<'a> {
     done: bool,
     /// The console has said nothing yet.
     silent: bool,
+    /// What runs the guest.
+    program: &'static str,
 }
 
 /// Boots `spec` and watches it until it ends. Everything that happens goes to `events`, the last
@@ -93,7 +106,7 @@ pub(crate) fn run(
     events: &mut dyn FnMut(Event),
 ) -> Result<End> {
     prepare(spec, provisions, folder)?;
-    let line = qemu::command_line(spec, provisions, folder);
+    let line = command_line(spec, provisions, folder)?;
     let handle = duct::cmd(&line[0], &line[1..])
         .stdin_null()
         .stderr_to_stdout()
@@ -115,6 +128,7 @@ pub(crate) fn run(
         ending: None,
         done: false,
         silent: true,
+        program: spec.platform.name(),
     };
     let end = loop {
         if interrupt::requested() {
@@ -211,8 +225,8 @@ impl Watch<'_> {
             return End::Done;
         }
         let message = std::fs::read_to_string(folder.qemu()).unwrap_or_default();
-        let (status, message) = (status.to_string(), message.trim().to_owned());
-        if self.silent { End::NotStarted { status, message } } else { End::Died { status, message } }
+        let (program, status, message) = (self.program, status.to_string(), message.trim().to_owned());
+        if self.silent { End::NotStarted { program, status, message } } else { End::Died { program, status, message } }
     }
 }
 
@@ -223,7 +237,7 @@ impl Watch<'_> {
 /// QEMU cannot be started or fails.
 pub(crate) fn shell(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
     prepare(spec, provisions, folder)?;
-    let line = qemu::command_line(spec, provisions, folder);
+    let line = command_line(spec, provisions, folder)?;
     let _restored = super::terminal::Restore::new();
     let handle = duct::cmd(&line[0], &line[1..])
         .unchecked()
@@ -240,7 +254,7 @@ pub(crate) fn shell(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Re
         std::thread::sleep(PERIOD);
     };
     if !status.success() {
-        bail!("QEMU ended with {status}; the console is in {}", folder.console().display());
+        bail!("{} ended with {status}; the console is in {}", spec.platform.name(), folder.console().display());
     }
     Ok(())
 }

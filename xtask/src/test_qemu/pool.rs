@@ -115,7 +115,7 @@ impl Worker<'_> {
         for number in 1.. {
             let folder = Folder(self.pool.folder.join(format!("{label}.{number}")));
             spec.plan = Plan::Scenarios(cases.iter().map(|case| case.scenario.name.clone()).collect());
-            let limits = self.limits(&cases)?.stretched(spec.system.kernel.slowness);
+            let limits = self.limits(&cases)?.stretched(spec.slowness());
             let mut collector = Collector::new(&cases, folder.console(), retried);
             run::run(&spec, provisions, &folder, &self.pool.scanner, &limits, &mut |event| {
                 if let Some(outcome) = collector.event(&event) {
