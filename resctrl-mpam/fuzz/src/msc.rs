@@ -13,11 +13,19 @@ const INSTANCE: usize = 0x100;
 
 /// What an MSC says of itself: the identification registers of its resource instances, one after another, and over again.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity(Vec<u8>);
+pub(crate) struct Identity {
+    bytes: Vec<u8>,
+    /// Bits of the numbers of monitors that count: state is kept of each, and looking after very many takes long.
+    monitor_bits: u32,
+}
+
+/// [`Identity::monitor_bits`] of inputs.
+const FEW_MONITORS: u32 = 0x3ff;
 
 impl Identity {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        Identity(if bytes.is_empty() { vec![0] } else { bytes.to_vec() })
+        let bytes = if bytes.is_empty() { vec![0] } else { bytes.to_vec() };
+        Identity { bytes, monitor_bits: FEW_MONITORS }
     }
 
     /// One resource instance that has nearly everything.
@@ -37,19 +45,19 @@ impl Identity {
         put(hw::MsmonIdr::OFFSET, 0x3_0000);
         put(hw::CsumonIdr::OFFSET, 4);
         put(hw::MbwumonIdr::OFFSET, 4);
-        Identity(bytes)
+        Identity { bytes, monitor_bits: FEW_MONITORS }
     }
 
     /// Two such instances, which narrow PARTIDs.
     pub(crate) fn narrowing() -> Self {
-        let mut bytes = Self::good().0;
+        let mut bytes = Self::good().bytes;
         bytes[3] |= 1 << 7;
         // Instances can be selected, 1 is the last.
         bytes[4] |= 1;
         bytes[7] = 1;
         let largest = usize::try_from(hw::PartidNrwIdr::OFFSET).expect("an offset");
         bytes[largest] = 7;
-        Identity([bytes.clone(), bytes].concat())
+        Identity { bytes: [bytes.clone(), bytes].concat(), monitor_bits: FEW_MONITORS }
     }
 
     /// Everything, and as much of it as the fields have room for.
@@ -61,17 +69,21 @@ impl Identity {
         // The most cache portions that there are registers for.
         let portions = usize::try_from(hw::CporIdr::OFFSET).expect("an offset");
         bytes[portions..portions + 2].copy_from_slice(&0x8000_u16.to_le_bytes());
-        Identity(bytes)
+        Identity { bytes, monitor_bits: 0xffff }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     fn word(&self, ris: u32, offset: u32) -> u32 {
         let at = usize::try_from(ris).expect("small") * INSTANCE + usize::try_from(offset).expect("small");
-        let byte = |number| self.0[(at + number) % self.0.len()];
-        u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
+        let byte = |number| self.bytes[(at + number) % self.bytes.len()];
+        let word = u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]);
+        match offset {
+            hw::CsumonIdr::OFFSET | hw::MbwumonIdr::OFFSET => word & (self.monitor_bits | 0xffff_0000),
+            _ => word,
+        }
     }
 
     fn register(&self, ris: u32, offset: u32) -> u64 {
