@@ -12,8 +12,10 @@ use xshell::{Shell, cmd};
 
 use crate::{apt, toolroot, workspace};
 
+mod sanitizer;
 mod tally;
 
+use sanitizer::Sanitizer;
 use tally::Tally;
 
 /// The version that is built where there is none; it builds with the pinned toolchain.
@@ -39,6 +41,9 @@ pub(crate) struct Options {
     /// Try a million thread schedules, and say what they have exercised
     #[arg(long)]
     pub(crate) long: bool,
+    /// Watch the tests that can be watched for wrong accesses to memory
+    #[arg(long, conflicts_with = "long")]
+    pub(crate) sanitizer: Option<Sanitizer>,
     /// Arguments for `cargo nextest run`, for example a filter or `--profile ci`
     #[arg(last = true, value_name = "NEXTEST ARGS")]
     pub(crate) nextest: Vec<String>,
@@ -54,6 +59,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Some(path) => path,
         None => install()?,
     };
+    if let Some(sanitizer) = options.sanitizer {
+        sanitizer.prove()?;
+        let passed = succeeds(&mut sanitizer.tests_with(&nextest, &options.nextest)?)?;
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let mut tests = Command::new(&nextest);
     tests.args(["nextest", "run"]);
     let passed = if options.long {
@@ -99,9 +109,14 @@ fn succeeds(command: &mut Command) -> Result<bool> {
     Ok(status.with_context(|| format!("cannot run {}", program.display()))?.success())
 }
 
+/// The cargo that runs this.
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// Loom runs every execution of the reference count that the memory model allows.
 fn memory_model() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo();
     command
         .args(["test", "--quiet", "--locked", "--package", "resctrl-types", "--lib", "refs::model"])
         .env("RUSTFLAGS", "--cfg loom")
