@@ -12,7 +12,7 @@ use super::registers::{
 use super::{Msc, MscConfig};
 
 /// Registers of one or two words that do not always read as zero.
-const SINGLE: [(u32, u32); 38] = [
+const SINGLE: [(u32, u32); 34] = [
     (Idr::OFFSET, 2),
     (Iidr::OFFSET, 1),
     (Aidr::OFFSET, 1),
@@ -47,11 +47,6 @@ const SINGLE: [(u32, u32); 38] = [
     (MbwuCapture::OFFSET, 1),
     (MbwuLong::OFFSET, 2),
     (MbwuLongCapture::OFFSET, 2),
-    // Words that are part of no register here, but which software writes on some products.
-    (0x028, 1),
-    (0x808, 1),
-    (0x848 + 4, 1),
-    (0x868 + 4, 1),
 ];
 
 /// The memory of one MSC.

@@ -5,7 +5,10 @@
 use super::{Component, GIB, Instance, MSC_LIMIT, MSC_STRIDE, Machine, MpamFeatures, Place};
 use crate::machine::validate::{Checked, ensure, memory_bytes};
 use crate::machine::{Arch, MachineError};
+use crate::mpam::registers::PAGE_SIZE;
 use crate::mpam::{BandwidthMonitors, UsageMonitors};
+
+const _: () = assert!(PAGE_SIZE as u64 <= MSC_STRIDE, "a page of registers fits between two");
 
 /// Resource instances that a selector can tell apart.
 const RIS_LIMIT: usize = 16;
@@ -153,7 +156,5 @@ fn instance(name: &str, features: &MpamFeatures, ris: &Instance) -> Checked {
         ensure!(count > 0, "{name}.traffic.count: is 0; leave the table out");
         ensure!(bytes_per_count > 0, "{name}.traffic.bytes_per_count: is 0");
     }
-    let page = u64::from(crate::mpam::registers::PAGE_SIZE);
-    debug_assert!(page <= MSC_STRIDE, "a page of registers fits between two");
     Ok(())
 }
