@@ -2,6 +2,7 @@
 //! `cpus` and `cpus_list`: who owns which CPU, and what each CPU then runs with.
 
 use proptest::prelude::*;
+use resctrl_types::sim::fail_allocation;
 use resctrl_types::{CpuId, Errno};
 
 use crate::arch::INTEL;
@@ -205,4 +206,29 @@ proptest! {
             }
         });
     }
+}
+
+#[test]
+fn without_memory_for_a_mask_nothing_changes_and_the_status_says_so() {
+    on(INTEL, PLAIN, |machine| {
+        machine.mkdir("g");
+        for (file, command) in [("cpus", "6\n"), ("cpus_list", "1-2\n")] {
+            let path = format!("g/{file}");
+            let words = format!("{file}: Kernel allocation failure\n");
+            let mut said = 0;
+            for n in 0.. {
+                let (written, failed) = fail_allocation(n, || machine.write(&path, command));
+                if !failed {
+                    assert_eq!(written, Ok(()));
+                    break;
+                }
+                assert_eq!(written, Err(Errno::ENOMEM), "allocation {n}");
+                said += u32::from(machine.status() == words);
+                owners(machine, &[("", "0-3"), ("g", "")]);
+            }
+            // What the group gets, what it takes from others, what others get.
+            assert_eq!(said, 3, "of {path}");
+            machine.set(&path, "\n");
+        }
+    });
 }
