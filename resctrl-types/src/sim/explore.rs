@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which schedules of a test are run.
 
+use std::cell::Cell;
 use std::env;
 use std::eprintln;
 use std::format;
@@ -9,6 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::string::{String, ToString};
+use std::thread_local;
 
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, RoundRobinScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
@@ -21,6 +23,11 @@ use super::tally::Exploration;
 const STACK: usize = 512 * 1024;
 /// A schedule with more steps than this is a livelock.
 const MAX_STEPS: usize = 2_000_000;
+
+thread_local! {
+    /// How many explorations there have been in the running test, which has a thread of the host to itself.
+    static EXPLORATIONS: Cell<u32> = const { Cell::new(0) };
+}
 
 fn number(variable: &str) -> Option<usize> {
     env::var(variable).ok()?.parse().ok()
@@ -48,12 +55,12 @@ fn test_name() -> String {
 }
 
 /// Writes the schedule that failed to a file beside the test programs; gives the command that runs it again.
-fn keep(test: &str) -> io::Result<String> {
+fn keep(test: &str, exploration: u32) -> io::Result<String> {
     let program = env::current_exe()?;
     let folder = program.ancestors().nth(2).map_or_else(PathBuf::new, |profile| profile.join("schedules"));
     fs::create_dir_all(&folder)?;
     let file = folder.join(format!("{}.txt", test.replace("::", ".")));
-    fs::write(&file, recorded())?;
+    fs::write(&file, recorded(exploration))?;
     let package = env::var("CARGO_PKG_NAME").unwrap_or_else(|_| "PACKAGE".into());
     Ok(format!("SIM_REPLAY={} cargo test -p {package} --tests -- --exact {test}", file.display()))
 }
@@ -65,10 +72,12 @@ fn run_on<S: Scheduler + 'static>(how: &str, scheduler: S, body: impl Fn() + Sen
     config.silence_warnings = true;
     config.failure_persistence = FailurePersistence::None;
     let test = test_name();
-    let exploration = Exploration::begin();
+    let nth = EXPLORATIONS.replace(EXPLORATIONS.get() + 1);
     if let Some(replay) = replay() {
-        return Runner::new(replay, config).run(body);
+        // Another exploration of the same test is another body, to which the schedule means nothing.
+        return if replay.exploration == nth { Runner::new(replay, config).run(body) } else { 0 };
     }
+    let exploration = Exploration::begin();
     let runner = Runner::new(Recorded(scheduler), config);
     match catch_unwind(AssertUnwindSafe(|| runner.run(body))) {
         Ok(schedules) => {
@@ -76,7 +85,7 @@ fn run_on<S: Scheduler + 'static>(how: &str, scheduler: S, body: impl Fn() + Sen
             schedules
         }
         Err(panic) => {
-            match keep(&test) {
+            match keep(&test, nth) {
                 Ok(command) => eprintln!("this schedule again:\n  {command}"),
                 Err(error) => eprintln!("the schedule cannot be kept: {error}"),
             }

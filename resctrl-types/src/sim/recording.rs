@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Schedules that are written down, and followed again.
 //!
-//! The file has a line for each stretch of a schedule: `task 3 x 12` for twelve steps of one thread, `random 17` for a
-//! random number that was drawn.
+//! The file says which of the test's explorations it is, then has a line for each stretch of the schedule: `task 3 x 12` for
+//! twelve steps of one thread, `random 17` for a random number that was drawn.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -25,9 +25,9 @@ thread_local! {
     static STEPS: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The schedule that is under way, or was until it failed.
-pub(super) fn recorded() -> String {
-    STEPS.with_borrow(|steps| text(steps))
+/// The schedule that is under way, or was until it failed, in the test's exploration of this number.
+pub(super) fn recorded(exploration: u32) -> String {
+    format!("exploration {exploration}\n{}", STEPS.with_borrow(|steps| text(steps)))
 }
 
 fn text(steps: &[Step]) -> String {
@@ -81,6 +81,8 @@ impl<S: Scheduler> Scheduler for Recorded<S> {
 
 /// One schedule, followed as far as it was recorded.
 pub(super) struct Replay {
+    /// In which of the test's explorations it was recorded.
+    pub(super) exploration: u32,
     steps: std::vec::IntoIter<Step>,
     /// What is left of a stretch.
     stretch: (usize, usize),
@@ -89,7 +91,10 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn new(text: &str) -> Result<Self, String> {
-        Ok(Replay { steps: parse(text)?.into_iter(), stretch: (0, 0), started: false })
+        let (first, steps) = text.split_once('\n').unwrap_or((text, ""));
+        let exploration = first.strip_prefix("exploration ").and_then(|number| number.parse().ok());
+        let exploration = exploration.ok_or("it does not say of which exploration it is")?;
+        Ok(Replay { exploration, steps: parse(steps)?.into_iter(), stretch: (0, 0), started: false })
     }
 }
 
@@ -128,6 +133,13 @@ impl Scheduler for Replay {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, Mutex};
+
+    use shuttle::scheduler::RandomScheduler;
+    use shuttle::{Config, FailurePersistence, Runner};
+
+    use super::super::thread::preemption_point;
     use super::*;
 
     #[test]
@@ -136,5 +148,38 @@ mod tests {
         assert_eq!(text(&steps).lines().next(), Some("task 0 x 12"));
         assert_eq!(parse(&text(&steps)).unwrap(), steps);
         assert!(parse("task 1 x 2\nnonsense\n").is_err());
+        assert!(Replay::new("task 1 x 2\n").is_err());
+    }
+
+    /// What the body's failing schedule complains about, under this scheduler.
+    fn complaint(scheduler: impl Scheduler + 'static) -> Option<String> {
+        let body = || {
+            let order = Arc::new(Mutex::new(Vec::new()));
+            let threads = [0, 1, 2].map(|number| {
+                let order = Arc::clone(&order);
+                shuttle::thread::spawn(move || {
+                    preemption_point();
+                    let drawn = shuttle::rand::Rng::gen_range(&mut shuttle::rand::thread_rng(), 0..100);
+                    order.lock().unwrap().push((number, drawn));
+                })
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            let order = order.lock().unwrap();
+            assert!(order[0].0 < 2 || order[1].0 < 1, "{order:?}");
+        };
+        let mut config = Config::new();
+        config.failure_persistence = FailurePersistence::None;
+        let panic = catch_unwind(AssertUnwindSafe(|| Runner::new(scheduler, config).run(body))).err()?;
+        panic.downcast_ref::<String>().cloned()
+    }
+
+    #[test]
+    fn a_schedule_that_failed_fails_again_and_with_the_same_random_numbers() {
+        let first = complaint(Recorded(RandomScheduler::new_from_seed(7, 1000))).unwrap();
+        let replay = Replay::new(&recorded(3)).unwrap();
+        assert_eq!(replay.exploration, 3);
+        assert_eq!(complaint(replay), Some(first));
     }
 }
