@@ -68,8 +68,10 @@ impl Sanitizer {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", format!("-Zsanitizer={}", self.name()))
             .env("CARGO_TARGET_DIR", workspace::target().join(format!("sanitizer-{}", self.name())))
-            // Stacks are the simulated kernel's, and Shuttle leaks those of a schedule that was to fail.
-            .env("ASAN_OPTIONS", "detect_stack_use_after_return=0:detect_leaks=0");
+            // Stacks are the simulated kernel's, and Shuttle leaks those of a schedule that was to fail. A test asks for more
+            // memory than there is, and must be told so.
+            .env("ASAN_OPTIONS", "detect_stack_use_after_return=0:detect_leaks=0:allocator_may_return_null=1")
+            .env("TSAN_OPTIONS", "allocator_may_return_null=1");
         if self == Self::Thread {
             // Its runtime must see what the standard library does, too.
             let library = Source::find()?.library();
