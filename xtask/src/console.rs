@@ -27,6 +27,11 @@ const MARKERS: &[(&str, &str)] = &[
     ("unchecked MSR access", r"unchecked MSR access error"),
     ("object state", r"ODEBUG:"),
     ("leak", r"kmemleak: \d+ new suspected"),
+    // What looks for faults has stopped looking; everything after it would pass.
+    (
+        "checks turned off",
+        r"kmemleak: .*(detector disabled|Kmemleak disabled|pool empty)|turning off the locking correctness validator|Disabling lock debugging",
+    ),
     (
         "memory corruption",
         r"(list_(add|del)|slab) corruption|\bBUG kmalloc|Bad page state|refcount_t: |SLUB: .*(Redzone|Poison) overwritten",
@@ -148,10 +153,18 @@ mod tests {
         ("[    3.1] WARNING: suspicious RCU usage", "lockdep"),
         ("[    3.1] WARNING: CPU: 0 PID: 1 at kernel/smp.c:815 smp_call_function_many_cond+0x3f", "WARNING"),
         ("[    3.1] refcount_t: underflow; use-after-free.", "memory corruption"),
+        ("[   12.1] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:585", "BUG"),
+        ("[   12.1] [ BUG: Invalid wait context ]", "BUG"),
+        ("[   12.1] ODEBUG: free active (active state 0) object: ff11000006242010 object type: timer_list", "object state"),
+        ("[   12.1] turning off the locking correctness validator.", "checks turned off"),
+        ("[   12.1] kmemleak: Kernel memory leak detector disabled", "checks turned off"),
+        ("[   12.1] kmemleak: Kmemleak disabled without freeing internal data.", "checks turned off"),
         ("[   99.9] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", "leak"),
     ];
 
     const QUIET: &[&str] = &[
+        "[   53.1] kmemleak: Kernel memory leak detector initialized (mem pool available: 35576)",
+        "[    0.1] rcu: \tRCU callback double-/use-after-free debug is enabled.",
         "[    0.012] resctrl: L3 allocation detected",
         "[    4.848259] reboot: Restarting system",
         "[    0.1] rcu: Hierarchical RCU implementation.",
