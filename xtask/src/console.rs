@@ -155,7 +155,10 @@ mod tests {
         ("[    3.1] refcount_t: underflow; use-after-free.", "memory corruption"),
         ("[   12.1] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:585", "BUG"),
         ("[   12.1] [ BUG: Invalid wait context ]", "BUG"),
-        ("[   12.1] ODEBUG: free active (active state 0) object: ff11000006242010 object type: timer_list", "object state"),
+        (
+            "[   12.1] ODEBUG: free active (active state 0) object: ff11000006242010 object type: timer_list",
+            "object state",
+        ),
         ("[   12.1] turning off the locking correctness validator.", "checks turned off"),
         ("[   12.1] kmemleak: Kernel memory leak detector disabled", "checks turned off"),
         ("[   12.1] kmemleak: Kmemleak disabled without freeing internal data.", "checks turned off"),
