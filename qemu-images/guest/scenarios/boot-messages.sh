@@ -7,7 +7,8 @@
 
 . /rig/lib/check.sh
 
-grep resctrl /run/dmesg | grep -v 'Command line' | grep -v 'command line' | snapshot dmesg
+# The kernel's own driver for Arm does not call itself resctrl.
+grep -e resctrl -e 'MPAM enabled' /run/dmesg | grep -v 'Command line' | grep -v 'command line' | snapshot dmesg
 if [ "$ARCH" = arm64 ]; then
 	like "abi-229 MPAM is enabled with the ids that all parts know" \
 		"*MPAM enabled with $PARTIDS PARTIDs and $PMGS PMGs*" "$(grep 'MPAM enabled' /run/dmesg)"
