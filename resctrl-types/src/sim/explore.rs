@@ -130,6 +130,10 @@ pub fn explore_all(limit: Option<usize>, body: impl Fn() + Send + Sync + 'static
 /// [`shuttle::rand`](https://docs.rs/shuttle) of some hundred steps: what is not to be tried goes into
 /// [`in_one_order`](super::in_one_order).
 pub fn explore_preemptions(bound: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
-    let bound = bound + number("SIM_PREEMPTIONS").unwrap_or(0);
+    explore_up_to(bound + number("SIM_PREEMPTIONS").unwrap_or(0), body)
+}
+
+/// The same with exactly this bound.
+pub(super) fn explore_up_to(bound: usize, body: impl Fn() + Send + Sync + 'static) -> usize {
     run_on(&format!("every schedule with at most {bound} preemptions"), Preemptions::new(bound), body)
 }

@@ -6,8 +6,9 @@ use std::string::String;
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
+use super::super::explore::explore_up_to;
+use super::super::explore_all;
 use super::super::thread::preemption_point;
-use super::super::{explore_all, explore_preemptions};
 use super::in_one_order;
 
 /// The orders in which three threads did their steps, `a` before `b` within each.
@@ -36,7 +37,7 @@ fn two_threads(orders: &Orders) -> impl Fn() + Send + Sync + 'static {
 
 fn orders_with(bound: usize) -> BTreeSet<String> {
     let orders = Orders::default();
-    explore_preemptions(bound, two_threads(&orders));
+    explore_up_to(bound, two_threads(&orders));
     orders.lock().unwrap().clone()
 }
 
@@ -61,20 +62,20 @@ fn with_enough_preemptions_every_order_there_is_is_tried() {
     // Three of six steps are one thread's.
     assert_eq!(all.lock().unwrap().len(), 20);
     assert_eq!(orders_with(100), *all.lock().unwrap());
-    assert_eq!(explore_preemptions(100, two_threads(&Orders::default())), schedules);
+    assert_eq!(explore_up_to(100, two_threads(&Orders::default())), schedules);
 }
 
 #[test]
 fn what_is_done_in_one_order_is_not_multiplied() {
     let body = two_threads(&Orders::default());
-    assert_eq!(explore_preemptions(2, move || in_one_order(&body)), 1);
+    assert_eq!(explore_up_to(2, move || in_one_order(&body)), 1);
 }
 
 #[test]
 fn an_update_that_is_lost_by_one_preemption_is_found_with_one_and_not_without() {
     let lost = |bound| {
         let search = || {
-            explore_preemptions(bound, || {
+            explore_up_to(bound, || {
                 let count = Arc::new(Mutex::new(0));
                 let threads = [(); 2].map(|()| {
                     let count = Arc::clone(&count);
