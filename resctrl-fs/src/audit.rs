@@ -3,13 +3,13 @@
 
 use core::fmt;
 
-use resctrl_types::arch::MonId;
 use resctrl_types::locked::Key;
 use resctrl_types::platform::{Mutex, WorkKind};
 use resctrl_types::{Arch, DomainId, Platform, Ref, RmidIndex};
 
 use crate::Resctrl;
 use crate::domain::{MBPS_UNLIMITED, Target};
+use crate::monitor::counters::Owner;
 use crate::monitor::rmid::{Entry, RmidTable};
 use crate::state::{Locked, State};
 use crate::text::TextOut;
@@ -17,7 +17,8 @@ use crate::text::TextOut;
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Prints a line for each rule that does not hold: that every RMID index is in one state only and each domain agrees
     /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
-    /// their domain is, and that no bandwidth target outlives the controller.
+    /// their domain is, that no bandwidth target outlives the
+    /// controller, and that counters are given to groups that live, once.
     ///
     /// # Errors
     /// When `out` is full.
@@ -30,6 +31,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         in_order(state.mon_domains.iter().map(|domain| (domain.id, domain.peek(key).cpus.is_empty())), out)?;
         rmids(&this.arch, key, state, out)?;
         workers(this.has_mbm(), key, state, out)?;
+        counters(this, key, state, out)?;
         if !state.mba_sc() {
             for domain in state.ctrl_domains.iter().flat_map(|domains| domains.iter()) {
                 if domain.mbps.iter().any(|&target| target != MBPS_UNLIMITED) {
@@ -63,8 +65,7 @@ fn rmids<A: Arch<P>, P: Platform>(arch: &A, key: &Key, state: &State<A, P>, out:
     let RmidTable { entries, free, limbo, .. } = table;
     let mut in_limbo = 0;
     for (index, entry) in (0..).map(RmidIndex).zip(entries.iter()) {
-        let of_group = |&(closid, rmid): &_| arch.rmid_index(MonId { closid, rmid }) == index;
-        let groups = state.every_id().filter(of_group).count();
+        let groups = state.every_monitored().filter(|who| arch.rmid_index(who.id) == index).count();
         let listed = free.iter().filter(|&&free| free == index).count();
         let busy = state.mon_domains.iter().filter(|domain| domain.peek(key).busy.contains(index)).count();
         in_limbo += u32::from(busy > 0);
@@ -101,6 +102,27 @@ fn workers<A: Arch<P>, P: Platform>(mbm: bool, key: &Key, state: &State<A, P>, o
                     writeln!(out, "the {kind:?} worker of domain {} is bound for CPU {cpu}", domain.id)?;
                 }
                 Target::Idle | Target::On(_) | Target::Nowhere => (),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A counter is given to a group that lives, for an event that there is, and no other counter of its domain is given for
+/// the same; none is given while counters are not assigned.
+fn counters<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    key: &Key,
+    state: &State<A, P>,
+    out: &mut dyn TextOut,
+) -> fmt::Result {
+    for domain in &state.mon_domains {
+        let table = &domain.peek(key).counters;
+        for owner in table.owners() {
+            let Owner { group, event } = owner;
+            let known = state.find_group(group).is_some() && fs.has_event(event) && fs.arch.counters_assigned();
+            if !known || table.owners().filter(|&other| other == owner).count() > 1 {
+                writeln!(out, "domain {}: a counter of {group:?} for {}", domain.id, event.name())?;
             }
         }
     }

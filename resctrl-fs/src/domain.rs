@@ -14,6 +14,7 @@ use resctrl_types::platform::WorkKind;
 use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainId, KVec, Platform, Ref, Result, RmidIndex};
 
 use crate::Resctrl;
+use crate::monitor::counters::CounterTable;
 
 /// MB/s target of a CLOSID without a target.
 pub(crate) const MBPS_UNLIMITED: u32 = u32::MAX;
@@ -73,6 +74,8 @@ pub(crate) struct MonState<D> {
     /// What the bandwidth controller remembers of each RMID index, for each event of [`resctrl_types::EventId::MBM`];
     /// empty where there is no such event.
     pub(crate) bandwidth: [KVec<Bandwidth>; 2],
+    /// Who has which counter; empty where counters are not assigned.
+    pub(crate) counters: CounterTable,
 }
 
 /// What the bandwidth controller remembers of a counter.

@@ -14,9 +14,10 @@ use resctrl_types::{
 
 use crate::Resctrl;
 use crate::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonDomain, MonState, Target};
+use crate::monitor::counters::CounterTable;
 use crate::monitor::{limbo, mon_data, read, worker};
 use crate::nodes::GroupId;
-use crate::state::State;
+use crate::state::{Monitored, State};
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
@@ -159,8 +160,10 @@ fn new_mon_domain<A: Arch<P>, P: Platform>(
             *memory = KVec::from_fn(indexes as usize, |_| Bandwidth::default())?;
         }
     }
+    let counters = CounterTable::new(fs.counters)?;
     let arch = fs.arch.mon_domain_online(cpu, ResourceId::L3, id)?;
-    let state = MonState { alive: true, cpus, arch, overflow: Target::Idle, limbo: Target::Idle, busy, bandwidth };
+    let (overflow, limbo) = (Target::Idle, Target::Idle);
+    let state = MonState { alive: true, cpus, arch, overflow, limbo, busy, bandwidth, counters };
     Ref::new(MonDomain {
         id,
         fs: fs.clone(),
@@ -170,7 +173,8 @@ fn new_mon_domain<A: Arch<P>, P: Platform>(
     })
 }
 
-/// A domain has come while mounted: every group gets its directory and counts from 0 there.
+/// A domain has come while mounted: every group gets its directory and counts from 0 there, or, where counters are
+/// assigned, not at all until it is given one.
 fn show_domain<A: Arch<P>, P: Platform>(
     fs: &Resctrl<A, P>,
     key: &mut Key,
@@ -184,8 +188,8 @@ fn show_domain<A: Arch<P>, P: Platform>(
         let _ = mon_data::add_domain(fs, group, mon_data, domain.id);
     }
     let MonState { arch, bandwidth, .. } = domain.open(key);
-    for (closid, rmid) in state.every_id() {
-        read::rebase::<A, P>(&fs.arch, monitor.events, arch, bandwidth, MonId { closid, rmid }, cpu.here().into());
+    for Monitored { id, .. } in state.every_monitored() {
+        read::rebase::<A, P>(&fs.arch, monitor.events, arch, bandwidth, id, cpu.here().into());
     }
 }
 

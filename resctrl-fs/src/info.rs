@@ -6,10 +6,11 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
 
 use crate::ctrlmondata::schema;
+use crate::monitor::{assign_mode, counters, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::ops::{Shown, Stop};
 use crate::state::Mode;
-use crate::text::{TextOut, parse_u32, strip_newline, until_nul};
+use crate::text::{TextOut, parse_u32, until_nul};
 use crate::tree::{NewNode, NodeId};
 use crate::{Op, Resctrl};
 
@@ -59,6 +60,13 @@ const MONITOR_FILES: &[(&str, u16, InfoFile)] = &[
     ("mbm_assign_mode", 0o644, InfoFile::MbmAssignMode),
 ];
 
+/// The files of `L3_MON` where counters can be assigned, with their modes.
+const COUNTER_FILES: &[(&str, u16, InfoFile)] = &[
+    ("num_mbm_cntrs", 0o444, InfoFile::NumMbmCntrs),
+    ("available_mbm_cntrs", 0o444, InfoFile::AvailableMbmCntrs),
+    ("mbm_assign_on_mkdir", 0o644, InfoFile::MbmAssignOnMkdir),
+];
+
 /// Makes the directory below `root`.
 ///
 /// # Errors
@@ -92,6 +100,17 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
         for &(name, mode, file) in MONITOR_FILES {
             add(dir, name, mode, Node::InfoFile(file))?;
         }
+        if let Some(counters) = fs.arch.counters() {
+            for &(name, mode, file) in COUNTER_FILES {
+                add(dir, name, mode, Node::InfoFile(file))?;
+            }
+            let configs = add(dir, "event_configs", 0o555, Node::InfoDir)?;
+            let mode = if counters.configurable { 0o644 } else { 0o444 };
+            for event in counters::events(fs) {
+                let config = add(configs, event.name(), 0o555, Node::InfoDir)?;
+                add(config, "event_filter", mode, Node::InfoFile(InfoFile::EventFilter(event)))?;
+            }
+        }
     }
     Ok(())
 }
@@ -104,6 +123,11 @@ fn throttle_mode_known<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> bool {
             ControlKind::Cache(_) => false,
         })
     })
+}
+
+/// Whether a reading of the file forgets what the last command had to say, as commands do: it has something to say itself.
+pub(crate) const fn read_clears_status(file: InfoFile) -> bool {
+    matches!(file, InfoFile::AvailableMbmCntrs | InfoFile::MbmAssignOnMkdir | InfoFile::EventFilter(_))
 }
 
 /// Prints a file.
@@ -136,8 +160,11 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
             }
         }
         InfoFile::MaxThresholdOccupancy => writeln!(out, "{}", op.state().threshold)?,
-        // No counter of this system has to be assigned before it counts, so there is one mode.
-        InfoFile::MbmAssignMode => out.write_str("[default]\n")?,
+        InfoFile::MbmAssignMode => assign_mode::show(op, out)?,
+        InfoFile::NumMbmCntrs => counters::show_count(op, out)?,
+        InfoFile::AvailableMbmCntrs => counters::show_available(op, out)?,
+        InfoFile::MbmAssignOnMkdir => assign_mode::show_on_mkdir(op, out)?,
+        InfoFile::EventFilter(event) => event_filter::show(op, event, out)?,
     }
     Ok(())
 }
@@ -204,7 +231,9 @@ const fn usage(hardware: bool, shared: bool, exclusive: bool) -> char {
 pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFile, data: &[u8]) -> Result<()> {
     match file {
         InfoFile::MaxThresholdOccupancy => write_threshold(op, data),
-        InfoFile::MbmAssignMode => write_assign_mode(op, data),
+        InfoFile::MbmAssignMode => assign_mode::write(op, data),
+        InfoFile::MbmAssignOnMkdir => assign_mode::write_on_mkdir(op, data),
+        InfoFile::EventFilter(event) => event_filter::write(op, event, data),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -225,16 +254,4 @@ fn write_threshold<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) 
     }
     state.threshold = bytes - bytes % bounds.unit.max(1);
     Ok(())
-}
-
-/// Accepts the one mode there is.
-fn write_assign_mode<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
-    let refused = match strip_newline(data) {
-        Some(b"default") => return Ok(()),
-        Some(b"mbm_event") => "mbm_event mode is not supported\n",
-        Some(_) => "Unsupported assign mode\n",
-        None => "mbm_assign_mode: Invalid input\n",
-    };
-    op.state().status.text(refused);
-    Err(Errno::EINVAL)
 }

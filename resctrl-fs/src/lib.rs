@@ -15,7 +15,7 @@
 //! | `rdtgroup/` | mount, mkdir, rmdir, rename, tasks, cpus, mode |
 //! | `ctrlmondata/` | schemata, size, masks and their overlaps, initial allocations |
 //! | `info` | the `info` directory |
-//! | `monitor/` | RMIDs, reading counters, the limbo and overflow workers, the bandwidth controller |
+//! | `monitor/` | RMIDs, reading counters, assigning them, the limbo and overflow workers, the bandwidth controller |
 //! | `hotplug` | CPUs and domains that come and go |
 //! | `status`, `text` | `last_cmd_status`; number grammars |
 //! | `audit` | for tests: whether the state is consistent |
@@ -64,6 +64,8 @@ pub struct Resctrl<A: Arch<P>, P: Platform> {
     /// What can be controlled while no setting hides it. A resource that is hidden for the moment (MB while MPAM emulates
     /// CDP) still has its domains, and CPUs come to them and go.
     controls: [Option<Control>; ResourceId::ALL.len()],
+    /// How many counters of each monitor domain can be assigned while no setting takes some away.
+    counters: u32,
     /// `rdtgroup_mutex` and all that it protects.
     locked: P::Mutex<Locked<A, P>>,
     /// The nodes; innermost lock.
@@ -103,6 +105,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             return Err(Errno::ENODEV);
         }
         let controls = ResourceId::ALL.map(|resource| arch.control(resource));
+        let counters = arch.counters().map_or(0, |counters| counters.count);
         let nr_cpu_ids = platform.nr_cpu_ids();
         let mut groups = KVec::new();
         groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
@@ -116,12 +119,14 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             mon_domains: KVec::new(),
             rmids: None,
             threshold: monitor::limbo::default_threshold(&arch),
+            assign_on_mkdir: true,
+            filters: monitor::counters::default_filters(&arch),
             column_width: 0,
             stats: Stats::default(),
         };
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
         let tree = platform.mutex(LockClass::Tree, Tree::new())?;
-        Ref::new(Resctrl { platform, arch, controls, locked, tree })
+        Ref::new(Resctrl { platform, arch, controls, counters, locked, tree })
     }
 
     /// The platform.

@@ -78,6 +78,7 @@ pub(crate) enum GroupFile {
     MbaMbpsEvent,
     CtrlHwId,
     MonHwId,
+    MbmL3Assignments,
 }
 
 /// A file of `info`.
@@ -98,6 +99,10 @@ pub(crate) enum InfoFile {
     MonFeatures,
     MaxThresholdOccupancy,
     MbmAssignMode,
+    NumMbmCntrs,
+    AvailableMbmCntrs,
+    MbmAssignOnMkdir,
+    EventFilter(EventId),
 }
 
 /// Which groups have a file.
@@ -119,6 +124,8 @@ pub(crate) enum Needs {
     Debug,
     /// The option `mba_MBps`, and monitoring.
     MbaSc,
+    /// Counters that can be assigned.
+    Counters,
 }
 
 /// One row of the table of group files.
@@ -139,6 +146,7 @@ pub(crate) const GROUP_FILES: &[GroupFileSpec] = &[
     row("cpus", 0o644, Belongs::All, Needs::Nothing, GroupFile::Cpus),
     row("cpus_list", 0o644, Belongs::All, Needs::Nothing, GroupFile::CpusList),
     row("tasks", 0o644, Belongs::All, Needs::Nothing, GroupFile::Tasks),
+    row("mbm_L3_assignments", 0o644, Belongs::Monitoring, Needs::Counters, GroupFile::MbmL3Assignments),
     row("mon_hw_id", 0o444, Belongs::Monitoring, Needs::Debug, GroupFile::MonHwId),
     row("schemata", 0o644, Belongs::Ctrl, Needs::Nothing, GroupFile::Schemata),
     row("mba_MBps_event", 0o644, Belongs::Ctrl, Needs::MbaSc, GroupFile::MbaMbpsEvent),

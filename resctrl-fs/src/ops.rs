@@ -107,6 +107,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             }),
             Node::InfoFile(file) => Self::locked_op(this, |op| {
                 op.state().mount()?;
+                if info::read_clears_status(file) {
+                    op.state().status.clear();
+                }
                 info::show(op, file, out)
             }),
             _ => return Err(Errno::EISDIR),
@@ -129,13 +132,16 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             Node::GroupFile(group, file) => {
                 Self::on_group(this, group, node, Errno::ENOENT, |op, place| write_group_file(op, place, file, data))
             }
-            Node::InfoFile(file @ (InfoFile::MaxThresholdOccupancy | InfoFile::MbmAssignMode)) => {
-                Self::locked_op(this, |op| {
-                    op.state().mount()?;
-                    op.state().status.clear();
-                    info::write(op, file, data)
-                })
-            }
+            Node::InfoFile(
+                file @ (InfoFile::MaxThresholdOccupancy
+                | InfoFile::MbmAssignMode
+                | InfoFile::MbmAssignOnMkdir
+                | InfoFile::EventFilter(_)),
+            ) => Self::locked_op(this, |op| {
+                op.state().mount()?;
+                op.state().status.clear();
+                info::write(op, file, data)
+            }),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -186,6 +192,7 @@ fn show_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Size => ctrlmondata::schemata::show_size(op, place.ctrl(), out),
         GroupFile::Mode => mode::show(op, place.ctrl(), out),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::show_event(op, place.ctrl(), out),
+        GroupFile::MbmL3Assignments => monitor::assignments::show(op, place, out),
         GroupFile::CtrlHwId => Ok(writeln!(out, "{}", op.state().ids(place).0)?),
         GroupFile::MonHwId => Ok(writeln!(out, "{}", op.state().ids(place).1)?),
     }
@@ -204,6 +211,7 @@ fn write_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Schemata => ctrlmondata::schemata::write(op, place.ctrl(), data),
         GroupFile::Mode => mode::write(op, place.ctrl(), data),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::write_event(op, place.ctrl(), data),
+        GroupFile::MbmL3Assignments => monitor::assignments::write(op, place, data),
         GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(Errno::EINVAL),
     }
 }

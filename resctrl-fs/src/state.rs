@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the rdtgroup mutex protects.
 
+use resctrl_types::arch::MonId;
 use resctrl_types::locked::Key;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
 use crate::domain::{CtrlDomain, MonDomain};
+use crate::monitor::counters::Filters;
 use crate::monitor::rmid::RmidTable;
 use crate::nodes::{GroupId, SchemaId};
 use crate::stats::Stats;
@@ -36,6 +38,10 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     pub(crate) rmids: Option<RmidTable>,
     /// Occupancy in bytes below which a freed RMID is clean: `max_threshold_occupancy`.
     pub(crate) threshold: u32,
+    /// Where counters are assigned: whether new groups get some. Outlives the mount.
+    pub(crate) assign_on_mkdir: bool,
+    /// Where counters are assigned: what each event counts. Outlives the mount.
+    pub(crate) filters: Filters,
     /// Width of the names in `schemata` and `size`; never shrinks.
     pub(crate) column_width: usize,
     pub(crate) stats: Stats,
@@ -83,6 +89,13 @@ pub(crate) struct MonGroup {
     pub(crate) cpus: CpuMask,
     /// The directory `mon_data`.
     pub(crate) mon_data: Option<NodeId>,
+}
+
+/// A group as it is monitored: whose counts, and by which ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Monitored {
+    pub(crate) group: GroupId,
+    pub(crate) id: MonId,
 }
 
 /// Where a group is in [`State::groups`]. Good for as long as the mutex is held and no group is made or removed.
@@ -155,11 +168,31 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
         self.mount.as_ref().is_some_and(|mount| mount.mba_sc)
     }
 
-    /// The ids of every group that is monitored, in list order: each control group, then its monitor groups.
-    pub(crate) fn every_id(&self) -> impl Iterator<Item = (Closid, Rmid)> + '_ {
+    /// The group at `place`, to be monitored.
+    pub(crate) fn monitored(&self, place: Place) -> Monitored {
+        match place {
+            Place::Ctrl(ctrl) => self.groups[ctrl].monitored(),
+            Place::Mon(ctrl, mon) => self.groups[ctrl].monitored_child(&self.groups[ctrl].children[mon]),
+        }
+    }
+
+    /// Every group that is monitored, in list order: each control group, then its monitor groups.
+    pub(crate) fn every_monitored(&self) -> impl Iterator<Item = Monitored> + '_ {
         self.groups.iter().flat_map(|group| {
-            core::iter::once((group.closid, group.rmid))
-                .chain(group.children.iter().map(|child| (group.closid, child.rmid)))
+            let children = group.children.iter().map(|child| group.monitored_child(child));
+            core::iter::once(group.monitored()).chain(children)
         })
+    }
+}
+
+impl CtrlGroup {
+    /// The group itself, to be monitored.
+    pub(crate) const fn monitored(&self) -> Monitored {
+        Monitored { group: self.id, id: MonId { closid: self.closid, rmid: self.rmid } }
+    }
+
+    /// One of its monitor groups, to be monitored.
+    pub(crate) const fn monitored_child(&self, child: &MonGroup) -> Monitored {
+        Monitored { group: child.id, id: MonId { closid: self.closid, rmid: child.rmid } }
     }
 }

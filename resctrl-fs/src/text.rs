@@ -100,6 +100,15 @@ pub(crate) fn parse_i32(text: &[u8], base: u32) -> Result<i32> {
     }
 }
 
+/// `kstrtobool`: the first letter decides, after an `o` the second one.
+pub(crate) fn parse_bool(text: &[u8]) -> Option<bool> {
+    match text {
+        [b'e' | b'E' | b'y' | b'Y' | b't' | b'T' | b'1', ..] | [b'o' | b'O', b'n' | b'N', ..] => Some(true),
+        [b'd' | b'D' | b'n' | b'N' | b'f' | b'F' | b'0', ..] | [b'o' | b'O', b'f' | b'F', ..] => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +138,19 @@ mod tests {
         assert_eq!(parse_i32(b"2147483648", 0), Err(Errno::ERANGE));
         assert_eq!(parse_i32(b"-+5", 0), Err(Errno::EINVAL));
         assert_eq!(parse_i32(b"--5", 0), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn the_first_letter_decides_of_yes_and_no() {
+        for yes in [&b"1\n"[..], b"y", b"Yes", b"true", b"enable", b"ON", b"one", b"12"] {
+            assert_eq!(parse_bool(yes), Some(true), "{yes:?}");
+        }
+        for no in [&b"0"[..], b"n", b"No", b"false", b"Disable", b"off", b"0x1"] {
+            assert_eq!(parse_bool(no), Some(false), "{no:?}");
+        }
+        for neither in [&b""[..], b"\n", b"2", b" 1", b"o", b"ok", b"-1"] {
+            assert_eq!(parse_bool(neither), None, "{neither:?}");
+        }
     }
 
     #[test]

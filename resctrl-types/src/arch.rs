@@ -21,10 +21,18 @@
 //! [`Arch::RMID_DEPENDS_ON_CLOSID`] tells the file system to allocate pairs. Where a read needs a monitor that must be
 //! allocated first (MPAM CSU), that is [`Arch::MonContext`], taken before crossing to the domain's CPU, and taking it
 //! may sleep.
+//!
+//! # Counters that are assigned
+//!
+//! Where bandwidth is counted by fewer counters than there are groups, [`Arch::counters`] says so, and the file system
+//! keeps the table of who has which, for each domain its own. Such a machine may have a second mode without assignment:
+//! [`Arch::counters_assigned`] says which is on, and only then are bandwidth events read by [`Arch::read_counter`] instead
+//! of [`Arch::read`], and never rebased. An architecture without such counters leaves these functions as they are.
 
 use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned};
+use crate::counter::{Counter, CounterAssignment, Transactions};
 use crate::cpumask::CpuMask;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::event::EventId;
 use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 use crate::platform::Platform;
@@ -253,4 +261,74 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
 
     /// Makes 0 of a bandwidth count, from a CPU of the domain: what is counted from now on is added to it.
     fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut Self::MonDomain, id: MonId, event: EventId);
+
+    // ---- Counters that are assigned ----
+
+    /// The counters of the L3 that can be given to groups; `None` where every group is counted. Constant but for their number,
+    /// which a setting (CDP) may lower while the file system is mounted.
+    fn counters(&self) -> Option<CounterAssignment> {
+        None
+    }
+
+    /// Whether bandwidth is counted by assigned counters now: the mode `mbm_event`.
+    fn counters_assigned(&self) -> bool {
+        false
+    }
+
+    /// Decides whether bandwidth is counted by assigned counters, also for CPUs that come online later. The caller then
+    /// calls [`Arch::program_counters_assigned`] for every monitor domain of the L3. Asked for only where
+    /// [`CounterAssignment::switchable`] says so.
+    ///
+    /// # Errors
+    /// The architecture's; nothing changed.
+    fn set_counters_assigned(&self, _assigned: bool) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Brings one domain in line with [`Arch::set_counters_assigned`]. All bandwidth counts of the domain are 0 then, and
+    /// no counter counts.
+    fn program_counters_assigned(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _domain: &mut Self::MonDomain,
+        _mask: &CpuMask,
+    ) {
+    }
+
+    /// Lets a counter of a domain begin to count, from 0, the transactions of `filter`.
+    fn assign_counter(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _domain: &mut Self::MonDomain,
+        _mask: &CpuMask,
+        _counter: Counter,
+        _filter: Transactions,
+    ) {
+    }
+
+    /// Ends what [`Arch::assign_counter`] began. Not called for a domain that goes offline: what it held is dropped.
+    fn unassign_counter(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _domain: &mut Self::MonDomain,
+        _mask: &CpuMask,
+        _counter: Counter,
+    ) {
+    }
+
+    /// Reads a counter, from a CPU of the domain: bytes since it was assigned.
+    ///
+    /// # Errors
+    /// As [`Arch::read`].
+    fn read_counter(
+        &self,
+        _here: Here<'_>,
+        _domain: &mut Self::MonDomain,
+        _counter: Counter,
+    ) -> Result<u64, ReadError> {
+        Err(ReadError::Unassigned)
+    }
 }

@@ -19,7 +19,7 @@
 //! | [`locked`] | data that can only be touched while a particular mutex is held |
 //! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
 //! | [`register`] | fields of registers |
-//! | [`resource`], [`event`] | what can be shared out, what can be counted |
+//! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
@@ -35,6 +35,7 @@ extern crate std;
 pub mod arch;
 pub mod cbm;
 pub mod context;
+pub mod counter;
 pub mod cpumask;
 pub mod errno;
 pub mod event;
@@ -50,6 +51,7 @@ pub mod sim;
 
 pub use arch::Arch;
 pub use context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
+pub use counter::{Counter, CounterAssignment, Transactions};
 pub use cpumask::CpuMask;
 pub use errno::{Errno, Result};
 pub use event::EventId;

@@ -4,13 +4,14 @@
 use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::{
-    Arch, Closid, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, ResourceId, Result, Rmid,
+    Arch, Closid, Counter, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, ResourceId, Result, Rmid,
 };
 
+use super::counters::Owner;
 use crate::Op;
 use crate::domain::{Bandwidth, MonState, any_housekeeping};
 use crate::ops::Shown;
-use crate::state::{CtrlGroup, Place};
+use crate::state::{CtrlGroup, Monitored, Place};
 use crate::text::TextOut;
 
 /// Prints an event file.
@@ -27,22 +28,28 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     let (key, state) = (&mut op.locked.key, &op.locked.state);
     let domain = state.mon_domains.iter().find(|candidate| candidate.id == domain).ok_or(Errno::ENOENT)?;
-    let mut sum = match arch.mon_context(ResourceId::L3, event) {
-        Ok(mut context) => {
-            let inner = domain.open(key);
-            // Until a first reading succeeds there is no number; the last failure says why.
-            let mut sum = Err(ReadError::Unavailable);
-            let MonState { arch: arch_domain, cpus: mask, .. } = inner;
-            let group = &state.groups[place.ctrl()];
-            at_domain(platform, cpus, mask, &mut |here| {
-                sum =
-                    group_sum(group, place, |id| arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context));
-            })?;
-            sum
+    let MonState { arch: arch_domain, cpus: mask, counters, .. } = domain.open(key);
+    let group = &state.groups[place.ctrl()];
+    // Until a first reading succeeds there is no number; the last failure says why.
+    let mut sum = Err(ReadError::Unavailable);
+    if event.is_mbm() && arch.counters_assigned() {
+        at_domain(platform, cpus, mask, &mut |here| {
+            sum = group_sum(group, place, |Monitored { group, id }| {
+                let number = counters.find(Owner { group, event }).ok_or(ReadError::Unassigned)?;
+                arch.read_counter(here, arch_domain, Counter { number, id, event })
+            });
+        })?;
+    } else {
+        match arch.mon_context(ResourceId::L3, event) {
+            Ok(mut context) => at_domain(platform, cpus, mask, &mut |here| {
+                sum = group_sum(group, place, |Monitored { id, .. }| {
+                    arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context)
+                });
+            })?,
+            Err(error) => sum = Err(error),
         }
-        Err(error) => Err(error),
-    };
-    match &mut sum {
+    }
+    match sum {
         Ok(value) => writeln!(out, "{value}")?,
         Err(error) => writeln!(out, "{}", error.text())?,
     }
@@ -69,15 +76,14 @@ fn at_domain<P: Platform>(
 fn group_sum(
     group: &CtrlGroup,
     place: Place,
-    mut read: impl FnMut(MonId) -> Result<u64, ReadError>,
+    mut read: impl FnMut(Monitored) -> Result<u64, ReadError>,
 ) -> Result<u64, ReadError> {
-    let closid = group.closid;
     if let Place::Mon(_, mon) = place {
-        return read(MonId { closid, rmid: group.children[mon].rmid });
+        return read(group.monitored_child(&group.children[mon]));
     }
-    let mut sum = read(MonId { closid, rmid: group.rmid });
+    let mut sum = read(group.monitored());
     for child in &group.children {
-        sum = match (sum, read(MonId { closid, rmid: child.rmid })) {
+        sum = match (sum, read(group.monitored_child(child))) {
             (Ok(sum), Ok(value)) => Ok(sum.wrapping_add(value)),
             (Ok(number), Err(_)) | (Err(_), Ok(number)) => Ok(number),
             (Err(_), Err(last)) => Err(last),
@@ -115,7 +121,10 @@ pub(crate) fn rebase<A: Arch<P>, P: Platform>(
 ) {
     let index = arch.rmid_index(id).index();
     for event in events.iter().filter(|event| event.is_mbm()) {
-        arch.rebase(here, ResourceId::L3, domain, id, event);
+        // A counter that is assigned begins at 0 with its assignment.
+        if !arch.counters_assigned() {
+            arch.rebase(here, ResourceId::L3, domain, id, event);
+        }
         if let Some(memory) = event.mbm_index().and_then(|event| bandwidth[event].get_mut(index)) {
             *memory = Bandwidth::default();
         }

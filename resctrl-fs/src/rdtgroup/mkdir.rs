@@ -5,9 +5,9 @@ use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, Result, Rmid};
 
-use crate::monitor::{limbo, mba_sc, mon_data, read};
+use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
-use crate::state::{CtrlGroup, Mode, MonGroup, Place};
+use crate::state::{CtrlGroup, Mode, MonGroup, Monitored, Place};
 use crate::tree::{NewNode, NodeId};
 use crate::{Op, Resctrl, ctrlmondata};
 
@@ -80,6 +80,7 @@ pub(crate) fn add_files<A: Arch<P>, P: Platform>(
             Needs::Nothing => true,
             Needs::Debug => debug,
             Needs::MbaSc => mba_sc,
+            Needs::Counters => fs.arch.counters().is_some(),
         };
         if belongs && has {
             let key = Node::GroupFile(group, spec.file);
@@ -225,6 +226,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         Ok(())
     }
 
+    /// Takes an RMID, and counters for it.
     fn take_rmid(&mut self) -> Result<()> {
         let arch = self.op.arch();
         let closid = self.closid;
@@ -237,7 +239,15 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
                 return Err(errno);
             }
         }
+        if let Some(who) = self.monitored() {
+            counters::assign_to_new(self.op, who);
+        }
         Ok(())
+    }
+
+    /// The group, to be monitored, once it has an RMID.
+    fn monitored(&self) -> Option<Monitored> {
+        self.rmid.map(|rmid| Monitored { group: self.id, id: MonId { closid: self.closid, rmid } })
     }
 
     fn make_mon_data(&mut self) -> Result<()> {
@@ -265,8 +275,9 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
 
     /// Gives everything back.
     fn undo(self) {
-        if let Some(rmid) = self.rmid {
-            limbo::free_rmid(self.op, MonId { closid: self.closid, rmid });
+        if let Some(who) = self.monitored() {
+            counters::release(self.op, who);
+            limbo::free_rmid(self.op, who.id);
         }
         if let Some(mount) = self.op.state().mount.as_mut().filter(|_| self.owns_closid) {
             mount.closids.release(self.closid);

@@ -12,7 +12,7 @@ use crate::closid::ClosidMap;
 use crate::ctrlmondata::schema;
 use crate::domain::MBPS_UNLIMITED;
 use crate::monitor::rmid::RmidTable;
-use crate::monitor::{limbo, mba_sc, mon_data, read, worker};
+use crate::monitor::{counters, limbo, mba_sc, mon_data, read, worker};
 use crate::nodes::{GroupId, Node};
 use crate::rdtgroup::mkdir::{self, Kind};
 use crate::rdtgroup::tasks;
@@ -78,13 +78,14 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         Ok(())
     }
 
-    /// Whether the software bandwidth controller can work here: bandwidth is counted where it is controlled, and the
-    /// control is linear.
+    /// Whether the software bandwidth controller can work here: every group's bandwidth is counted, where it is controlled,
+    /// and the control is linear.
     pub(crate) fn can_mba_sc(&self) -> bool {
         let Some(mb) = self.arch.control(ResourceId::Mb) else { return false };
         let ControlKind::Bandwidth(bandwidth) = mb.kind else { return false };
         let scope = self.arch.monitor(ResourceId::L3).map(|monitor| monitor.scope);
-        self.has_mbm() && bandwidth.delay_linear && scope == Some(mb.scope) && mb.scope == Scope::L3Cache
+        let counted = self.has_mbm() && self.arch.counters().is_none();
+        counted && bandwidth.delay_linear && scope == Some(mb.scope) && mb.scope == Scope::L3Cache
     }
 
     /// Mounts the file system: applies the options, builds the tree, starts the overflow workers.
@@ -102,6 +103,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             }
             let built = apply_options(op, options).and_then(|()| build(op, options));
             if let Err(errno) = built {
+                counters::release_all(op);
                 take_down(op);
                 disable_options(op);
                 return Err(errno);
@@ -122,8 +124,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             if op.state().mount.is_none() {
                 return;
             }
-            // Values first: the meaning of their index changes with CDP.
+            // Values and counters first: the meaning of their numbers changes with CDP.
             reset_controls(op);
+            counters::release_all(op);
             disable_options(op);
             remove_all_groups(op);
             take_down(op);
@@ -224,6 +227,8 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
     if fs.mon_capable() {
         let dir = |name, key| NewNode { name, key, mode: 0o555, owner, now, hidden: false };
         fs.tree.lock().add(root, &dir(b"mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
+        let who = op.state().default_group().monitored();
+        counters::assign_to_new(op, who);
         let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
         op.state().default_group().mon_data = Some(mon_data);
         for domain in &op.locked.state.mon_domains {

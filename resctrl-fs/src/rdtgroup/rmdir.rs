@@ -6,9 +6,9 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, Rmid};
 
 use super::tasks;
-use crate::monitor::limbo;
+use crate::monitor::{counters, limbo};
 use crate::nodes::Node;
-use crate::state::Place;
+use crate::state::{Monitored, Place};
 use crate::tree::{NAME_MAX, NodeId};
 use crate::{Op, Resctrl};
 
@@ -83,9 +83,9 @@ fn remove_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut 
     affected.union_with(&group.cpus);
     tasks::refresh(fs, op.cpus, &affected);
 
-    limbo::free_rmid(op, MonId { closid: group.closid, rmid: group.rmid });
+    end_monitoring(op, group.monitored());
     for child in &group.children {
-        limbo::free_rmid(op, MonId { closid: group.closid, rmid: child.rmid });
+        end_monitoring(op, group.monitored_child(child));
     }
     if let Some(mount) = &mut op.state().mount {
         mount.closids.release(group.closid);
@@ -97,13 +97,19 @@ fn remove_mon<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mon: 
     let fs = op.fs;
     let (closid, rmid) = op.state().ids(Place::Ctrl(ctrl));
     let parent = MonId { closid, rmid };
+    let who = op.state().monitored(Place::Mon(ctrl, mon));
     let child = op.state().groups[ctrl].children.remove(mon);
-    let id = MonId { closid, rmid: child.rmid };
-    tasks::move_matching(fs, tasks::Members::Mon(id), parent, &mut affected);
+    tasks::move_matching(fs, tasks::Members::Mon(who.id), parent, &mut affected);
     for cpu in child.cpus.iter() {
         fs.arch.set_cpu_default(cpu, parent);
     }
     affected.union_with(&child.cpus);
     tasks::refresh(fs, op.cpus, &affected);
-    limbo::free_rmid(op, id);
+    end_monitoring(op, who);
+}
+
+/// The counters of a group go, and then its RMID.
+fn end_monitoring<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored) {
+    counters::release(op, who);
+    limbo::free_rmid(op, who.id);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! An architecture made of parameters, which remembers what it was asked to do.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -9,8 +10,8 @@ use resctrl_types::event::EventSet;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::SimPlatform;
 use resctrl_types::{
-    Arch, Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, HotplugCpu, IrqOff, Pinned,
-    ResourceId, Result, Rmid, RmidIndex, TaskWord,
+    Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here,
+    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
 };
 
 /// What a machine can do.
@@ -25,6 +26,8 @@ pub(crate) struct Parameters {
     /// 0: nothing can be monitored.
     pub(crate) num_rmid: u32,
     pub(crate) threshold: OccupancyThreshold,
+    /// Counters of bandwidth that can be assigned; `None` where every group is counted.
+    pub(crate) counters: Option<CounterAssignment>,
 }
 
 /// 12 ways, gap-free masks, bandwidth in steps of ten percent.
@@ -44,6 +47,7 @@ pub(crate) const INTEL: Parameters = Parameters {
     num_closid: 8,
     num_rmid: 16,
     threshold: OccupancyThreshold { limit: 1 << 20, unit: 4096 },
+    counters: None,
 };
 
 /// Masks of any shape, even empty; bandwidth in eighths of GB/s; slow memory.
@@ -61,6 +65,28 @@ const EIGHTHS: BandwidthControl = BandwidthControl {
     delay_linear: false,
     needs_linear: false,
     throttle_mode: None,
+};
+
+/// Six counters to be assigned, in a mode that can be left; what they count can be chosen.
+pub(crate) const ABMC: Parameters = Parameters {
+    counters: Some(CounterAssignment {
+        count: 6,
+        configurable: true,
+        switchable: true,
+        supported: Transactions::from_bits(0b101_1111),
+    }),
+    ..AMD
+};
+
+/// Six counters that are assigned and nothing to choose, as MPAM has them.
+pub(crate) const FIXED: Parameters = Parameters {
+    counters: Some(CounterAssignment {
+        count: 6,
+        configurable: false,
+        switchable: false,
+        supported: Transactions::ALL,
+    }),
+    ..AMD
 };
 
 /// Nothing but counters.
@@ -88,6 +114,19 @@ pub(crate) struct Parametric {
     applied: Mutex<Vec<Applied>>,
     /// The error that programming MB gives from now on.
     broken: AtomicI32,
+    /// Whether counters are assigned.
+    assigned: AtomicBool,
+    /// What each counter of each domain counts, and what it has counted.
+    counting: Mutex<BTreeMap<(u32, u32), Counting>>,
+}
+
+/// A counter at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counting {
+    pub(crate) rmid: u32,
+    pub(crate) event: EventId,
+    pub(crate) filter: Transactions,
+    pub(crate) bytes: u64,
 }
 
 /// The ids of the default group.
@@ -104,6 +143,22 @@ impl Parametric {
             switches: Mutex::new(vec![0; cpus]),
             applied: Mutex::default(),
             broken: AtomicI32::new(0),
+            assigned: AtomicBool::new(parameters.counters.is_some()),
+            counting: Mutex::default(),
+        }
+    }
+
+    /// What a counter of a domain does.
+    pub(crate) fn counting(&self, domain: u32, number: u32) -> Option<Counting> {
+        self.counting.lock().unwrap().get(&(domain, number)).copied()
+    }
+
+    /// Traffic of an RMID in a domain: whichever of its counters count one of these kinds, count it.
+    pub(crate) fn traffic(&self, domain: u32, rmid: u32, kinds: Transactions, bytes: u64) {
+        for (&(of, _), counting) in self.counting.lock().unwrap().iter_mut() {
+            if of == domain && counting.rmid == rmid && counting.filter.intersection(kinds) != Transactions::EMPTY {
+                counting.bytes += bytes;
+            }
         }
     }
 
@@ -155,7 +210,7 @@ fn place(closid: Closid, conf_type: ConfType) -> usize {
 
 impl Arch<SimPlatform> for Parametric {
     type CtrlDomain = Values;
-    type MonDomain = ();
+    type MonDomain = u32;
     type MonContext = ();
 
     const RMID_DEPENDS_ON_CLOSID: bool = false;
@@ -236,8 +291,9 @@ impl Arch<SimPlatform> for Parametric {
 
     fn ctrl_domain_join(&self, _: HotplugCpu<'_>, _: ResourceId, _: &mut Values) {}
 
-    fn mon_domain_online(&self, _: HotplugCpu<'_>, _: ResourceId, _: DomainId) -> Result<()> {
-        Ok(())
+    fn mon_domain_online(&self, _: HotplugCpu<'_>, _: ResourceId, id: DomainId) -> Result<u32> {
+        self.counting.lock().unwrap().retain(|&(domain, _), _| domain != id.0);
+        Ok(id.0)
     }
 
     fn control_value(&self, _: ResourceId, domain: &Values, closid: Closid, conf_type: ConfType) -> u32 {
@@ -293,7 +349,7 @@ impl Arch<SimPlatform> for Parametric {
         &self,
         _: Here<'_>,
         _: ResourceId,
-        (): &mut (),
+        _: &mut u32,
         _: MonId,
         _: EventId,
         (): &mut (),
@@ -301,5 +357,64 @@ impl Arch<SimPlatform> for Parametric {
         Ok(0)
     }
 
-    fn rebase(&self, _: Here<'_>, _: ResourceId, (): &mut (), _: MonId, _: EventId) {}
+    fn rebase(&self, _: Here<'_>, _: ResourceId, _: &mut u32, _: MonId, event: EventId) {
+        assert!(!(event.is_mbm() && self.assigned.load(Ordering::SeqCst)), "nothing to rebase but counters");
+    }
+
+    fn counters(&self) -> Option<CounterAssignment> {
+        self.parameters.counters
+    }
+
+    fn counters_assigned(&self) -> bool {
+        self.assigned.load(Ordering::SeqCst)
+    }
+
+    fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+        assert!(self.parameters.counters.is_some_and(|counters| counters.switchable), "asked in vain");
+        let before = self.assigned.swap(assigned, Ordering::SeqCst);
+        assert_ne!(before, assigned, "nothing to change");
+        Ok(())
+    }
+
+    fn program_counters_assigned(&self, _: &SimPlatform, _: CpusHeld<'_>, domain: &mut u32, mask: &CpuMask) {
+        assert!(!mask.is_empty(), "a domain has CPUs");
+        self.counting.lock().unwrap().retain(|&(of, _), _| of != *domain);
+    }
+
+    fn assign_counter(
+        &self,
+        _: &SimPlatform,
+        _: CpusHeld<'_>,
+        domain: &mut u32,
+        mask: &CpuMask,
+        Counter { number, id, event }: Counter,
+        filter: Transactions,
+    ) {
+        assert!(!mask.is_empty(), "a domain has CPUs");
+        let counting = Counting { rmid: id.rmid.0, event, filter, bytes: 0 };
+        self.counting.lock().unwrap().insert((*domain, number), counting);
+    }
+
+    fn unassign_counter(
+        &self,
+        _: &SimPlatform,
+        _: CpusHeld<'_>,
+        domain: &mut u32,
+        _: &CpuMask,
+        Counter { number, id, event }: Counter,
+    ) {
+        let was = self.counting.lock().unwrap().remove(&(*domain, number)).unwrap();
+        assert_eq!((was.rmid, was.event), (id.rmid.0, event), "somebody else's counter");
+    }
+
+    fn read_counter(
+        &self,
+        _: Here<'_>,
+        domain: &mut u32,
+        Counter { number, id, event }: Counter,
+    ) -> Result<u64, ReadError> {
+        let counting = self.counting(*domain, number).ok_or(ReadError::Error)?;
+        assert_eq!((counting.rmid, counting.event), (id.rmid.0, event), "somebody else's counter");
+        Ok(counting.bytes)
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
+use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, SetAttr, TextOut};
 use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
 
@@ -137,6 +137,32 @@ impl Machine {
     #[track_caller]
     pub(crate) fn rmdir(&self, path: &str) {
         Fs::rmdir(&self.fs, self.node(path).unwrap()).unwrap();
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (parent, name) = self.split(to);
+        Fs::rename(&self.fs, self.node(from)?, parent, name, 0)
+    }
+
+    /// Changes the mode of a file.
+    pub(crate) fn chmod(&self, path: &str, mode: u16) {
+        let change = SetAttr { mode: Some(mode), ..SetAttr::default() };
+        self.fs.set_attr(self.node(path).unwrap(), &change).unwrap();
+    }
+
+    /// Reads what must fail with these words.
+    #[track_caller]
+    pub(crate) fn cannot_read(&self, path: &str, errno: Errno, words: &str) {
+        let read = self.try_read(path).map(|_| ());
+        assert_eq!((read, self.status().as_str()), (Err(errno), words), "reading {path}");
+    }
+
+    /// Sees that nothing that files do not show is wrong.
+    #[track_caller]
+    pub(crate) fn audit(&self) {
+        let mut text = Text::default();
+        Fs::audit(&self.fs, &mut text).unwrap();
+        assert_eq!(String::from_utf8_lossy(&text.0), "");
     }
 
     /// The entries of a directory with their modes, sorted.

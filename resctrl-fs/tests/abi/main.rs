@@ -5,7 +5,10 @@
 mod arch;
 mod machine;
 
+mod assignments;
+mod counters;
 mod cpus;
+mod event_filter;
 mod info;
 mod initial;
 mod mistakes;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! How bandwidth is counted: for every group (`default`), or for those that were given counters (`mbm_event`).
+//!
+//! The mode, whether new groups get counters, and what an event counts outlive the mount.
+
+use resctrl_types::{Arch, CounterAssignment, Errno, Platform, Result};
+
+use super::counters;
+use crate::Op;
+use crate::domain::{Bandwidth, MonState};
+use crate::ops::Shown;
+use crate::state::Locked;
+use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
+
+const NOT_ENABLED: &str = "mbm_event counter assignment mode is not enabled\n";
+
+/// Requires that counters are assigned.
+///
+/// # Errors
+/// `EINVAL` with a line in the status.
+pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Result<()> {
+    if !op.arch().counters_assigned() {
+        op.state().status.text(NOT_ENABLED);
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// Prints `mbm_assign_mode`: the mode that is on, then the other one, where there is another one.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
+    let (on, off) = if op.arch().counters_assigned() { ("mbm_event", "default") } else { ("default", "mbm_event") };
+    writeln!(out, "[{on}]")?;
+    if op.arch().counters().is_some_and(|counters| counters.switchable) {
+        writeln!(out, "{off}")?;
+    }
+    Ok(())
+}
+
+/// Carries out a write to `mbm_assign_mode`.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+    let counters = op.arch().counters();
+    let wanted = match strip_newline(data) {
+        Some(b"default") => Ok(false),
+        Some(b"mbm_event") if counters.is_some() => Ok(true),
+        Some(b"mbm_event") => Err("mbm_event mode is not supported\n"),
+        Some(_) => Err("Unsupported assign mode\n"),
+        None => Err("mbm_assign_mode: Invalid input\n"),
+    };
+    let wanted = wanted.and_then(|wanted| match counters {
+        _ if wanted == op.arch().counters_assigned() => Ok(None),
+        Some(CounterAssignment { switchable: true, .. }) => Ok(Some(wanted)),
+        _ => Err("Counter assignment mode is not configurable\n"),
+    });
+    match wanted {
+        Ok(Some(assigned)) => switch(op, assigned),
+        Ok(None) => Ok(()),
+        Err(refused) => {
+            op.state().status.text(refused);
+            Err(Errno::EINVAL)
+        }
+    }
+}
+
+/// Changes the mode: nobody has a counter, everything that was counted is forgotten, and events count what they did at
+/// first.
+fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Result<()> {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    arch.set_counters_assigned(assigned)?;
+    counters::forget_all(op);
+    let Locked { key, state } = &mut *op.locked;
+    for domain in &state.mon_domains {
+        let MonState { arch: arch_domain, cpus: mask, bandwidth, .. } = domain.open(key);
+        arch.program_counters_assigned(platform, cpus, arch_domain, mask);
+        for memory in bandwidth {
+            memory.fill(Bandwidth::default());
+        }
+    }
+    state.filters = counters::default_filters(arch);
+    state.assign_on_mkdir |= assigned;
+    Ok(())
+}
+
+/// Prints `mbm_assign_on_mkdir`: whether new groups get counters.
+pub(crate) fn show_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
+    require_assigned(op)?;
+    Ok(writeln!(out, "{}", u8::from(op.state().assign_on_mkdir))?)
+}
+
+/// Carries out a write to `mbm_assign_on_mkdir`.
+pub(crate) fn write_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+    let Some(assign) = parse_bool(until_nul(data)) else {
+        op.state().status.text("mbm_assign_on_mkdir: Invalid input\n");
+        return Err(Errno::EINVAL);
+    };
+    require_assigned(op)?;
+    op.state().assign_on_mkdir = assign;
+    Ok(())
+}

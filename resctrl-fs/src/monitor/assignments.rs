@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which events of a group are counted in which domains: `mbm_L3_assignments`.
+
+use resctrl_types::{Arch, Errno, EventId, Platform, Result};
+
+use super::assign_mode;
+use super::counters::{self, Owner};
+use crate::Op;
+use crate::ops::Shown;
+use crate::state::{Locked, Monitored, Place};
+use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
+
+/// Prints a line for each event: `e` for each domain in which the group has a counter, `_` where it has none.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
+    assign_mode::require_assigned(op)?;
+    let group = op.state().monitored(place).group;
+    let Locked { key, state } = &*op.locked;
+    for event in counters::events(op.fs) {
+        write!(out, "{}:", event.name())?;
+        let mut separator = "";
+        for domain in &state.mon_domains {
+            let counter = domain.peek(key).counters.find(Owner { group, event });
+            write!(out, "{separator}{}={}", domain.id, if counter.is_some() { 'e' } else { '_' })?;
+            separator = ";";
+        }
+        out.write_str("\n")?;
+    }
+    Ok(())
+}
+
+/// Carries out a write, line by line. What was done before a mistake stays done.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
+    let Some(text) = strip_newline(data) else {
+        op.state().status.text("mbm_L3_assignments: Invalid input\n");
+        return Err(Errno::EINVAL);
+    };
+    if !op.arch().counters_assigned() {
+        op.state().status.text("mbm_event mode is not enabled\n");
+        return Err(Errno::EINVAL);
+    }
+    let who = op.state().monitored(place);
+    let mut rest = Some(text);
+    while let Some(lines) = rest {
+        let (line, behind) = split_once(lines, b'\n');
+        carry_out(op, who, line)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// `<event>:<domain>=<state>[;...]`
+fn carry_out<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored, line: &[u8]) -> Result<()> {
+    let (name, mut rest) = split_once(line, b':');
+    let Some(event) = counters::events(op.fs).find(|event| event.name().as_bytes() == name) else {
+        op.state().status.quote("Invalid event ", name, "\n");
+        return Err(Errno::ENOENT);
+    };
+    while let Some(fields) = rest.filter(|fields| !fields.is_empty()) {
+        let (field, behind) = split_once(fields, b';');
+        let (id, state) = split_once(trim(field), b'=');
+        if id.first() == Some(&b'*') {
+            // Whatever follows is not looked at.
+            let done = Operation::parse(state).and_then(|operation| operation.everywhere(op, who, event));
+            return done.inspect_err(|_| {
+                op.state().status.format(format_args!("Assign operation '{}:*=", event.name()));
+                failed(op, state);
+            });
+        }
+        let Ok(id) = parse_u64(id, 10) else {
+            op.state().status.text("Missing domain id\n");
+            return Err(Errno::EINVAL);
+        };
+        let Some(place) = op.state().mon_domains.iter().position(|domain| u64::from(domain.id.0) == id) else {
+            let id = id.cast_signed();
+            op.state().status.format(format_args!("Invalid domain id {id}\n"));
+            return Err(Errno::EINVAL);
+        };
+        let done = Operation::parse(state).and_then(|operation| operation.carry_out(op, place, who, event));
+        done.inspect_err(|_| {
+            op.state().status.format(format_args!("Assign operation '{}:{id}=", event.name()));
+            failed(op, state);
+        })?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+enum Operation {
+    Assign,
+    Unassign,
+}
+
+impl Operation {
+    fn parse(state: Option<&[u8]>) -> Result<Self> {
+        match state {
+            Some(b"e") => Ok(Operation::Assign),
+            Some(b"_") => Ok(Operation::Unassign),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn carry_out<A: Arch<P>, P: Platform>(
+        self,
+        op: &mut Op<'_, A, P>,
+        place: usize,
+        who: Monitored,
+        event: EventId,
+    ) -> Result<()> {
+        match self {
+            Operation::Assign => counters::assign(op, place, who, event),
+            Operation::Unassign => {
+                counters::unassign(op, place, who, event);
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on in the other domains where it fails in one; the last error is returned.
+    fn everywhere<A: Arch<P>, P: Platform>(self, op: &mut Op<'_, A, P>, who: Monitored, event: EventId) -> Result<()> {
+        let mut done = Ok(());
+        for place in 0..op.state().mon_domains.len() {
+            if let Err(errno) = self.carry_out(op, place, who, event) {
+                done = Err(errno);
+            }
+        }
+        done
+    }
+}
+
+/// The end of a message about an operation, from the state on.
+fn failed<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, state: Option<&[u8]>) {
+    op.state().status.quote("", state.unwrap_or(b"(null)"), "' failed\n");
+}

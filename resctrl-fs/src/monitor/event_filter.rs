@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which memory transactions a bandwidth event counts: `event_configs/<event>/event_filter`.
+
+use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
+
+use super::{assign_mode, counters};
+use crate::Op;
+use crate::ops::Shown;
+use crate::text::{TextOut, split_once, strip_newline, trim};
+
+/// Prints the names of what the event counts.
+pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, out: &mut dyn TextOut) -> Shown {
+    assign_mode::require_assigned(op)?;
+    let mut separator = "";
+    for name in counters::filter(&op.state().filters, event).names() {
+        write!(out, "{separator}{name}")?;
+        separator = ",";
+    }
+    Ok(out.write_str("\n")?)
+}
+
+/// Carries out a write: from now on the event counts just these transactions, whoever it is counted for.
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, data: &[u8]) -> Result<()> {
+    let Some(text) = strip_newline(data) else {
+        op.state().status.text("event_filter: Invalid input\n");
+        return Err(Errno::EINVAL);
+    };
+    assign_mode::require_assigned(op)?;
+    if !op.arch().counters().is_some_and(|counters| counters.configurable) {
+        op.state().status.text("event_filter is not configurable\n");
+        return Err(Errno::EPERM);
+    }
+    let filter = parse(text).map_err(|unknown| {
+        op.state().status.quote("Invalid memory transaction type ", unknown, "\n");
+        Errno::EINVAL
+    })?;
+    let Some(index) = event.mbm_index() else { return Err(Errno::EINVAL) };
+    if core::mem::replace(&mut op.state().filters[index], filter) != filter {
+        counters::reprogram(op, event);
+    }
+    Ok(())
+}
+
+/// The set that a list of names separated by commas means. Nothing may follow the last comma.
+///
+/// # Errors
+/// The first item that is no name.
+fn parse(text: &[u8]) -> Result<Transactions, &[u8]> {
+    let mut filter = Transactions::EMPTY;
+    let mut rest = Some(text);
+    while let Some(items) = rest.filter(|items| !items.is_empty()) {
+        let (item, behind) = split_once(items, b',');
+        let name = trim(item);
+        filter = filter.union(Transactions::from_name(name).ok_or(name)?);
+        rest = behind;
+    }
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_means_what_it_names_in_any_order() {
+        let both = Transactions::from_bits(0b11);
+        for text in [&b"local_reads,remote_reads"[..], b" remote_reads , local_reads", b"remote_reads,local_reads,"] {
+            assert_eq!(parse(text), Ok(both));
+        }
+        assert_eq!(parse(b"local_reads,local_reads"), Ok(Transactions::from_bits(1)));
+        assert_eq!(parse(b""), Ok(Transactions::EMPTY));
+    }
+
+    #[test]
+    fn what_is_no_name_is_returned_without_its_white_space() {
+        assert_eq!(parse(b"local_reads, bogus ,remote_reads"), Err(&b"bogus"[..]));
+        for empty in [&b","[..], b" ", b"local_reads,,remote_reads", b"local_reads, "] {
+            assert_eq!(parse(empty), Err(&b""[..]), "{empty:?}");
+        }
+    }
+}
