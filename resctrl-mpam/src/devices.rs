@@ -33,7 +33,7 @@ pub use config::{Config, Configs};
 pub use errata::Quirks;
 pub use error::MscError;
 pub use limits::{Ids, Limits};
-pub use mbwu::{CounterMap, Direction, Filter};
+pub use mbwu::{Direction, Filter};
 pub use monitor::{MonitorPool, NotReady, TakenMonitor};
 pub use msc::{Access, ClassKind, MscDevice, Ris};
 pub use props::{Feature, Features, Props};

@@ -16,9 +16,8 @@
 //!
 //! # What is not here
 //!
-//! * The bandwidth events `mbm_total_bytes` and `mbm_local_bytes`: MPAM has few counters, which have to be assigned to
-//!   groups, and the contract has no assignment yet. The counters themselves are driven and tested
-//!   ([`devices::Access::read_mbwu`]); no file shows them.
+//! * The event `mbm_local_bytes`: no monitor of an MSC can tell local traffic. `mbm_total_bytes` is counted for groups that
+//!   were given counters (`mbm_event`), of which there are few.
 //! * MSCs behind a platform communication channel: a table with one is refused, since safe PARTIDs are not known then.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -2,8 +2,8 @@
 //! The resctrl face of the driver: `drivers/resctrl/mpam_resctrl.c`.
 //!
 //! A CLOSID is a PARTID, or under the emulation of code and data prioritisation (CDP) a pair of them; an RMID is a PMG. Of
-//! the classes of MSCs, resctrl shows level 2 and 3 caches with portion bit maps, memory bandwidth with a maximum, and the
-//! occupancy of the level 3 cache.
+//! the classes of MSCs, resctrl shows level 2 and 3 caches with portion bit maps, memory bandwidth with a maximum, the
+//! occupancy of the level 3 cache, and what leaves it, counted by counters that are assigned.
 //!
 //! # Where this differs from the kernel's driver
 //!
@@ -12,11 +12,15 @@
 //!   [`Arch`](resctrl_types::Arch) demands; the kernel keeps the values of CLOSIDs that may have been freed meanwhile.
 //! * Nobody waits for a usage monitor: readings take theirs one after another under the rdtgroup mutex. None free is
 //!   `Unavailable`.
+//! * Which counter counts for whom is known for each domain, not for each event, and it counts from its assignment on, not
+//!   from the first reading after it.
+//! * The counters of the level 3 cache are preferred to those of memory, whichever was seen first.
 //! * Every MSC must be reachable when the driver starts; the kernel goes on waiting for the CPUs.
 
 mod arch;
 mod classes;
 mod control;
+mod counters;
 mod ids;
 mod monitor;
 mod sched;
@@ -26,7 +30,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, IrqOff, KVec, Platform, Ref, Result};
 
-pub use classes::bandwidth_counters;
 pub use control::CtrlDomain;
 pub use monitor::{MonContext, MonDomain};
 

@@ -2,6 +2,7 @@
 //! The driver against emulated MSCs, in the simulated kernel.
 
 mod board;
+mod counters;
 mod devices;
 mod file_system;
 mod hotplug;

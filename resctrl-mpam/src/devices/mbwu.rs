@@ -2,17 +2,15 @@
 //! Memory bandwidth usage monitors: counters that wrap, lose their power, and go on as if nothing had happened.
 //!
 //! A monitor belongs to whoever it was given to; what was counted before its registers were last lost, and each wrap, is in
-//! a *correction* that is added to what the register shows. There is no file of resctrl behind this yet: the events
-//! `mbm_total_bytes` and `mbm_local_bytes` need counters that are assigned to groups, which
-//! [`Arch`](resctrl_types::Arch) does not know.
+//! a *correction* that is added to what the register shows. Who has which monitor is not known here.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use resctrl_types::{Here, KVec, Result};
+use resctrl_types::{Errno, Here, Result};
 
 use super::monitor::NotReady;
 use super::msc::{Access, MscDevice, Ris};
-use super::{Feature, Props};
+use super::{Component, Devices, Feature, Props, Vmsc};
 use crate::Msc;
 use crate::registers::{Csu, CsuCtl, CsuFlt, Mbwu, MbwuCtl, MbwuFlt, MbwuLong, TYPE_MBWU};
 use resctrl_types::register::Field;
@@ -71,6 +69,12 @@ impl MbwuState {
     pub(crate) fn reset(&self) {
         self.correction.store(0, Ordering::Relaxed);
         self.saved.fetch_or(Saved::RESET.put(1), Ordering::Relaxed);
+    }
+
+    /// Forgets that the monitor counts for anybody: it is not started again when its registers have been lost.
+    fn forget(&self) {
+        self.correction.store(0, Ordering::Relaxed);
+        self.saved.store(0, Ordering::Relaxed);
     }
 }
 
@@ -187,6 +191,15 @@ impl<M: Msc> Access<'_, M> {
         }
     }
 
+    /// Stops a monitor: it counts for nobody any more.
+    pub fn stop_mbwu(&self, ris: &Ris, monitor: u16) {
+        if let Some(state) = ris.mbwu.get(usize::from(monitor)) {
+            state.forget();
+            self.select_monitor(ris.index, monitor);
+            self.write(MbwuCtl::OFFSET, 0);
+        }
+    }
+
     /// Puts aside what the monitors in use have counted, and stops them: the power may go.
     pub(crate) fn save_mbwu(&self, ris: &Ris) {
         for (state, monitor) in ris.mbwu.iter().zip(0_u16..) {
@@ -217,45 +230,6 @@ impl<M: Msc> Access<'_, M> {
     }
 }
 
-/// Which bandwidth monitors of one component are given to whom.
-///
-/// One map a component: a monitor that is taken from a group in one domain still counts for it in all others.
-#[derive(Debug)]
-pub struct CounterMap<T>(KVec<Option<T>>);
-
-impl<T: Copy + PartialEq> CounterMap<T> {
-    /// `count` monitors that are nobody's.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub fn new(count: u16) -> Result<Self> {
-        Ok(CounterMap(KVec::from_fn(count.into(), |_| None)?))
-    }
-
-    /// The monitor of `owner`.
-    #[must_use]
-    pub fn find(&self, owner: T) -> Option<u16> {
-        self.0.iter().position(|&taken| taken == Some(owner)).and_then(|place| u16::try_from(place).ok())
-    }
-
-    /// Gives a monitor to `owner`, or finds the one it has. `None` when all are taken.
-    pub fn assign(&mut self, owner: T) -> Option<u16> {
-        if let Some(monitor) = self.find(owner) {
-            return Some(monitor);
-        }
-        let place = self.0.iter().position(Option::is_none)?;
-        self.0[place] = Some(owner);
-        u16::try_from(place).ok()
-    }
-
-    /// Takes the monitor of `owner` back.
-    pub fn unassign(&mut self, owner: T) {
-        if let Some(monitor) = self.find(owner) {
-            self.0[usize::from(monitor)] = None;
-        }
-    }
-}
-
 impl<M: Msc> MscDevice<M> {
     /// Reads a bandwidth monitor of one of this MSC's resource instances; see [`Access::read_mbwu`].
     ///
@@ -264,5 +238,60 @@ impl<M: Msc> MscDevice<M> {
     pub fn read_mbwu(&self, here: Here<'_>, ris: usize, monitor: u16, filter: Filter) -> Result<u64, NotReady> {
         let access = self.access(here).map_err(|_| NotReady)?;
         access.read_mbwu(self.ris.get(ris).ok_or(NotReady)?, monitor, filter)
+    }
+}
+
+impl<M: Msc> Devices<M> {
+    /// The instances of a part of a component that count traffic.
+    fn counting<'a>(&self, vmsc: &'a Vmsc) -> impl Iterator<Item = &Ris> + use<'_, 'a, M> {
+        let ris = self.mscs.get(vmsc.msc).map_or(&[][..], |msc| &msc.ris);
+        vmsc.ris.iter().filter_map(|&place| ris.get(place)).filter(|ris| ris.props.has(Feature::Mbwu))
+    }
+
+    /// Lets a monitor of every instance begin at 0 with its next reading.
+    pub(crate) fn reset_traffic(&self, component: &Component, monitor: u16) {
+        for ris in component.vmscs.iter().flat_map(|vmsc| self.counting(vmsc)) {
+            if let Some(state) = ris.mbwu.get(usize::from(monitor)) {
+                state.reset();
+            }
+        }
+    }
+
+    /// Forgets whom the monitors of a component counted for, without touching a register.
+    pub(crate) fn forget_traffic(&self, component: &Component) {
+        for ris in component.vmscs.iter().flat_map(|vmsc| self.counting(vmsc)) {
+            ris.mbwu.iter().for_each(MbwuState::forget);
+        }
+    }
+
+    /// Stops a monitor of a part of a component.
+    ///
+    /// # Errors
+    /// Those of [`MscDevice::access`].
+    pub(crate) fn stop_traffic(&self, here: Here<'_>, vmsc: &Vmsc, monitor: u16) -> Result<()> {
+        let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
+        self.counting(vmsc).for_each(|ris| access.stop_mbwu(ris, monitor));
+        Ok(())
+    }
+
+    /// Bytes that a monitor of a part of a component has counted; see [`Access::read_mbwu`].
+    ///
+    /// # Errors
+    /// Those of [`MscDevice::access`]. Inside: [`NotReady`].
+    pub(crate) fn traffic(
+        &self,
+        here: Here<'_>,
+        vmsc: &Vmsc,
+        monitor: u16,
+        filter: Filter,
+    ) -> Result<Result<u64, NotReady>> {
+        let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
+        let mut sum = Ok(0_u64);
+        for ris in self.counting(vmsc) {
+            // Every one of them is told what to count, also behind one that is not ready.
+            let count = access.read_mbwu(ris, monitor, filter);
+            sum = sum.and_then(|sum| Ok(sum.wrapping_add(count?)));
+        }
+        Ok(sum)
     }
 }

@@ -5,8 +5,8 @@ use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
-    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
-    RmidIndex, TaskWord,
+    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned,
+    Platform, ResourceId, Result, RmidIndex, TaskWord, Transactions,
 };
 
 use super::control::CtrlDomain;
@@ -147,6 +147,41 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
     }
 
     fn rebase(&self, _here: Here<'_>, _resource: ResourceId, _domain: &mut MonDomain, _id: MonId, _event: EventId) {
-        // Occupancy has no beginning, and no bandwidth event is shown.
+        // Occupancy has no beginning, and counters of bandwidth begin with their assignment.
+    }
+
+    fn counters(&self) -> Option<CounterAssignment> {
+        self.counters()
+    }
+
+    fn counters_assigned(&self) -> bool {
+        self.counters().is_some()
+    }
+
+    fn assign_counter(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        counter: Counter,
+        _filter: Transactions,
+    ) {
+        self.assign_counter(platform, cpus, domain, mask, counter);
+    }
+
+    fn unassign_counter(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        counter: Counter,
+    ) {
+        self.unassign_counter(platform, cpus, domain, mask, counter);
+    }
+
+    fn read_counter(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
+        self.read_counter(here, domain, counter)
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Resources {
     mb: Option<usize>,
     /// Class and size of the smallest cache whose occupancy is counted.
     occupancy: Option<(usize, u32)>,
+    /// The class that counts what leaves the level 3 cache.
+    traffic: Option<usize>,
 }
 
 impl Resources {
@@ -40,7 +42,9 @@ impl Resources {
             .find(|class| class.kind == ClassKind::Cache(3) && class.props.has(Feature::Csu))
             .and_then(|place| Some((place, whole.smallest(place)?)));
         let mb = whole.nearest(|class| class.props.has(Feature::MbwMax) && class.props.bwa_wd != 0);
-        Resources { l3: cache(3), l2: cache(2), mb, occupancy }
+        // Of several the nearest: the kernel does not let a level 3 cache replace memory that it happened to see first.
+        let traffic = whole.nearest(|class| class.props.has(Feature::Mbwu));
+        Resources { l3: cache(3), l2: cache(2), mb, occupancy, traffic }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -61,20 +65,11 @@ impl Resources {
     pub(crate) const fn occupancy(&self) -> Option<(usize, u32)> {
         self.occupancy
     }
-}
 
-/// The class whose monitors count the traffic that leaves the level 3 cache: of several the nearest one. The kernel does
-/// not let a level 3 cache replace memory that it happened to see first.
-#[must_use]
-pub fn bandwidth_counters<'a, P: Platform, M>(
-    platform: &P,
-    devices: &'a Devices<M>,
-    possible: &CpuMask,
-    memory_side_cache: bool,
-) -> Option<&'a Class> {
-    let place =
-        Whole { platform, devices, possible, memory_side_cache }.nearest(|class| class.props.has(Feature::Mbwu))?;
-    devices.classes.get(place)
+    /// The class that counts traffic.
+    pub(crate) const fn traffic(&self) -> Option<usize> {
+        self.traffic
+    }
 }
 
 /// What a choice depends on.

@@ -180,7 +180,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 
     /// Runs `f` on a CPU that can reach an MSC, one of `mask` if possible.
-    fn near<P: Platform>(
+    pub(super) fn near<P: Platform>(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,

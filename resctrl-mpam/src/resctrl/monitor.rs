@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Occupancy: what a group holds of a cache.
+//! What is monitored; and occupancy: what a group holds of a cache.
 
 use resctrl_types::arch::{MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::resource::{Monitor, Scope};
-use resctrl_types::{EventId, Here, HotplugCpu, Ref, ResourceId, Result};
+use resctrl_types::{Errno, EventId, Here, HotplugCpu, Ref, ResourceId, Result};
 
 use super::Mpam;
 use crate::devices::{Component, MonitorPool, NotReady, TakenMonitor};
@@ -12,7 +12,10 @@ use crate::{Msc, SystemRegisters};
 
 /// The monitor half of a domain.
 pub struct MonDomain {
-    pub(crate) component: Ref<Component>,
+    /// The cache whose occupancy is counted.
+    occupancy: Option<Ref<Component>>,
+    /// Where traffic is counted: the cache, or the memory behind it.
+    pub(super) traffic: Option<Ref<Component>>,
 }
 
 /// The usage monitor that a reading needs.
@@ -20,10 +23,18 @@ pub struct MonContext(TakenMonitor);
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
-        self.resources.occupancy().filter(|_| resource == ResourceId::L3)?;
+        let counted = [
+            (EventId::LlcOccupancy, self.resources.occupancy().is_some()),
+            (EventId::MbmTotal, self.resources.traffic().is_some()),
+        ];
+        let counted = counted.into_iter().filter(|&(_, counted)| counted);
+        let events = counted.fold(EventSet::EMPTY, |events, (event, _)| events.with(event));
+        if resource != ResourceId::L3 || events.is_empty() {
+            return None;
+        }
         // A pair of PARTIDs has the RMIDs of one.
         let num_rmid = if self.cdp.any() { self.num_rmid_index() / 2 } else { self.num_rmid_index() };
-        Some(Monitor { scope: Scope::L3Cache, num_rmid, events: EventSet::EMPTY.with(EventId::LlcOccupancy) })
+        Some(Monitor { scope: Scope::L3Cache, num_rmid, events })
     }
 
     pub(crate) fn occupancy_threshold(&self) -> OccupancyThreshold {
@@ -31,12 +42,18 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 
     pub(crate) fn mon_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId) -> Result<MonDomain> {
-        let found = self
-            .resources
-            .occupancy()
-            .filter(|_| resource == ResourceId::L3)
-            .and_then(|(class, _)| self.component_of(class, cpu.cpu()));
-        Ok(MonDomain { component: found.ok_or(resctrl_types::Errno::EINVAL)?.clone() })
+        let of_class = |class: Option<usize>| {
+            class.filter(|_| resource == ResourceId::L3).and_then(|class| self.component_of(class, cpu.cpu())).cloned()
+        };
+        let occupancy = of_class(self.resources.occupancy().map(|(class, _)| class));
+        let traffic = of_class(self.resources.traffic());
+        if occupancy.is_none() && traffic.is_none() {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(component) = &traffic {
+            self.devices.forget_traffic(component);
+        }
+        Ok(MonDomain { occupancy, traffic })
     }
 
     /// Takes a usage monitor. Every reading takes one, and gives it back, under the rdtgroup mutex, so waiting for one that
@@ -58,11 +75,12 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         context: &MonContext,
     ) -> Result<u64, ReadError> {
         let (Here::Thread(_), false) = (here, self.has_failed()) else { return Err(ReadError::Error) };
+        let component = domain.occupancy.as_ref().ok_or(ReadError::Unavailable)?;
         let partids = self.partids(id.closid).map_err(|_| ReadError::Error)?;
         let pmg = self.pmg(id.rmid).map_err(|_| ReadError::Error)?;
         let mut sum = 0_u64;
         for partid in partids.iter() {
-            sum = sum.saturating_add(self.usage(here, &domain.component, context.0.number(), (partid, pmg))?);
+            sum = sum.saturating_add(self.usage(here, component, context.0.number(), (partid, pmg))?);
         }
         Ok(sum)
     }

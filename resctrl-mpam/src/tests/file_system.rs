@@ -8,14 +8,14 @@ use std::vec::Vec;
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
-use resctrl_hardware::mpam::{Label, Occupancy};
+use resctrl_hardware::mpam::{CounterWidth, Label, Occupancy};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result, sim};
 
-use super::board::{Board, Driver, Spec, memory, start};
+use super::board::{Board, Driver, Spec, counters, memory, start};
 use crate::resctrl::Options;
 
-type Fs = Resctrl<Driver, SimPlatform>;
+pub(super) type Fs = Resctrl<Driver, SimPlatform>;
 
 #[derive(Default)]
 struct Text(Vec<u8>);
@@ -34,14 +34,14 @@ impl TextOut for Text {
     }
 }
 
-const PLAIN: MountOptions = MountOptions { cdp: false, cdpl2: false, mba_mbps: false, debug: false };
-const CDP: MountOptions = MountOptions { cdp: true, ..PLAIN };
+pub(super) const PLAIN: MountOptions = MountOptions { cdp: false, cdpl2: false, mba_mbps: false, debug: false };
+pub(super) const CDP: MountOptions = MountOptions { cdp: true, ..PLAIN };
 
 #[derive(Clone)]
-struct Machine {
-    sim: SimPlatform,
-    board: Arc<Board>,
-    fs: Ref<Fs>,
+pub(super) struct Machine {
+    pub(super) sim: SimPlatform,
+    pub(super) board: Arc<Board>,
+    pub(super) fs: Ref<Fs>,
 }
 
 impl Machine {
@@ -55,7 +55,7 @@ impl Machine {
         Machine { sim, board, fs }
     }
 
-    fn mounted(spec: &Spec, options: &MountOptions) -> Machine {
+    pub(super) fn mounted(spec: &Spec, options: &MountOptions) -> Machine {
         let machine = Machine::boot(spec);
         Fs::mount(&machine.fs, options).unwrap();
         machine
@@ -67,26 +67,37 @@ impl Machine {
         names.try_fold(root, |dir, name| self.fs.lookup(dir, name.as_bytes()).ok_or(Errno::ENOENT))
     }
 
-    fn read(&self, path: &str) -> Result<String> {
+    pub(super) fn read(&self, path: &str) -> Result<String> {
         let mut text = Text::default();
         Fs::read(&self.fs, self.node(path)?, &mut text)?;
         Ok(String::from_utf8(text.0).unwrap())
     }
 
-    fn write(&self, path: &str, command: &str) -> Result<()> {
+    pub(super) fn write(&self, path: &str, command: &str) -> Result<()> {
         Fs::write(&self.fs, self.node(path)?, command.as_bytes())
     }
 
-    fn mkdir(&self, dir: &str, name: &str) -> Result<()> {
+    pub(super) fn mkdir(&self, dir: &str, name: &str) -> Result<()> {
         Fs::mkdir(&self.fs, self.node(dir)?, name.as_bytes(), 0o755)
     }
 
-    fn rmdir(&self, path: &str) -> Result<()> {
+    pub(super) fn rmdir(&self, path: &str) -> Result<()> {
         Fs::rmdir(&self.fs, self.node(path)?)
     }
 
+    /// Whether a file or directory is there.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.node(path).is_ok()
+    }
+
+    /// Writes what must fail, and with which words.
+    pub(super) fn refuses(&self, path: &str, command: &str, errno: Errno, words: &str) {
+        assert_eq!(self.write(path, command), Err(errno), "{command:?} to {path}");
+        assert_eq!(self.read("info/last_cmd_status").unwrap(), words);
+    }
+
     /// Unmounts, unloads, and sees that no domain and no worker is left.
-    fn finish(self) {
+    pub(super) fn finish(self) {
         Fs::unmount(&self.fs);
         self.sim.unregister_hotplug();
         self.sim.clear_sched_in();
@@ -209,6 +220,9 @@ fn groups_limbo_and_hotplug_in_any_order_leave_nothing_behind() {
     let schedules = sim::explore(150, || {
         let mut spec = Spec::new(2);
         spec.mscs[1].cluster = Some(1);
+        for msc in &mut spec.mscs[..2] {
+            msc.config.ris[0].traffic = Some(counters(CounterWidth::Bits44));
+        }
         let machine = Machine::mounted(&spec, &PLAIN);
         let clock = machine.sim.start_clock(6);
         let plug = {
@@ -229,6 +243,10 @@ fn groups_limbo_and_hotplug_in_any_order_leave_nothing_behind() {
             let written = machine.write("p0/schemata", "L3:769=f\n");
             assert!(matches!(written, Ok(()) | Err(Errno::EINVAL)), "round {round}: {written:?}");
             assert!(machine.read("p0/mon_data/mon_L3_768/llc_occupancy").is_ok());
+            // The counter of the cache that stays; the other one's is there or not.
+            assert_eq!(machine.read("p0/mon_data/mon_L3_768/mbm_total_bytes").unwrap(), "0\n");
+            let assigned = machine.read("p0/mbm_L3_assignments").unwrap();
+            assert!(assigned.starts_with("mbm_total_bytes:768=e"), "{assigned}");
             machine.rmdir("p0").unwrap();
         }
         plug.join().unwrap();

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Bandwidth counters, which have no face in resctrl yet.
-
-use std::vec::Vec;
+//! The bandwidth monitors of one MSC; see `counters` for what resctrl makes of them.
 
 use proptest::prelude::*;
 use resctrl_hardware::mpam::firmware::Locator;
@@ -9,8 +7,7 @@ use resctrl_hardware::mpam::{CounterWidth, NotReady, Request, RisConfig};
 use resctrl_types::{CpuId, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, memory};
-use crate::devices::{CounterMap, Direction, Filter};
-use crate::resctrl::bandwidth_counters;
+use crate::devices::{Direction, Filter};
 
 const FILTER: Filter = Filter { partid: 3, pmg: 1, direction: Direction::Both };
 
@@ -74,6 +71,25 @@ fn a_reset_lets_the_next_reading_begin_at_zero() {
         assert_eq!(read(&rig), Some(0));
         traffic(&rig, 7);
         assert_eq!(read(&rig), Some(7));
+    });
+}
+
+#[test]
+fn a_monitor_that_was_stopped_counts_for_nobody() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits44));
+        let _ = read(&rig);
+        rig.on(0, |here| {
+            let msc = &rig.driver.devices().mscs[1];
+            msc.access(here.into()).unwrap().stop_mbwu(&msc.ris[0], 2);
+        });
+        traffic(&rig, 700);
+        rig.on(0, |here| {
+            let access = &rig.driver.devices().mscs[1].access(here.into()).unwrap();
+            access.select_monitor(0, 2);
+            assert_eq!(access.read(crate::registers::MbwuLong::OFFSET), 0);
+        });
+        assert_eq!(read(&rig), Some(0), "whoever gets it begins at 0");
     });
 }
 
@@ -206,40 +222,6 @@ fn b13_a_monitor_that_is_not_ready_when_the_power_goes_adds_no_not_ready_bit() {
 
 fn traffic_second(rig: &Rig, bytes: u64) {
     rig.board.msc(1).request(0, Request { partid: 3, pmg: 1, bytes, write: false });
-}
-
-#[test]
-fn b14_a_counter_taken_away_in_one_domain_still_counts_in_the_others() {
-    let mut domains: Vec<CounterMap<(u32, u32)>> = (0..2).map(|_| CounterMap::new(2).unwrap()).collect();
-    for domain in &mut domains {
-        assert_eq!(domain.assign((1, 0)), Some(0));
-        assert_eq!(domain.assign((2, 0)), Some(1));
-        assert_eq!(domain.assign((3, 0)), None);
-        assert_eq!(domain.assign((1, 0)), Some(0), "who has one gets no other");
-    }
-    domains[0].unassign((1, 0));
-    assert_eq!((domains[0].find((1, 0)), domains[1].find((1, 0))), (None, Some(0)));
-    assert_eq!(domains[0].assign((3, 0)), Some(0));
-}
-
-#[test]
-fn b15_a_level_3_cache_that_counts_replaces_memory_that_was_seen_first() {
-    for cache_first in [false, true] {
-        sim::run(move || {
-            let traffic = Some(counters(CounterWidth::Bits44));
-            let mut spec = Spec::new(1);
-            spec.mscs[0].config.ris[0].traffic = traffic;
-            spec.mscs[1].config.ris[0].traffic = traffic;
-            if !cache_first {
-                spec.mscs.reverse();
-            }
-            let rig = Rig::new(&spec);
-            let mut possible = resctrl_types::CpuMask::new(2).unwrap();
-            (0..2).for_each(|cpu| possible.set(CpuId(cpu)).unwrap());
-            let class = bandwidth_counters(&rig.sim, rig.driver.devices(), &possible, false).unwrap();
-            assert_eq!(class.level(), 3);
-        });
-    }
 }
 
 proptest! {
