@@ -121,13 +121,9 @@ offline() {
 	echo 0 >"/sys/devices/system/cpu/cpu$1/online"
 }
 
-# events: what is counted for each group. resctrl.ko has no counters that are assigned to groups, and those of
-# bandwidth are on Arm.
+# events: what is counted for each group.
 events() {
-	case $ARCH,$IMPL in
-	arm64,rust) echo "$MON_EVENTS" | tr ' ' '\n' | grep -v '^mbm_' | xargs ;;
-	*) echo "$MON_EVENTS" ;;
-	esac
+	echo "$MON_EVENTS"
 }
 
 # has_cdp: whether -o cdp can succeed. On Arm it is an emulation that resctrl.ko has for experts (its parameter).
