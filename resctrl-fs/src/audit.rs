@@ -17,8 +17,8 @@ use crate::text::TextOut;
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Prints a line for each rule that does not hold: that every RMID index is in one state only and each domain agrees
     /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
-    /// their domain is, that no bandwidth target outlives the
-    /// controller, and that counters are given to groups that live, once.
+    /// their domain is, that no bandwidth target outlives the controller, and that counters are given to groups that live,
+    /// once.
     ///
     /// # Errors
     /// When `out` is full.

@@ -339,19 +339,8 @@ extern "C" fn on_translate(block: *mut Block, _data: *mut c_void) {
 }
 
 extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
-    let Some(plugin) = plugin() else { return };
-    if plugin.handles.get().is_some() {
-        return;
-    }
-    match plugin.api.handles(&REGISTERS) {
-        Ok(handles) => {
-            plugin.handles.get_or_init(|| handles);
-        }
-        Err(problem) => {
-            // QEMU takes no answer here, and a guest without its hardware would only fail later and less clearly.
-            eprintln!("resctrl plugin: {problem}");
-            std::process::exit(1);
-        }
+    if let Some(plugin) = plugin() {
+        plugin.api.find_handles(&REGISTERS, &plugin.handles);
     }
 }
 

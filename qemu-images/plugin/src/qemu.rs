@@ -10,6 +10,7 @@ use std::cell::OnceCell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::transmute;
 use std::ptr::{NonNull, null_mut};
+use std::sync::OnceLock;
 
 pub(crate) use target::{Guest, Target};
 
@@ -267,8 +268,26 @@ impl Api {
         unsafe { (self.qemu_plugin_set_pc)(address) };
     }
 
+    /// Finds the handles of the registers of these names, for a CPU's initialisation callback. They are the same for all
+    /// CPUs: the first one finds them. A register that QEMU does not show ends it.
+    pub(crate) fn find_handles(&self, names: &[&CStr], handles: &OnceLock<Handles>) {
+        if handles.get().is_some() {
+            return;
+        }
+        match self.handles(names) {
+            Ok(found) => {
+                handles.get_or_init(|| found);
+            }
+            Err(problem) => {
+                // QEMU takes no answer here, and a guest without its hardware would only fail later and less clearly.
+                eprintln!("resctrl plugin: {problem}");
+                std::process::exit(1);
+            }
+        }
+    }
+
     /// Asks QEMU for the registers of these names, on the thread of a CPU that is set up.
-    pub(crate) fn handles(&self, names: &[&CStr]) -> Result<Handles, String> {
+    fn handles(&self, names: &[&CStr]) -> Result<Handles, String> {
         // SAFETY: called from the initialisation callback of a CPU.
         let list = unsafe { (self.qemu_plugin_get_registers)() };
         let list = NonNull::new(list).ok_or("QEMU lists no registers")?;
