@@ -26,13 +26,24 @@ stop=/tmp/stop
 counts=/tmp/counts
 stats=/sys/kernel/debug/resctrl/stats
 mkdir -p $counts
-# A kernel that checks all it does needs longer for a round of groups, which must fit between two mounts.
+# A kernel that checks all it does needs longer for a round of groups, which must fit between two mounts. And there the
+# other loops would leave no processor to hotplug, which is what is to be done many times.
 slow=1
 [ -e /sys/kernel/debug/kmemleak ] && slow=4
+
+# breathe TENTHS: the pause of a loop between two rounds, up to TENTHS of a second more than it must be.
+breathe() {
+	sleep $((slow - 1)).$((RANDOM % $1))
+}
 
 # count NAME NUMBER: what a loop has done so far.
 count() {
 	echo "$2" >"$counts/$1"
+}
+
+# sum PATTERN: over what loops have done so far.
+sum() {
+	cat "$counts"/$1 2>/dev/null | awk '{ n += $1 } END { print n + 0 }'
 }
 
 # Whether each loop has done something. On a slow kernel of a busy host that may take longer than the time asked for.
@@ -113,7 +124,7 @@ groups() {
 		echo 1 >$M/s1/cpus_list
 		rmdir $M/s1/mon_groups/m1 $M/s1 $M/s2 $M/mon_groups/m3 && cycles=$((cycles + 1))
 		count group_cycles $cycles
-		sleep 0.$((RANDOM % 4))
+		breathe 4
 	done 2>/dev/null
 }
 
@@ -127,7 +138,7 @@ tasks() {
 			echo $$ >$M/$group/tasks && moved=$((moved + 1))
 		done
 		count task_moves $moved
-		sleep 0.$((RANDOM % 3))
+		breathe 3
 	done 2>/dev/null
 	kill $task
 }
@@ -138,7 +149,7 @@ reads() {
 		cat $M/mon_data/*/* $M/*/mon_data/*/* $M/*/mon_groups/*/mon_data/*/* $M/schemata $M/size $M/info/L3/bit_usage >/dev/null
 		rounds=$((rounds + 1))
 		count read_rounds $rounds
-		sleep 0.$((RANDOM % 4))
+		breathe 4
 	done 2>/dev/null
 }
 
@@ -153,7 +164,7 @@ traffic() {
 		for pair in $filled; do
 			rdt-traffic occupancy "${pair%,*}" "${pair#*,}" 8M
 		done
-		sleep $((RANDOM % 3)).5
+		sleep $((RANDOM % 3 + 3 * (slow - 1))).5
 		for pair in $filled; do
 			rdt-traffic occupancy "${pair%,*}" "${pair#*,}" 0
 		done
@@ -186,7 +197,7 @@ ends=$(($(cut -d. -f1 /proc/uptime) + seconds))
 latest=$((ends + 60))
 while time=$(cut -d. -f1 /proc/uptime) && { [ "$time" -lt $ends ] || { ! all_busy && [ "$time" -lt $latest ]; }; }; do
 	sleep 10
-	note "$(cut -d' ' -f1 /proc/uptime) s: $(cat /sys/devices/system/cpu/online) online, $(ls $M 2>/dev/null | wc -l) entries"
+	note "$(cut -d' ' -f1 /proc/uptime) s: $(cat /sys/devices/system/cpu/online) online, $(sum 'hotplug_cycles_*') cycles"
 done
 touch $stop
 wait
@@ -196,9 +207,6 @@ for cpu in $(seq 1 $((CPUS - 1))); do online "$cpu" 2>/dev/null; done
 for file in "$counts"/*; do
 	echo "# stat ${file##*/} $(cat "$file")"
 done
-sum() {
-	cat "$counts"/$1 | awk '{ n += $1 } END { print n + 0 }'
-}
 between "hotplug cycles were made" 1 1000000 "$(sum 'hotplug_cycles_*')"
 between "groups were made and removed" 1 1000000 "$(sum group_cycles)"
 between "it was mounted and unmounted" 1 1000000 "$(sum mount_cycles)"
