@@ -331,4 +331,68 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     ) -> Result<u64, ReadError> {
         Err(ReadError::Unassigned)
     }
+
+    // ---- What an event counts ----
+
+    /// Which transactions a bandwidth event of the L3 can be made to count; `None` where that is not for a user to choose.
+    /// Constant. What an event counts can be chosen only while counters are not assigned
+    /// ([`Arch::counters_assigned`]). AMD BMEC (APM vol. 3, `CPUID Fn8000_0020_ECX_x3`).
+    fn configurable_transactions(&self, _event: EventId) -> Option<Transactions> {
+        None
+    }
+
+    /// What an event counts in a domain, from the register of some CPU of it: bits of [`Transactions`]. Asked for only
+    /// where [`Arch::configurable_transactions`] says so.
+    ///
+    /// # Errors
+    /// The architecture's: no CPU of the domain could be asked.
+    fn event_config(&self, _platform: &P, _cpus: CpusHeld<'_>, _mask: &CpuMask, _event: EventId) -> Result<u32> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Chooses what an event counts in a domain: writes the register on some CPU of it, and forgets what was counted of
+    /// every bandwidth event for every RMID there, since hardware may begin all of them anew. `config` has no bit outside
+    /// [`Arch::configurable_transactions`].
+    ///
+    /// # Errors
+    /// The architecture's; nothing changed.
+    fn set_event_config(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _domain: &mut Self::MonDomain,
+        _mask: &CpuMask,
+        _event: EventId,
+        _config: u32,
+    ) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+
+    // ---- Cache for devices ----
+
+    /// Whether devices fill this cache through a CLOSID of their own, the highest of the resource; `None` where it cannot.
+    /// The capability is constant. AMD SDCIAE (APM vol. 2, "L3 Smart Data Cache Injection Allocation Enforcement").
+    fn io_alloc(&self, _resource: ResourceId) -> Option<bool> {
+        None
+    }
+
+    /// Decides whether devices do, also for CPUs and domains that come online later. The caller then calls
+    /// [`Arch::program_io_alloc`] for every control domain of the resource.
+    ///
+    /// # Errors
+    /// `EINVAL` when the resource cannot, or the architecture's; nothing changed. Disabling what can be enabled cannot fail.
+    fn set_io_alloc(&self, _resource: ResourceId, _enable: bool) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Brings one domain in line with [`Arch::set_io_alloc`].
+    fn program_io_alloc(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _resource: ResourceId,
+        _domain: &mut Self::CtrlDomain,
+        _mask: &CpuMask,
+    ) {
+    }
 }
