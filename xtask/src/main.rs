@@ -6,6 +6,7 @@
 
 mod apt;
 mod build_module;
+mod checks;
 mod ci;
 mod cli;
 mod console;

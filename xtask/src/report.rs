@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
+use crate::checks;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// A whole run.
@@ -27,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) build: Duration,
     /// Time the guests took, all together.
     pub(crate) guests: Duration,
+    /// What was found of each behaviour of the catalogue.
+    pub(crate) checks: checks::Table,
 }
 
 impl Run {
@@ -83,6 +86,17 @@ impl Run {
                 let _ = writeln!(text, "  {line}");
             }
             let _ = writeln!(text, "  console: {}", outcome.console.display());
+        }
+        text
+    }
+
+    /// Differences that are listed as known and did not show.
+    pub(crate) fn gone(&self) -> String {
+        let mut text = String::new();
+        for outcome in &self.outcomes {
+            for known in outcome.gone() {
+                let _ = writeln!(text, "known difference not seen: {}: {}", outcome.case, known.check);
+            }
         }
         text
     }

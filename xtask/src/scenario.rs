@@ -7,8 +7,9 @@
 //! runs anything. The header is described in `docs/rig.md`.
 
 pub(crate) mod fault;
+pub(crate) mod known;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -17,14 +18,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
+use crate::checks;
 use crate::kernels::{Arch, Kernel};
 use fault::Fault;
+use known::Known;
 
 /// Time limit of a scenario that names none.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which resctrl a guest runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Implementation {
     /// The kernel's own, in C: the oracle.
     Kernel,
@@ -106,6 +110,8 @@ pub(crate) struct Scenario {
     pub(crate) snapshots: Vec<SnapshotName>,
     /// A fault that it provokes.
     pub(crate) fault: Option<Fault>,
+    /// Numbers of the catalogue that its text names.
+    pub(crate) checks: BTreeSet<u16>,
 }
 
 impl Scenario {
@@ -132,6 +138,7 @@ impl Scenario {
             compare: false,
             snapshots: Vec::new(),
             fault: None,
+            checks: checks::named_in(text),
         };
         for line in text.lines() {
             if line.starts_with("#!") || line.starts_with("# SPDX-") || line == "#" {
@@ -310,6 +317,8 @@ pub(crate) struct Case {
     pub(crate) kernel: String,
     /// Which resctrl.
     pub(crate) implementation: Implementation,
+    /// Checks that are known to fail here.
+    pub(crate) known: Vec<Known>,
 }
 
 impl fmt::Display for Case {
@@ -386,6 +395,7 @@ impl Selection<'_> {
                                 arch: *arch,
                                 kernel: kernel.name.clone(),
                                 implementation: *implementation,
+                                known: Vec::new(),
                             });
                         }
                     }

@@ -20,12 +20,14 @@ use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use resctrl_hardware::machine::Machine;
 
+use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
 use crate::guest::platform::PlatformOptions;
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
+use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{junit, machine, snapshot, workspace};
@@ -69,6 +71,9 @@ pub(crate) struct Options {
     /// List what would run and run nothing
     #[arg(long)]
     list: bool,
+    /// Print what was found of every check of the catalogue; with --list, which scenario has it
+    #[arg(long)]
+    checks: bool,
     /// Take over snapshots that differ (never when CI is set)
     #[arg(long)]
     accept: bool,
@@ -105,13 +110,15 @@ impl Implementations {
     }
 }
 
+impl Options {
+    fn has_all_machines(&self) -> bool {
+        self.machines.iter().any(|name| name == "all")
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let platform = options.platform.kind();
-    let machines = if options.machines.iter().any(|name| name == "all") {
-        machine::names(platform)?
-    } else {
-        options.machines.clone()
-    };
+    let machines = if options.has_all_machines() { machine::names(platform)? } else { options.machines.clone() };
     let machines = machines
         .into_iter()
         .map(|name| machine::arch(&name, platform).map(|arch| (name, arch)))
@@ -126,11 +133,22 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         patterns: &options.patterns,
         shard: options.shard,
     };
-    let cases = selection.cases(&scenarios)?;
+    let mut cases = selection.cases(&scenarios)?;
+    let guest = workspace::root().join("qemu-images/guest");
+    let differences = KnownDifferences::load(&guest.join("known-differences.toml"), &scenarios)?;
+    for case in &mut cases {
+        case.known = differences.of(case);
+    }
+    let catalogue = Catalogue::load(&guest.join("checks.toml"))?;
+    let everything = options.patterns.is_empty() && options.shard.is_none() && options.has_all_machines();
+    let mut checks = Table::new(&catalogue, &scenarios, everything);
     let mut left_out = selection.left_out();
     left_out.extend(absent.iter().map(|(kernel, arch)| format!("[{kernel} {arch}]: there is no such kernel")));
     if options.list {
-        return match list(&cases, &left_out, io::stdout().lock()) {
+        let mut out = io::stdout().lock();
+        let listed =
+            if options.checks { out.write_all(checks.overview().as_bytes()) } else { list(&cases, &left_out, out) };
+        return match listed {
             // Whoever reads the list, `head` for one, has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
             listed => Ok(listed.map(|()| ExitCode::SUCCESS)?),
@@ -166,8 +184,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let guests = start.elapsed();
     compare::check(&mut outcomes);
     let accepted = snapshot::check(&mut outcomes, options.accept)?;
-    let run = Run { outcomes, settings, folder, build, guests };
-    conclude(&run, accepted)
+    checks.add(&outcomes);
+    let run = Run { outcomes, settings, folder, build, guests, checks };
+    conclude(&run, accepted, options.checks)
 }
 
 fn list(cases: &[Case], left_out: &[String], mut out: impl Write) -> io::Result<()> {
@@ -290,8 +309,10 @@ impl<'a> Rig<'a> {
 }
 
 /// Prints and writes the reports; the exit code says whether all is well.
-fn conclude(run: &Run, accepted: usize) -> Result<ExitCode> {
+fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     let (junit, page) = (run.folder.join("junit.xml"), run.folder.join("report.html"));
+    let checks = run.folder.join("checks.tsv");
+    fs::write(&checks, run.checks.tsv()).with_context(|| format!("cannot write {}", checks.display()))?;
     fs::write(&junit, junit::xml(run)?).with_context(|| format!("cannot write {}", junit.display()))?;
     fs::write(&page, html::page(run)?).with_context(|| format!("cannot write {}", page.display()))?;
     println!("\n{}", run.table());
@@ -303,6 +324,10 @@ fn conclude(run: &Run, accepted: usize) -> Result<ExitCode> {
     if accepted > 0 {
         println!("took over {accepted} snapshots");
     }
+    if all_checks {
+        println!("{}\n", run.checks.full());
+    }
+    print!("{}{}", run.checks.summary(), run.gone());
     println!("report: {}", page.display());
     println!("{}", run.summary());
     Ok(if run.count(Verdict::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -52,12 +52,8 @@ done
 is "abi-6 nothing stays mounted after a refusal" "" "$(grep -w resctrl /proc/mounts)"
 has_cdp && all=debug,cdp shown=cdp,debug unable=EINVAL || all=debug shown=debug unable=EOPNOTSUPP
 cdpl2=$(mount_resctrl cdpl2)
-if [ "$ARCH $IMPL $cdpl2" = "arm64 kernel ok" ]; then
-	# A known difference: the kernel's own MPAM driver turns CDP on for L2 caches that the machine does not have.
-	echo "# stat known_differences 1"
-	umount_resctrl
-	cdpl2=$unable
-fi
+# It should not be.
+[ "$cdpl2" != ok ] || umount_resctrl
 is "abi-7 cdpl2 is refused without L2 CDP" $unable "$cdpl2"
 is "abi-6 and a plain mount works then" ok "$(mount_resctrl)"
 umount_resctrl

@@ -36,10 +36,7 @@ for domain in $(seq 0 $last); do
 	is "abi-232 every mask of domain $domain is at its reset value" "$L3_MASK" "$(holds_everywhere cpbm "$domain")"
 	is "abi-232 every limit" "$full_bandwidth" "$(holds_everywhere mbw_max "$domain")"
 done
-# A known difference: under the kernel's own whoever runs keeps the labels it has, of which nothing takes notice any more.
-if [ "$IMPL" = rust ]; then
-	is "tasks run with PARTID 0 again" "0 0" "$(within 5 "0 0" rdt-traffic assoc 1)"
-fi
+is "tasks run with PARTID 0 again" "0 0" "$(within 5 "0 0" rdt-traffic assoc 1)"
 is "abi-232 the mount that is there can be unmounted" ok "$(errno umount $M)"
 is "and there will be no other" ENODEV "$(mount_resctrl)"
 # CPUs still come and go.

@@ -60,10 +60,7 @@ is "abi-206 what is shown is what the component holds" "$(value L3 $last p0) $(v
 	"$(holds cpbm $last "$partid") $(percent "$(holds mbw_max $last "$partid")")"
 is "abi-206 mon_data is back" "yes yes yes" "$(for group in . p0 mon_groups/m0; do [ -e $M/$group/$event ] && echo yes; done | xargs)"
 is "abi-114 its CPUs are root's" "0-$((CPUS - 1))" "$(cat $M/cpus_list)"
-# A known difference: under the kernel's own a CPU comes back with the labels it left with, until it switches tasks.
-if [ "$IMPL" = rust ]; then
-	is "abi-214 and work for the default ids" "0 0" "$(rdt-traffic assoc "$first")"
-fi
+is "abi-214 and work for the default ids" "0 0" "$(rdt-traffic assoc "$first")"
 accepted "values can be written again" $M/p0/schemata "L3:$last=1f"
 is "and reach the component" 1f "$(holds cpbm $last "$partid")"
 rdt-traffic occupancy $last "$partid/$pmg" 1M

@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Run;
 use super::plot::{self, Bar};
+use crate::checks::Found;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// Lines of a console log that a failure shows.
@@ -52,6 +53,8 @@ pub(crate) fn page(run: &Run) -> Result<String> {
                 @for outcome in run.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) { (provoked(outcome)) }
                 h2 { "Verdicts" }
                 (table(run))
+                h2 { "Checks" }
+                (checks(run))
                 h2 { "Timings" }
                 (PreEscaped(timings))
                 @for (case, chart) in &charts {
@@ -99,6 +102,39 @@ fn table(run: &Run) -> Markup {
                     }
                     td { (outcome.checks) }
                     td { (format!("{:.1}", outcome.took.as_secs_f64())) }
+                }
+            }
+        }
+    }
+}
+
+/// The table of the catalogue, and what is known to differ.
+fn checks(run: &Run) -> Markup {
+    let class = |found: Found| match found {
+        Found::NotRun => "skip",
+        Found::Passed => "pass",
+        Found::Known => "",
+        Found::Failed => "fail",
+    };
+    html! {
+        pre { (run.checks.summary()) (run.gone()) }
+        @for outcome in &run.outcomes {
+            @for known in &outcome.expected {
+                p { (outcome.case) ": " b { (known.check) } " fails, as known: " (known.reason) }
+            }
+        }
+        details {
+            summary { "Every check" }
+            table {
+                tr { th { "check" } th { "about" } th { "oracle" } th { "ours" } th { "scenarios" } }
+                @for row in &run.checks.rows {
+                    tr {
+                        td { (row.number) }
+                        td { (row.behaviour.title) }
+                        td class=(class(row.oracle)) { (row.oracle) }
+                        td class=(class(row.ours)) { (row.ours) }
+                        td { (row.place()) }
+                    }
                 }
             }
         }

@@ -59,6 +59,7 @@ fn scenarios_that_wait_share_a_guest_of_their_own() {
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         implementation: Implementation::Rust,
+        known: Vec::new(),
     };
     let waits = "# guest: waits";
     let boots = Boot::group(vec![case("a", ""), case("b", waits), case("c", ""), case("d", waits)]);
@@ -228,6 +229,7 @@ fn a_case_prints_the_command_that_repeats_it() {
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         implementation: Implementation::Rust,
+        known: Vec::new(),
     };
     let settings = BTreeMap::from([("STRESS".to_owned(), "5".to_owned())]);
     assert_eq!(

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Where two implementations are known to differ: `qemu-images/guest/known-differences.toml`.
+//!
+//! A check that is listed fails on the implementation that is listed with it, and that is no failure of the run. Where it
+//! does not fail, the run says so: the list is to be shortened then.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::{Case, Implementation, Scenario};
+
+/// A check that fails on one implementation, which is why both are the way they are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Known {
+    scenario: String,
+    /// The whole name of the check.
+    pub(crate) check: String,
+    #[serde(rename = "impl", default = "oracle")]
+    implementation: Implementation,
+    /// None: all.
+    #[serde(default)]
+    kernels: Vec<String>,
+    /// None: all.
+    #[serde(default)]
+    machines: Vec<String>,
+    /// Why the two differ, and which of them is right.
+    pub(crate) reason: String,
+}
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnownDifferences {
+    #[serde(default)]
+    check: Vec<Known>,
+}
+
+fn oracle() -> Implementation {
+    Implementation::Kernel
+}
+
+/// A list that names nothing stands for everything.
+fn holds(list: &[String], name: &str) -> bool {
+    list.is_empty() || list.iter().any(|listed| listed == name)
+}
+
+impl KnownDifferences {
+    /// Reads the file of a checkout whose scenarios are `scenarios`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or parsed, an entry has no reason, or no scenario has the check.
+    pub(crate) fn load(path: &Path, scenarios: &[Scenario]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let known = Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))?;
+        for Known { scenario, check, .. } in &known.check {
+            let there = scenarios.iter().any(|s| s.name == *scenario);
+            ensure!(there, "{}: `{check}`: there is no scenario `{scenario}`", path.display());
+        }
+        Ok(known)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let known: Self = toml::from_str(text)?;
+        for Known { check, reason, .. } in &known.check {
+            ensure!(!reason.trim().is_empty(), "`{check}` has no reason");
+        }
+        Ok(known)
+    }
+
+    /// The checks of `case` that are to fail.
+    pub(crate) fn of(&self, case: &Case) -> Vec<Known> {
+        let applies = |known: &&Known| {
+            known.scenario == case.scenario.name
+                && known.implementation == case.implementation
+                && holds(&known.kernels, &case.kernel)
+                && holds(&known.machines, &case.machine)
+        };
+        self.check.iter().filter(applies).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kernels::Arch, workspace};
+
+    fn case(implementation: Implementation, kernel: &str) -> Case {
+        Case {
+            scenario: Scenario::parse("mount", "# Mounts.\n").unwrap(),
+            machine: "mpam".to_owned(),
+            arch: Arch::Arm64,
+            kernel: kernel.to_owned(),
+            implementation,
+            known: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_difference_is_known_where_it_is_listed_and_nowhere_else() {
+        let known = KnownDifferences::parse(
+            "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nkernels = [\"oracle\"]\nreason = \"so it is\"\n",
+        )
+        .unwrap();
+        assert_eq!(known.of(&case(Implementation::Kernel, "oracle"))[0].check, "abi-7 x");
+        assert!(known.of(&case(Implementation::Rust, "oracle")).is_empty());
+        assert!(known.of(&case(Implementation::Kernel, "stock")).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_listed_without_a_reason() {
+        let text = "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nreason = \" \"\n";
+        assert!(KnownDifferences::parse(text).unwrap_err().to_string().contains("no reason"));
+    }
+
+    #[test]
+    fn the_list_names_checks_that_there_are() {
+        let guest = workspace::root().join("qemu-images/guest");
+        let scenarios = super::super::load(&guest.join("scenarios")).unwrap();
+        let known = KnownDifferences::load(&guest.join("known-differences.toml"), &scenarios).unwrap();
+        for Known { scenario, check, .. } in &known.check {
+            let text = std::fs::read_to_string(guest.join(format!("scenarios/{scenario}.sh"))).unwrap();
+            assert!(text.contains(&format!("\"{check}\"")), "scenario {scenario} has no check `{check}`");
+        }
+    }
+}
