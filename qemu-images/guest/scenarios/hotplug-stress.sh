@@ -62,7 +62,7 @@ nearly_a_period() {
 choose() {
 	all=$(cpus_of "$1" | grep -vx 0)
 	cpus=$all
-	[ $((RANDOM % 4)) = 0 ] || cpus=$(printf '%s\n' $all | shuf -n 2)
+	[ $((RANDOM % (4 * slow))) = 0 ] || cpus=$(printf '%s\n' $all | shuf -n 2)
 	for cpu in $all; do
 		if printf '%s\n' $cpus | grep -qx "$cpu"; then online "$cpu"; else offline "$cpu"; fi
 	done 2>/dev/null

@@ -50,4 +50,4 @@ pub use cpu::{Cpu, CpuConfig, Label, SystemRegister};
 pub use monitor::Occupancy;
 pub use msc::{ErrorCode, Msc, Request};
 pub use page::Page;
-pub use system::{Access, Effects, System};
+pub use system::{Access, Effects, FIRST_SHARED_INTERRUPT, System};

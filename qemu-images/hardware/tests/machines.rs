@@ -62,7 +62,7 @@ fn what_no_arm_machine_can_be_is_refused_with_its_place() {
         ("pmg_max = 3", "pmg_max = 256", "pmg_max"),
         ("pmg_max = 3", "pmg_max = 3\nstreaming = true", "mpam.streaming: is true, but processor \"cortex-a57\" lacks"),
         ("\"cortex-a57\"", "\"max\"", "mpam.streaming: is false, but processor \"max\" has FEAT_SME"),
-        ("error_interrupt = 112", "error_interrupt = 33", "mpam.msc[0].error_interrupt: 33 is not within 112 to 143"),
+        ("error_interrupt = 112", "error_interrupt = 33", "mpam.msc[0].error_interrupt: 33 is not within 16 to 22"),
         ("error_interrupt = 112", "reached_from_l3 = 1", "mpam.msc[0].reached_from_l3: 1 is beyond the 1 L3 domains"),
         ("error_interrupt = 112", "extended = false", "mpam.msc[0].extended_error_status: without \"extended\""),
         ("error_interrupt = 112", "errors = 1", "unknown field `errors`"),
@@ -106,6 +106,17 @@ fn the_tables_of_an_arm_machine_say_what_its_file_says() {
     assert_eq!([mpam[nodes[0] + 72 + 7], mpam[nodes[1] + 72 + 7]], [0, 1]);
     // The package, then the L3: id 0, and valid.
     assert_eq!((pptt[8], pptt[56], pptt[60] & 0x80, pptt[80]), (3, 1, 0x80, 0));
+}
+
+#[test]
+fn an_interrupt_that_each_processor_has_for_itself_is_called_private() {
+    let errors_are = |number: u32| {
+        let file = MPAM.replace("error_interrupt = 112", &format!("error_interrupt = {number}"));
+        let [_, (_, mpam)] = &Machine::parse(&file).unwrap().acpi_tables()[..] else { panic!("not two tables") };
+        [72, 76].map(|at| u32::from_le_bytes(mpam[at..at + 4].try_into().unwrap()))
+    };
+    assert_eq!(errors_are(20), [20, 0x10]);
+    assert_eq!(errors_are(112), [112, 0]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::log::Log;
 use crate::qemu::{Api, Block, Handles, PluginId, number};
 use instruction::Instruction;
 use resctrl_hardware::control;
-use resctrl_hardware::mpam::{Access, Effects, System, SystemRegister};
+use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, System, SystemRegister};
 use resctrl_hardware::write_log::Kind;
 use std::ffi::{CStr, c_uint, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,6 +62,11 @@ const MPAM_VERSION_1: u64 = 1 << 40;
 
 /// `GICD_ISPENDR0` of QEMU's `virt`: a bit for each interrupt, 32 a register.
 const SET_PENDING: u64 = 0x0800_0200;
+
+/// `GICR_ISPENDR0` of the first processor of QEMU's `virt`, and how far it is to the next one's: the same for the private
+/// interrupts, which are in one register.
+const SET_PENDING_PRIVATE: u64 = 0x080b_0200;
+const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
 
 /// Everything a callback needs.
 #[derive(Debug)]
@@ -155,7 +160,14 @@ impl Plugin {
         drop(order);
         for interrupt in effects.interrupts {
             self.note(format_args!("interrupt {interrupt}"));
-            self.api.write_physical(SET_PENDING + u64::from(interrupt / 32 * 4), 1 << (interrupt % 32));
+            let bit = 1 << (interrupt % 32);
+            if interrupt < FIRST_SHARED_INTERRUPT {
+                for cpu in 0..self.awaited.len() as u64 {
+                    self.api.write_physical(SET_PENDING_PRIVATE + cpu * REDISTRIBUTOR_SIZE, bit);
+                }
+            } else {
+                self.api.write_physical(SET_PENDING + u64::from(interrupt / 32 * 4), bit);
+            }
         }
         result
     }

@@ -174,5 +174,7 @@ fn cargo<'a>(shell: &'a Shell, flavour: Flavour, rust_library: &Path, action: &[
         .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_library)
         .env("CARGO_ENCODED_RUSTFLAGS", flavour.rustflags().join("\u{1f}"))
         .env_remove("RUSTFLAGS")
+        // Of core itself, which is what it is.
+        .env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never")
         .quiet()
 }

@@ -81,7 +81,8 @@ fn yes() -> bool {
 pub struct Component {
     /// Resource instances, by index.
     pub ris: Vec<Instance>,
-    /// Number of the interrupt that tells of errors, a shared one of the GIC (32 and above); none if not given.
+    /// Number of the interrupt that tells of errors, private to each processor (16 to 31) or a shared one of the GIC (32
+    /// and above); none if not given.
     pub error_interrupt: Option<u32>,
     /// Number of the interrupt that tells of overflows, likewise.
     pub overflow_interrupt: Option<u32>,

@@ -95,6 +95,11 @@ pub struct Interrupt {
     pub flags: u32,
 }
 
+impl Interrupt {
+    /// Flags of a level interrupt that each processor has for itself.
+    pub const PRIVATE: u32 = 1 << 4;
+}
+
 /// An MSC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {

@@ -3,6 +3,7 @@
 
 use super::{CacheIds, Component, MSC_STRIDE, Machine, MpamFeatures, Place, TableDefect};
 use crate::machine::Cache;
+use crate::mpam::FIRST_SHARED_INTERRUPT;
 use crate::mpam::firmware::{self, Cluster, Interrupt, Locator, Node, Processor, Resource};
 
 /// Geometry of a cache that the machine file leaves out.
@@ -49,7 +50,11 @@ fn clusters(machine: &Machine) -> Vec<Cluster> {
 
 fn node(machine: &Machine, features: &MpamFeatures, index: usize, msc: &Component) -> Node {
     let ids = CacheIds::of(machine);
-    let interrupt = |number: Option<u32>| Interrupt { number: number.unwrap_or(0), flags: 0 };
+    let interrupt = |number: Option<u32>| match number {
+        None => Interrupt::default(),
+        Some(number) if number < FIRST_SHARED_INTERRUPT => Interrupt { number, flags: Interrupt::PRIVATE },
+        Some(number) => Interrupt { number, flags: 0 },
+    };
     let locator = |place| match place {
         Place::L3(domain) => Locator::Cache(ids.l3 + domain as u32),
         Place::L2(domain) => Locator::Cache(ids.l2 + domain as u32),

@@ -7,6 +7,7 @@ use crate::machine::validate::{Checked, ensure, memory_bytes};
 use crate::machine::{Arch, MachineError};
 use crate::mpam::registers::PAGE_SIZE;
 use crate::mpam::{BandwidthMonitors, UsageMonitors};
+use std::ops::RangeInclusive;
 
 const _: () = assert!(PAGE_SIZE as u64 <= MSC_STRIDE, "a page of registers fits between two");
 
@@ -17,7 +18,10 @@ const RIS_LIMIT: usize = 16;
 const BIT_MAP_LIMIT: u32 = 0x1000 * 8;
 
 /// Numbers of shared interrupts of QEMU's `virt` that none of its own devices has.
-const INTERRUPTS: std::ops::RangeInclusive<u32> = 112..=143;
+const SHARED_INTERRUPTS: RangeInclusive<u32> = 112..=143;
+
+/// Numbers of private interrupts that neither a processor's timers and its PMU have, nor the GIC.
+const PRIVATE_INTERRUPTS: RangeInclusive<u32> = 16..=22;
 
 impl Machine {
     /// Checks `[mpam]`.
@@ -89,10 +93,12 @@ impl Machine {
         {
             let Some(number) = interrupt else { continue };
             ensure!(
-                INTERRUPTS.contains(&number),
-                "{name}.{field}: {number} is not within {} to {}, which are free",
-                INTERRUPTS.start(),
-                INTERRUPTS.end()
+                [SHARED_INTERRUPTS, PRIVATE_INTERRUPTS].iter().any(|free| free.contains(&number)),
+                "{name}.{field}: {number} is not within {} to {} (private) or {} to {}, which are free",
+                PRIVATE_INTERRUPTS.start(),
+                PRIVATE_INTERRUPTS.end(),
+                SHARED_INTERRUPTS.start(),
+                SHARED_INTERRUPTS.end()
             );
         }
         if let Some(domain) = msc.reached_from_l3 {
