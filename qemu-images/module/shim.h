@@ -95,7 +95,7 @@ void rust_sched_in(u32 cpu, u64 word);
 
 /* ---- shim_vfs.c: the file system ---- */
 
-#define SHIM_NAME_MAX 255
+#define SHIM_NAME_MAX (PATH_MAX - 1)
 #define SHIM_OPTIONS_SIZE 32
 
 struct shim_attr {

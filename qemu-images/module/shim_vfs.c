@@ -210,17 +210,23 @@ static const struct inode_operations resctrl_dir_inode_operations = {
 static int resctrl_readdir(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
-	char name[SHIM_NAME_MAX];
 	struct shim_entry entry;
+	char *name;
 	int found;
 
 	if (!dir_emit_dots(file, ctx))
 		return 0;
+	name = kmalloc(SHIM_NAME_MAX, GFP_KERNEL);
+	if (!name)
+		return -ENOMEM;
 	while ((found = rust_next_entry(dir->i_ino, ctx->pos - 2, name, &entry)) > 0) {
-		if (!dir_emit(ctx, name, entry.len, entry.id, entry.is_dir ? DT_DIR : DT_REG))
-			return 0;
+		if (!dir_emit(ctx, name, entry.len, entry.id, entry.is_dir ? DT_DIR : DT_REG)) {
+			found = 0;
+			break;
+		}
 		ctx->pos = entry.position + 2;
 	}
+	kfree(name);
 	return found;
 }
 

@@ -5,9 +5,10 @@ use core::fmt;
 
 use resctrl_types::locked::Key;
 use resctrl_types::platform::{Mutex, WorkKind};
-use resctrl_types::{Arch, DomainId, Platform, Ref, RmidIndex};
+use resctrl_types::{Arch, DomainId, Platform, Ref, ResourceId, RmidIndex};
 
 use crate::Resctrl;
+use crate::ctrlmondata::io_alloc;
 use crate::domain::{MBPS_UNLIMITED, Target};
 use crate::monitor::counters::Owner;
 use crate::monitor::rmid::{Entry, RmidTable};
@@ -15,7 +16,7 @@ use crate::state::{Locked, State};
 use crate::text::TextOut;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
-    /// Prints a line for each rule that does not hold: that every RMID index is in one state only and each domain agrees
+    /// Prints a line for each rule that does not hold: that every CLOSID that is taken has one holder, that every RMID index is in one state only and each domain agrees
     /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
     /// their domain is, that no bandwidth target outlives the controller, and that counters are given to groups that live,
     /// once.
@@ -29,6 +30,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             in_order(domains.iter().map(|domain| (domain.id, domain.cpus.is_empty())), out)?;
         }
         in_order(state.mon_domains.iter().map(|domain| (domain.id, domain.peek(key).cpus.is_empty())), out)?;
+        closids(this, state, out)?;
         rmids(&this.arch, key, state, out)?;
         workers(this.has_mbm(), key, state, out)?;
         counters(this, key, state, out)?;
@@ -54,6 +56,30 @@ fn in_order(domains: impl Iterator<Item = (DomainId, bool)>, out: &mut dyn TextO
             writeln!(out, "domain {id} is out of order")?;
         }
         last = Some(id);
+    }
+    Ok(())
+}
+
+/// A CLOSID is taken exactly when a group or the devices have it, and only one of them has.
+fn closids<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, state: &State<A, P>, out: &mut dyn TextOut) -> fmt::Result {
+    let devices = || ResourceId::ALL.into_iter().filter_map(|resource| io_alloc::enabled(fs, resource));
+    let Some(mount) = &state.mount else {
+        return devices().try_for_each(|closid| writeln!(out, "devices have CLOSID {closid}, unmounted"));
+    };
+    let holders = |closid| {
+        let groups = state.groups.iter().filter(|group| group.closid == closid).count();
+        groups + devices().filter(|&of_devices| of_devices == closid).count()
+    };
+    for closid in mount.closids.taken() {
+        let holders = holders(closid);
+        if holders != 1 {
+            writeln!(out, "CLOSID {closid} is taken, and has {holders} holders")?;
+        }
+    }
+    for closid in mount.closids.free() {
+        if holders(closid) > 0 {
+            writeln!(out, "CLOSID {closid} is free, and somebody has it")?;
+        }
     }
     Ok(())
 }

@@ -19,6 +19,21 @@ impl ClosidMap {
         (0..).zip(self.free.iter()).filter(|&(_, &free)| free).map(|(closid, _)| Closid(closid))
     }
 
+    /// Whether the CLOSID is one of this mount's.
+    pub(crate) fn contains(&self, closid: Closid) -> bool {
+        closid.index() < self.free.len()
+    }
+
+    /// Whether nobody has the CLOSID.
+    pub(crate) fn is_free(&self, closid: Closid) -> bool {
+        self.free.get(closid.index()).is_some_and(|&free| free)
+    }
+
+    /// The CLOSIDs of this mount that somebody has.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = Closid> + '_ {
+        (0..).zip(self.free.iter()).filter(|&(_, &free)| !free).map(|(closid, _)| Closid(closid))
+    }
+
     pub(crate) fn take(&mut self, closid: Closid) {
         self.free[closid.index()] = false;
     }
@@ -39,6 +54,8 @@ mod tests {
         let mut map = ClosidMap::new(4).unwrap();
         assert!(map.free().eq([1, 2, 3].map(Closid)));
         map.take(Closid(2));
+        assert!(!map.is_free(Closid(2)) && map.taken().eq([0, 2].map(Closid)));
+        assert!(map.contains(Closid(3)) && !map.contains(Closid(4)) && !map.is_free(Closid(4)));
         map.release(Closid::RESERVED);
         assert!(map.free().eq([1, 3].map(Closid)));
         map.release(Closid(2));

@@ -5,8 +5,8 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, ThrottleMode};
 use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
 
-use crate::ctrlmondata::schema;
-use crate::monitor::{assign_mode, counters, event_filter};
+use crate::ctrlmondata::{io_alloc, schema};
+use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::ops::{Shown, Stop};
 use crate::state::Mode;
@@ -21,6 +21,8 @@ enum Of {
     All,
     /// Caches.
     Cache,
+    /// Caches, where devices can have a part of the L3.
+    DeviceCache,
     /// Bandwidths.
     Bandwidth,
     /// Bandwidths, where it is known of one of them how threads of a core share it.
@@ -30,26 +32,29 @@ enum Of {
 /// One row of the table of files that each schema has for itself.
 struct SchemaFile {
     name: &'static str,
+    mode: u16,
     of: Of,
     file: fn(SchemaId) -> InfoFile,
 }
 
-const fn row(name: &'static str, of: Of, file: fn(SchemaId) -> InfoFile) -> SchemaFile {
-    SchemaFile { name, of, file }
+const fn row(name: &'static str, mode: u16, of: Of, file: fn(SchemaId) -> InfoFile) -> SchemaFile {
+    SchemaFile { name, mode, of, file }
 }
 
-/// The files of a schema's directory, all of them read-only.
+/// The files of a schema's directory.
 const SCHEMA_FILES: &[SchemaFile] = &[
-    row("num_closids", Of::All, InfoFile::NumClosids),
-    row("cbm_mask", Of::Cache, InfoFile::CbmMask),
-    row("min_cbm_bits", Of::Cache, InfoFile::MinCbmBits),
-    row("shareable_bits", Of::Cache, InfoFile::ShareableBits),
-    row("bit_usage", Of::Cache, InfoFile::BitUsage),
-    row("sparse_masks", Of::Cache, InfoFile::SparseMasks),
-    row("min_bandwidth", Of::Bandwidth, InfoFile::MinBandwidth),
-    row("bandwidth_gran", Of::Bandwidth, InfoFile::BandwidthGran),
-    row("delay_linear", Of::Bandwidth, InfoFile::DelayLinear),
-    row("thread_throttle_mode", Of::Throttled, InfoFile::ThreadThrottleMode),
+    row("num_closids", 0o444, Of::All, InfoFile::NumClosids),
+    row("cbm_mask", 0o444, Of::Cache, InfoFile::CbmMask),
+    row("min_cbm_bits", 0o444, Of::Cache, InfoFile::MinCbmBits),
+    row("shareable_bits", 0o444, Of::Cache, InfoFile::ShareableBits),
+    row("bit_usage", 0o444, Of::Cache, InfoFile::BitUsage),
+    row("sparse_masks", 0o444, Of::Cache, InfoFile::SparseMasks),
+    row("io_alloc", 0o644, Of::DeviceCache, InfoFile::IoAlloc),
+    row("io_alloc_cbm", 0o644, Of::DeviceCache, InfoFile::IoAllocCbm),
+    row("min_bandwidth", 0o444, Of::Bandwidth, InfoFile::MinBandwidth),
+    row("bandwidth_gran", 0o444, Of::Bandwidth, InfoFile::BandwidthGran),
+    row("delay_linear", 0o444, Of::Bandwidth, InfoFile::DelayLinear),
+    row("thread_throttle_mode", 0o444, Of::Throttled, InfoFile::ThreadThrottleMode),
 ];
 
 /// The files of `L3_MON`, with their modes.
@@ -75,8 +80,13 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
     let fs = op.fs;
     let (owner, now) = (fs.platform.owner(), fs.platform.now());
     let mut tree = fs.tree.lock();
+    let hidden_in_this_mode = |key| match key {
+        Node::InfoFile(InfoFile::EventConfig(_)) => fs.arch.counters_assigned(),
+        _ => false,
+    };
     let mut add = |parent, name: &str, mode, key| {
-        tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden: false })
+        let hidden = hidden_in_this_mode(key);
+        tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden })
     };
     let info = add(root, "info", 0o555, Node::InfoDir)?;
     add(info, "last_cmd_status", 0o444, Node::InfoFile(InfoFile::LastCmdStatus))?;
@@ -87,11 +97,12 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
         for row in SCHEMA_FILES {
             let present = match (row.of, control.kind) {
                 (Of::All, _) | (Of::Cache, ControlKind::Cache(_)) | (Of::Bandwidth, ControlKind::Bandwidth(_)) => true,
+                (Of::DeviceCache, ControlKind::Cache(_)) => io_alloc::capable(fs),
                 (Of::Throttled, ControlKind::Bandwidth(_)) => throttled,
                 _ => false,
             };
             if present {
-                add(dir, row.name, 0o444, Node::InfoFile((row.file)(schema)))?;
+                add(dir, row.name, row.mode, Node::InfoFile((row.file)(schema)))?;
             }
         }
     }
@@ -100,6 +111,9 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
         for &(name, mode, file) in MONITOR_FILES {
             add(dir, name, mode, Node::InfoFile(file))?;
         }
+        for (name, event) in event_config::files(fs) {
+            add(dir, name, 0o644, Node::InfoFile(InfoFile::EventConfig(event)))?;
+        }
         if let Some(counters) = fs.arch.counters() {
             for &(name, mode, file) in COUNTER_FILES {
                 add(dir, name, mode, Node::InfoFile(file))?;
@@ -107,7 +121,7 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
             let configs = add(dir, "event_configs", 0o555, Node::InfoDir)?;
             let mode = if counters.configurable { 0o644 } else { 0o444 };
             for event in counters::events(fs) {
-                let config = add(configs, event.name(), 0o555, Node::InfoDir)?;
+                let config = add(configs, event.name(), 0o555, Node::InfoEventDir)?;
                 add(config, "event_filter", mode, Node::InfoFile(InfoFile::EventFilter(event)))?;
             }
         }
@@ -127,7 +141,10 @@ fn throttle_mode_known<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> bool {
 
 /// Whether a reading of the file forgets what the last command had to say, as commands do: it has something to say itself.
 pub(crate) const fn read_clears_status(file: InfoFile) -> bool {
-    matches!(file, InfoFile::AvailableMbmCntrs | InfoFile::MbmAssignOnMkdir | InfoFile::EventFilter(_))
+    matches!(
+        file,
+        InfoFile::AvailableMbmCntrs | InfoFile::MbmAssignOnMkdir | InfoFile::EventFilter(_) | InfoFile::IoAllocCbm(_)
+    )
 }
 
 /// Prints a file.
@@ -149,6 +166,8 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
             Some(ThrottleMode::PerThread) => "per-thread\n",
             None => "undefined\n",
         })?,
+        InfoFile::IoAlloc(schema) => io_alloc::show(op, schema, out)?,
+        InfoFile::IoAllocCbm(schema) => io_alloc::show_masks(op, schema, out)?,
         InfoFile::NumRmids => {
             let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
             writeln!(out, "{}", monitor.num_rmid)?;
@@ -157,6 +176,9 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
             let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
             for event in monitor.events.iter() {
                 writeln!(out, "{}", event.name())?;
+                if let Some(config) = event_config::feature(fs, event) {
+                    writeln!(out, "{config}")?;
+                }
             }
         }
         InfoFile::MaxThresholdOccupancy => writeln!(out, "{}", op.state().threshold)?,
@@ -165,6 +187,7 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
         InfoFile::AvailableMbmCntrs => counters::show_available(op, out)?,
         InfoFile::MbmAssignOnMkdir => assign_mode::show_on_mkdir(op, out)?,
         InfoFile::EventFilter(event) => event_filter::show(op, event, out)?,
+        InfoFile::EventConfig(event) => event_config::show(op, event, out)?,
     }
     Ok(())
 }
@@ -199,6 +222,9 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     let mut separator = "";
     for domain in &state.ctrl_domains[schema.resource.index()] {
         let (mut shared, mut exclusive) = (0, 0);
+        let devices = io_alloc::enabled(fs, schema.resource)
+            .map_or(0, |closid| fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type));
+        let hardware = cache.shareable_bits | devices;
         for group in &state.groups {
             let mask = fs.arch.control_value(schema.resource, &domain.arch, group.closid, schema.conf_type);
             match group.mode {
@@ -208,7 +234,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
         }
         write!(out, "{separator}{}=", domain.id)?;
         for bit in (0..cache.cbm_len).rev().map(|place| 1 << place) {
-            out.write_char(usage(cache.shareable_bits & bit != 0, shared & bit != 0, exclusive & bit != 0))?;
+            out.write_char(usage(hardware & bit != 0, shared & bit != 0, exclusive & bit != 0))?;
         }
         separator = ";";
     }
@@ -216,7 +242,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     Ok(())
 }
 
-/// The letter for a bit which other hardware, groups that share, or groups that do not share may fill.
+/// The letter for a bit which other hardware (devices too), groups that share, or groups that do not share may fill.
 const fn usage(hardware: bool, shared: bool, exclusive: bool) -> char {
     match (hardware, shared, exclusive) {
         (true, true, _) => 'X',
@@ -234,6 +260,9 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFi
         InfoFile::MbmAssignMode => assign_mode::write(op, data),
         InfoFile::MbmAssignOnMkdir => assign_mode::write_on_mkdir(op, data),
         InfoFile::EventFilter(event) => event_filter::write(op, event, data),
+        InfoFile::EventConfig(event) => event_config::write(op, event, data),
+        InfoFile::IoAlloc(schema) => io_alloc::write(op, schema, data),
+        InfoFile::IoAllocCbm(schema) => io_alloc::write_masks(op, schema, data),
         _ => Err(Errno::EINVAL),
     }
 }

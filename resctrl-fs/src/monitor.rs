@@ -5,6 +5,7 @@
 pub(crate) mod assign_mode;
 pub(crate) mod assignments;
 pub(crate) mod counters;
+pub(crate) mod event_config;
 pub(crate) mod event_filter;
 pub(crate) mod limbo;
 pub(crate) mod mba_sc;

@@ -38,6 +38,8 @@ pub(crate) enum Node {
     MonDomain(GroupId, DomainId),
     /// A directory of `info`, or `info` itself.
     InfoDir,
+    /// The directory of an event below `event_configs`.
+    InfoEventDir,
     /// A file of a group.
     GroupFile(GroupId, GroupFile),
     /// An event file below `mon_data`.
@@ -54,7 +56,8 @@ impl Node {
             | Node::MonGroups(_)
             | Node::MonData(_)
             | Node::MonDomain(..)
-            | Node::InfoDir => NodeKind::Dir,
+            | Node::InfoDir
+            | Node::InfoEventDir => NodeKind::Dir,
             Node::GroupFile(..) | Node::Event(..) | Node::InfoFile(_) => NodeKind::File,
         }
     }
@@ -95,6 +98,8 @@ pub(crate) enum InfoFile {
     BandwidthGran(SchemaId),
     DelayLinear(SchemaId),
     ThreadThrottleMode(SchemaId),
+    IoAlloc(SchemaId),
+    IoAllocCbm(SchemaId),
     NumRmids,
     MonFeatures,
     MaxThresholdOccupancy,
@@ -103,6 +108,7 @@ pub(crate) enum InfoFile {
     AvailableMbmCntrs,
     MbmAssignOnMkdir,
     EventFilter(EventId),
+    EventConfig(EventId),
 }
 
 /// Which groups have a file.

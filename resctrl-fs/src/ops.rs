@@ -13,7 +13,7 @@ use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
 use crate::rdtgroup::{cpus, mode, tasks};
 use crate::state::Place;
 use crate::text::TextOut;
-use crate::tree::{Attr, DirEntry, NAME_MAX, NodeId, SetAttr};
+use crate::tree::{Attr, DirEntry, NodeId, SetAttr};
 use crate::{Op, Resctrl, ctrlmondata, info, monitor};
 
 /// Why a file's content stopped.
@@ -68,11 +68,12 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         self.tree.lock().set_attr(node, change)
     }
 
-    /// The entry of a directory that follows the position `after` (0: the first); its name goes into `name`.
+    /// The entry of a directory that follows the position `after` (0: the first); its name goes into `name`. No name is
+    /// longer than 4095 bytes.
     ///
     /// # Errors
-    /// `ENOENT` when the directory has gone.
-    pub fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8; NAME_MAX]) -> Result<Option<DirEntry>> {
+    /// `ENOENT` when the directory has gone, `ENAMETOOLONG` when there is no room for the name.
+    pub fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8]) -> Result<Option<DirEntry>> {
         self.tree.lock().next_entry(dir, after, name)
     }
 
@@ -136,7 +137,10 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 file @ (InfoFile::MaxThresholdOccupancy
                 | InfoFile::MbmAssignMode
                 | InfoFile::MbmAssignOnMkdir
-                | InfoFile::EventFilter(_)),
+                | InfoFile::EventFilter(_)
+                | InfoFile::EventConfig(_)
+                | InfoFile::IoAlloc(_)
+                | InfoFile::IoAllocCbm(_)),
             ) => Self::locked_op(this, |op| {
                 op.state().mount()?;
                 op.state().status.clear();

@@ -9,7 +9,7 @@ use core::fmt;
 use crate::text::{Bytes, TextOut};
 
 /// Bytes the buffer holds.
-const CAPACITY: usize = 512;
+pub(crate) const CAPACITY: usize = 512;
 
 /// The text of the last command. Empty means `ok`.
 pub(crate) struct Status {

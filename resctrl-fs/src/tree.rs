@@ -87,7 +87,7 @@ struct Node {
     mode: u16,
     owner: Owner,
     times: [Timestamp; 3],
-    /// A directory under construction: look-ups do not find it yet.
+    /// Look-ups do not find it: a directory under construction, a file that another setting has no use for.
     hidden: bool,
     /// On its way out, with the subtree it is in.
     doomed: bool,
@@ -112,8 +112,9 @@ pub(crate) struct Tree {
     next: u64,
 }
 
-/// The longest name the VFS passes (`NAME_MAX`).
-pub(crate) const NAME_MAX: usize = 255;
+/// The longest name the VFS passes: what fits a path with its NUL (`PATH_MAX`). kernfs has no limit of its own, not even the
+/// `NAME_MAX` that `statfs` shows.
+pub(crate) const NAME_MAX: usize = 4095;
 
 impl Tree {
     pub(crate) const fn new() -> Self {
@@ -206,9 +207,21 @@ impl Tree {
         Ok(())
     }
 
-    /// What the node is.
+    /// Hides a node, or shows it again, wherever it is. Who has it open finds it gone for as long as it is hidden.
+    pub(crate) fn set_hidden(&mut self, key: Key, hidden: bool) {
+        for node in self.nodes.iter_mut().filter(|node| node.key == key) {
+            node.hidden = hidden;
+        }
+    }
+
+    /// What the node is, unless it is hidden.
     pub(crate) fn key(&self, id: NodeId) -> Option<Key> {
-        self.find(id).map(|node| node.key)
+        self.find(id).filter(|node| !node.hidden).map(|node| node.key)
+    }
+
+    /// The name of the node that is `key`.
+    pub(crate) fn name_of(&self, key: Key) -> Option<&[u8]> {
+        self.nodes.iter().find(|node| node.key == key).map(|node| &node.name[..])
     }
 
     /// The directory a node is in.
@@ -258,14 +271,17 @@ impl Tree {
     }
 
     /// The first visible child with an id above `after`; its name goes into `name`.
-    pub(crate) fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8; NAME_MAX]) -> Result<Option<DirEntry>> {
+    ///
+    /// # Errors
+    /// `ENOENT` when the directory has gone, `ENAMETOOLONG` when there is no room for the name.
+    pub(crate) fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8]) -> Result<Option<DirEntry>> {
         let dir = self.find(dir).ok_or(Errno::ENOENT)?;
         let start = dir.children.partition_point(|child| child.0 <= after);
         let visible = dir.children[start..].iter().filter_map(|&child| self.find(child)).find(|node| !node.hidden);
-        Ok(visible.map(|node| {
-            name[..node.name.len()].copy_from_slice(&node.name);
-            DirEntry { position: node.id.0, id: node.id, kind: node.key.kind(), len: node.name.len() }
-        }))
+        let Some(node) = visible else { return Ok(None) };
+        let len = node.name.len();
+        name.get_mut(..len).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&node.name);
+        Ok(Some(DirEntry { position: node.id.0, id: node.id, kind: node.key.kind(), len }))
     }
 
     fn insert(&mut self, parent: NodeId, new: &NewNode<'_>) -> Result<NodeId> {

@@ -270,7 +270,8 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Whether bandwidth is counted by assigned counters now: the mode `mbm_event`.
+    /// Whether bandwidth is counted by assigned counters now: the mode `mbm_event`. Where [`Arch::counters`] is `None`, whether
+    /// it would be: an architecture that knows no other way (MPAM) then refuses the mode `default`.
     fn counters_assigned(&self) -> bool {
         false
     }

@@ -37,7 +37,7 @@ pub(crate) const LOG_INFO: u32 = 1;
 pub(crate) const LOCK_CLASSES: u32 = 2;
 
 /// `SHIM_NAME_MAX`.
-pub(crate) const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 4095;
 
 /// `SHIM_OPTIONS_SIZE`.
 pub(crate) const OPTIONS_SIZE: usize = 32;

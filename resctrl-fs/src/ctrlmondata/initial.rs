@@ -4,12 +4,14 @@
 use resctrl_types::arch::Change;
 use resctrl_types::cbm;
 use resctrl_types::resource::{CacheControl, ControlKind};
-use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, ConfType, Errno, KBox, Platform, ResourceId, Result};
 
-use super::overlap;
+use super::overlap::{self, Holder};
 use crate::Op;
+use crate::Resctrl;
 use crate::domain::{CtrlDomain, MBPS_UNLIMITED};
-use crate::state::Mode;
+use crate::nodes::SchemaId;
+use crate::state::{CtrlGroup, Mode, State};
 
 /// Programs the initial values of the group at `ctrl`, schema by schema. Its mode is shareable.
 ///
@@ -21,23 +23,16 @@ use crate::state::Mode;
 pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Result<()> {
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
-    let mount = state.mount.as_ref().ok_or(Errno::ENOENT)?;
     let closid = state.groups[ctrl].closid;
-    for &schema in &mount.schemas {
+    for place in 0..state.mount()?.schemas.len() {
+        let mount = state.mount()?;
+        let schema = mount.schemas[place];
         let Some(control) = fs.arch.control(schema.resource) else { continue };
         let targets = mount.mba_sc && schema.resource == ResourceId::Mb;
-        let domains = &mut state.ctrl_domains[schema.resource.index()];
-        // A schema without room in one of its domains programs none of them.
         if let ControlKind::Cache(cache) = control.kind {
-            for domain in &*domains {
-                let others = overlap::others(fs, &state.groups, schema, &domain.arch, closid);
-                if available(&cache, others).count_ones() < cache.min_cbm_bits {
-                    state.status.format(format_args!("No space on {}:{}\n", schema.name(), domain.id));
-                    return Err(Errno::ENOSPC);
-                }
-            }
+            require_room(fs, state, schema, &cache, closid)?;
         }
-        for domain in domains {
+        for domain in &mut state.ctrl_domains[schema.resource.index()] {
             let CtrlDomain { arch, cpus: mask, mbps, .. } = &mut **domain;
             if targets {
                 if let Some(target) = mbps.get_mut(closid.index()) {
@@ -46,9 +41,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
                 continue;
             }
             let value = match control.kind {
-                ControlKind::Cache(cache) => {
-                    available(&cache, overlap::others(fs, &state.groups, schema, arch, closid))
-                }
+                ControlKind::Cache(cache) => first_mask(fs, &state.groups, schema, &cache, arch, closid),
                 ControlKind::Bandwidth(_) => control.default_value(),
             };
             let change = Change { closid, conf_type: schema.conf_type, value };
@@ -60,11 +53,66 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
     Ok(())
 }
 
+/// Programs what the CLOSID of devices starts with in one cache: what a new group would start with, the same for code
+/// and data.
+///
+/// # Errors
+/// As [`init`].
+pub(crate) fn init_devices<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    schema: SchemaId,
+    cache: &CacheControl,
+    closid: Closid,
+) -> Result<()> {
+    let (fs, cpus) = (op.fs, op.cpus);
+    let state = op.state();
+    require_room(fs, state, schema, cache, closid)?;
+    for domain in &mut state.ctrl_domains[schema.resource.index()] {
+        let CtrlDomain { arch, cpus: mask, .. } = &mut **domain;
+        let value = first_mask(fs, &state.groups, schema, cache, arch, closid);
+        let halves = [schema.conf_type, schema.conf_type.peer()];
+        let changes = halves.map(|conf_type| Change { closid, conf_type, value });
+        let count = if schema.conf_type == ConfType::Both { 1 } else { 2 };
+        fs.arch.apply(&fs.platform, cpus, schema.resource, arch, mask, &changes[..count])?;
+    }
+    Ok(())
+}
+
+/// Sees that every domain of a cache has room for one more: a schema without room in one programs none.
+fn require_room<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    state: &mut State<A, P>,
+    schema: SchemaId,
+    cache: &CacheControl,
+    closid: Closid,
+) -> Result<()> {
+    for domain in &state.ctrl_domains[schema.resource.index()] {
+        let mask = first_mask(fs, &state.groups, schema, cache, &domain.arch, closid);
+        if mask.count_ones() < cache.min_cbm_bits {
+            state.status.format(format_args!("No space on {}:{}\n", schema.name(), domain.id));
+            return Err(Errno::ENOSPC);
+        }
+    }
+    Ok(())
+}
+
+/// The mask with which a CLOSID starts in a domain.
+fn first_mask<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    groups: &[KBox<CtrlGroup>],
+    schema: SchemaId,
+    cache: &CacheControl,
+    domain: &A::CtrlDomain,
+    closid: Closid,
+) -> u32 {
+    available(cache, overlap::others(fs, groups, schema, domain, closid))
+}
+
 /// The mask of everything that no other group has for itself: what the hardware may fill too, what others share, what
 /// nobody uses. Where masks may have no gaps, the lowest run of it.
-fn available(cache: &CacheControl, others: impl Iterator<Item = (Mode, u32)>) -> u32 {
-    let (shared, used) = others.fold((cache.shareable_bits, cache.shareable_bits), |(shared, used), (mode, mask)| {
-        (if mode == Mode::Shareable { shared | mask } else { shared }, used | mask)
+fn available(cache: &CacheControl, others: impl Iterator<Item = (Holder, u32)>) -> u32 {
+    let (shared, used) = others.fold((cache.shareable_bits, cache.shareable_bits), |(shared, used), (holder, mask)| {
+        (if holder == Holder::Group(Mode::Shareable) { shared | mask } else { shared }, used | mask)
     });
     let free = shared | (cache.full_mask() & !used);
     if cache.sparse_masks { free } else { cbm::lowest_run(free) }
@@ -74,12 +122,14 @@ fn available(cache: &CacheControl, others: impl Iterator<Item = (Mode, u32)>) ->
 mod tests {
     extern crate std;
     use super::*;
+    use crate::ctrlmondata::overlap::tests::holder;
     use proptest::prelude::*;
-    use std::vec::Vec;
 
     const CACHE: CacheControl = CacheControl { cbm_len: 8, min_cbm_bits: 1, shareable_bits: 0, sparse_masks: true };
 
-    fn of(cache: CacheControl, others: &[(Mode, u32)]) -> u32 {
+    const EXCLUSIVE: Holder = Holder::Group(Mode::Exclusive);
+
+    fn of(cache: CacheControl, others: &[(Holder, u32)]) -> u32 {
         available(&cache, others.iter().copied())
     }
 
@@ -90,33 +140,35 @@ mod tests {
 
     #[test]
     fn an_exclusive_group_is_left_alone() {
-        assert_eq!(of(CACHE, &[(Mode::Exclusive, 0x3c)]), 0xc3);
-        assert_eq!(of(CacheControl { sparse_masks: false, ..CACHE }, &[(Mode::Exclusive, 0x3c)]), 0x03);
-        assert_eq!(of(CACHE, &[(Mode::Exclusive, 0xff)]), 0);
+        assert_eq!(of(CACHE, &[(EXCLUSIVE, 0x3c)]), 0xc3);
+        assert_eq!(of(CacheControl { sparse_masks: false, ..CACHE }, &[(EXCLUSIVE, 0x3c)]), 0x03);
+        assert_eq!(of(CACHE, &[(EXCLUSIVE, 0xff)]), 0);
+    }
+
+    #[test]
+    fn what_devices_have_is_left_to_them_unless_somebody_shares_it() {
+        assert_eq!(of(CACHE, &[(Holder::Devices, 0x0f)]), 0xf0);
+        assert_eq!(of(CACHE, &[(Holder::Devices, 0x0f), (Holder::Group(Mode::Shareable), 0x3)]), 0xf3);
     }
 
     #[test]
     fn what_the_hardware_may_fill_is_open_to_all() {
         let cache = CacheControl { shareable_bits: 0x0f, ..CACHE };
-        assert_eq!(of(cache, &[(Mode::Exclusive, 0xf0)]), 0x0f);
+        assert_eq!(of(cache, &[(EXCLUSIVE, 0xf0)]), 0x0f);
     }
 
     proptest! {
         #[test]
-        fn a_bit_is_available_unless_only_exclusive_groups_have_it(
+        fn a_bit_is_available_unless_only_exclusive_groups_and_devices_have_it(
             shareable_bits in 0..=0xff_u32,
-            others in prop::collection::vec((any::<bool>(), 0..=0xff_u32), 0..5),
+            others in prop::collection::vec((holder(), 0..=0xff_u32), 0..5),
         ) {
             let cache = CacheControl { shareable_bits, ..CACHE };
-            let others: Vec<_> = others
-                .into_iter()
-                .map(|(exclusive, mask)| (if exclusive { Mode::Exclusive } else { Mode::Shareable }, mask))
-                .collect();
             let given = of(cache, &others);
             for bit in (0..8).map(|place| 1_u32 << place) {
                 let mut users = others.iter().filter(|(_, mask)| mask & bit != 0).peekable();
                 let unused = users.peek().is_none();
-                let open = shareable_bits & bit != 0 || users.any(|&(mode, _)| mode == Mode::Shareable);
+                let open = shareable_bits & bit != 0 || users.any(|&(holder, _)| holder == Holder::Group(Mode::Shareable));
                 prop_assert_eq!(given & bit != 0, unused || open);
             }
         }

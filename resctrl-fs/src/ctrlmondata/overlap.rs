@@ -7,6 +7,7 @@
 use resctrl_types::resource::ControlKind;
 use resctrl_types::{Arch, Closid, ConfType, KBox, Platform};
 
+use super::io_alloc;
 use crate::Resctrl;
 use crate::nodes::SchemaId;
 use crate::state::{CtrlGroup, Mode};
@@ -22,14 +23,24 @@ pub(crate) enum Overlap {
     Exclusive,
 }
 
+/// Who has a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A group of this mode.
+    Group(Mode),
+    /// Devices that fill the cache: as the hardware's own bits, theirs are not for a group to have for itself, and not
+    /// shared with new groups unasked either.
+    Devices,
+}
+
 /// How `mask` meets the bits that other hardware uses and the masks of other groups.
-pub(crate) fn classify(mask: u32, shareable_bits: u32, others: impl Iterator<Item = (Mode, u32)>) -> Overlap {
+pub(crate) fn classify(mask: u32, shareable_bits: u32, others: impl Iterator<Item = (Holder, u32)>) -> Overlap {
     let hardware = if mask & shareable_bits == 0 { Overlap::None } else { Overlap::Shared };
-    let groups = others.filter(|&(_, other)| mask & other != 0).map(|(mode, _)| match mode {
-        Mode::Shareable => Overlap::Shared,
-        Mode::Exclusive => Overlap::Exclusive,
+    let holders = others.filter(|&(_, other)| mask & other != 0).map(|(holder, _)| match holder {
+        Holder::Group(Mode::Shareable) | Holder::Devices => Overlap::Shared,
+        Holder::Group(Mode::Exclusive) => Overlap::Exclusive,
     });
-    groups.fold(hardware, Overlap::max)
+    holders.fold(hardware, Overlap::max)
 }
 
 /// How `mask` meets the other hardware's bits and the masks of groups other than the one of `closid` in a domain.
@@ -46,39 +57,39 @@ pub(crate) fn of_mask<A: Arch<P>, P: Platform>(
     classify(mask, cache.shareable_bits, others(fs, groups, schema, domain, closid))
 }
 
-/// The masks that groups other than the one of `closid` have in a domain, for both halves under CDP, each with the mode
-/// of its group.
+/// The masks that others than the holder of `closid` have in a domain, for both halves under CDP, each with who has it.
 pub(crate) fn others<'a, A: Arch<P>, P: Platform>(
     fs: &'a Resctrl<A, P>,
     groups: &'a [KBox<CtrlGroup>],
     schema: SchemaId,
     domain: &'a A::CtrlDomain,
     closid: Closid,
-) -> impl Iterator<Item = (Mode, u32)> + 'a {
+) -> impl Iterator<Item = (Holder, u32)> + 'a {
     let halves: &[ConfType] = match schema.conf_type {
         ConfType::Both => &[ConfType::Both],
         ConfType::Code | ConfType::Data => &[ConfType::Code, ConfType::Data],
     };
-    groups.iter().filter(move |group| group.closid != closid).flat_map(move |group| {
-        halves.iter().map(move |&half| (group.mode, fs.arch.control_value(schema.resource, domain, group.closid, half)))
+    let devices = io_alloc::enabled(fs, schema.resource).map(|closid| (Holder::Devices, closid));
+    let holders = groups.iter().map(|group| (Holder::Group(group.mode), group.closid)).chain(devices);
+    holders.filter(move |&(_, holder)| holder != closid).flat_map(move |(holder, closid)| {
+        halves.iter().map(move |&half| (holder, fs.arch.control_value(schema.resource, domain, closid, half)))
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     extern crate std;
     use super::*;
     use proptest::prelude::*;
-    use std::vec::Vec;
 
     /// Looks at each bit by itself.
-    fn bit_by_bit(mask: u32, shareable_bits: u32, others: &[(Mode, u32)]) -> Overlap {
+    fn bit_by_bit(mask: u32, shareable_bits: u32, others: &[(Holder, u32)]) -> Overlap {
         let mut worst = Overlap::None;
         for bit in (0..32).map(|place| 1 << place).filter(|bit| mask & bit != 0) {
-            if others.contains_bit(Mode::Exclusive, bit) {
+            if others.contains_bit(bit, |holder| holder == Holder::Group(Mode::Exclusive)) {
                 return Overlap::Exclusive;
             }
-            if shareable_bits & bit != 0 || others.contains_bit(Mode::Shareable, bit) {
+            if shareable_bits & bit != 0 || others.contains_bit(bit, |_| true) {
                 worst = Overlap::Shared;
             }
         }
@@ -86,11 +97,11 @@ mod tests {
     }
 
     trait ContainsBit {
-        fn contains_bit(&self, mode: Mode, bit: u32) -> bool;
+        fn contains_bit(&self, bit: u32, of: impl Fn(Holder) -> bool) -> bool;
     }
-    impl ContainsBit for [(Mode, u32)] {
-        fn contains_bit(&self, mode: Mode, bit: u32) -> bool {
-            self.iter().any(|&(other, mask)| other == mode && mask & bit != 0)
+    impl ContainsBit for [(Holder, u32)] {
+        fn contains_bit(&self, bit: u32, of: impl Fn(Holder) -> bool) -> bool {
+            self.iter().any(|&(holder, mask)| of(holder) && mask & bit != 0)
         }
     }
 
@@ -98,17 +109,17 @@ mod tests {
         (0..12_u32, 0..4_u32).prop_map(|(shift, len)| resctrl_types::cbm::full(len) << shift)
     }
 
+    pub(crate) fn holder() -> impl Strategy<Value = Holder> {
+        prop_oneof![Just(Holder::Group(Mode::Shareable)), Just(Holder::Group(Mode::Exclusive)), Just(Holder::Devices)]
+    }
+
     proptest! {
         #[test]
         fn an_overlap_is_what_looking_at_each_bit_finds(
             mask in narrow(),
             shareable_bits in narrow(),
-            others in prop::collection::vec((any::<bool>(), narrow()), 0..5),
+            others in prop::collection::vec((holder(), narrow()), 0..5),
         ) {
-            let others: Vec<_> = others
-                .into_iter()
-                .map(|(exclusive, mask)| (if exclusive { Mode::Exclusive } else { Mode::Shareable }, mask))
-                .collect();
             prop_assert_eq!(
                 classify(mask, shareable_bits, others.iter().copied()),
                 bit_by_bit(mask, shareable_bits, &others)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! From the text written into `schemata` to staged values.
+//! From the texts written into `schemata` and `io_alloc_cbm` to staged values.
 //!
 //! ```text
 //! text  := line { "\n" line }
 //! line  := name ":" entry { ";" entry } [ ";" ]
 //! entry := id "=" value
+//!
+//! masks := [ entry { ";" entry } ] [ ";" ], where the last id may be "*"
 //! ```
 //!
 //! Names and values may have blanks around them, ids may not. Everything is checked in the order in which it is written
@@ -39,6 +41,8 @@ pub(crate) trait Group {
     fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)>;
     /// The domain with this id: its place in the list.
     fn domain(&self, schema: SchemaId, id: u64) -> Option<(usize, DomainId)>;
+    /// The domain at a place of the list.
+    fn domain_at(&self, schema: SchemaId, place: usize) -> Option<DomainId>;
     /// How a mask would meet what other groups have in this domain.
     fn overlap(&self, schema: SchemaId, domain: usize, mask: u32) -> Overlap;
     /// Whether values of the schema are targets of the software bandwidth controller.
@@ -65,6 +69,8 @@ pub(crate) enum Mistake<'t> {
     TooFewBits(u32),
     MeetsExclusive,
     MeetsOther,
+    AfterAll,
+    NoSuchDomain(u64),
     NoMemory,
 }
 
@@ -97,6 +103,8 @@ impl Mistake<'_> {
             Mistake::TooFewBits(bits) => status.format(format_args!("Need at least {bits} bits in the mask\n")),
             Mistake::MeetsExclusive => status.text("Overlaps with exclusive group\n"),
             Mistake::MeetsOther => status.text("Overlaps with other group\n"),
+            Mistake::AfterAll => status.text("Configurations after global '*'\n"),
+            Mistake::NoSuchDomain(id) => status.format(format_args!("Invalid domain {id}\n")),
             Mistake::NoMemory => return Errno::ENOMEM,
         }
         Errno::EINVAL
@@ -125,9 +133,7 @@ pub(crate) fn text<'t>(group: &mut impl Group, text: &'t [u8]) -> Result<KVec<St
             let value = trim(value.ok_or(Mistake::BadEntry)?);
             let id = parse_u64(id, 10).map_err(|_| Mistake::BadEntry)?;
             let (domain, id) = group.domain(schema, id).ok_or(Mistake::UnknownDomain)?;
-            if staged.iter().any(|earlier: &Staged| earlier.schema == schema && earlier.domain == domain) {
-                return Err(Mistake::DuplicateDomain(id));
-            }
+            require_first(&staged, schema, domain, id)?;
             let value = match control.kind {
                 ControlKind::Cache(cache) => shared_mask(group, schema, domain, mask(value, &cache)?)?,
                 ControlKind::Bandwidth(bandwidth) => {
@@ -143,6 +149,53 @@ pub(crate) fn text<'t>(group: &mut impl Group, text: &'t [u8]) -> Result<KVec<St
         }
     }
     Ok(staged)
+}
+
+/// Stages the masks of one cache, for one domain after another or, as the last entry, for all.
+///
+/// # Errors
+/// The first mistake.
+pub(crate) fn masks<'t>(
+    group: &impl Group,
+    schema: SchemaId,
+    cache: &CacheControl,
+    text: &'t [u8],
+) -> Result<KVec<Staged>, Mistake<'t>> {
+    let mut staged = KVec::new();
+    let mut stage = |domain, id, value| {
+        require_first(&staged, schema, domain, id)?;
+        let value = shared_mask(group, schema, domain, mask(value, cache)?)?;
+        Ok::<_, Mistake<'t>>(staged.push(Staged { schema, domain, value })?)
+    };
+    let (mut rest, mut all) = (Some(text), false);
+    while let Some(entries) = rest.filter(|entries| !entries.is_empty()) {
+        if all {
+            return Err(Mistake::AfterAll);
+        }
+        let (entry, following) = split_once(entries, b';');
+        rest = following;
+        let (id, value) = split_once(entry, b'=');
+        let value = trim(value.ok_or(Mistake::BadEntry)?);
+        if id == b"*" {
+            all = true;
+            for (domain, id) in (0..).map_while(|place| Some((place, group.domain_at(schema, place)?))) {
+                stage(domain, id, value)?;
+            }
+        } else {
+            let id = parse_u64(id, 10).map_err(|_| Mistake::BadEntry)?;
+            let (domain, id) = group.domain(schema, id).ok_or(Mistake::NoSuchDomain(id))?;
+            stage(domain, id, value)?;
+        }
+    }
+    Ok(staged)
+}
+
+/// Sees that nothing is staged for a domain of a schema yet.
+fn require_first(staged: &[Staged], schema: SchemaId, domain: usize, id: DomainId) -> Result<(), Mistake<'static>> {
+    if staged.iter().any(|earlier| earlier.schema == schema && earlier.domain == domain) {
+        return Err(Mistake::DuplicateDomain(id));
+    }
+    Ok(())
 }
 
 /// Lets a mask pass which collides with no other group's.

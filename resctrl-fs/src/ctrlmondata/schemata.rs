@@ -15,6 +15,7 @@ use crate::domain::CtrlDomain;
 use crate::nodes::SchemaId;
 use crate::ops::Shown;
 use crate::state::{CtrlGroup, Mode, State};
+use crate::status::Status;
 use crate::text::{TextOut, strip_newline};
 use crate::{Op, Resctrl};
 
@@ -93,17 +94,9 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize,
         state.status.text("schemata: Invalid input\n");
         return Err(Errno::EINVAL);
     };
-    let mount = state.mount.as_ref().ok_or(Errno::ENOENT)?;
-    let mut group = Live {
-        fs,
-        schemas: &mount.schemas,
-        mba_sc: mount.mba_sc,
-        groups: &state.groups,
-        domains: &mut state.ctrl_domains,
-        ctrl,
-    };
-    let mut staged = parse::text(&mut group, text).map_err(|mistake| mistake.report(&mut state.status))?;
-    let closid = state.groups[ctrl].closid;
+    let CtrlGroup { closid, mode, .. } = *state.groups[ctrl];
+    let (mut group, status) = Live::new(fs, state, closid, mode)?;
+    let mut staged = parse::text(&mut group, text).map_err(|mistake| mistake.report(status))?;
     apply(fs, cpus, state, closid, &mut staged)
 }
 
@@ -111,7 +104,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize,
 ///
 /// # Errors
 /// The architecture's; what came earlier is programmed.
-fn apply<A: Arch<P>, P: Platform>(
+pub(super) fn apply<A: Arch<P>, P: Platform>(
     fs: &Resctrl<A, P>,
     cpus: CpusHeld<'_>,
     state: &mut State<A, P>,
@@ -134,30 +127,43 @@ fn apply<A: Arch<P>, P: Platform>(
     Ok(())
 }
 
-/// A group as the parser sees it.
-struct Live<'a, A: Arch<P>, P: Platform> {
+/// A group, or the devices, as the parser sees them.
+pub(super) struct Live<'a, A: Arch<P>, P: Platform> {
     fs: &'a Resctrl<A, P>,
     schemas: &'a [SchemaId],
     mba_sc: bool,
     groups: &'a [KBox<CtrlGroup>],
     domains: &'a mut Domains<A, P>,
-    ctrl: usize,
+    closid: Closid,
+    mode: Mode,
 }
 
-impl<A: Arch<P>, P: Platform> Live<'_, A, P> {
-    fn closid(&self) -> Closid {
-        self.groups[self.ctrl].closid
+impl<'a, A: Arch<P>, P: Platform> Live<'a, A, P> {
+    /// Whoever has this CLOSID, as a group of this mode.
+    ///
+    /// # Errors
+    /// `ENOENT` when the file system is not mounted.
+    pub(super) fn new(
+        fs: &'a Resctrl<A, P>,
+        state: &'a mut State<A, P>,
+        closid: Closid,
+        mode: Mode,
+    ) -> Result<(Self, &'a mut Status)> {
+        let mount = state.mount.as_ref().ok_or(Errno::ENOENT)?;
+        let (schemas, mba_sc) = (&mount.schemas, mount.mba_sc);
+        let live = Live { fs, schemas, mba_sc, groups: &state.groups, domains: &mut state.ctrl_domains, closid, mode };
+        Ok((live, &mut state.status))
     }
 }
 
 impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
     fn mode(&self) -> Mode {
-        self.groups[self.ctrl].mode
+        self.mode
     }
 
     fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)> {
         let schema = self.schemas.iter().copied().find(|schema| schema.name().as_bytes() == name)?;
-        let usable = self.closid().0 < schema::num_closid(self.fs, schema);
+        let usable = self.closid.0 < schema::num_closid(self.fs, schema);
         self.fs.arch.control(schema.resource).filter(|_| usable).map(|control| (schema, control))
     }
 
@@ -167,9 +173,13 @@ impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
         Some((place, id))
     }
 
+    fn domain_at(&self, schema: SchemaId, place: usize) -> Option<DomainId> {
+        self.domains[schema.resource.index()].get(place).map(|domain| domain.id)
+    }
+
     fn overlap(&self, schema: SchemaId, domain: usize, mask: u32) -> Overlap {
         let domain = &self.domains[schema.resource.index()][domain];
-        overlap::of_mask(self.fs, self.groups, schema, &domain.arch, self.closid(), mask)
+        overlap::of_mask(self.fs, self.groups, schema, &domain.arch, self.closid, mask)
     }
 
     fn has_targets(&self, schema: SchemaId) -> bool {
@@ -177,7 +187,7 @@ impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
     }
 
     fn set_target(&mut self, schema: SchemaId, domain: usize, mbps: u32) {
-        let closid = self.closid();
+        let closid = self.closid;
         let domain = self.domains[schema.resource.index()].get_mut(domain);
         if let Some(target) = domain.and_then(|domain| domain.mbps.get_mut(closid.index())) {
             *target = mbps;

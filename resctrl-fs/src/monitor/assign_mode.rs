@@ -5,7 +5,7 @@
 
 use resctrl_types::{Arch, CounterAssignment, Errno, Platform, Result};
 
-use super::counters;
+use super::{counters, event_config};
 use crate::Op;
 use crate::domain::{Bandwidth, MonState};
 use crate::ops::Shown;
@@ -28,9 +28,14 @@ pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -
 
 /// Prints `mbm_assign_mode`: the mode that is on, then the other one, where there is another one.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
-    let (on, off) = if op.arch().counters_assigned() { ("mbm_event", "default") } else { ("default", "mbm_event") };
+    let counters = op.arch().counters();
+    let (on, off) = if counters.is_some() && op.arch().counters_assigned() {
+        ("mbm_event", "default")
+    } else {
+        ("default", "mbm_event")
+    };
     writeln!(out, "[{on}]")?;
-    if op.arch().counters().is_some_and(|counters| counters.switchable) {
+    if counters.is_some_and(|counters| counters.switchable) {
         writeln!(out, "{off}")?;
     }
     Ok(())
@@ -49,7 +54,9 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8])
     let wanted = wanted.and_then(|wanted| match counters {
         _ if wanted == op.arch().counters_assigned() => Ok(None),
         Some(CounterAssignment { switchable: true, .. }) => Ok(Some(wanted)),
-        _ => Err("Counter assignment mode is not configurable\n"),
+        Some(_) => Err("Counter assignment mode is not configurable\n"),
+        // Counters that the architecture would assign, but of which there are none. The kernel has no words for it.
+        None => Err(""),
     });
     match wanted {
         Ok(Some(assigned)) => switch(op, assigned),
@@ -77,6 +84,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Res
     }
     state.filters = counters::default_filters(arch);
     state.assign_on_mkdir |= assigned;
+    event_config::show_files(op.fs);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// `mode` is the directory's, the umask already applied.
     ///
     /// # Errors
-    /// `EINVAL` for a newline in the name; `EPERM` where groups cannot be (`ENODEV` below `info`); `ENOSPC`, `EBUSY`
+    /// `EINVAL` for a newline in the name; `EPERM` where groups cannot be (`ENODEV` in most of `info`); `ENOSPC`, `EBUSY`
     /// when ids have run out; `ENOMEM`, `EEXIST`. Nothing is left behind but, perhaps, an RMID in limbo.
     pub fn mkdir(this: &Ref<Self>, parent: NodeId, name: &[u8], mode: u16) -> Result<()> {
         if name.contains(&b'\n') {
@@ -47,7 +47,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                     Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
                 })
             }
-            Node::InfoDir if this.mon_capable() || !this.alloc_capable() => Err(Errno::ENODEV),
+            // What belongs to no group leaves the status. The directories of events do not, as if they were groups.
+            _ if !this.mon_capable() => Err(Errno::EPERM),
+            Node::InfoDir => Err(Errno::ENODEV),
             _ => Self::locked_op(this, |op| {
                 op.state().status.clear();
                 Err(Errno::EPERM)

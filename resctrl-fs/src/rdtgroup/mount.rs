@@ -9,7 +9,7 @@ use resctrl_types::resource::{ControlKind, Scope};
 use resctrl_types::{Arch, Closid, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
-use crate::ctrlmondata::schema;
+use crate::ctrlmondata::{io_alloc, schema};
 use crate::domain::MBPS_UNLIMITED;
 use crate::monitor::rmid::RmidTable;
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read, worker};
@@ -175,8 +175,10 @@ fn set_cdp<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId,
     Ok(())
 }
 
-/// CDP and the bandwidth controller off; targets forgotten.
+/// Devices' cache, CDP and the bandwidth controller off; targets forgotten.
 fn disable_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    // First: which CLOSID devices have depends on CDP.
+    io_alloc::disable_all(op);
     for resource in [ResourceId::L3, ResourceId::L2] {
         if op.arch().cdp_enabled(resource) {
             // Disabling cannot fail, by the contract of `set_cdp`.

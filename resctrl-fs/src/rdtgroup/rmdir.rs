@@ -9,7 +9,8 @@ use super::tasks;
 use crate::monitor::{counters, limbo};
 use crate::nodes::Node;
 use crate::state::{Monitored, Place};
-use crate::tree::{NAME_MAX, NodeId};
+use crate::status;
+use crate::tree::NodeId;
 use crate::{Op, Resctrl};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
@@ -30,6 +31,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 this.tree.lock().remove(dir);
                 Ok(())
             }),
+            // What belongs to no group leaves the status.
+            Node::InfoDir => Err(Errno::EPERM),
             _ => Self::locked_op(this, |op| {
                 op.state().status.clear();
                 Err(Errno::EPERM)
@@ -41,13 +44,13 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub(crate) fn group_name(&self, node: NodeId) -> Result<GroupName> {
         let tree = self.tree.lock();
         let mut at = node;
-        let mut name = GroupName { bytes: [0; NAME_MAX], len: 0 };
+        let mut name = GroupName { bytes: [0; status::CAPACITY], len: 0 };
         loop {
             match tree.key(at).ok_or(Errno::ENODEV)? {
                 Node::Group(_) => {
                     let text = tree.name(at).unwrap_or_default();
-                    name.len = text.len();
-                    name.bytes[..name.len].copy_from_slice(text);
+                    name.len = text.len().min(name.bytes.len());
+                    name.bytes[..name.len].copy_from_slice(&text[..name.len]);
                     return Ok(name);
                 }
                 Node::Root => return Ok(name),
@@ -57,9 +60,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     }
 }
 
-/// The name of a group, kept on the stack for the case that the group goes away.
+/// The name of a group, kept on the stack for the case that the group goes away: as much of it as the status can hold.
 pub(crate) struct GroupName {
-    bytes: [u8; NAME_MAX],
+    bytes: [u8; status::CAPACITY],
     len: usize,
 }
 

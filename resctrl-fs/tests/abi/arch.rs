@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::{Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
@@ -13,6 +13,8 @@ use resctrl_types::{
     Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here,
     HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
 };
+
+use crate::amd::Amd;
 
 /// What a machine can do.
 #[derive(Clone, Copy)]
@@ -28,6 +30,12 @@ pub(crate) struct Parameters {
     pub(crate) threshold: OccupancyThreshold,
     /// Counters of bandwidth that can be assigned; `None` where every group is counted.
     pub(crate) counters: Option<CounterAssignment>,
+    /// Whether there is no other way of counting bandwidth, even if there are no counters.
+    pub(crate) always_assigned: bool,
+    /// What events can be made to count, while counters are not assigned.
+    pub(crate) configurable: Option<Transactions>,
+    /// Whether devices can have a part of the L3.
+    pub(crate) io_alloc: bool,
 }
 
 /// 12 ways, gap-free masks, bandwidth in steps of ten percent.
@@ -48,6 +56,9 @@ pub(crate) const INTEL: Parameters = Parameters {
     num_rmid: 16,
     threshold: OccupancyThreshold { limit: 1 << 20, unit: 4096 },
     counters: None,
+    always_assigned: false,
+    configurable: None,
+    io_alloc: false,
 };
 
 /// Masks of any shape, even empty; bandwidth in eighths of GB/s; slow memory.
@@ -77,6 +88,17 @@ pub(crate) const ABMC: Parameters = Parameters {
     }),
     ..AMD
 };
+
+/// What events count can be chosen, except for slow memory.
+pub(crate) const BMEC: Parameters = Parameters { configurable: Some(Transactions::from_bits(0b100_1111)), ..AMD };
+
+/// Devices can have a part of the L3; there are L2s, too.
+pub(crate) const SDCIAE: Parameters =
+    Parameters { l3: CHOOSY, l2: CHOOSY, io_alloc: true, smba: None, mb: INTEL.mb, ..INTEL };
+
+/// 8 portions, of which a mask needs 2.
+const CHOOSY: Option<CacheControl> =
+    Some(CacheControl { cbm_len: 8, min_cbm_bits: 2, shareable_bits: 0, sparse_masks: true });
 
 /// Six counters that are assigned and nothing to choose, as MPAM has them.
 pub(crate) const FIXED: Parameters = Parameters {
@@ -112,8 +134,10 @@ pub(crate) struct Parametric {
     /// How often each CPU was asked to look again.
     switches: Mutex<Vec<u32>>,
     applied: Mutex<Vec<Applied>>,
-    /// The error that programming MB gives from now on.
-    broken: AtomicI32,
+    /// The error that programming a resource gives from now on.
+    broken: Mutex<Option<(ResourceId, Errno)>>,
+    /// What only AMD has.
+    pub(crate) amd: Amd,
     /// Whether counters are assigned.
     assigned: AtomicBool,
     /// What each counter of each domain counts, and what it has counted.
@@ -142,8 +166,9 @@ impl Parametric {
             running: Mutex::new(vec![DEFAULT; cpus]),
             switches: Mutex::new(vec![0; cpus]),
             applied: Mutex::default(),
-            broken: AtomicI32::new(0),
-            assigned: AtomicBool::new(parameters.counters.is_some()),
+            broken: Mutex::default(),
+            amd: Amd::default(),
+            assigned: AtomicBool::new(parameters.counters.is_some() || parameters.always_assigned),
             counting: Mutex::default(),
         }
     }
@@ -180,9 +205,9 @@ impl Parametric {
         std::mem::take(&mut *self.applied.lock().unwrap())
     }
 
-    /// Lets programming MB fail from now on.
-    pub(crate) fn break_mb(&self, errno: Errno) {
-        self.broken.store(errno.get(), Ordering::SeqCst);
+    /// Lets programming a resource fail from now on.
+    pub(crate) fn break_control(&self, resource: ResourceId, errno: Errno) {
+        *self.broken.lock().unwrap() = Some((resource, errno));
     }
 
     fn cdp(&self, resource: ResourceId) -> Option<&AtomicBool> {
@@ -310,7 +335,7 @@ impl Arch<SimPlatform> for Parametric {
         changes: &[Change],
     ) -> Result<()> {
         assert!(!mask.is_empty(), "a domain has CPUs");
-        if let Some(errno) = Errno::new(self.broken.load(Ordering::SeqCst)).filter(|_| resource == ResourceId::Mb) {
+        if let Some((_, errno)) = self.broken.lock().unwrap().filter(|&(broken, _)| broken == resource) {
             return Err(errno);
         }
         for &change in changes {
@@ -349,15 +374,16 @@ impl Arch<SimPlatform> for Parametric {
         &self,
         _: Here<'_>,
         _: ResourceId,
-        _: &mut u32,
-        _: MonId,
-        _: EventId,
+        domain: &mut u32,
+        id: MonId,
+        event: EventId,
         (): &mut (),
     ) -> Result<u64, ReadError> {
-        Ok(0)
+        Ok(self.amd.counted(*domain, id.rmid.0, event))
     }
 
-    fn rebase(&self, _: Here<'_>, _: ResourceId, _: &mut u32, _: MonId, event: EventId) {
+    fn rebase(&self, _: Here<'_>, _: ResourceId, domain: &mut u32, id: MonId, event: EventId) {
+        self.amd.rebase(*domain, id.rmid.0, event);
         assert!(!(event.is_mbm() && self.assigned.load(Ordering::SeqCst)), "nothing to rebase but counters");
     }
 
@@ -416,5 +442,43 @@ impl Arch<SimPlatform> for Parametric {
         let counting = self.counting(*domain, number).ok_or(ReadError::Error)?;
         assert_eq!((counting.rmid, counting.event), (id.rmid.0, event), "somebody else's counter");
         Ok(counting.bytes)
+    }
+
+    fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {
+        self.parameters.configurable.filter(|_| event.is_mbm())
+    }
+
+    fn event_config(&self, _: &SimPlatform, _: CpusHeld<'_>, mask: &CpuMask, event: EventId) -> Result<u32> {
+        let cpu = mask.first().expect("a domain has CPUs");
+        Ok(self.amd.config(cpu.0 / 2, event))
+    }
+
+    fn set_event_config(
+        &self,
+        _: &SimPlatform,
+        _: CpusHeld<'_>,
+        domain: &mut u32,
+        mask: &CpuMask,
+        event: EventId,
+        config: u32,
+    ) -> Result<()> {
+        assert!(!mask.is_empty(), "a domain has CPUs");
+        assert!(!self.assigned.load(Ordering::SeqCst), "not while counters are assigned");
+        self.amd.choose(*domain, event, config);
+        Ok(())
+    }
+
+    fn io_alloc(&self, resource: ResourceId) -> Option<bool> {
+        (self.parameters.io_alloc && resource == ResourceId::L3).then(|| self.amd.devices())
+    }
+
+    fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
+        assert!(self.parameters.io_alloc && resource == ResourceId::L3, "asked in vain");
+        self.amd.set_devices(enable)
+    }
+
+    fn program_io_alloc(&self, _: &SimPlatform, _: CpusHeld<'_>, _: ResourceId, domain: &mut Values, mask: &CpuMask) {
+        assert!(!mask.is_empty(), "a domain has CPUs");
+        self.amd.tell(domain.id);
     }
 }

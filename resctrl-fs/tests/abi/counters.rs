@@ -306,9 +306,9 @@ fn a_monitor_group_that_moves_keeps_its_counters() {
 #[test]
 fn nothing_can_be_made_or_written_below_event_configs_but_filters() {
     on(ABMC, PLAIN, |machine| {
-        for dir in ["info/L3_MON/event_configs/x", "info/L3_MON/event_configs/mbm_total_bytes/x"] {
-            assert_eq!(machine.try_mkdir(dir), Err(Errno::ENODEV));
-        }
+        let made =
+            ["x", "mbm_total_bytes/x"].map(|path| machine.try_mkdir(&format!("info/L3_MON/event_configs/{path}")));
+        assert_eq!(made, [Err(Errno::ENODEV), Err(Errno::EPERM)]);
         for file in ["info/L3_MON/num_mbm_cntrs", AVAILABLE] {
             assert_eq!(machine.write(file, "1\n"), Err(Errno::EACCES));
             machine.chmod(file, 0o644);

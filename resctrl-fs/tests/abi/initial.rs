@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What new groups start with.
 
-use resctrl_types::Errno;
 use resctrl_types::resource::CacheControl;
+use resctrl_types::{Errno, ResourceId};
 
 use crate::arch::{AMD, INTEL, Parameters};
 use crate::machine::{CDP, DEBUG, MBPS, PLAIN, on};
@@ -84,7 +84,7 @@ fn code_and_data_start_clear_of_both_of_others() {
 #[test]
 fn an_error_of_the_architecture_is_named() {
     on(INTEL, PLAIN, |machine| {
-        machine.arch().break_mb(Errno::EIO);
+        machine.arch().break_control(ResourceId::Mb, Errno::EIO);
         assert_eq!(machine.try_mkdir("g"), Err(Errno::EIO));
         assert_eq!(machine.status(), "Failed to initialize allocations\n");
     });

@@ -83,6 +83,13 @@ impl Machine {
         (self.node(parent).unwrap(), name.as_bytes())
     }
 
+    /// Opens a file for writing: what a file descriptor is.
+    pub(crate) fn open(&self, path: &str) -> Result<NodeId> {
+        let node = self.node(path)?;
+        self.fs.open(node, false, true)?;
+        Ok(node)
+    }
+
     pub(crate) fn try_read(&self, path: &str) -> Result<Vec<u8>> {
         let node = self.node(path)?;
         self.fs.open(node, true, false)?;
@@ -129,9 +136,24 @@ impl Machine {
         Fs::mkdir(&self.fs, parent, name, 0o755)
     }
 
+    /// Makes a group in the root; its name need not be UTF-8.
+    pub(crate) fn try_mkdir_named(&self, name: &[u8]) -> Result<()> {
+        Fs::mkdir(&self.fs, self.node("").unwrap(), name, 0o755)
+    }
+
+    /// Removes such a group.
+    pub(crate) fn rmdir_named(&self, name: &[u8]) {
+        let group = self.fs.lookup(self.node("").unwrap(), name).expect("a group of this name");
+        Fs::rmdir(&self.fs, group).unwrap();
+    }
+
     #[track_caller]
     pub(crate) fn mkdir(&self, path: &str) {
         self.try_mkdir(path).unwrap_or_else(|errno| panic!("mkdir {path}: {errno}: {}", self.status()));
+    }
+
+    pub(crate) fn try_rmdir(&self, path: &str) -> Result<()> {
+        Fs::rmdir(&self.fs, self.node(path)?)
     }
 
     #[track_caller]
@@ -168,7 +190,7 @@ impl Machine {
     /// The entries of a directory with their modes, sorted.
     pub(crate) fn list(&self, path: &str) -> Vec<(String, u16)> {
         let dir = self.node(path).unwrap();
-        let (mut after, mut name, mut entries) = (0, [0; 255], Vec::new());
+        let (mut after, mut name, mut entries) = (0, vec![0; 4095], Vec::new());
         while let Some(entry) = self.fs.next_entry(dir, after, &mut name).unwrap() {
             let mode = self.fs.attr(entry.id).unwrap().mode;
             entries.push((String::from_utf8_lossy(&name[..entry.len]).into_owned(), mode));

@@ -2,16 +2,20 @@
 //! What users read and write, byte for byte: the whole file system on the simulated kernel, over an architecture that
 //! is nothing but its parameters, so that machines of every vendor can be had.
 
+mod amd;
 mod arch;
 mod machine;
 
 mod assignments;
 mod counters;
 mod cpus;
+mod event_config;
 mod event_filter;
 mod info;
 mod initial;
+mod io_alloc;
 mod mistakes;
 mod mode;
+mod names;
 mod schemata;
 mod tasks;

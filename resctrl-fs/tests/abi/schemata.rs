@@ -81,7 +81,7 @@ fn a_mistake_in_the_last_line_leaves_the_first_unprogrammed() {
 #[test]
 fn an_error_of_the_architecture_is_passed_on() {
     on(INTEL, PLAIN, |machine| {
-        machine.arch().break_mb(Errno::EIO);
+        machine.arch().break_control(ResourceId::Mb, Errno::EIO);
         machine.refuses("schemata", "MB:0=10\n", Errno::EIO, "ok\n");
     });
 }

@@ -154,8 +154,9 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.counters()
     }
 
+    /// Always: monitors are the only way of counting.
     fn counters_assigned(&self) -> bool {
-        self.counters().is_some()
+        true
     }
 
     fn assign_counter(

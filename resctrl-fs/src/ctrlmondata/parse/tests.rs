@@ -59,6 +59,10 @@ impl Group for Fake {
         Some((place, DomainId(u32::try_from(id).ok()?)))
     }
 
+    fn domain_at(&self, _: SchemaId, place: usize) -> Option<DomainId> {
+        [0, 2, 4].get(place).map(|&id| DomainId(id))
+    }
+
     fn overlap(&self, _: SchemaId, domain: usize, mask: u32) -> Overlap {
         if domain == 1 && mask & 0xf00 != 0 { self.theirs } else { Overlap::None }
     }
@@ -277,4 +281,22 @@ fn line() -> impl Strategy<Value = String> {
     let entry = (id, value).prop_map(|(id, value)| format!("{id}={value}"));
     let name = prop::sample::select(&["L3", "MB", " L3 ", "L2"][..]);
     (name, prop::collection::vec(entry, 1..3)).prop_map(|(name, entries)| format!("{name}:{}", entries.join(";")))
+}
+
+fn devices(written: &[u8]) -> Result<Vec<(usize, u32)>, Vec<u8>> {
+    let staged = masks(&SHARER, L3, &CACHE, written).map_err(said)?;
+    Ok(staged.iter().map(|staged| (staged.domain, staged.value)).collect())
+}
+
+#[test]
+fn masks_of_devices_are_for_one_domain_after_another_or_for_all() {
+    assert_eq!(devices(b""), Ok(Vec::new()));
+    assert_eq!(devices(b"4=f;0= 3 ;"), Ok([(2, 0xf), (0, 3)].into()));
+    assert_eq!(devices(b"*=7"), Ok([(0, 7), (1, 7), (2, 7)].into()));
+    assert_eq!(devices(b"*=7;0=1"), Err(b"Configurations after global '*'\n".into()));
+    assert_eq!(devices(b"2=7;*=7"), Err(b"Duplicate domain 2\n".into()));
+    assert_eq!(devices(b"0=7;1=7"), Err(b"Invalid domain 1\n".into()));
+    for bad in [&b"* =7"[..], b"*", b";", b"0 =7", b"7"] {
+        assert_eq!(devices(bad), Err(b"Missing '=' or non-numeric domain\n".into()), "{bad:?}");
+    }
 }
