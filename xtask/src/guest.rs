@@ -69,6 +69,8 @@ pub(crate) enum Plan {
     Shell,
     /// The script at this path.
     Script(PathBuf),
+    /// The script at this path, which is sent lines while it runs.
+    Replay(PathBuf),
     /// Scenarios, by name, one after the other.
     Scenarios(Vec<String>),
 }
@@ -117,6 +119,11 @@ impl System {
     pub(crate) fn implementation(&self) -> Implementation {
         if self.module.is_some() { Implementation::Rust } else { Implementation::Kernel }
     }
+}
+
+/// The facts of a machine, as guests have them in their environment.
+pub(crate) fn facts_of(machine: &Machine) -> BTreeMap<String, String> {
+    facts::of(machine)
 }
 
 /// One guest to boot.
@@ -214,7 +221,7 @@ impl Spec {
                 root.file("rig/plan", "shell\n");
                 root.file("rig/welcome", self.welcome());
             }
-            Plan::Script(path) => {
+            Plan::Script(path) | Plan::Replay(path) => {
                 root.file("rig/plan", "script\n");
                 root.copy("rig/script", path)?;
             }

@@ -10,6 +10,7 @@ mod checks;
 mod ci;
 mod cli;
 mod console;
+mod differential;
 mod fuzz;
 mod guest;
 mod initramfs;

@@ -106,6 +106,8 @@ pub(crate) struct Scenario {
     pub(crate) refusal: bool,
     /// Standard output must be the same on both implementations.
     pub(crate) compare: bool,
+    /// Both implementations run at once, and the rig talks to them.
+    pub(crate) lockstep: bool,
     /// Snapshots it makes.
     pub(crate) snapshots: Vec<SnapshotName>,
     /// A fault that it provokes.
@@ -136,6 +138,7 @@ impl Scenario {
             parameters: String::new(),
             refusal: false,
             compare: false,
+            lockstep: false,
             snapshots: Vec::new(),
             fault: None,
             checks: checks::named_in(text),
@@ -200,6 +203,11 @@ impl Scenario {
             "compare" => match value {
                 "yes" => self.compare = true,
                 "no" => self.compare = false,
+                _ => bail!("expected `yes` or `no`"),
+            },
+            "lockstep" => match value {
+                "yes" => (self.own_guest, self.lockstep) = (true, true),
+                "no" => self.lockstep = false,
                 _ => bail!("expected `yes` or `no`"),
             },
             "snapshot" => {
@@ -337,6 +345,7 @@ impl Case {
     /// The command that runs this case and no other.
     pub(crate) fn command(&self, settings: &BTreeMap<String, String>) -> String {
         let Self { scenario, machine, kernel, implementation, .. } = self;
+        let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
         let mut command = format!(
             "cargo xtask test-qemu --machine {machine} --kernel {kernel} --impl {implementation} \
              --scenario '^{}$'",

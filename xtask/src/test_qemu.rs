@@ -22,7 +22,7 @@ use resctrl_hardware::machine::Machine;
 
 use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
-use crate::guest::platform::PlatformOptions;
+use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
@@ -30,7 +30,7 @@ use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
 use crate::toolroot::{ToolOptions, ToolRoot};
-use crate::{junit, machine, snapshot, workspace};
+use crate::{differential, junit, machine, snapshot, workspace};
 use live::Live;
 use outcome::{Outcome, Verdict};
 use pool::{Pool, Report};
@@ -62,6 +62,12 @@ pub(crate) struct Options {
     /// Parameter for scenarios, for example STRESS_SECONDS=3600; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
+    /// Scenario `differential`: what its random sequences are made from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Scenario `differential`: operations to compare, on each machine
+    #[arg(long, value_name = "M", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    ops: u64,
     /// Guests at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
@@ -173,7 +179,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let build = start.elapsed();
     let folder = run_folder::create()?;
     let start = Instant::now();
-    let outcomes = match rig.test(&cases, &folder, &settings) {
+    let outcomes = match rig.test(&cases, &folder, &settings, &differences) {
         Err(_) if interrupt::requested() => {
             eprintln!("interrupted; every guest is gone. Logs: {}", folder.display());
             return Ok(interrupt::EXIT_CODE.into());
@@ -280,7 +286,58 @@ impl<'a> Rig<'a> {
     }
 
     /// Runs the cases and shows what happens.
-    fn test(&self, cases: &[Case], folder: &Path, settings: &BTreeMap<String, String>) -> Result<Vec<Outcome>> {
+    fn test(
+        &self,
+        cases: &[Case],
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        differences: &KnownDifferences,
+    ) -> Result<Vec<Outcome>> {
+        let (paired, cases): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
+        let mut outcomes = if cases.is_empty() { Vec::new() } else { self.test_in_pool(&cases, folder, settings)? };
+        let in_qemu = self.options.platform.kind() == Kind::Qemu;
+        for ours in paired.iter().filter(|case| in_qemu && case.implementation == Implementation::Rust) {
+            let is_oracle = |other: &&Case| {
+                other.implementation == Implementation::Kernel
+                    && (&other.scenario, &other.machine, &other.kernel) == (&ours.scenario, &ours.machine, &ours.kernel)
+            };
+            let Some(oracle) = paired.iter().find(is_oracle) else { continue };
+            let both = self.in_lockstep(oracle, ours, folder, settings, differences)?;
+            both.iter().for_each(live::say_verdict);
+            outcomes.extend(both);
+        }
+        for case in paired {
+            if !outcomes.iter().any(|outcome| outcome.case == case) {
+                outcomes.push(Outcome::skipped(case, "it needs both implementations, in QEMU"));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs a scenario that is about both implementations at once.
+    fn in_lockstep(
+        &self,
+        oracle: &Case,
+        ours: &Case,
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        differences: &KnownDifferences,
+    ) -> Result<Vec<Outcome>> {
+        let script = workspace::root().join(format!("qemu-images/guest/scenarios/{}.sh", ours.scenario.name));
+        let side = |case: &Case| -> Result<(Case, Spec)> {
+            let mut spec = self.spec(settings, case)?;
+            spec.plan = Plan::Replay(script.clone());
+            Ok((case.clone(), spec))
+        };
+        let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
+        let known = differences.random(&ours.machine, &ours.kernel);
+        let asked = differential::Asked { seed: self.options.seed, operations: self.options.ops };
+        let boot_limit = Duration::from_secs(self.options.boot_timeout);
+        differential::run(&pair, &self.provisions[&ours.arch], folder, boot_limit, &known, asked)
+    }
+
+    /// Runs cases that have guests for themselves.
+    fn test_in_pool(&self, cases: &[Case], folder: &Path, settings: &BTreeMap<String, String>) -> Result<Vec<Outcome>> {
         let boots = Boot::group(cases.to_vec());
         let jobs = usize::from(self.options.jobs).min(boots.len());
         let live = Live::new(cases.len(), jobs);

@@ -27,6 +27,11 @@ impl Folder {
         self.0.join("stdout")
     }
 
+    /// What a guest that carries out sequences is sent: a pipe.
+    pub(crate) fn input(&self) -> PathBuf {
+        self.0.join("input")
+    }
+
     /// Standard error of a script.
     pub(crate) fn stderr(&self) -> PathBuf {
         self.0.join("stderr")
@@ -70,9 +75,11 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
         Plan::Shell => "stdio,id=control,mux=on,signal=off".to_owned(),
         _ => file("control", folder.control()),
     };
-    for (number, chardev) in
-        [control, file("output", folder.stdout()), file("error", folder.stderr())].iter().enumerate()
-    {
+    let mut output = file("output", folder.stdout());
+    if let Plan::Replay(_) = spec.plan {
+        output.push_str(&format!(",input-path={}", option_path(&folder.input())));
+    }
+    for (number, chardev) in [control, output, file("error", folder.stderr())].iter().enumerate() {
         add(&["-chardev", chardev]);
         let id = ["control", "output", "error"][number];
         match spec.arch() {

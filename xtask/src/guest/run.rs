@@ -27,6 +27,9 @@ const SPLAT_GRACE: Duration = Duration::from_millis(1500);
 /// How long a guest may take between scenarios, and to reset at the end.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How long a guest that carries out sequences may be without a word.
+pub(crate) const SILENCE: Duration = Duration::from_secs(180);
+
 /// Time limits of a guest.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
@@ -81,6 +84,8 @@ struct Watch<'a> {
     scanner: &'a Scanner,
     limits: &'a Limits,
     script: bool,
+    /// It carries out sequences, and tells of each; within this time if it has not hung.
+    talks: Option<Duration>,
     deadline: Option<(Instant, End)>,
     /// Decided on, but the guest may still write until then.
     ending: Option<(Instant, End)>,
@@ -123,7 +128,8 @@ pub(crate) fn run(
     let mut watch = Watch {
         scanner,
         limits,
-        script: matches!(spec.plan, Plan::Script(_)),
+        script: matches!(spec.plan, Plan::Script(_) | Plan::Replay(_)),
+        talks: matches!(spec.plan, Plan::Replay(_)).then_some(SILENCE * spec.slowness()),
         deadline: Some((Instant::now() + limits.boot, End::BootTimeout(limits.boot))),
         ending: None,
         done: false,
@@ -142,6 +148,7 @@ pub(crate) fn run(
         for (tail, error) in &mut streams {
             let bytes = tail.bytes()?;
             if !bytes.is_empty() {
+                watch.heard();
                 events(Event::Bytes { error: *error, bytes });
             }
         }
@@ -162,6 +169,11 @@ pub(crate) fn run(
 }
 
 impl Watch<'_> {
+    /// A guest that talks has said something.
+    fn heard(&mut self) {
+        self.deadline = self.talks.map(|limit| (Instant::now() + limit, End::Timeout(limit))).or(self.deadline.take());
+    }
+
     fn console(&mut self, line: String, events: &mut dyn FnMut(Event)) {
         self.silent = false;
         let splat = self.scanner.scan(&line);
@@ -180,6 +192,9 @@ impl Watch<'_> {
         match message {
             Message::Boot(available) => {
                 self.deadline = if self.script { None } else { idle };
+                if self.talks.is_some() {
+                    self.heard();
+                }
                 events(Event::Booted(available));
             }
             Message::Start(name, at) => {

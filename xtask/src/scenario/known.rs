@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use regex::Regex;
 use serde::Deserialize;
 
 use super::{Case, Implementation, Scenario};
@@ -30,16 +31,40 @@ pub(crate) struct Known {
     pub(crate) reason: String,
 }
 
+/// Something that random sequences of operations must not compare, or not do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Random {
+    /// Lines of the record that are not compared.
+    #[serde(default, deserialize_with = "pattern")]
+    pub(crate) ignore: Option<Regex>,
+    /// Operations that are not made, because all that comes after them would differ.
+    #[serde(default, deserialize_with = "pattern")]
+    pub(crate) avoid: Option<Regex>,
+    #[serde(default)]
+    kernels: Vec<String>,
+    #[serde(default)]
+    machines: Vec<String>,
+    reason: String,
+}
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KnownDifferences {
     #[serde(default)]
     check: Vec<Known>,
+    #[serde(default)]
+    random: Vec<Random>,
 }
 
 fn oracle() -> Implementation {
     Implementation::Kernel
+}
+
+fn pattern<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Regex>, D::Error> {
+    let text = String::deserialize(source)?;
+    Regex::new(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// A list that names nothing stands for everything.
@@ -68,6 +93,10 @@ impl KnownDifferences {
         for Known { check, reason, .. } in &known.check {
             ensure!(!reason.trim().is_empty(), "`{check}` has no reason");
         }
+        for random in &known.random {
+            ensure!(!random.reason.trim().is_empty(), "{random:?} has no reason");
+            ensure!(random.ignore.is_some() || random.avoid.is_some(), "{random:?} says nothing");
+        }
         Ok(known)
     }
 
@@ -80,6 +109,12 @@ impl KnownDifferences {
                 && holds(&known.machines, &case.machine)
         };
         self.check.iter().filter(applies).cloned().collect()
+    }
+
+    /// What holds for random sequences on a machine with a kernel.
+    pub(crate) fn random(&self, machine: &str, kernel: &str) -> Vec<Random> {
+        let applies = |random: &&Random| holds(&random.kernels, kernel) && holds(&random.machines, machine);
+        self.random.iter().filter(applies).cloned().collect()
     }
 }
 
@@ -114,6 +149,8 @@ mod tests {
     fn nothing_is_listed_without_a_reason() {
         let text = "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nreason = \" \"\n";
         assert!(KnownDifferences::parse(text).unwrap_err().to_string().contains("no reason"));
+        assert!(KnownDifferences::parse("[[random]]\nignore = \"x\"\nreason = \"\"\n").is_err());
+        assert!(KnownDifferences::parse("[[random]]\nreason = \"it says nothing\"\n").is_err());
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Live {
     }
 }
 
+/// The verdict line of a scenario that ran outside of the live view.
+pub(crate) fn say_verdict(outcome: &Outcome) {
+    println!("{}", verdict_line(outcome));
+}
+
 /// The one line a scenario gets.
 fn verdict_line(outcome: &Outcome) -> String {
     let Outcome { verdict, case, checks, took, retried, .. } = outcome;

@@ -84,7 +84,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn new(case: Case) -> Self {
+    /// A pass, until something is known of it.
+    pub(crate) fn new(case: Case) -> Self {
         Self {
             case,
             verdict: Verdict::Pass,
@@ -101,13 +102,19 @@ impl Outcome {
         }
     }
 
+    /// A case that does not apply.
+    pub(crate) fn skipped(case: Case, reason: &str) -> Self {
+        Self { verdict: Verdict::Skip, reasons: vec![reason.to_owned()], ..Self::new(case) }
+    }
+
     /// Makes it a failure, if it is none yet, for one more reason.
     pub(crate) fn fail(&mut self, reason: impl Into<String>) {
         self.verdict = Verdict::Fail;
         self.reasons.push(reason.into());
     }
 
-    fn output(&mut self, line: String) {
+    /// Takes a line of standard output.
+    pub(crate) fn output(&mut self, line: String) {
         if let Some((name, text)) = line.strip_prefix('|').and_then(|rest| rest.split_once('|')) {
             let snapshot = self.snapshots.entry(name.to_owned()).or_default();
             snapshot.push_str(text);

@@ -32,6 +32,23 @@ pub fn resolve(argument: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Writes bytes with escapes, as printable ASCII that [`resolve`] makes them of again.
+#[must_use]
+pub fn quote(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b'\t' => text.push_str("\\t"),
+            b'\\' => text.push_str("\\\\"),
+            0 => text.push_str("\\0"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

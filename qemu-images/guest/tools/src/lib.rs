@@ -7,6 +7,7 @@
 
 pub mod channel;
 pub mod escape;
+pub mod operation;
 pub mod steadiness;
 
 use nix::errno::Errno;

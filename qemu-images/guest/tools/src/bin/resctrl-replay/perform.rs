@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Operations become system calls.
+
+use guest_tools::operation::Operation;
+use guest_tools::{Failure, Outcome, escape};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use nix::unistd::{Uid, mkdir, read, seteuid, symlinkat, unlink, write};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::cast;
+
+/// Where resctrl is mounted.
+pub(super) const MOUNT_POINT: &str = "/sys/fs/resctrl";
+
+/// Files whose content outlives a mount.
+const LASTING: [&str; 5] = [
+    "info/L3_MON/mbm_assign_mode",
+    "info/L3_MON/mbm_assign_on_mkdir",
+    "info/L3_MON/max_threshold_occupancy",
+    "info/L3_MON/mbm_total_bytes_config",
+    "info/L3_MON/mbm_local_bytes_config",
+];
+
+pub(super) struct Performer {
+    /// [`LASTING`] as they were at first, as far as they are there.
+    lasting: Vec<(&'static str, Vec<u8>)>,
+}
+
+fn path(relative: &str) -> PathBuf {
+    Path::new(MOUNT_POINT).join(relative)
+}
+
+fn cpu_file(cpu: u32) -> String {
+    format!("/sys/devices/system/cpu/cpu{cpu}/online")
+}
+
+/// The one line that a write takes: of a mode the word in brackets, of a list all in one.
+fn first_line(content: &[u8]) -> Vec<u8> {
+    let line = content.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+    line.iter().copied().filter(|byte| !b"[]".contains(byte)).collect()
+}
+
+impl Performer {
+    /// Mounts once, to see what there is.
+    pub(super) fn new() -> Result<Self, Failure> {
+        mount_with("")?;
+        let content = |name: &'static str| Some((name, first_line(&fs::read(path(name)).ok()?)));
+        let lasting = LASTING.into_iter().filter_map(content).collect();
+        umount2(MOUNT_POINT, MntFlags::empty())?;
+        Ok(Self { lasting })
+    }
+
+    /// Goes back to the state of a machine that has just booted, and leaves resctrl unmounted.
+    pub(super) fn reset(&self) -> Outcome {
+        let mut tries = 0;
+        loop {
+            match umount2(MOUNT_POINT, MntFlags::empty()) {
+                Ok(()) => {}
+                Err(Errno::EINVAL) => break,
+                Err(Errno::EBUSY) if tries < 50 => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        for cpu in 1.. {
+            match fs::read(cpu_file(cpu)) {
+                Ok(state) if state.starts_with(b"0") => fs::write(cpu_file(cpu), "1")?,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        mount_with("")?;
+        for (name, content) in &self.lasting {
+            // Some are only there, and can only be written, in one of the modes.
+            if fs::read(path(name)).is_ok_and(|now| first_line(&now) != *content) {
+                write_once(name, content)?;
+            }
+        }
+        umount2(MOUNT_POINT, MntFlags::empty())?;
+        Ok(())
+    }
+
+    /// Carries out an operation; says how it ended.
+    pub(super) fn perform(&self, operation: &Operation) -> String {
+        match attempt(operation) {
+            Ok(None) => "ok".to_owned(),
+            Ok(Some(content)) => format!("ok {}", shown(operation, &content)),
+            Err(Failure::Errno(errno)) => format!("{errno:?}"),
+            Err(other) => other.to_string(),
+        }
+    }
+}
+
+/// What a read gave. A counter is only told to be a number: two machines never count the same.
+fn shown(operation: &Operation, content: &[u8]) -> String {
+    let counter = matches!(operation, Operation::Read(path) if super::observe::is_counter(path));
+    if counter && content.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n') && content.len() > 1 {
+        return "number".to_owned();
+    }
+    match operation {
+        Operation::Read(path) => super::observe::normal(path, content),
+        _ => escape::quote(content),
+    }
+}
+
+fn mount_with(options: &str) -> Outcome {
+    // What all file systems know is a flag of the call.
+    let (flags, own): (Vec<&str>, Vec<&str>) = options.split(',').partition(|&option| option == "ro");
+    let flags = if flags.is_empty() { MsFlags::empty() } else { MsFlags::MS_RDONLY };
+    mount(Some("resctrl"), MOUNT_POINT, Some("resctrl"), flags, Some(own.join(",").as_str()))?;
+    Ok(())
+}
+
+fn write_once(relative: &str, bytes: &[u8]) -> Outcome {
+    let file = open(&path(relative), OFlag::O_WRONLY, Mode::empty())?;
+    whole(write(&file, bytes)?, bytes)
+}
+
+fn whole(written: usize, bytes: &[u8]) -> Outcome {
+    if written == bytes.len() { Ok(()) } else { Err(Failure::Hardware(format!("wrote {written}"))) }
+}
+
+fn write_as_user(relative: &str, bytes: &[u8]) -> Outcome {
+    let file = open(&path(relative), OFlag::O_WRONLY, Mode::empty())?;
+    seteuid(cast::USER)?;
+    let written = write(&file, bytes);
+    seteuid(Uid::from_raw(0))?;
+    whole(written?, bytes)
+}
+
+fn open_flags(words: &str) -> OFlag {
+    words
+        .split(',')
+        .map(|word| match word {
+            "w" => OFlag::O_WRONLY,
+            "rw" => OFlag::O_RDWR,
+            "create" => OFlag::O_CREAT,
+            "append" => OFlag::O_APPEND,
+            "truncate" => OFlag::O_TRUNC,
+            _ => OFlag::O_RDONLY,
+        })
+        .collect()
+}
+
+fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
+    match operation {
+        Operation::Mount(options) => mount_with(options)?,
+        Operation::Remount(options) => {
+            let none = None::<&Path>;
+            mount(none, MOUNT_POINT, none, MsFlags::MS_REMOUNT, Some(options.as_str()))?;
+        }
+        Operation::Unmount => umount2(MOUNT_POINT, MntFlags::empty())?,
+        Operation::Mkdir(name, mode) => mkdir(&path(name), Mode::from_bits_truncate(*mode))?,
+        Operation::Rmdir(name) => fs::remove_dir(path(name))?,
+        Operation::Rename(old, new, flags) => {
+            renameat2(AT_FDCWD, &path(old), AT_FDCWD, &path(new), RenameFlags::from_bits_truncate(*flags))?;
+        }
+        Operation::Write(name, bytes) => write_once(name, bytes)?,
+        Operation::WriteAsUser(name, bytes) => write_as_user(name, bytes)?,
+        Operation::Read(name) => {
+            let file = open(&path(name), OFlag::O_RDONLY, Mode::empty())?;
+            let mut room = vec![0; 64 << 10];
+            let length = read(&file, &mut room)?;
+            room.truncate(length);
+            return Ok(Some(room));
+        }
+        Operation::Open(name, flags) => {
+            open(&path(name), open_flags(flags), Mode::from_bits_truncate(0o644))?;
+        }
+        Operation::Unlink(name) => unlink(&path(name))?,
+        Operation::Symlink(name) => symlinkat("/tmp", AT_FDCWD, &path(name))?,
+        Operation::Chmod(name, mode) => fs::set_permissions(path(name), Permissions::from_mode(*mode))?,
+        Operation::Cpu(cpu, online) => fs::write(cpu_file(*cpu), if *online { "1" } else { "0" })?,
+    }
+    Ok(None)
+}

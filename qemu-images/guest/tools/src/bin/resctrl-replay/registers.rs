@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The controls below resctrl: model specific registers, or what memory system components hold.
+
+use guest_tools::{Failure, channel};
+use resctrl_hardware::control::Request;
+use resctrl_hardware::mpam::registers as msc;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::observe::Seen;
+
+/// Registers of one kind, one for each id, the same for all CPUs of a domain.
+struct Bank {
+    name: &'static str,
+    address: u64,
+    count: u64,
+    domains: usize,
+}
+
+pub(super) struct Registers {
+    banks: Vec<Bank>,
+    /// By CPU.
+    devices: Vec<File>,
+    /// MSC, resource instance and PARTIDs of each part of an Arm machine.
+    instances: Vec<(u64, u64)>,
+    partids: u64,
+}
+
+/// A fact of the machine, zero if it has none.
+fn fact(name: &str) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn count(name: &str) -> usize {
+    usize::try_from(fact(name)).unwrap_or(0)
+}
+
+impl Registers {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let (mut banks, mut devices, mut instances) = (Vec::new(), Vec::new(), Vec::new());
+        if cfg!(target_arch = "x86_64") {
+            let l3 = count("L3_DOMAINS");
+            let amd = std::fs::read_to_string("/proc/cpuinfo")?.contains("AuthenticAMD");
+            let bandwidth = if amd { 0xc000_0200 } else { 0xd50 };
+            banks = vec![
+                Bank { name: "L3 mask", address: 0xc90, count: fact("L3_CLOSIDS"), domains: l3 },
+                Bank { name: "L2 mask", address: 0xd10, count: fact("L2_CLOSIDS"), domains: count("L2_DOMAINS") },
+                Bank { name: "MB", address: bandwidth, count: fact("MB_CLOSIDS"), domains: l3 },
+                Bank { name: "SMBA", address: 0xc000_0280, count: fact("SMBA_CLOSIDS"), domains: l3 },
+                Bank { name: "L3 CDP", address: 0xc81, count: fact("L3_CDP"), domains: l3 },
+                Bank { name: "L2 CDP", address: 0xc82, count: fact("L2_CDP"), domains: count("L2_DOMAINS") },
+            ];
+            banks.retain(|bank| bank.count > 0 && bank.domains > 0);
+            for cpu in 0..fact("CPUS") {
+                devices.push(File::open(format!("/dev/cpu/{cpu}/msr"))?);
+            }
+        }
+        if fact("PARTIDS") > 0 {
+            for number in 0.. {
+                let Ok([_, parts, _]) = channel::send(Request::Msc(number)) else { break };
+                instances.extend((0..parts).map(|part| (number, part)));
+            }
+        }
+        Ok(Self { banks, devices, instances, partids: fact("PARTIDS") })
+    }
+
+    /// Adds what all of them hold.
+    pub(super) fn read(&self, seen: &mut Seen) {
+        for Bank { name, address, count, domains } in &self.banks {
+            let cpus = self.devices.len() / domains;
+            for domain in 0..*domains {
+                let of_domain = &self.devices[domain * cpus..(domain + 1) * cpus];
+                for index in 0..*count {
+                    // A CPU that is offline gives none; with all of them gone there is no domain.
+                    let value = of_domain.iter().find_map(|device| {
+                        let mut value = [0; 8];
+                        device.read_exact_at(&mut value, address + index).ok()?;
+                        Some(u64::from_le_bytes(value))
+                    });
+                    if let Some(value) = value {
+                        seen.insert(format!("{name} {index:02} of domain {domain}"), format!("{value:x}"));
+                    }
+                }
+            }
+        }
+        for &(number, part) in &self.instances {
+            for (name, offset) in [("cpbm", msc::Cpbm::OFFSET), ("mbw_max", msc::MbwMax::OFFSET)] {
+                for partid in 0..self.partids {
+                    let request = Request::MscControl(number, part, partid, u64::from(offset));
+                    if let Ok([value, ..]) = channel::send(request) {
+                        seen.insert(format!("{name} {partid:03} of MSC {number}.{part}"), format!("{value:x}"));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Random sequences of operations on both implementations at once: after each step, all that can be seen must be the same.
+//!
+//! One guest for each implementation carries out the same sequences, which are made here from a seed, and writes down what
+//! it sees (`resctrl-replay`, in the guest). A difference is tried once more, made as short as it can be, and printed as a
+//! script. What may differ is in two places: what no two guests have in common is made equal in the guest
+//! (`resctrl-replay/observe.rs`), what the implementations are known to do differently is listed in
+//! `known-differences.toml`.
+
+mod generate;
+mod guest;
+pub(crate) mod record;
+pub(crate) mod script;
+mod shrink;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use guest_tools::operation::Operation;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::console::Scanner;
+use crate::guest::run::Limits;
+use crate::guest::{Provisions, Spec, interrupt};
+use crate::scenario::Case;
+use crate::scenario::known::Random;
+use crate::test_qemu::outcome::Outcome;
+use generate::Generator;
+use guest::{Gone, Host, Replayer};
+use record::{Difference, Record};
+
+/// Attempts to make a sequence shorter.
+const ATTEMPTS: usize = 90;
+
+/// Different differences after which a run ends.
+const ENOUGH: usize = 5;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Sequences are made from it.
+    pub(crate) seed: u64,
+    /// Operations to compare.
+    pub(crate) operations: u64,
+}
+
+/// A scenario on both implementations.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// The kernel's own.
+    pub(crate) oracle: (Case, Spec),
+    /// Ours.
+    pub(crate) ours: (Case, Spec),
+}
+
+/// A kind of difference.
+#[derive(Debug)]
+struct Found {
+    /// How often it was seen.
+    times: u64,
+    script: String,
+}
+
+/// What came of a pair.
+#[derive(Debug, Default)]
+struct Tally {
+    operations: u64,
+    plans: u64,
+    /// By kind.
+    found: BTreeMap<String, Found>,
+    /// Differences that a second attempt did not show.
+    unrepeatable: Vec<String>,
+    took: Duration,
+    /// What ended it early: in which guest (0 the oracle's), and how.
+    gone: Option<(usize, String)>,
+    /// The sequence during which it ended.
+    last: String,
+}
+
+/// Runs sequences on both and says what came of it, for each.
+///
+/// # Errors
+///
+/// Something that is no guest's fault.
+pub(crate) fn run(
+    pair: &Pair,
+    provisions: &Provisions,
+    folder: &Path,
+    boot_limit: Duration,
+    known: &[Random],
+    asked: Asked,
+) -> Result<Vec<Outcome>> {
+    let spec = &pair.ours.1;
+    let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new() }.stretched(spec.slowness());
+    let scanner = Scanner::new()?;
+    let host = Host { provisions, scanner: &scanner, limits: &limits };
+    let avoid = known.iter().filter_map(|known| known.avoid.as_ref()).collect();
+    let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, avoid);
+    std::thread::scope(|scope| {
+        let start = |number: usize, attempt: u32| {
+            let (case, spec) = if number == 0 { &pair.oracle } else { &pair.ours };
+            let label = format!("{}-{}-{}-{}", case.machine, case.kernel, case.implementation, case.scenario.name);
+            Replayer::start(scope, &host, spec, folder.join(format!("{label}.{attempt}")))
+        };
+        // Both boot at the same time. One that hangs is booted once more, as any guest.
+        let mut guests = [start(0, 1)?, start(1, 1)?];
+        let mut tally = Tally::default();
+        for (number, guest) in guests.iter_mut().enumerate() {
+            if guest.wait_until_ready().is_err() {
+                *guest = start(number, 2)?;
+                if let Err(Gone(why)) = guest.wait_until_ready() {
+                    tally.gone = Some((number, why));
+                }
+            }
+        }
+        if tally.gone.is_none() {
+            let mut session = Session { guests, known, next: 0 };
+            session.sequences(&generator, asked, &pair.ours.0, &mut tally)?;
+            guests = session.guests;
+        }
+        let consoles = guests.each_ref().map(|guest| guest.folder().console());
+        drop(guests);
+        let [oracle, ours] = consoles;
+        let mut outcomes = vec![tally.outcome(&pair.oracle.0, 0, asked), tally.outcome(&pair.ours.0, 1, asked)];
+        (outcomes[0].console, outcomes[1].console) = (oracle, ours);
+        Ok(outcomes)
+    })
+}
+
+/// Two guests that wait for plans.
+struct Session<'a> {
+    guests: [Replayer; 2],
+    known: &'a [Random],
+    /// Number of the next plan that is sent.
+    next: u64,
+}
+
+impl Session<'_> {
+    fn sequences(&mut self, generator: &Generator<'_>, asked: Asked, case: &Case, tally: &mut Tally) -> Result<()> {
+        let bar = ProgressBar::new(asked.operations);
+        let style = ProgressStyle::with_template("  {prefix}  [{bar:40}] {pos}/{len} operations  {msg}  {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(case.to_string());
+        let start = Instant::now();
+        let mut aside = Duration::ZERO;
+        let mut number = 0;
+        while tally.operations < asked.operations && tally.found.len() < ENOUGH && tally.gone.is_none() {
+            if interrupt::requested() {
+                bail!("interrupted");
+            }
+            let operations = generator.plan(number);
+            match self.compare(&operations) {
+                Err((guest, Gone(why))) => {
+                    tally.gone = Some((guest, why));
+                    tally.last = operations.iter().map(|operation| format!("{operation}\n")).collect();
+                }
+                Ok(None) => {}
+                Ok(Some(difference)) => {
+                    let began = Instant::now();
+                    let title = format!("{case}, seed {}, sequence {number}", asked.seed);
+                    if let Err((guest, Gone(why))) = self.investigate(&title, &operations, &difference, tally) {
+                        tally.gone = Some((guest, why));
+                    }
+                    aside += began.elapsed();
+                }
+            }
+            number += 1;
+            tally.plans += 1;
+            tally.operations += operations.len() as u64;
+            bar.set_position(tally.operations);
+            bar.set_message(format!("{} differences", tally.found.len()));
+        }
+        bar.finish_and_clear();
+        tally.took = start.elapsed().saturating_sub(aside);
+        Ok(())
+    }
+
+    /// Both carry out the same operations; where they part. An error names the guest.
+    fn compare(&mut self, operations: &[Operation]) -> Result<Option<Difference>, (usize, Gone)> {
+        let id = self.next;
+        self.next += 1;
+        for (number, guest) in self.guests.iter_mut().enumerate() {
+            guest.send(id, operations).map_err(|gone| (number, gone))?;
+        }
+        let mut record = |number: usize| -> Result<Record, (usize, Gone)> {
+            self.guests[number].receive(id, operations).map_err(|gone| (number, gone))
+        };
+        let (oracle, ours) = (record(0)?, record(1)?);
+        Ok(Difference::find(&oracle, &ours, self.known))
+    }
+
+    /// Makes sure of a difference and, if its kind is new, finds the shortest sequence that shows it.
+    fn investigate(
+        &mut self,
+        title: &str,
+        operations: &[Operation],
+        difference: &Difference,
+        tally: &mut Tally,
+    ) -> Result<(), (usize, Gone)> {
+        let kind = |operations: &[Operation], difference: &Difference| {
+            let operation = difference.step.checked_sub(1).and_then(|index| operations.get(index));
+            difference.kind(&operation.map(ToString::to_string).unwrap_or_default())
+        };
+        let name = kind(operations, difference);
+        if let Some(found) = tally.found.get_mut(&name) {
+            found.times += 1;
+            return Ok(());
+        }
+        let operations = &operations[..difference.step];
+        let again = if operations.is_empty() { Some(difference.clone()) } else { self.compare(operations)? };
+        let Some(mut last) = again else {
+            tally.unrepeatable.push(script::script(title, operations, difference));
+            return Ok(());
+        };
+        let mut gone = None;
+        let shortest = shrink::shrink(operations, ATTEMPTS, |part| match self.compare(part) {
+            // Only the same kind counts: otherwise it ends at another, shorter one.
+            Ok(Some(difference)) if kind(part, &difference) == name => {
+                last = difference;
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            Err(error) => {
+                gone = Some(error);
+                bail!("a guest is gone")
+            }
+        });
+        let shortest = shortest.unwrap_or_else(|_| operations.to_vec());
+        tally.found.insert(name, Found { times: 1, script: script::script(title, &shortest, &last) });
+        gone.map_or(Ok(()), Err)
+    }
+}
+
+impl Tally {
+    /// What there is to say of one side, 0 the oracle's.
+    fn outcome(&self, case: &Case, side: usize, asked: Asked) -> Outcome {
+        let mut outcome = Outcome::new(case.clone());
+        outcome.took = self.took;
+        let per_minute = self.operations as f64 * 60.0 / self.took.as_secs_f64().max(0.001);
+        let times: u64 = self.found.values().map(|found| found.times).sum();
+        for (name, value) in [
+            ("seed", asked.seed as f64),
+            ("operations", self.operations as f64),
+            ("sequences", self.plans as f64),
+            ("operations_a_minute", per_minute.round()),
+            ("differences", times as f64),
+            ("not_repeatable", self.unrepeatable.len() as f64),
+        ] {
+            outcome.output(format!("# stat {name} {value}"));
+        }
+        let mut details = String::new();
+        if side == 1 {
+            for Found { times, script } in self.found.values() {
+                let _ = writeln!(details, "seen {times} times:\n{script}");
+            }
+        }
+        if let Some((_, why)) = self.gone.as_ref().filter(|(guest, _)| *guest == side) {
+            let _ = writeln!(details, "{why}; the sequence was\n{}", self.last);
+        }
+        let about = format!("{} operations of seed {}", self.operations, asked.seed);
+        if details.is_empty() && self.operations > 0 {
+            outcome.output(format!("ok 1 - {about} came to the same on both"));
+        } else {
+            outcome.output(format!("not ok 1 - {about} came to the same on both"));
+        }
+        for line in details.lines() {
+            outcome.output(format!("#   {line}"));
+        }
+        for script in &self.unrepeatable {
+            outcome.output("# a difference that a second attempt did not show:".to_owned());
+            for line in script.lines() {
+                outcome.output(format!("# {line}"));
+            }
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Arch;
+    use crate::scenario::{Implementation, Scenario};
+    use crate::test_qemu::outcome::Verdict;
+
+    const ASKED: Asked = Asked { seed: 7, operations: 100 };
+
+    fn case(implementation: Implementation) -> Case {
+        Case {
+            scenario: Scenario::parse("differential", "# Both do the same.\n").unwrap(),
+            machine: "intel".to_owned(),
+            arch: Arch::Amd64,
+            kernel: "stock".to_owned(),
+            implementation,
+            known: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_difference_fails_ours_with_its_script_and_not_the_oracle() {
+        let found = Found { times: 2, script: "#!/bin/sh\nresctrl-sys umount $M\n".to_owned() };
+        let tally =
+            Tally { operations: 61, plans: 1, found: BTreeMap::from([("x".to_owned(), found)]), ..Tally::default() };
+        let ours = tally.outcome(&case(Implementation::Rust), 1, ASKED);
+        assert_eq!(ours.verdict, Verdict::Fail);
+        assert!(ours.reasons[0].contains("resctrl-sys umount $M"), "{:?}", ours.reasons);
+        assert_eq!(ours.stats["differences"], 2.0);
+        assert_eq!(tally.outcome(&case(Implementation::Kernel), 0, ASKED).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_guest_that_is_gone_fails_its_side_and_nothing_compared_fails_both() {
+        let tally =
+            Tally { operations: 61, gone: Some((0, "the kernel reported a fault".to_owned())), ..Tally::default() };
+        assert_eq!(tally.outcome(&case(Implementation::Kernel), 0, ASKED).verdict, Verdict::Fail);
+        assert_eq!(tally.outcome(&case(Implementation::Rust), 1, ASKED).verdict, Verdict::Pass);
+        for side in 0..2 {
+            assert_eq!(Tally::default().outcome(&case(Implementation::Rust), side, ASKED).verdict, Verdict::Fail);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_repeated_is_shown_and_counted() {
+        let tally = Tally { operations: 61, unrepeatable: vec!["umount".to_owned()], ..Tally::default() };
+        let ours = tally.outcome(&case(Implementation::Rust), 1, ASKED);
+        assert_eq!((ours.verdict, ours.stats["not_repeatable"]), (Verdict::Pass, 1.0));
+        assert!(ours.output.contains(&"# umount".to_owned()));
+    }
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Makes random sequences: mostly right, often nearly right, sometimes garbage.
+//!
+//! A sequence depends on the machine's facts, the seed and its number, and on nothing else. What a guest answers is not
+//! known here; which groups there are is guessed, and a wrong guess is just another mistake to try.
+
+mod text;
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use guest_tools::operation::Operation;
+use regex::Regex;
+
+use text::{Texts, mutate};
+
+/// Names of control groups and of monitoring groups. Few, so that they meet.
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "m"];
+
+/// Operations of a sequence after its mount.
+const LENGTH: usize = 60;
+
+/// Makes sequences for one machine.
+#[derive(Debug)]
+pub(crate) struct Generator<'a> {
+    facts: BTreeMap<String, String>,
+    seed: u64,
+    /// Operations that are not made.
+    avoid: Vec<&'a Regex>,
+}
+
+/// What a sequence has probably come to.
+struct State {
+    /// Options of the mount.
+    options: Vec<&'static str>,
+    /// Groups, by path; the root's is empty.
+    groups: Vec<String>,
+}
+
+impl State {
+    fn any_group(&self, rng: &mut Rng) -> String {
+        self.groups[rng.usize(..self.groups.len())].clone()
+    }
+
+    /// A file of some group.
+    fn file(&self, rng: &mut Rng, name: &str) -> String {
+        join(&self.any_group(rng), name)
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+fn one<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
+    of[rng.usize(..of.len())]
+}
+
+impl<'a> Generator<'a> {
+    /// For a machine with these facts.
+    pub(crate) fn new(facts: BTreeMap<String, String>, seed: u64, avoid: Vec<&'a Regex>) -> Self {
+        Self { facts, seed, avoid }
+    }
+
+    fn fact(&self, name: &str) -> u32 {
+        self.facts.get(name).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// The sequence of this number.
+    pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
+        let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
+        let mut state = State { options: Vec::new(), groups: vec![String::new()] };
+        let mut operations = vec![self.mount(&mut rng, &mut state)];
+        while operations.len() <= LENGTH {
+            let operation = self.operation(&mut rng, &mut state);
+            let line = operation.to_string();
+            if !self.avoid.iter().any(|avoid| avoid.is_match(&line)) {
+                operations.push(operation);
+            }
+        }
+        operations
+    }
+
+    fn texts(&self, state: &State) -> Texts<'_> {
+        let cdp = |name: &str, option: &str| self.fact(name) > 0 && state.options.contains(&option);
+        Texts { facts: &self.facts, cdp: [cdp("L3_CDP", "cdp"), cdp("L2_CDP", "cdpl2")] }
+    }
+
+    /// A mount that mostly works.
+    fn mount(&self, rng: &mut Rng, state: &mut State) -> Operation {
+        let mut options = Vec::new();
+        for (option, likely) in [
+            ("debug", rng.u32(..3) > 0),
+            ("cdp", self.fact("L3_CDP") > 0 && rng.u32(..4) == 0),
+            ("cdpl2", self.fact("L2_CDP") > 0 && rng.u32(..4) == 0),
+            ("mba_MBps", self.fact("MB_CLOSIDS") > 0 && self.fact("MON_COUNTER_BITS") > 0 && rng.u32(..8) == 0),
+        ] {
+            if likely {
+                options.push(option);
+            }
+        }
+        state.options = options;
+        state.groups = vec![String::new()];
+        Operation::Mount(state.options.join(","))
+    }
+
+    fn operation(&self, rng: &mut Rng, state: &mut State) -> Operation {
+        match rng.u32(..100) {
+            0..20 => self.write(rng, state, "schemata"),
+            20..29 => self.write(rng, state, "tasks"),
+            29..34 => self.write(rng, state, "cpus_list"),
+            34..37 => self.write(rng, state, "cpus"),
+            37..43 => self.write(rng, state, "mode"),
+            43..46 => self.write(rng, state, "mbm_L3_assignments"),
+            46..48 => self.write(rng, state, "mba_MBps_event"),
+            48..55 => self.write_info(rng, state),
+            55..68 => make(rng, state),
+            68..74 => remove(rng, state),
+            74..80 => rename(rng, state),
+            80..84 => Operation::Read(self.any_file(rng, state)),
+            84..86 => Operation::Open(
+                self.any_file(rng, state),
+                one(rng, &["r", "w", "rw", "w,create", "w,truncate", "rw,append"]).to_owned(),
+            ),
+            86..88 => match rng.u32(..3) {
+                0 => Operation::Unlink(self.any_file(rng, state)),
+                1 => Operation::Symlink(state.file(rng, "link")),
+                _ => Operation::Open(state.file(rng, "new"), "w,create".to_owned()),
+            },
+            88..90 => Operation::Chmod(self.any_file(rng, state), [0o644, 0o666, 0o444, 0o200, 0][rng.usize(..5)]),
+            90..92 => Operation::WriteAsUser(state.file(rng, "tasks"), self.texts(state).tasks(rng)),
+            92..94 => self.mount_again(rng, state),
+            94..97 if self.fact("CPUS") > 1 => Operation::Cpu(rng.u32(1..self.fact("CPUS")), rng.u32(..5) > 1),
+            _ => {
+                let text = self.texts(state).any(rng);
+                Operation::Write(self.any_file(rng, state), mutate(rng, text))
+            }
+        }
+    }
+
+    /// A write to a file of a group.
+    fn write(&self, rng: &mut Rng, state: &State, name: &str) -> Operation {
+        let text = self.texts(state).of(rng, name);
+        let text = if rng.u32(..3) == 0 { mutate(rng, text) } else { text };
+        Operation::Write(state.file(rng, name), text)
+    }
+
+    fn write_info(&self, rng: &mut Rng, state: &State) -> Operation {
+        let event = format!("info/L3_MON/event_configs/{}/event_filter", one(rng, &text::EVENTS));
+        let cache = one(rng, &["L3", "L2", "L3CODE", "L3DATA", "MB"]);
+        let path = match rng.u32(..10) {
+            0..3 => "info/L3_MON/max_threshold_occupancy".to_owned(),
+            3..5 => "info/L3_MON/mbm_assign_mode".to_owned(),
+            5 => "info/L3_MON/mbm_assign_on_mkdir".to_owned(),
+            6 => event,
+            7 => format!("info/L3_MON/{}", one(rng, &["mbm_total_bytes_config", "mbm_local_bytes_config"])),
+            8 => format!("info/{cache}/{}", one(rng, &["io_alloc", "io_alloc_cbm"])),
+            _ => format!("info/{cache}/{}", one(rng, &["num_closids", "bit_usage", "min_bandwidth"])),
+        };
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        let text = self.texts(state).of(rng, name);
+        let text = if rng.u32(..3) == 0 { mutate(rng, text) } else { text };
+        Operation::Write(path, text)
+    }
+
+    /// A file that there probably is.
+    fn any_file(&self, rng: &mut Rng, state: &State) -> String {
+        let domain = rng.u32(..self.fact("L3_DOMAINS").max(1)) + self.fact("L3_FIRST_ID");
+        let event = one(rng, &["llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"]);
+        match rng.u32(..10) {
+            0 | 1 => state.file(rng, &format!("mon_data/mon_L3_{domain:02}/{event}")),
+            2 => one(
+                rng,
+                &["info/last_cmd_status", "info/L3/cbm_mask", "info/L3/bit_usage", "info/L3_MON/num_rmids", "info", ""],
+            )
+            .to_owned(),
+            _ => {
+                let name = one(rng, &text::FILES);
+                state.file(rng, name)
+            }
+        }
+    }
+
+    fn mount_again(&self, rng: &mut Rng, state: &mut State) -> Operation {
+        match rng.u32(..6) {
+            0 | 1 => {
+                state.groups.truncate(1);
+                Operation::Unmount
+            }
+            2 => Operation::Remount(one(rng, &["", "debug", "cdp", "foo", "mba_MBps"]).to_owned()),
+            3 => Operation::Mount(
+                one(rng, &["foo", "cdp=1", "CDP", "cdp,cdpl2", "mba_MBps", "debug,debug", "ro", "cdpl2"]).to_owned(),
+            ),
+            _ => self.mount(rng, state),
+        }
+    }
+}
+
+/// A group, or something that cannot be one.
+fn make(rng: &mut Rng, state: &mut State) -> Operation {
+    let name = one(rng, &NAMES);
+    let mode = if rng.u32(..8) == 0 { 0o700 } else { 0o755 };
+    let path = match rng.u32(..20) {
+        0..11 => {
+            // Not so many that ids are always short.
+            if state.groups.len() > 9 {
+                return remove(rng, state);
+            }
+            name.to_owned()
+        }
+        11..17 => {
+            let parent = state.any_group(rng);
+            let parent = parent.split('/').next().unwrap_or_default();
+            join(parent, &format!("mon_groups/{name}"))
+        }
+        17 => state.file(rng, name),
+        18 => join(one(rng, &["info", "mon_data", "info/L3", "info/L3_MON", "mon_groups/a/mon_groups"]), name),
+        _ => one(rng, &["mon_groups/mon_groups", "info", "new\nline", "a b:c;d=e", "tasks", "x/y"]).to_owned(),
+    };
+    if !state.groups.contains(&path) && rng.u32(..20) > 0 {
+        state.groups.push(path.clone());
+    }
+    Operation::Mkdir(path, mode)
+}
+
+fn remove(rng: &mut Rng, state: &mut State) -> Operation {
+    if rng.u32(..6) == 0 {
+        let path = one(
+            rng,
+            &[
+                "info",
+                "mon_groups",
+                "mon_data",
+                "tasks",
+                "info/L3",
+                "a/mon_groups",
+                "a/mon_data",
+                "nosuch",
+                "mon_data/mon_L3_00",
+            ],
+        );
+        return Operation::Rmdir(path.to_owned());
+    }
+    let path = state.any_group(rng);
+    if !path.is_empty() {
+        state.groups.retain(|group| *group != path && !group.starts_with(&format!("{path}/")));
+    }
+    Operation::Rmdir(path)
+}
+
+fn rename(rng: &mut Rng, state: &mut State) -> Operation {
+    let monitoring: Vec<&String> = state.groups.iter().filter(|group| group.contains("mon_groups/")).collect();
+    let old = match rng.u32(..8) {
+        0 => state.any_group(rng),
+        1 => one(rng, &["info", "tasks", "a/tasks", "mon_groups", "mon_data"]).to_owned(),
+        _ if monitoring.is_empty() => format!("mon_groups/{}", one(rng, &NAMES)),
+        _ => monitoring[rng.usize(..monitoring.len())].clone(),
+    };
+    let parent = state.any_group(rng);
+    let parent = parent.split('/').next().unwrap_or_default();
+    let new = match rng.u32(..10) {
+        0 => join(parent, one(rng, &NAMES)),
+        1 => join(parent, "mon_groups/mon_groups"),
+        2 => join(parent, "mon_groups/tasks"),
+        _ => join(parent, &format!("mon_groups/{}", one(rng, &NAMES))),
+    };
+    if let Some(group) = state.groups.iter_mut().find(|group| **group == old && !old.is_empty()) {
+        group.clone_from(&new);
+    }
+    let flags = if rng.u32(..12) == 0 { rng.u32(1..3) } else { 0 };
+    Operation::Rename(old, new, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::platform::Kind;
+
+    fn generator(machine: &str, seed: u64) -> Generator<'static> {
+        let (_, hardware) = crate::machine::load(machine, Kind::Qemu).unwrap();
+        Generator::new(crate::guest::facts_of(&hardware), seed, Vec::new())
+    }
+
+    #[test]
+    fn a_sequence_is_made_again_from_its_seed_and_number() {
+        let (one, other) = (generator("intel", 1), generator("intel", 1));
+        assert_eq!(one.plan(7), other.plan(7));
+        assert_ne!(one.plan(7), one.plan(8));
+        assert_ne!(one.plan(7), generator("intel", 2).plan(7));
+    }
+
+    #[test]
+    fn what_is_avoided_is_not_made() {
+        let renames = Regex::new("^rename\t").unwrap();
+        let avoiding = Generator { avoid: vec![&renames], ..generator("intel", 1) };
+        let made = |generator: &Generator<'_>| (0..20).flat_map(|number| generator.plan(number)).collect::<Vec<_>>();
+        let is_rename = |operation: &Operation| matches!(operation, Operation::Rename(..));
+        assert!(made(&generator("intel", 1)).iter().any(is_rename));
+        assert!(!made(&avoiding).iter().any(is_rename));
+    }
+
+    #[test]
+    fn every_kind_of_operation_is_made_on_every_machine() {
+        for machine in crate::machine::names(Kind::Qemu).unwrap() {
+            let generator = generator(&machine, 3);
+            let verbs: std::collections::BTreeSet<String> = (0..60)
+                .flat_map(|number| generator.plan(number))
+                .map(|operation| operation.to_string().split('\t').next().unwrap_or_default().to_owned())
+                .collect();
+            assert!(verbs.len() >= 13, "{machine}: {verbs:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A sequence as a shell script, for `run-qemu --script` and for reading.
+
+use std::fmt::Write;
+
+use guest_tools::escape;
+use guest_tools::operation::Operation;
+
+use super::record::Difference;
+
+/// Processes of sequences: the one that carries them out, three of root's, and a stranger's. The same as the guest's.
+pub(crate) const PROCESSES: [&str; 5] = ["30001", "30002", "30003", "30004", "30005"];
+
+/// What a script calls them.
+const VARIABLES: [&str; 5] = ["$$", "$P2", "$P3", "$P4", "$P5"];
+
+/// Text in double quotes of a shell.
+fn quoted(text: &str) -> String {
+    let mut quoted = "\"".to_owned();
+    for character in text.chars() {
+        if "\"$`\\".contains(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    for (process, variable) in PROCESSES.iter().zip(VARIABLES) {
+        quoted = quoted.replace(process, variable);
+    }
+    quoted + "\""
+}
+
+fn place(path: &str) -> String {
+    format!("$M/{}", quoted(&escape::quote(path.as_bytes())))
+}
+
+/// One operation as a command. What it says and the status are shown after each.
+fn command(operation: &Operation) -> String {
+    match operation {
+        Operation::Mount(options) if options.is_empty() => "resctrl-sys mount resctrl $M resctrl".to_owned(),
+        Operation::Mount(options) => format!("mount -t resctrl -o {} resctrl $M", quoted(options)),
+        Operation::Remount(options) => format!("resctrl-sys remount $M {}", quoted(options)),
+        Operation::Unmount => "resctrl-sys umount $M".to_owned(),
+        Operation::Mkdir(path, mode) => format!("resctrl-sys mkdir {} {mode:o}", place(path)),
+        Operation::Rmdir(path) => format!("rmdir {}", place(path)),
+        Operation::Rename(old, new, flags) => {
+            let flags = [" noreplace", " exchange"].iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+            let flags: String = flags.map(|(_, word)| *word).collect();
+            format!("resctrl-sys rename {} {}{flags}", place(old), place(new))
+        }
+        Operation::Write(path, bytes) => {
+            format!("resctrl-sys write {} {}", place(path), quoted(&escape::quote(bytes)))
+        }
+        Operation::WriteAsUser(path, bytes) => {
+            let text = quoted(&escape::quote(bytes));
+            format!("(exec 5>{}; resctrl-sys as 65534 sh -c 'printf \"$0\" >&5' {text})", place(path))
+        }
+        Operation::Read(path) => format!("resctrl-sys read {}", place(path)),
+        Operation::Open(path, flags) => {
+            let words =
+                [("rw", "rdwr"), ("w", "wronly"), ("create", "creat"), ("append", "append"), ("truncate", "trunc")];
+            let known = |word: &str| words.iter().find(|(short, _)| *short == word).map_or("rdonly", |(_, long)| *long);
+            let flags: Vec<&str> = flags.split(',').map(known).collect();
+            format!("resctrl-sys open {} {}", flags.join(","), place(path))
+        }
+        Operation::Unlink(path) => format!("rm -f {}", place(path)),
+        Operation::Symlink(path) => format!("ln -s /tmp {}", place(path)),
+        Operation::Chmod(path, mode) => format!("chmod {mode:o} {}", place(path)),
+        Operation::Cpu(cpu, online) => format!("echo {} >/sys/devices/system/cpu/cpu{cpu}/online", u8::from(*online)),
+    }
+}
+
+/// The script for `operations`, the last of which shows `difference`.
+pub(crate) fn script(title: &str, operations: &[Operation], difference: &Difference) -> String {
+    let mut text = format!("#!/bin/sh\n# {title}\nM=/sys/fs/resctrl\n");
+    let commands: Vec<String> = operations.iter().map(command).collect();
+    for variable in ["P2", "P3", "P4", "P5"] {
+        if commands.iter().any(|command| command.contains(&format!("${variable}"))) {
+            let user = if variable == "P5" { "resctrl-sys as 65534 " } else { "" };
+            let _ = writeln!(text, "{user}sleep 1000 & {variable}=$!");
+        }
+    }
+    for (number, command) in commands.iter().enumerate() {
+        let _ = writeln!(text, "{command}");
+        if number + 1 == difference.step {
+            let _ = writeln!(text, "cat $M/info/last_cmd_status");
+        }
+    }
+    let sides = [("the kernel's own", &difference.oracle), ("ours", &difference.ours)];
+    for (who, lines) in sides {
+        if lines.is_empty() {
+            let _ = writeln!(text, "# {who}: (nothing of the other's)");
+        }
+        for line in lines {
+            let _ = writeln!(text, "# {who}: {line}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_has_the_operations_and_both_results() {
+        let operations = [
+            Operation::Mount(String::new()),
+            Operation::Mkdir("a".to_owned(), 0o755),
+            Operation::Write("a/tasks".to_owned(), b"30002,30001\n".to_vec()),
+        ];
+        let difference = Difference { step: 3, oracle: vec!["-> ok".to_owned()], ours: vec!["-> EINVAL".to_owned()] };
+        let expected = "#!/bin/sh\n# seed 1\nM=/sys/fs/resctrl\nsleep 1000 & P2=$!\n\
+            resctrl-sys mount resctrl $M resctrl\nresctrl-sys mkdir $M/\"a\" 755\n\
+            resctrl-sys write $M/\"a/tasks\" \"$P2,$$\\\\n\"\ncat $M/info/last_cmd_status\n\
+            # the kernel's own: -> ok\n# ours: -> EINVAL\n";
+        assert_eq!(script("seed 1", &operations, &difference), expected);
+    }
+
+    #[test]
+    fn a_shell_gives_the_text_to_the_program_as_it_is() {
+        let text = "a\\n$HOME `x` \"\\\\";
+        let printed = duct::cmd("sh", ["-c", &format!("printf %s {}", quoted(text))]).read().unwrap();
+        assert_eq!(printed, text);
+    }
+}
