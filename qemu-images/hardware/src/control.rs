@@ -94,6 +94,8 @@ pub enum Request {
     /// Of MPAM: a monitor of a resource instance of an MSC: MSC, instance, index, kind (0 usage, 1 traffic). Answers
     /// filter, control, and value (with bit 63 for not ready).
     MscMonitor(u64, u64, u64, u64),
+    /// [`Rdt::transact`]: domain, RMID, kinds, bytes.
+    Transactions(u64, u64, u64, u64),
 }
 
 /// How a command ended.
@@ -222,6 +224,7 @@ impl Request {
             Self::MscError(msc) => [14, msc, 0, 0, 0],
             Self::MscRequest(msc, ris, label, bytes) => [15, msc, ris, label, bytes],
             Self::MscMonitor(msc, ris, index, kind) => [16, msc, ris, index, kind],
+            Self::Transactions(domain, rmid, kinds, bytes) => [17, domain, rmid, kinds, bytes],
         }
     }
 
@@ -254,6 +257,7 @@ impl Request {
             14 => Self::MscError(first),
             15 => Self::MscRequest(first, second, third, fourth),
             16 => Self::MscMonitor(first, second, third, fourth),
+            17 => Self::Transactions(first, second, third, fourth),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -331,6 +335,9 @@ impl Rdt {
                 let place = u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63;
                 return Ok([value, sequence, place]);
             }
+            Request::Transactions(domain, rmid, kinds, bytes) => {
+                self.transact(index(domain), index(rmid), kinds, bytes, now)?;
+            }
             Request::Msc(_)
             | Request::MscControl(..)
             | Request::MscError(_)
@@ -369,6 +376,7 @@ mod tests {
             Request::MscError(1),
             Request::MscRequest(1, 2, 3, 4),
             Request::MscMonitor(1, 2, 3, 1),
+            Request::Transactions(1, 2, 0x7f, 64),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -376,7 +384,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([17, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([18, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));
         assert_eq!(Request::decode([9, 99, 0, 0, 0]), Err(Status::NoSuchKind));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! CPUID: the leaves of RDT, and the bits of it in leaves that belong to the processor.
 
-use crate::machine::{Cache, Cat, LINE_SIZE, Machine, RdtFeatures, Topology};
+use crate::machine::{BandwidthLimit, Cache, Cat, LINE_SIZE, Machine, QosFeatures, RdtFeatures, Topology};
 use crate::monitor::Event;
 use crate::registers::{
-    AllocationEbx, CacheEax, CacheEbx, CatEax, CatEcx, ClosidEdx, FeaturesEbx, L3MonitoringEax, L3MonitoringEdx,
-    MbaEax, MbaEcx, MonitoringEdx,
+    AbmcEax, AbmcEbx, AllocationEbx, AmdCacheEcx, BandwidthEbx, CacheEax, CacheEbx, CatEax, CatEcx, ClosidEdx,
+    ExtendedEbx, ExtendedFeaturesEcx, FeaturesEbx, L3MonitoringEax, L3MonitoringEdx, MbaEax, MbaEcx, MonitoringEdx,
 };
 
 /// EAX, EBX, ECX and EDX.
@@ -16,23 +16,69 @@ fn narrow(value: u64) -> u32 {
     u32::try_from(value).expect("the fields of a CPUID register end at bit 31")
 }
 
-/// Answers a leaf that is RDT's alone.
-pub(crate) fn own_leaf(rdt: &RdtFeatures, leaf: u32, subleaf: u32) -> Option<Registers> {
-    match leaf {
-        0xf => Some(monitoring(rdt, subleaf)),
-        0x10 => Some(allocation(rdt, subleaf)),
+/// Leaves that [`patch`] completes.
+pub(crate) const PATCHED: [u32; 2] = [4, 7];
+/// Leaves that it completes on a machine of AMD, too.
+pub(crate) const PATCHED_OF_AMD: [u32; 4] = [0x8000_0001, 0x8000_0006, 0x8000_0008, 0x8000_001d];
+
+/// Width that counters of AMD have when leaf 0xF says nothing of it.
+const UNSAID_WIDTH_OF_AMD: u32 = 44;
+
+/// Answers a leaf that is RDT's alone; `qos` is what only AMD has.
+pub(crate) fn own_leaf(rdt: &RdtFeatures, qos: Option<&QosFeatures>, leaf: u32, subleaf: u32) -> Option<Registers> {
+    match (leaf, qos) {
+        (0xf, _) => Some(monitoring(rdt, qos.is_some(), subleaf)),
+        (0x10, Some(_)) => Some(without_holes_bit(allocation(rdt, subleaf), subleaf)),
+        (0x10, None) => Some(allocation(rdt, subleaf)),
+        (0x8000_0020, Some(qos)) => Some(extended(qos, subleaf)),
         _ => None,
     }
 }
 
-fn monitoring(rdt: &RdtFeatures, subleaf: u32) -> Registers {
+/// AMD has no bit for masks with holes: all may have some.
+fn without_holes_bit(mut registers: Registers, subleaf: u32) -> Registers {
+    if subleaf != 0 {
+        registers[2] &= !narrow(CatEcx::NON_CONTIGUOUS.mask());
+    }
+    registers
+}
+
+fn extended(qos: &QosFeatures, subleaf: u32) -> Registers {
+    let limit = |limit: &Option<BandwidthLimit>| {
+        limit.as_ref().map_or([0; 4], |limit| [limit.bits, 0, 0, max_closid(limit.closids)])
+    };
+    match subleaf {
+        0 => {
+            let features = ExtendedEbx::default()
+                .with(&ExtendedEbx::MBE, qos.mba.is_some().into())
+                .with(&ExtendedEbx::SMBE, qos.smba.is_some().into())
+                .with(&ExtendedEbx::BMEC, qos.bmec.into())
+                .with(&ExtendedEbx::ABMC, qos.abmc.is_some().into())
+                .with(&ExtendedEbx::SDCIAE, qos.sdciae.into());
+            [0, narrow(features.0), 0, 0]
+        }
+        1 => limit(&qos.mba),
+        2 => limit(&qos.smba),
+        // Two events can be configured; the kinds are those of assignable counters, too.
+        3 if qos.bmec || qos.abmc.is_some() => [0, if qos.bmec { 2 } else { 0 }, narrow(qos.transactions), 0],
+        5 => qos.abmc.as_ref().map_or([0; 4], |abmc| {
+            let bits = qos.monitoring.as_ref().map_or(24, |m| m.counter_bits);
+            let width = AbmcEax::default().with(&AbmcEax::COUNTER_WIDTH, u64::from(bits - 24));
+            let counters = AbmcEbx::default().with(&AbmcEbx::MAX_COUNTER, abmc.counters as u64 - 1);
+            [narrow(width.0), narrow(counters.0), 0, 0]
+        }),
+        _ => [0; 4],
+    }
+}
+
+fn monitoring(rdt: &RdtFeatures, amd: bool, subleaf: u32) -> Registers {
     let Some(m) = &rdt.monitoring else { return [0; 4] };
     let max_rmid = narrow(m.rmids as u64 - 1);
     match subleaf {
         0 => [0, max_rmid, 0, narrow(MonitoringEdx::default().with(&MonitoringEdx::L3, 1).0)],
         1 => {
-            let width =
-                L3MonitoringEax::default().with(&L3MonitoringEax::COUNTER_WIDTH, u64::from(m.counter_bits - 24));
+            let said = if amd && m.counter_bits == UNSAID_WIDTH_OF_AMD { 0 } else { m.counter_bits - 24 };
+            let width = L3MonitoringEax::default().with(&L3MonitoringEax::COUNTER_WIDTH, said.into());
             let has = |event| u64::from(m.events.contains(&event));
             let events = L3MonitoringEdx::default()
                 .with(&L3MonitoringEdx::OCCUPANCY, has(Event::LlcOccupancy))
@@ -73,23 +119,45 @@ fn cat(cat: &Cat) -> Registers {
     [narrow(length.0), cat.shareable, narrow(ecx.0), max_closid(cat.closids)]
 }
 
+/// The highest CLOSID as every leaf that has one says it.
 fn max_closid(closids: usize) -> u32 {
     narrow(ClosidEdx::default().with(&ClosidEdx::MAX_CLOSID, closids as u64 - 1).0)
 }
 
 /// Completes a leaf that the processor answers: `native` is what it said.
 pub(crate) fn patch(machine: &Machine, leaf: u32, subleaf: u32, native: Registers) -> Registers {
-    match leaf {
-        4 => patch_cache(machine, native),
-        7 if subleaf == 0 => patch_features(machine, native),
+    match (leaf, &machine.qos) {
+        (4, None) | (0x8000_001d, Some(_)) => patch_cache(machine, native),
+        (7, _) if subleaf == 0 => patch_features(machine, native),
+        (0x8000_0001, Some(_)) => {
+            // QEMU's emulation hides the bit, though it answers the leaves.
+            or(native, 2, ExtendedFeaturesEcx::TOPOLOGY_EXTENSIONS.mask())
+        }
+        (0x8000_0006, Some(_)) => patch_l2_size(machine, native),
+        (0x8000_0008, Some(qos)) if qos.mba.is_some() => or(native, 1, BandwidthEbx::MBE.mask()),
         _ => native,
     }
 }
 
+fn or(mut native: Registers, register: usize, bits: u64) -> Registers {
+    native[register] |= narrow(bits);
+    native
+}
+
+fn patch_l2_size(machine: &Machine, mut native: Registers) -> Registers {
+    if let Some(l2) = &machine.cache.l2 {
+        let rest = AmdCacheEcx(u64::from(native[2]) & !AmdCacheEcx::SIZE.mask());
+        native[2] = narrow(rest.with(&AmdCacheEcx::SIZE, l2.size_kib.min(AmdCacheEcx::SIZE.max())).0);
+    }
+    native
+}
+
 fn patch_features(machine: &Machine, mut native: Registers) -> Registers {
-    let rdt = machine.rdt.as_ref();
+    let shared = machine.qos.as_ref().map(QosFeatures::as_rdt);
+    let rdt = shared.as_ref().or(machine.rdt.as_ref());
+    let limits = machine.qos.as_ref().is_some_and(|qos| qos.mba.is_some() || qos.smba.is_some());
     let monitoring = rdt.is_some_and(|r| r.monitoring.is_some());
-    let allocation = rdt.is_some_and(|r| r.l3.is_some() || r.l2.is_some() || r.mba.is_some());
+    let allocation = limits || rdt.is_some_and(|r| r.l3.is_some() || r.l2.is_some() || r.mba.is_some());
     let bits = FeaturesEbx::default()
         .with(&FeaturesEbx::RDT_M, monitoring.into())
         .with(&FeaturesEbx::RDT_A, allocation.into());

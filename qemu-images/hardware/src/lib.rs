@@ -11,7 +11,8 @@
 //!
 //! * [`machine`]: the declarative description of a machine, read from a TOML file.
 //! * [`registers`]: every register once, with its fields and where the manual describes it.
-//! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters.
+//! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters; of Intel's RDT and of
+//!   AMD's Platform Quality of Service, which has the same registers and some of its own.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
 //! * [`control`]: how software inside a guest drives the traffic source.
 //! * [`mpam`]: the same for Arm: MPAM's memory system components, processors and firmware tables.
@@ -39,6 +40,7 @@
 mod cpuid;
 mod domain;
 mod monitor;
+mod qos;
 mod rdt;
 mod traffic;
 

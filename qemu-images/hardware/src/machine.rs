@@ -3,10 +3,11 @@
 //!
 //! A machine is one TOML file: what QEMU has to provide (processors, memory) and which control hardware sits on top.
 //! Everything about the hardware is optional; a table that is not there is a feature the machine does not have. Control
-//! hardware of each make has a table of its own, `[rdt]` or `[mpam]`; a file that names one this crate cannot emulate is
-//! refused as an unknown field, not half honoured.
+//! hardware of each make has a table of its own, `[rdt]`, `[qos]` or `[mpam]`; a file that names one this crate cannot
+//! emulate is refused as an unknown field, not half honoured.
 
 mod mpam;
+mod qos;
 mod validate;
 
 use crate::monitor::Event;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
+pub use qos::{Abmc, BandwidthLimit, QosFeatures};
 
 /// Bytes in a cache line; the manual allows others, no processor with RDT has one.
 pub const LINE_SIZE: u64 = 64;
@@ -38,6 +40,8 @@ pub struct Machine {
     pub cache: Caches,
     /// Intel Resource Director Technology.
     pub rdt: Option<RdtFeatures>,
+    /// AMD Platform Quality of Service.
+    pub qos: Option<QosFeatures>,
     /// Arm MPAM.
     pub mpam: Option<MpamFeatures>,
 }
@@ -136,7 +140,7 @@ pub struct Cat {
     /// Whether code and data prioritization can be switched on.
     #[serde(default)]
     pub cdp: bool,
-    /// Whether masks may have holes.
+    /// Whether masks may have holes. Not said in `[qos]`: AMD's always may, and may be empty too.
     #[serde(default)]
     pub noncontiguous: bool,
 }

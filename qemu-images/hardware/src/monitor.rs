@@ -175,6 +175,13 @@ impl Rmid {
     pub(crate) fn counter(&mut self, event: Event) -> &mut Counter {
         &mut self.0[event as usize - 1]
     }
+
+    /// Makes 0 of the bandwidth counters; rates and faults stay.
+    pub(crate) fn clear_bandwidth(&mut self) {
+        for event in [Event::MbmTotal, Event::MbmLocal] {
+            self.counter(event).set(0);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! RDT of one machine: CPUID, RDMSR and WRMSR as each CPU sees them.
+//! RDT, or AMD's QoS, of one machine: CPUID, RDMSR and WRMSR as each CPU sees them.
 
 use crate::cpuid;
 use crate::domain::{CacheControl, L3Domain, l2_at_reset};
-use crate::machine::{Cat, Machine, MachineError, RdtFeatures};
+use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures};
 use crate::monitor::Event;
+use crate::qos::{QosDomain, QosThread};
 use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel};
 use crate::traffic::Flow;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
@@ -30,6 +31,8 @@ pub enum Gp {
     RmidTooLarge,
     /// A CLOSID beyond the highest of all resources.
     ClosidTooLarge,
+    /// A bandwidth limit beyond the value that is none.
+    LimitTooLarge,
 }
 
 impl fmt::Display for Gp {
@@ -43,13 +46,14 @@ impl fmt::Display for Gp {
             Self::DelayTooLarge => "delay above the maximum",
             Self::RmidTooLarge => "RMID above the maximum",
             Self::ClosidTooLarge => "CLOSID above the maximum",
+            Self::LimitTooLarge => "limit above the maximum",
         })
     }
 }
 
 impl std::error::Error for Gp {}
 
-/// Resource Director Technology of one machine.
+/// Resource Director Technology, or AMD Platform Quality of Service, of one machine.
 ///
 /// All methods take `&self` and may be called from any thread; one lock is held for the length of a call. `cpu` counts
 /// CPUs from 0 in the order of [`Topology`](crate::machine::Topology); `now` is monotonic time in nanoseconds from any
@@ -61,7 +65,10 @@ impl std::error::Error for Gp {}
 #[derive(Debug)]
 pub struct Rdt {
     pub(crate) machine: Machine,
+    /// Of a machine of AMD, what it shares with Intel's.
     pub(crate) features: RdtFeatures,
+    /// What only AMD's have.
+    pub(crate) qos: Option<QosFeatures>,
     state: Mutex<State>,
 }
 
@@ -69,7 +76,7 @@ pub struct Rdt {
 pub(crate) struct State {
     pub(crate) threads: Vec<Thread>,
     pub(crate) l3: Vec<L3Domain>,
-    l2: Vec<Option<CacheControl>>,
+    pub(crate) l2: Vec<Option<CacheControl>>,
     pub(crate) log: WriteLog,
 }
 
@@ -77,8 +84,10 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Thread {
     pub(crate) assoc: PqrAssoc,
-    select: QmEvtsel,
+    /// `IA32_QM_EVTSEL`; fields are read as the vendor lays them out.
+    pub(crate) select: u64,
     pub(crate) flow: Option<Flow>,
+    pub(crate) qos: QosThread,
 }
 
 impl Rdt {
@@ -89,14 +98,17 @@ impl Rdt {
     /// If the description, made by hand, is not a valid one.
     pub fn new(machine: &Machine) -> Result<Self, MachineError> {
         machine.validate()?;
-        let features = machine.rdt.clone().unwrap_or_default();
+        let qos = machine.qos.clone();
+        let shared = qos.as_ref().map(QosFeatures::as_rdt);
+        let features = shared.or_else(|| machine.rdt.clone()).unwrap_or_default();
+        let l3 = L3Domain::at_reset(&features, qos.as_ref().map(QosDomain::at_reset));
         let state = State {
             threads: vec![Thread::default(); machine.topology.cpus()],
-            l3: vec![L3Domain::at_reset(&features); machine.topology.l3_domains()],
+            l3: vec![l3; machine.topology.l3_domains()],
             l2: vec![l2_at_reset(&features); machine.topology.l2_domains()],
             log: WriteLog::default(),
         };
-        Ok(Self { machine: machine.clone(), features, state: Mutex::new(state) })
+        Ok(Self { machine: machine.clone(), features, qos, state: Mutex::new(state) })
     }
 
     /// The machine this is the hardware of.
@@ -109,13 +121,19 @@ impl Rdt {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers CPUID for a leaf that is RDT's alone (0xF, 0x10): EAX, EBX, ECX, EDX. `None` for any other leaf.
+    /// Answers CPUID for a leaf that is RDT's alone (0xF, 0x10; of AMD also 0x80000020): EAX, EBX, ECX, EDX. `None` for
+    /// any other leaf.
     pub fn cpuid(&self, _cpu: usize, leaf: u32, subleaf: u32) -> Option<[u32; 4]> {
-        cpuid::own_leaf(&self.features, leaf, subleaf)
+        cpuid::own_leaf(&self.features, self.qos.as_ref(), leaf, subleaf)
     }
 
-    /// Completes what the processor itself answered to CPUID: feature bits in leaf 7, cache geometry in leaf 4. Other
-    /// leaves come back as they are.
+    /// Tells whether [`Rdt::patch_cpuid`] may change what the processor answers for a leaf.
+    pub fn patches_cpuid(&self, leaf: u32) -> bool {
+        cpuid::PATCHED.contains(&leaf) || self.qos.is_some() && cpuid::PATCHED_OF_AMD.contains(&leaf)
+    }
+
+    /// Completes what the processor itself answered to CPUID: feature bits in leaf 7, cache geometry in leaf 4 (of AMD in
+    /// 0x80000006 and 0x8000001D). Other leaves come back as they are.
     pub fn patch_cpuid(&self, leaf: u32, subleaf: u32, native: [u32; 4]) -> [u32; 4] {
         cpuid::patch(&self.machine, leaf, subleaf, native)
     }
@@ -131,17 +149,27 @@ impl Rdt {
         let mut state = self.state();
         let l3 = topology.l3_domain(cpu);
         let value = match msr {
+            Msr::L3QosCfg if self.qos.is_some() => state.threads[cpu].qos.l3_config.0,
+            Msr::L2QosCfg if self.qos.is_some() => state.threads[cpu].qos.l2_config.0,
             Msr::L3QosCfg => cache_of(&mut state.l3[l3].cache).config.0,
             Msr::L2QosCfg => cache_of(&mut state.l2[topology.l2_domain(cpu)]).config.0,
             Msr::L3Mask(n) => cache_of(&mut state.l3[l3].cache).masks[n],
             Msr::L2Mask(n) => cache_of(&mut state.l2[topology.l2_domain(cpu)]).masks[n],
             Msr::MbaThrottle(n) => state.l3[l3].mba[n].0,
             Msr::PqrAssoc => state.threads[cpu].assoc.0,
-            Msr::QmEvtsel => state.threads[cpu].select.0,
+            Msr::QmEvtsel => state.threads[cpu].select,
+            Msr::QmCtr if self.qos.is_some() => self.qos_counter_register(&mut state, cpu, now).0,
             Msr::QmCtr => {
-                let select = state.threads[cpu].select;
-                self.counter_register(&mut state, l3, select, now).0
+                let select = QmEvtsel(state.threads[cpu].select);
+                let (event, rmid) = (select.get(QmEvtsel::EVENT), select.get(QmEvtsel::RMID));
+                self.counter_register(&mut state, l3, event, rmid, now).0
             }
+            Msr::MbaBandwidth(_)
+            | Msr::SmbaBandwidth(_)
+            | Msr::EvtCfg(_)
+            | Msr::L3QosAbmcCfg
+            | Msr::L3QosAbmcDsc
+            | Msr::L3QosExtCfg => self.read_qos(&state, cpu, msr),
         };
         Ok(Some(value))
     }
@@ -174,7 +202,8 @@ impl Rdt {
     pub fn power_cycle(&self, cpu: usize, now: u64) {
         let mut state = self.state();
         self.store(&mut state, cpu, Msr::PqrAssoc, 0, now);
-        state.threads[cpu].select = QmEvtsel(0);
+        state.threads[cpu].select = 0;
+        state.threads[cpu].qos = QosThread::default();
     }
 
     /// How often registers of a group were written since power-on.
@@ -210,7 +239,16 @@ impl Rdt {
             Msr::L2Mask(n) => has_mask(l2, n),
             Msr::MbaThrottle(n) => mba.as_ref().is_some_and(|mba| n < mba.closids),
             Msr::QmEvtsel | Msr::QmCtr => monitoring.is_some(),
-            Msr::PqrAssoc => monitoring.is_some() || l3.is_some() || l2.is_some() || mba.is_some(),
+            Msr::PqrAssoc => {
+                let limits = self.qos.as_ref().is_some_and(|qos| qos.mba.is_some() || qos.smba.is_some());
+                monitoring.is_some() || l3.is_some() || l2.is_some() || mba.is_some() || limits
+            }
+            Msr::MbaBandwidth(_)
+            | Msr::SmbaBandwidth(_)
+            | Msr::EvtCfg(_)
+            | Msr::L3QosAbmcCfg
+            | Msr::L3QosAbmcDsc
+            | Msr::L3QosExtCfg => self.qos.as_ref().is_some_and(|qos| qos.has(msr)),
         };
         if exists { Ok(Some(msr)) } else { Err(Gp::NoSuchRegister) }
     }
@@ -220,11 +258,15 @@ impl Rdt {
         let reserved = |set: bool| if set { Err(Gp::ReservedBits) } else { Ok(()) };
         match msr {
             Msr::L3QosCfg | Msr::L2QosCfg => reserved(L3QosCfg(value).has_reserved_bits()),
+            Msr::QmEvtsel if self.qos.is_some() => self.check_qos(msr, value),
             Msr::QmEvtsel => reserved(QmEvtsel(value).has_reserved_bits()),
-            Msr::QmCtr => Err(Gp::ReadOnly),
+            Msr::QmCtr | Msr::L3QosAbmcDsc => Err(Gp::ReadOnly),
+            Msr::MbaBandwidth(_) | Msr::SmbaBandwidth(_) | Msr::EvtCfg(_) | Msr::L3QosAbmcCfg | Msr::L3QosExtCfg => {
+                self.check_qos(msr, value)
+            }
             Msr::PqrAssoc => self.check_assoc(PqrAssoc(value)),
-            Msr::L3Mask(_) => check_mask(self.features.l3.as_ref(), value),
-            Msr::L2Mask(_) => check_mask(self.features.l2.as_ref(), value),
+            Msr::L3Mask(_) => check_mask(self.features.l3.as_ref(), value, self.qos.is_some()),
+            Msr::L2Mask(_) => check_mask(self.features.l2.as_ref(), value, self.qos.is_some()),
             Msr::MbaThrottle(_) => {
                 reserved(MbaThrottle(value).has_reserved_bits())?;
                 let max = self.features.mba.as_ref().map_or(0, |mba| mba.max_delay);
@@ -241,7 +283,8 @@ impl Rdt {
         let rmids = monitoring.as_ref().map_or(1, |m| m.rmids);
         // Where resources differ in their number of classes, the register takes any class some resource knows.
         let cat = |cat: &Option<Cat>| cat.as_ref().map_or(1, |cat| cat.closids);
-        let closids = cat(l3).max(cat(l2)).max(mba.as_ref().map_or(1, |mba| mba.closids));
+        let limits = self.qos.as_ref().map_or(1, QosFeatures::limited_closids);
+        let closids = cat(l3).max(cat(l2)).max(mba.as_ref().map_or(1, |mba| mba.closids)).max(limits);
         if assoc.get(PqrAssoc::RMID) >= rmids as u64 {
             return Err(Gp::RmidTooLarge);
         }
@@ -262,23 +305,31 @@ impl Rdt {
             _ => {}
         }
         let register = match msr {
+            Msr::MbaBandwidth(_)
+            | Msr::SmbaBandwidth(_)
+            | Msr::EvtCfg(_)
+            | Msr::L3QosAbmcCfg
+            | Msr::L3QosAbmcDsc
+            | Msr::L3QosExtCfg => return self.store_qos(state, cpu, msr, value, now),
+            Msr::L3QosCfg if self.qos.is_some() => &mut state.threads[cpu].qos.l3_config.0,
+            Msr::L2QosCfg if self.qos.is_some() => &mut state.threads[cpu].qos.l2_config.0,
             Msr::L3QosCfg => &mut cache_of(&mut state.l3[l3].cache).config.0,
             Msr::L2QosCfg => &mut cache_of(&mut state.l2[l2]).config.0,
             Msr::L3Mask(n) => &mut cache_of(&mut state.l3[l3].cache).masks[n],
             Msr::L2Mask(n) => &mut cache_of(&mut state.l2[l2]).masks[n],
             Msr::MbaThrottle(n) => &mut state.l3[l3].mba[n].0,
             Msr::PqrAssoc => &mut state.threads[cpu].assoc.0,
-            Msr::QmEvtsel => &mut state.threads[cpu].select.0,
+            Msr::QmEvtsel => &mut state.threads[cpu].select,
             Msr::QmCtr => unreachable!("a write to a read-only register does not pass the check"),
         };
         std::mem::replace(register, value)
     }
 
-    fn counter_register(&self, state: &mut State, domain: usize, select: QmEvtsel, now: u64) -> QmCtr {
+    pub(crate) fn counter_register(&self, state: &mut State, domain: usize, event: u64, rmid: u64, now: u64) -> QmCtr {
         let error = QmCtr(QmCtr::ERROR.mask());
         let Some(monitoring) = &self.features.monitoring else { return error };
-        let event = Event::from_id(select.get(QmEvtsel::EVENT)).filter(|event| monitoring.events.contains(event));
-        let rmid = select.get(QmEvtsel::RMID) as usize;
+        let event = Event::from_id(event).filter(|event| monitoring.events.contains(event));
+        let rmid = rmid as usize;
         let (Some(event), true) = (event, rmid < monitoring.rmids) else { return error };
         self.settle(state, domain, rmid, now);
         // Occupancy is bounded by the cache, only traffic counters wrap.
@@ -292,13 +343,13 @@ fn cache_of(cache: &mut Option<CacheControl>) -> &mut CacheControl {
     cache.as_mut().expect("a register that exists belongs to a cache with control")
 }
 
-fn check_mask(cat: Option<&Cat>, mask: u64) -> Result<(), Gp> {
+fn check_mask(cat: Option<&Cat>, mask: u64, may_be_empty: bool) -> Result<(), Gp> {
     let cat = cat.ok_or(Gp::NoSuchRegister)?;
     if mask & !cat.full_mask() != 0 {
         return Err(Gp::ReservedBits);
     }
     if mask == 0 {
-        return Err(Gp::MaskEmpty);
+        return if may_be_empty { Ok(()) } else { Err(Gp::MaskEmpty) };
     }
     let run = mask >> mask.trailing_zeros();
     if !cat.noncontiguous && run & (run + 1) != 0 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Every register of Intel RDT, declared once: address, fields, what is reserved.
+//! Every register of Intel RDT, declared once: address, fields, what is reserved. Those that only AMD has are declared in
+//! the same way in a file of their own.
 //!
 //! Source: Intel 64 and IA-32 Architectures Software Developer's Manual ("SDM"), volume 3, the chapter that ends with the
 //! sections "Intel Resource Director Technology (Intel RDT) Monitoring Features" and "... Allocation Features", volume 4
@@ -92,14 +93,21 @@ macro_rules! registers {
     )* };
 }
 
+mod qos;
+
+pub use qos::{
+    AbmcEax, AbmcEbx, AmdCacheEcx, BandwidthEbx, EvtCfg, ExtendedEbx, ExtendedFeaturesEcx, L3QosAbmcCfg, L3QosAbmcDsc,
+    L3QosExtCfg, MbaBandwidth, QmEvtselAmd, SmbaBandwidth, TransactionKinds,
+};
+
 registers! {
-    /// `IA32_L3_QOS_CFG`, per L3 domain. "Enabling CDP: Code and Data Prioritization".
+    /// `IA32_L3_QOS_CFG`, per L3 domain (AMD: per thread). "Enabling CDP: Code and Data Prioritization".
     L3QosCfg @ 0xC81 {
         /// The masks of CLOSID `c` are pairs: data at index `2c`, code at `2c + 1`.
         CDP_ENABLE[0:0],
     }
 
-    /// `IA32_L2_QOS_CFG`, per L2 domain. "L2 CDP".
+    /// `IA32_L2_QOS_CFG`, per L2 domain (AMD: per thread). "L2 CDP".
     L2QosCfg @ 0xC82 {
         /// As [`L3QosCfg::CDP_ENABLE`], for the L2 masks.
         CDP_ENABLE[0:0],
@@ -251,7 +259,7 @@ registers! {
     }
 }
 
-/// One model specific register of the RDT ranges, decoded from its address.
+/// One model specific register of the ranges of RDT and AMD's QoS, decoded from its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Msr {
     /// [`L3QosCfg`].
@@ -270,10 +278,22 @@ pub enum Msr {
     L2Mask(usize),
     /// [`MbaThrottle`] of this index.
     MbaThrottle(usize),
+    /// [`MbaBandwidth`] of this index.
+    MbaBandwidth(usize),
+    /// [`SmbaBandwidth`] of this index.
+    SmbaBandwidth(usize),
+    /// [`EvtCfg`] of this index: 0 total, 1 local bandwidth.
+    EvtCfg(usize),
+    /// [`L3QosAbmcCfg`].
+    L3QosAbmcCfg,
+    /// [`L3QosAbmcDsc`].
+    L3QosAbmcDsc,
+    /// [`L3QosExtCfg`].
+    L3QosExtCfg,
 }
 
 impl Msr {
-    /// Decodes an address; `None` outside RDT's ranges.
+    /// Decodes an address; `None` outside the ranges.
     pub fn at(address: u32) -> Option<Self> {
         let index = |base: u32, count: u32| {
             address.checked_sub(base).filter(|offset| *offset < count).map(|offset| offset as usize)
@@ -284,6 +304,18 @@ impl Msr {
             QmEvtsel::ADDRESS => Self::QmEvtsel,
             QmCtr::ADDRESS => Self::QmCtr,
             PqrAssoc::ADDRESS => Self::PqrAssoc,
+            L3QosAbmcCfg::ADDRESS => Self::L3QosAbmcCfg,
+            L3QosAbmcDsc::ADDRESS => Self::L3QosAbmcDsc,
+            L3QosExtCfg::ADDRESS => Self::L3QosExtCfg,
+            MbaBandwidth::ADDRESS.. => {
+                if let Some(n) = index(MbaBandwidth::ADDRESS, MbaBandwidth::COUNT) {
+                    Self::MbaBandwidth(n)
+                } else if let Some(n) = index(SmbaBandwidth::ADDRESS, SmbaBandwidth::COUNT) {
+                    Self::SmbaBandwidth(n)
+                } else {
+                    Self::EvtCfg(index(EvtCfg::ADDRESS, EvtCfg::COUNT)?)
+                }
+            }
             _ => {
                 if let Some(n) = index(L3Mask::ADDRESS, L3Mask::COUNT) {
                     Self::L3Mask(n)
@@ -326,6 +358,22 @@ mod tests {
         assert_eq!(Msr::at(0xd50), Some(Msr::MbaThrottle(0)));
         assert_eq!(Msr::at(0xd8f), Some(Msr::MbaThrottle(63)));
         assert_eq!(Msr::at(0xd90), None);
+    }
+
+    #[test]
+    fn addresses_of_amd_decode_and_their_neighbours_do_not() {
+        assert_eq!(Msr::at(0xc000_01ff), None);
+        assert_eq!(Msr::at(0xc000_0200), Some(Msr::MbaBandwidth(0)));
+        assert_eq!(Msr::at(0xc000_027f), Some(Msr::MbaBandwidth(127)));
+        assert_eq!(Msr::at(0xc000_0280), Some(Msr::SmbaBandwidth(0)));
+        // The registers of performance monitoring lie behind.
+        assert_eq!(Msr::at(0xc000_0300), None);
+        assert_eq!(Msr::at(0xc000_03fc), None);
+        assert_eq!(Msr::at(0xc000_03fd), Some(Msr::L3QosAbmcCfg));
+        assert_eq!(Msr::at(0xc000_03fe), Some(Msr::L3QosAbmcDsc));
+        assert_eq!(Msr::at(0xc000_03ff), Some(Msr::L3QosExtCfg));
+        assert_eq!(Msr::at(0xc000_0401), Some(Msr::EvtCfg(1)));
+        assert_eq!(Msr::at(0xc000_0402), None);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The traffic source: what tests pretend the machine's programs do to caches and memory.
 //!
-//! There are two ways to make traffic. The plain one addresses a counter: bytes at once, or a rate, for one RMID of one
-//! domain. The faithful one addresses a CPU: a [`Flow`] belongs to whatever the CPU's `IA32_PQR_ASSOC` holds at each
+//! There are three ways to make traffic. The plain one addresses a counter: bytes at once, or a rate, for one RMID of one
+//! domain; where counters are assigned, the one that counts this event for this RMID, if there is one. One addresses what
+//! was done: transactions of some kinds, for whatever counts them. The faithful one addresses a CPU: a [`Flow`] belongs to whatever the CPU's `IA32_PQR_ASSOC` holds at each
 //! moment, is slowed by the bandwidth delay of that CLOSID and fills no more cache than its mask allows. A program that
 //! is moved to another group takes its flow along with no help from the test.
 
 use crate::machine::{Mba, RdtFeatures};
 use crate::monitor::{Counter, Event, Fault};
 use crate::rdt::{Rdt, State};
-use crate::registers::{MbaThrottle, PqrAssoc};
+use crate::registers::{L3QosCfg, MbaThrottle, PqrAssoc, TransactionKinds};
 use std::fmt;
 
 /// Traffic of one CPU.
@@ -65,6 +66,20 @@ impl Rdt {
     /// No such domain or RMID.
     pub fn add(&self, domain: usize, rmid: usize, event: Event, bytes: u64, now: u64) -> Result<(), TrafficError> {
         self.with_counter(domain, rmid, event, now, |counter| counter.add(bytes))
+    }
+
+    /// Makes bytes of transactions for an RMID; `kinds` is a mask of [`TransactionKinds`]. Each counter that counts one of
+    /// them counts the bytes.
+    ///
+    /// # Errors
+    ///
+    /// No such domain or RMID.
+    pub fn transact(&self, domain: usize, rmid: usize, kinds: u64, bytes: u64, now: u64) -> Result<(), TrafficError> {
+        // Brings the counters of the RMID up to date, and says whether there are any.
+        self.with_counter(domain, rmid, Event::MbmTotal, now, |_| ())?;
+        let assoc = PqrAssoc::default().with(&PqrAssoc::RMID, rmid as u64);
+        self.state().l3[domain].each_counting(assoc, kinds, |counter| counter.add(bytes));
+        Ok(())
     }
 
     /// Sets a counter, or what an RMID occupies, to a number of bytes.
@@ -182,7 +197,7 @@ impl Rdt {
             return Err(TrafficError::NoSuchRmid);
         }
         self.settle(&mut state, domain, rmid, now);
-        Ok(act(state.l3[domain].rmids[rmid].counter(event)))
+        Ok(state.l3[domain].with_counter(event, rmid, act))
     }
 
     /// Brings the counters of an RMID up to date.
@@ -190,6 +205,7 @@ impl Rdt {
         self.settle_flows(state, domain, now);
         let in_use = self.in_use(state, domain, rmid);
         state.l3[domain].settle(rmid, in_use, now);
+        state.l3[domain].advance_assignable(now);
     }
 
     /// Brings everything up to date that a change of a thread's RMID or CLOSID alters.
@@ -222,15 +238,30 @@ impl Rdt {
         let mut fills: Vec<Fill> = Vec::new();
         for cpu in self.machine.topology.l3_domain_cpus(domain) {
             let Some(flow) = state.threads[cpu].flow else { continue };
-            let percent = 100 - self.delay(state, cpu);
-            let slowed = |rate: u64| u64::try_from(u128::from(rate) * u128::from(percent) / 100).unwrap_or(rate);
+            let (part, whole) =
+                if self.qos.is_some() { self.limited(state, cpu) } else { (100 - self.delay(state, cpu), 100) };
+            let slowed =
+                |rate: u64| u64::try_from(u128::from(rate) * u128::from(part) / u128::from(whole)).unwrap_or(rate);
             let assoc = state.threads[cpu].assoc;
-            let limit = flow.footprint.min(self.cache_share(state, domain, assoc));
+            let limit = flow.footprint.min(self.cache_share(state, cpu));
             let id = assoc.get(PqrAssoc::RMID) as usize;
-            let Some(rmid) = state.l3[domain].rmids.get_mut(id) else { continue };
+            if id >= state.l3[domain].rmids.len() {
+                continue;
+            }
             let rate = slowed(flow.total);
-            rmid.counter(Event::MbmTotal).flow(rate, elapsed);
-            rmid.counter(Event::MbmLocal).flow(slowed(flow.local), elapsed);
+            if self.qos.is_some() {
+                let local = flow.local.min(flow.total);
+                let parts =
+                    [(TransactionKinds::LOCAL_READS, local), (TransactionKinds::REMOTE_READS, flow.total - local)];
+                for (kind, bytes) in parts {
+                    let flowing = |counter: &mut Counter| counter.flow(slowed(bytes), elapsed);
+                    state.l3[domain].each_counting(assoc, kind.mask(), flowing);
+                }
+            } else {
+                let rmid = &mut state.l3[domain].rmids[id];
+                rmid.counter(Event::MbmTotal).flow(rate, elapsed);
+                rmid.counter(Event::MbmLocal).flow(slowed(flow.local), elapsed);
+            }
             match fills.iter_mut().find(|fill| fill.rmid == id) {
                 Some(fill) => {
                     fill.rate = fill.rate.saturating_add(rate);
@@ -262,12 +293,16 @@ impl Rdt {
             .unwrap_or(0)
     }
 
-    /// Bytes of the cache that a CLOSID may fill.
-    fn cache_share(&self, state: &State, domain: usize, assoc: PqrAssoc) -> u64 {
+    /// Bytes of the cache that a CPU may fill.
+    fn cache_share(&self, state: &State, cpu: usize) -> u64 {
+        let domain = self.machine.topology.l3_domain(cpu);
         let size = self.machine.cache.l3.as_ref().map_or(0, |l3| l3.size_kib * 1024);
         let RdtFeatures { l3: Some(cat), .. } = &self.features else { return size };
-        let closid = assoc.get(PqrAssoc::CLOSID) as usize;
-        let mask = state.l3[domain].cache.as_ref().and_then(|cache| cache.data_mask(closid));
+        let thread = &state.threads[cpu];
+        let closid = thread.assoc.get(PqrAssoc::CLOSID) as usize;
+        let cache = state.l3[domain].cache.as_ref();
+        let switch = |own: L3QosCfg| if self.qos.is_some() { thread.qos.l3_config } else { own };
+        let mask = cache.and_then(|cache| cache.data_mask(closid, switch(cache.config)));
         mask.map_or(size, |mask| size / u64::from(cat.cbm_len) * u64::from(mask.count_ones()))
     }
 }

@@ -29,13 +29,13 @@ pub struct MsrWrite {
 /// Groups of registers, for totals. The number is the group's id in the [control protocol](crate::control).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// CDP switches; of MPAM what turns errors and captures on, and the narrowing.
+    /// CDP switches; of AMD also what counters count, and what its extension turns on; of MPAM what turns errors and captures on, and the narrowing.
     Config = 0,
     /// L3 masks; of MPAM every control of a cache that is no L2.
     L3Mask = 1,
     /// L2 masks; of MPAM every control of an L2.
     L2Mask = 2,
-    /// Bandwidth delays; of MPAM every control of bandwidth.
+    /// Bandwidth delays or limits; of MPAM every control of bandwidth.
     Mba = 3,
     /// `IA32_PQR_ASSOC`; the registers of FEAT_MPAM.
     Assoc = 4,
@@ -78,10 +78,15 @@ impl Kind {
 
     fn of(msr: Msr) -> Self {
         match msr {
-            Msr::L3QosCfg | Msr::L2QosCfg => Self::Config,
+            Msr::L3QosCfg
+            | Msr::L2QosCfg
+            | Msr::EvtCfg(_)
+            | Msr::L3QosAbmcCfg
+            | Msr::L3QosAbmcDsc
+            | Msr::L3QosExtCfg => Self::Config,
             Msr::L3Mask(_) => Self::L3Mask,
             Msr::L2Mask(_) => Self::L2Mask,
-            Msr::MbaThrottle(_) => Self::Mba,
+            Msr::MbaThrottle(_) | Msr::MbaBandwidth(_) | Msr::SmbaBandwidth(_) => Self::Mba,
             Msr::PqrAssoc => Self::Assoc,
             Msr::QmEvtsel | Msr::QmCtr => Self::Select,
         }

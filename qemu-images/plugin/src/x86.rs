@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! RDT under an x86 guest: what happens when it executes CPUID, RDMSR or WRMSR.
+//! RDT, or AMD's QoS, under an x86 guest: what happens when it executes CPUID, RDMSR or WRMSR.
 //!
 //! QEMU knows nothing of RDT: it answers CPUID without it, reads its registers as zero and drops writes to them. The
 //! three instructions are watched and nothing else, so a guest runs at almost full speed:
@@ -138,7 +138,7 @@ impl Plugin {
             self.later(cpu, next, Late::Cpuid(answer));
         } else if let Some(answer) = self.rdt.cpuid(cpu, leaf, subleaf) {
             self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
-        } else if matches!(leaf, 4 | 7) {
+        } else if self.rdt.patches_cpuid(leaf) {
             self.later(cpu, next, Late::Patch { leaf, subleaf });
         }
     }

@@ -36,23 +36,37 @@ impl Machine {
         cache_ids(self)?;
         if let Some(features) = &self.mpam {
             ensure!(self.rdt.is_none(), "rdt: no machine has both [rdt] and [mpam]");
+            ensure!(self.qos.is_none(), "qos: no machine has both [qos] and [mpam]");
             return self.validate_mpam(features);
+        }
+        if let Some(features) = &self.qos {
+            ensure!(self.rdt.is_none(), "rdt: no machine has both [rdt] and [qos]");
+            self.validate_qos(features)?;
+            return self.controlled_caches("qos", &features.as_rdt());
         }
         let Some(features) = &self.rdt else { return Ok(()) };
         ensure!(self.arch == Arch::X86_64, "rdt: only a machine of arch \"x86_64\" can have it");
         rdt(features)?;
+        self.controlled_caches("rdt", features)
+    }
+
+    /// Checks that what is controlled or monitored is there; `table` is the one that says so.
+    fn controlled_caches(&self, table: &str, features: &RdtFeatures) -> Checked {
         let controlled = [
             ("cache.l3", features.l3.is_some() || features.monitoring.is_some(), &self.cache.l3),
             ("cache.l2", features.l2.is_some(), &self.cache.l2),
         ];
         for (name, needed, geometry) in controlled {
-            ensure!(!needed || geometry.is_some(), "{name}: is needed, because [rdt] controls or monitors that cache");
+            ensure!(
+                !needed || geometry.is_some(),
+                "{name}: is needed, because [{table}] controls or monitors that cache"
+            );
         }
         for (name, cat, geometry) in [("l3", &features.l3, &self.cache.l3), ("l2", &features.l2, &self.cache.l2)] {
             if let (Some(cat), Some(geometry)) = (cat, geometry) {
                 ensure!(
                     geometry.size_kib * 1024 % u64::from(cat.cbm_len) == 0,
-                    "cache.{name}.size_kib: {} KiB do not divide into rdt.{name}.cbm_len = {} equal shares",
+                    "cache.{name}.size_kib: {} KiB do not divide into {table}.{name}.cbm_len = {} equal shares",
                     geometry.size_kib,
                     cat.cbm_len
                 );
@@ -134,12 +148,12 @@ fn rdt(features: &RdtFeatures) -> Checked {
         closid_count("rdt.mba", *closids, MbaThrottle::COUNT)?;
     }
     if let Some(m) = &features.monitoring {
-        monitoring(m)?;
+        monitoring("rdt.monitoring", m)?;
     }
     Ok(())
 }
 
-fn closid_count(name: &str, closids: usize, addresses: u32) -> Checked {
+pub(super) fn closid_count(name: &str, closids: usize, addresses: u32) -> Checked {
     ensure!(
         closids >= 1 && closids <= addresses as usize,
         "{name}.closids: {closids} is not within 1 to {addresses}, the register addresses there are"
@@ -147,7 +161,7 @@ fn closid_count(name: &str, closids: usize, addresses: u32) -> Checked {
     Ok(())
 }
 
-fn cat(name: &str, cat: &Cat, addresses: u32) -> Checked {
+pub(super) fn cat(name: &str, cat: &Cat, addresses: u32) -> Checked {
     ensure!((1..=32).contains(&cat.cbm_len), "{name}.cbm_len: {} is not within 1 to 32", cat.cbm_len);
     ensure!(
         u64::from(cat.shareable) & !cat.full_mask() == 0,
@@ -160,8 +174,7 @@ fn cat(name: &str, cat: &Cat, addresses: u32) -> Checked {
     Ok(())
 }
 
-fn monitoring(m: &Monitoring) -> Checked {
-    let name = "rdt.monitoring";
+pub(super) fn monitoring(name: &str, m: &Monitoring) -> Checked {
     let most = PqrAssoc::RMID.max() + 1;
     ensure!(m.rmids >= 1 && m.rmids as u64 <= most, "{name}.rmids: {} is not within 1 to {most}", m.rmids);
     ensure!((1..=1 << 24).contains(&m.unit), "{name}.unit: {} is not within 1 to {} bytes", m.unit, 1 << 24);

@@ -21,6 +21,10 @@ multiply by 1024).
   occupancy DOMAIN RMID BYTES     the same as: set DOMAIN RMID llc_occupancy BYTES
   get DOMAIN RMID EVENT           print it in bytes, never wrapped; and its fault, if any
   rate DOMAIN RMID EVENT BYTES    let it grow by so much a second from now on; 0 stops it
+  transactions DOMAIN RMID KINDS BYTES
+                                  make BYTES of transactions, for every counter that counts one of
+                                  these kinds; KINDS is a mask, its bits those of the kernel's
+                                  mbm_total_bytes_config (not on Arm)
   fault DOMAIN RMID EVENT STATE   let it read as error (not on Arm) or unavailable (on Arm: its
                                   monitors are not ready), or (none) as usual
 
@@ -65,6 +69,12 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "get" => return get(arguments),
         "rate" => Request::SetRate(counter(arguments)?, arguments.number("BYTES")?),
         "fault" => Request::SetFault(counter(arguments)?, fault(&arguments.text("STATE")?)?),
+        "transactions" => Request::Transactions(
+            arguments.number("DOMAIN")?,
+            rmid(arguments)?,
+            arguments.number("KINDS")?,
+            arguments.number("BYTES")?,
+        ),
         "flow" => flow(arguments)?,
         "drain" => Request::SetDrain(arguments.number("DOMAIN")?, arguments.number("BYTES")?),
         "assoc" => {
