@@ -3,6 +3,7 @@
 
 use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
+use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
     Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
@@ -62,6 +63,7 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
 
     fn cpu_online(&self, platform: &P, cpu: HotplugCpu<'_>) -> Result<()> {
         self.reset_cpu(cpu.here().into());
+        self.write_switches(cpu.here().into());
         self.fault.tell(platform);
         Ok(())
     }
@@ -75,8 +77,9 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.ctrl_domain_online(cpu, resource)
     }
 
-    fn ctrl_domain_join(&self, _cpu: HotplugCpu<'_>, _resource: ResourceId, _domain: &mut CtrlDomain) {
-        // Every control register, the CDP switch included, belongs to the cache: the first CPU has set them all.
+    fn ctrl_domain_join(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _domain: &mut CtrlDomain) {
+        // Every control register belongs to the cache: the first CPU has set them all. Only AMD's switches are the thread's.
+        self.join_cdp(cpu.here().into(), resource);
     }
 
     fn mon_domain_online(&self, _cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<MonDomain> {
@@ -154,5 +157,95 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
 
     fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut MonDomain, id: MonId, event: EventId) {
         self.rebase(here, resource, domain, id.rmid, event);
+    }
+
+    fn counters(&self) -> Option<CounterAssignment> {
+        self.counters()
+    }
+
+    fn counters_assigned(&self) -> bool {
+        self.counters_assigned()
+    }
+
+    fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+        self.set_counters_assigned(assigned)
+    }
+
+    fn program_counters_assigned(&self, platform: &P, cpus: CpusHeld<'_>, domain: &mut MonDomain, mask: &CpuMask) {
+        self.program_counters_assigned(platform, cpus, domain, mask);
+        self.fault.tell(platform);
+    }
+
+    fn assign_counter(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        counter: Counter,
+        filter: Transactions,
+    ) {
+        self.configure_counter(platform, cpus, domain, mask, counter, Some(filter));
+        self.fault.tell(platform);
+    }
+
+    fn unassign_counter(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        counter: Counter,
+    ) {
+        self.configure_counter(platform, cpus, domain, mask, counter, None);
+        self.fault.tell(platform);
+    }
+
+    fn read_counter(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
+        self.read_assigned(here, domain, counter)
+    }
+
+    fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {
+        self.configurable_transactions(event)
+    }
+
+    fn event_config(&self, platform: &P, cpus: CpusHeld<'_>, mask: &CpuMask, event: EventId) -> Result<u32> {
+        let result = self.event_config(platform, cpus, mask, event);
+        self.fault.tell(platform);
+        result
+    }
+
+    fn set_event_config(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        event: EventId,
+        config: u32,
+    ) -> Result<()> {
+        let result = self.set_event_config(platform, cpus, domain, mask, event, config);
+        self.fault.tell(platform);
+        result
+    }
+
+    fn io_alloc(&self, resource: ResourceId) -> Option<bool> {
+        self.io_alloc(resource)
+    }
+
+    fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
+        self.set_io_alloc(resource, enable)
+    }
+
+    fn program_io_alloc(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        _resource: ResourceId,
+        _domain: &mut CtrlDomain,
+        mask: &CpuMask,
+    ) {
+        self.program_switches(platform, cpus, mask);
+        self.fault.tell(platform);
     }
 }

@@ -2,22 +2,24 @@
 //! What the machine has, and CPUs and domains as they come.
 
 use resctrl_types::context::HotplugCpu;
+use resctrl_types::event::EventSet;
 use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result};
 
+use crate::amd::Amd;
 use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
 use crate::fault::{FirstFault, Watched};
 use crate::monitor::{Correction, L3Monitoring, MonDomain};
 use crate::options::Options;
 use crate::quirks::Model;
 use crate::rdtgroup::{CdpSwitches, CpuState};
-use crate::{Gp, Registers, intel};
+use crate::{Gp, Registers, amd, intel};
 
 /// Last CPUID leaf without which there is no monitoring.
 const MONITORING_LEAF: u64 = 0xf;
 /// Last CPUID leaf without which there is no allocation.
-const ALLOCATION_LEAF: u64 = 0x10;
+pub(crate) const ALLOCATION_LEAF: u64 = 0x10;
 
 /// What can be controlled.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +27,7 @@ pub(crate) struct Controls {
     pub(crate) l3: Option<Control>,
     pub(crate) l2: Option<Control>,
     pub(crate) mb: Option<Control>,
+    pub(crate) smba: Option<Control>,
 }
 
 impl Controls {
@@ -33,13 +36,23 @@ impl Controls {
             ResourceId::L3 => self.l3,
             ResourceId::L2 => self.l2,
             ResourceId::Mb => self.mb,
-            ResourceId::Smba | ResourceId::PerfPkg => None,
+            ResourceId::Smba => self.smba,
+            ResourceId::PerfPkg => None,
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        ResourceId::ALL.into_iter().all(|resource| self.get(resource).is_none())
     }
 
     /// How many CLOSIDs a CPU can work for: as many as the resource that knows most.
     fn num_closid(&self) -> u32 {
-        [self.l3, self.l2, self.mb].into_iter().flatten().map(|control| control.num_closid).max().unwrap_or(1)
+        [self.l3, self.l2, self.mb, self.smba]
+            .into_iter()
+            .flatten()
+            .map(|control| control.num_closid)
+            .max()
+            .unwrap_or(1)
     }
 }
 
@@ -48,13 +61,19 @@ impl Controls {
 struct Machine {
     controls: Controls,
     monitoring: Option<L3Monitoring>,
+    /// Of a processor of AMD.
+    amd: Option<Amd>,
+    /// What the kernel takes for the size of the last level cache, where that is not the cache's own.
+    llc_bytes: Option<u32>,
 }
 
-/// Intel RDT: the architecture over the registers `R`.
+/// Intel RDT or AMD QoS: the architecture over the registers `R`.
 pub struct X86<R> {
     pub(crate) registers: R,
     pub(crate) controls: Controls,
     pub(crate) monitoring: Option<L3Monitoring>,
+    /// What only AMD has; whether it is there says whose processor this is.
+    pub(crate) amd: Option<Amd>,
     /// Bytes of the last level cache.
     pub(crate) llc_bytes: u32,
     /// CLOSIDs and RMIDs from here on are refused by `IA32_PQR_ASSOC`.
@@ -77,7 +96,7 @@ impl<R: Registers> X86<R> {
     /// Takes the CPU hotplug lock: the caller holds neither it nor a mutex.
     ///
     /// # Errors
-    /// `ENODEV` when there is nothing, or the processor is not Intel's; `ENOMEM`.
+    /// `ENODEV` when there is nothing, or the processor is of no vendor that has it; `ENOMEM`.
     pub fn new<P: Platform>(registers: R, platform: &P, options: Options) -> Result<X86<R>> {
         let (machine, llc_bytes) = {
             let guard = platform.cpus_read_lock();
@@ -88,7 +107,7 @@ impl<R: Registers> X86<R> {
             let cache = [CacheLevel::L3, CacheLevel::L2].into_iter().find_map(|level| platform.cache(cpu, level));
             (found?, cache.map_or(0, |cache| cache.size))
         };
-        let Machine { controls, monitoring } = machine;
+        let Machine { controls, monitoring, amd, llc_bytes: of_vendor } = machine;
         let cpus = KVec::from_fn(CpuId(platform.nr_cpu_ids()).index(), |_| CpuState::default())?;
         let x86 = X86 {
             num_closid: controls.num_closid(),
@@ -96,7 +115,8 @@ impl<R: Registers> X86<R> {
             registers,
             controls,
             monitoring,
-            llc_bytes,
+            amd,
+            llc_bytes: of_vendor.unwrap_or(llc_bytes),
             cdp: CdpSwitches::default(),
             cpus,
             fault: FirstFault::default(),
@@ -163,25 +183,43 @@ impl Machine {
         mut options: Options,
         platform: &P,
     ) -> Result<Machine> {
-        let vendor = vendor(registers);
-        if vendor != intel::VENDOR {
-            let name = str::from_utf8(&vendor).unwrap_or("unknown");
+        let Some(vendor) = Vendor::read(registers) else {
+            let name = vendor_name(registers);
+            let name = str::from_utf8(&name).unwrap_or("unknown");
             platform.log(LogLevel::Warn, format_args!("no support for processors of vendor {name}"));
             return Err(Errno::ENODEV);
-        }
+        };
         let last_leaf = MaxLeaf::LEAF.get(MaxLeaf::ADDRESS.read(registers));
+        let machine = match vendor {
+            Vendor::Intel => Machine::probe_intel(registers, here, &mut options, platform, last_leaf),
+            Vendor::Amd | Vendor::Hygon => Machine::probe_amd(registers, options, platform, last_leaf, vendor),
+        };
+        if machine.controls.is_empty() && machine.monitoring.is_none() {
+            platform.log(LogLevel::Info, format_args!("nothing to control or to monitor on this processor"));
+            return Err(Errno::ENODEV);
+        }
+        Ok(machine)
+    }
+
+    fn probe_intel<P: Platform>(
+        registers: &impl Registers,
+        here: Pinned<'_>,
+        options: &mut Options,
+        platform: &P,
+        last_leaf: u64,
+    ) -> Machine {
         let model = Model::read(registers);
-        let haswell = model.haswell_l3(registers, here, options);
-        model.restrict(&mut options);
+        let haswell = model.haswell_l3(registers, here, *options);
+        model.restrict(options);
 
         let controls = match haswell {
             Some(l3) => Controls { l3: Some(l3), ..Controls::default() },
-            None if last_leaf >= ALLOCATION_LEAF => intel::controls(registers, model, options, platform),
+            None if last_leaf >= ALLOCATION_LEAF => intel::controls(registers, model, *options, platform),
             None => Controls::default(),
         };
         let mut monitoring = None;
         if last_leaf >= MONITORING_LEAF {
-            monitoring = L3Monitoring::probe(registers, options, platform);
+            monitoring = L3Monitoring::probe(registers, *options, platform, 0, false);
         }
         if let Some(monitoring) = &mut monitoring
             && model.miscounts_bandwidth()
@@ -191,15 +229,52 @@ impl Machine {
                 platform.log(LogLevel::Warn, format_args!("No MBM correction factor available"));
             }
         }
-        if controls.l3.is_none() && controls.l2.is_none() && controls.mb.is_none() && monitoring.is_none() {
-            platform.log(LogLevel::Info, format_args!("nothing to control or to monitor on this processor"));
-            return Err(Errno::ENODEV);
-        }
-        Ok(Machine { controls, monitoring })
+        Machine { controls, monitoring, amd: None, llc_bytes: None }
+    }
+
+    fn probe_amd<P: Platform>(
+        registers: &impl Registers,
+        options: Options,
+        platform: &P,
+        last_leaf: u64,
+        vendor: Vendor,
+    ) -> Machine {
+        let hygon = vendor == Vendor::Hygon;
+        let controls = amd::controls(registers, options, platform, last_leaf, hygon);
+        let monitoring = (last_leaf >= MONITORING_LEAF)
+            .then(|| {
+                let width_offset = if hygon { amd::WIDTH_OFFSET_HYGON } else { amd::WIDTH_OFFSET };
+                let assignable = amd::has_assignable_counters(registers, options);
+                L3Monitoring::probe(registers, options, platform, width_offset, assignable)
+            })
+            .flatten();
+        let events = monitoring.as_ref().map_or(EventSet::EMPTY, |monitoring| monitoring.monitor.events);
+        let amd = Amd::probe(registers, options, events, controls.l3.is_some());
+        Machine { controls, monitoring, amd: Some(amd), llc_bytes: amd::cache_bytes(registers) }
     }
 }
 
-fn vendor(registers: &impl Registers) -> [u8; 12] {
+/// Whose processor this is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Vendor {
+    Intel,
+    Amd,
+    /// AMD's design of old, but for slow memory and the width of counters.
+    Hygon,
+}
+
+impl Vendor {
+    fn read(registers: &impl Registers) -> Option<Vendor> {
+        match vendor_name(registers) {
+            intel::VENDOR => Some(Vendor::Intel),
+            amd::VENDOR => Some(Vendor::Amd),
+            amd::VENDOR_HYGON => Some(Vendor::Hygon),
+            _ => None,
+        }
+    }
+}
+
+fn vendor_name(registers: &impl Registers) -> [u8; 12] {
     let mut name = [0; 12];
     let parts = [VendorEbx::ADDRESS, VendorEdx::ADDRESS, VendorEcx::ADDRESS];
     for (bytes, part) in name.chunks_exact_mut(4).zip(parts) {
@@ -237,4 +312,17 @@ pub(crate) fn on_some_cpu<P: Platform>(
         }
     }
     Err(Errno::ENODEV)
+}
+
+/// Runs `f` with interrupts off on every CPU of `mask` that is online.
+pub(crate) fn on_each_cpu<P: Platform>(
+    platform: &P,
+    cpus: CpusHeld<'_>,
+    mask: &CpuMask,
+    f: &mut (dyn FnMut(IrqOff<'_>) + Send),
+) {
+    for cpu in mask.iter() {
+        // A CPU that is offline gets its registers set when it comes.
+        let _ = platform.interrupt(cpus, cpu, f);
+    }
 }

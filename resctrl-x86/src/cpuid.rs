@@ -2,7 +2,8 @@
 //! The CPUID leaves of RDT and of the processor's identity, each register declared once.
 //!
 //! Source: SDM volume 2A, instruction CPUID, and volume 3B, sections "Enumeration and Detecting Support of Intel RDT
-//! Monitoring Feature Set" (leaf 0xF) and "... Allocation Feature Set" (leaf 0x10).
+//! Monitoring Feature Set" (leaf 0xF) and "... Allocation Feature Set" (leaf 0x10); for AMD's leaves (0x8000_0000 and up)
+//! APM volume 3, appendix on CPUID.
 
 use crate::Registers;
 use crate::register::registers;
@@ -173,5 +174,59 @@ registers! {
         PER_THREAD: 0, 0;
         /// A delay of n takes n percent away.
         LINEAR: 2, 2;
+    }
+
+    /// The last extended leaf (AMD).
+    MaxExtendedLeaf = leaf(0x8000_0000, 0, Output::Eax); {
+        /// Its number.
+        LEAF: 31, 0;
+    }
+
+    /// The L2 of an AMD processor.
+    AmdL2 = leaf(0x8000_0006, 0, Output::Ecx); {
+        /// KiB.
+        SIZE: 31, 16;
+    }
+
+    /// Whether AMD has limits of bandwidth.
+    Bandwidth = leaf(0x8000_0008, 0, Output::Ebx); {
+        /// Memory bandwidth enforcement: subleaf 1 of leaf 0x8000_0020 counts.
+        MBE: 6, 6;
+    }
+
+    /// What else AMD has.
+    QosFeatures = leaf(0x8000_0020, 0, Output::Ebx); {
+        /// Limits of bandwidth to slow memory, subleaf 2.
+        SMBE: 2, 2;
+        /// It can be configured what bandwidth events count, subleaf 3.
+        BMEC: 3, 3;
+        /// Bandwidth counters that can be assigned, subleaf 5.
+        ABMC: 5, 5;
+        /// Devices can have a CLOSID of their own.
+        SDCIAE: 6, 6;
+    }
+
+    /// Range of a limit; subleaf 1 or 2.
+    LimitRange = leaf(0x8000_0020, 1, Output::Eax); {
+        /// Two to the power of it is no limit.
+        BITS: 31, 0;
+    }
+
+    /// CLOSIDs of a limit; subleaf 1 or 2.
+    LimitClosids = leaf(0x8000_0020, 1, Output::Edx); {
+        /// The highest.
+        MAX: 31, 0;
+    }
+
+    /// What can be counted.
+    TransactionKinds = leaf(0x8000_0020, 3, Output::Ecx); {
+        /// One bit a kind.
+        MASK: 6, 0;
+    }
+
+    /// Counters that can be assigned.
+    Counters = leaf(0x8000_0020, 5, Output::Ebx); {
+        /// The highest.
+        MAX: 15, 0;
     }
 }

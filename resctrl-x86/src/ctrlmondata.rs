@@ -5,9 +5,8 @@ use resctrl_types::arch::Change;
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, Errno, Here, Pinned, Platform, ResourceId, Result, cbm};
 
-use crate::Registers;
 use crate::core::{CtrlDomain, X86, on_some_cpu};
-use crate::intel;
+use crate::{Registers, amd, intel};
 
 /// The hardware's index of a control value: with CDP, data and code of a CLOSID lie side by side.
 const fn control_index(closid: Closid, conf_type: ConfType) -> usize {
@@ -124,7 +123,8 @@ impl<R: Registers> X86<R> {
         value: u32,
     ) -> Result<()> {
         let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
-        let (msr, raw) = intel::control_register(resource, number, value).ok_or(Errno::EINVAL)?;
+        let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
+        let (msr, raw) = register(resource, number, value).ok_or(Errno::EINVAL)?;
         self.write_msr(here, msr, raw).map_err(|crate::Gp| Errno::EIO)?;
         domain.values[index] = value;
         Ok(())

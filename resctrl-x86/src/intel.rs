@@ -40,6 +40,7 @@ pub(crate) fn controls<P: Platform>(
         l2: has(AllocationResources::L2, Feature::L2Cat)
             .then(|| cache(registers, ALLOCATION_L2, L2Mask::COUNT, options.allows(Feature::L2Cdp), Scope::L2Cache)),
         mb: has(AllocationResources::MBA, Feature::Mba).then(|| bandwidth(registers, model, platform)).flatten(),
+        smba: None,
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! resctrl on x86: the [`Arch`](resctrl_types::Arch) of Intel Resource Director Technology.
+//! resctrl on x86: the [`Arch`](resctrl_types::Arch) of Intel Resource Director Technology and AMD Platform Quality of
+//! Service.
 //!
 //! A processor with RDT lets software name the *class of service* (CLOSID) and the *monitoring id* (RMID) a thread works
 //! for, in one register that is rewritten at context switches. What a class may use (ways of a cache, a percentage of
@@ -15,6 +16,8 @@
 //! | `ctrlmondata` | control values: apply, reset |
 //! | `monitor` | counters: width, wrap, errors, correction |
 //! | `intel` | what only Intel does |
+//! | `amd` | what only AMD does: extended leaves, limits, switches of each thread |
+//! | `counters` | AMD's counters that choose what they count, and for whom |
 //! | `quirks` | processors that do not do what they say |
 //! | `options` | the parameter `rdt=` |
 //! | `msr`, `cpuid` | every register, once |
@@ -27,12 +30,14 @@
 //!   the CPU's ids change.
 //! * A control value is remembered only once it is in the register.
 //!
-//! AMD QoS is not in this crate: on a processor that is not Intel's [`X86::new`] says so and fails.
+//! On a processor of any other vendor [`X86::new`] says so and fails.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod amd;
 mod arch;
 mod core;
+mod counters;
 mod cpuid;
 mod ctrlmondata;
 mod fault;

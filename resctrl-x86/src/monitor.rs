@@ -35,11 +35,15 @@ pub(crate) struct L3Monitoring {
 }
 
 impl L3Monitoring {
-    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists.
+    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists. `unsaid_offset` is the width's
+    /// offset where CPUID says 0; `assignable`: there are counters to assign, which are something to monitor with even
+    /// where no event is counted.
     pub(crate) fn probe<P: Platform>(
         registers: &impl Registers,
         options: Options,
         platform: &P,
+        unsaid_offset: u64,
+        assignable: bool,
     ) -> Option<L3Monitoring> {
         if !Features::RDT_M.is_set(Features::ADDRESS.read(registers))
             || !MonitoringResources::L3.is_set(MonitoringResources::ADDRESS.read(registers))
@@ -55,12 +59,15 @@ impl L3Monitoring {
         .into_iter()
         .filter(|(field, feature, _)| field.is_set(bits) && options.allows(*feature))
         .fold(EventSet::EMPTY, |events, (_, _, event)| events.with(event));
-        if events.is_empty() {
+        if events.is_empty() && !assignable {
             return None;
         }
         let rmids = (MonitoringRmids::MAX.get(MonitoringRmids::ADDRESS.read(registers)) + 1).min(MAX_RMIDS);
         let scale = MonitoringScale::BYTES.get(MonitoringScale::ADDRESS.read(registers)).max(1);
-        let offset = MonitoringWidth::OFFSET.get(MonitoringWidth::ADDRESS.read(registers));
+        let offset = match MonitoringWidth::OFFSET.get(MonitoringWidth::ADDRESS.read(registers)) {
+            0 => unsaid_offset,
+            said => said,
+        };
         Some(L3Monitoring {
             monitor: Monitor { scope: Scope::L3Cache, num_rmid: u32::try_from(rmids).unwrap_or(1), events },
             scale: u32::try_from(scale).unwrap_or(u32::MAX),
@@ -126,6 +133,27 @@ impl MonDomain {
 
     fn counter(&mut self, event: EventId, rmid: Rmid) -> Option<&mut Counter> {
         self.counters[event.mbm_index()?].get_mut(rmid.0 as usize)
+    }
+
+    /// The hardware's count of an event has begun anew.
+    pub(crate) fn forget(&mut self, event: EventId, rmid: Rmid) {
+        if let Some(counter) = self.counter(event, rmid) {
+            *counter = Counter::default();
+        }
+    }
+
+    /// All the hardware's counts of bandwidth have begun anew.
+    pub(crate) fn forget_bandwidth(&mut self) {
+        self.counters
+            .iter_mut()
+            .flat_map(|counters| counters.iter_mut())
+            .for_each(|counter| *counter = Counter::default());
+    }
+
+    /// Takes in what a counter that was assigned shows, and gives the total in bytes.
+    pub(crate) fn total(&mut self, event: EventId, rmid: Rmid, now: u64, monitoring: &L3Monitoring) -> Option<u64> {
+        let steps = self.counter(event, rmid)?.advance(now, monitoring.width);
+        Some(steps.wrapping_mul(monitoring.scale.into()))
     }
 }
 
@@ -259,7 +287,11 @@ impl<R: Registers> X86<R> {
 
     /// Selects a counter and reads it. What is selected is this CPU's, and only a holder of its domain gets here.
     fn read_counter(&self, here: Here<'_>, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
-        let select = QmEvtsel::EVENT.put(event as u64) | QmEvtsel::RMID.put(rmid.0.into());
+        self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | QmEvtsel::RMID.put(rmid.0.into()))
+    }
+
+    /// As [`X86::read_counter`], for whatever the selecting register is to hold.
+    pub(crate) fn read_selected(&self, here: Here<'_>, select: u64) -> Result<u64, ReadError> {
         self.write_msr(here, QmEvtsel::ADDRESS, select).map_err(|crate::Gp| ReadError::Error)?;
         let counter = self.read_msr(here, QmCtr::ADDRESS).map_err(|crate::Gp| ReadError::Error)?;
         if QmCtr::ERROR.is_set(counter) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The model specific registers of RDT, each declared once.
+//! The model specific registers of RDT and of AMD's QoS, each declared once.
 //!
 //! Source: Intel 64 and IA-32 Architectures Software Developer's Manual (SDM), volume 3B, sections "Intel Resource
 //! Director Technology (Intel RDT) Monitoring Features" and "... Allocation Features", volume 4 for the addresses. The
-//! sections below these are named by their titles, since their numbers move.
+//! sections below these are named by their titles, since their numbers move. For AMD: APM volume 2, chapter "Platform
+//! Quality of Service Extension".
 
 use crate::register::registers;
 
 registers! {
     u32;
 
-    /// `IA32_L3_QOS_CFG`, one an L3 ("Enabling Code and Data Prioritization (CDP) Technology").
+    /// `IA32_L3_QOS_CFG`, one an L3, on AMD one a thread ("Enabling Code and Data Prioritization (CDP) Technology").
     L3QosCfg = 0xc81; {
         /// Masks are pairs: data at index `2 * CLOSID`, code behind it.
         CDP_ENABLE: 0, 0;
@@ -27,8 +28,10 @@ registers! {
     QmEvtsel = 0xc8d; {
         /// The event: [`EventId`](resctrl_types::EventId)'s number.
         EVENT: 7, 0;
-        /// The RMID, of the L3 that the thread uses.
-        RMID: 41, 32;
+        /// AMD: the event is an extended one, of which 1 is an assigned counter.
+        EXTENDED: 31, 31;
+        /// The RMID, of the L3 that the thread uses; for an extended event the number of a counter. Intel has 10 bits.
+        RMID: 43, 32;
     }
 
     /// `IA32_QM_CTR`, one a thread, read only: the count that is selected.
@@ -67,5 +70,45 @@ registers! {
     MbaThrottle = 0xd50 => 64; {
         /// On a linear scale the percentage taken away.
         DELAY: 15, 0;
+    }
+
+    /// `L3QOS_BW_CONTROL_n`, an array an L3 (AMD): how much bandwidth CLOSID `n` may use.
+    MbaLimit = 0xc000_0200 => 128; {
+        /// Eighths of 10^9 bytes a second; the largest value is no limit.
+        LIMIT: 31, 0;
+    }
+
+    /// `L3QOS_SLOWBW_CONTROL_n`, an array an L3 (AMD), as for all memory.
+    SmbaLimit = 0xc000_0280 => 128; {
+        /// As [`MbaLimit::LIMIT`].
+        LIMIT: 31, 0;
+    }
+
+    /// `L3_QOS_ABMC_CFG`, one an L3 (AMD): a write changes one counter.
+    L3QosAbmcCfg = 0xc000_03fd; {
+        /// What it counts: bits of [`Transactions`](resctrl_types::counter::Transactions).
+        KINDS: 31, 0;
+        /// For which RMID.
+        RMID: 43, 32;
+        /// Which counter.
+        COUNTER: 52, 48;
+        /// It counts.
+        COUNTER_ENABLE: 62, 62;
+        /// The write changes the counter, which begins at 0.
+        CONFIGURE: 63, 63;
+    }
+
+    /// `L3_QOS_EXT_CFG`, one a thread (AMD).
+    L3QosExtCfg = 0xc000_03ff; {
+        /// Bandwidth is counted by assigned counters.
+        ABMC: 0, 0;
+        /// Devices fill the L3 through the highest CLOSID.
+        SDCIAE: 1, 1;
+    }
+
+    /// `QOS_EVT_CFG_n`, two an L3 (AMD): what total (0) and local (1) bandwidth count.
+    EvtCfg = 0xc000_0400; {
+        /// Bits of [`Transactions`](resctrl_types::counter::Transactions).
+        KINDS: 6, 0;
     }
 }

@@ -20,9 +20,17 @@ pub(crate) enum Feature {
     L2Cdp,
     /// `mba`: memory bandwidth allocation.
     Mba,
+    /// `smba`: slow memory bandwidth allocation (AMD).
+    Smba,
+    /// `bmec`: configurable bandwidth events (AMD).
+    Bmec,
+    /// `abmc`: bandwidth counters that are assigned (AMD).
+    Abmc,
+    /// `sdciae`: a CLOSID for devices (AMD).
+    Sdciae,
 }
 
-const NAMES: [(&str, Feature); 8] = [
+const NAMES: [(&str, Feature); 12] = [
     ("cmt", Feature::Cmt),
     ("mbmtotal", Feature::MbmTotal),
     ("mbmlocal", Feature::MbmLocal),
@@ -31,6 +39,10 @@ const NAMES: [(&str, Feature); 8] = [
     ("l2cat", Feature::L2Cat),
     ("l2cdp", Feature::L2Cdp),
     ("mba", Feature::Mba),
+    ("smba", Feature::Smba),
+    ("bmec", Feature::Bmec),
+    ("abmc", Feature::Abmc),
+    ("sdciae", Feature::Sdciae),
 ];
 
 /// Which features the user, or a quirk, has turned on or off.
@@ -38,8 +50,8 @@ const NAMES: [(&str, Feature); 8] = [
 /// "On" makes no feature that the processor lacks; it only overrides "off", in whichever order they come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    on: u8,
-    off: u8,
+    on: u16,
+    off: u16,
 }
 
 impl Options {
@@ -77,7 +89,7 @@ impl Options {
     }
 }
 
-const fn bit(feature: Feature) -> u8 {
+const fn bit(feature: Feature) -> u16 {
     1 << feature as u8
 }
 
@@ -117,7 +129,7 @@ mod tests {
             tokens in prop::collection::vec((any::<bool>(), 0..NAMES.len() + 2), 0..12),
             equals in any::<bool>(),
         ) {
-            let name = |index: usize| NAMES.get(index).map_or(["smba", "energy:0x1"][index % 2], |(name, _)| *name);
+            let name = |index: usize| NAMES.get(index).map_or(["perf", "energy:0x1"][index % 2], |(name, _)| *name);
             let words: Vec<String> =
                 tokens.iter().map(|&(off, index)| std::format!("{}{}", if off { "!" } else { "" }, name(index))).collect();
             let text = std::format!("{}{}", if equals { "=" } else { "" }, words.join(","));

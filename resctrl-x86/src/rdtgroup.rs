@@ -10,7 +10,7 @@ use resctrl_types::{
 };
 
 use crate::Registers;
-use crate::core::{X86, on_some_cpu};
+use crate::core::{X86, on_each_cpu, on_some_cpu};
 use crate::msr::{L2QosCfg, L3QosCfg, PqrAssoc};
 
 /// A value no CPU can have: both ids of 32 ones.
@@ -115,7 +115,7 @@ impl<R: Registers> X86<R> {
         Ok(())
     }
 
-    /// Brings the switch of one domain in line, on one of its CPUs: the register is the cache's.
+    /// Brings the switch of one domain in line, on one of its CPUs: the register is the cache's. AMD's is the thread's.
     pub(crate) fn program_cdp<P: Platform>(
         &self,
         platform: &P,
@@ -123,8 +123,19 @@ impl<R: Registers> X86<R> {
         resource: ResourceId,
         mask: &CpuMask,
     ) {
+        if self.amd.is_some() {
+            on_each_cpu(platform, cpus, mask, &mut |here| self.write_cdp(here.into(), resource));
+            return;
+        }
         // A domain has a CPU as long as hotplug is held off; without one there is no register to bring in line.
         let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_cdp(here.into(), resource));
+    }
+
+    /// Brings a CPU in line that joins a domain.
+    pub(crate) fn join_cdp(&self, here: Here<'_>, resource: ResourceId) {
+        if self.amd.is_some() {
+            self.write_cdp(here, resource);
+        }
     }
 
     /// Writes the switch of the cache that this CPU uses, if it has one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! x86: Intel RDT over CPUID and model specific registers.
+//! x86: Intel RDT or AMD QoS, over CPUID and model specific registers.
 
 mod ffi;
 mod registers;

@@ -13,16 +13,18 @@ use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::sim;
 use resctrl_types::{Arch, Closid, ConfType, CpuId, CpuMask, Errno, ResourceId, Result};
 
-use crate::machine::{Rig, intel, intel_big, intel_l2, intel_mon_only};
+use crate::machine::{Rig, amd, amd_sdciae, intel, intel_big, intel_l2, intel_mon_only};
 
 const L3_QOS_CFG: u32 = 0xc81;
 const L2_QOS_CFG: u32 = 0xc82;
 
-/// The register of a control index, and what a value looks like in it, by the manual.
-fn register(resource: ResourceId, index: u32, value: u32) -> (u32, u64) {
-    match resource {
-        ResourceId::L3 => (0xc90 + index, value.into()),
-        ResourceId::L2 => (0xd10 + index, value.into()),
+/// The register of a control index, and what a value looks like in it, by the manual of the vendor.
+fn register(amd: bool, resource: ResourceId, index: u32, value: u32) -> (u32, u64) {
+    match (resource, amd) {
+        (ResourceId::L3, _) => (0xc90 + index, value.into()),
+        (ResourceId::L2, _) => (0xd10 + index, value.into()),
+        (ResourceId::Mb, true) => (0xc000_0200 + index, value.into()),
+        (ResourceId::Smba, true) => (0xc000_0280 + index, value.into()),
         _ => (0xd50 + index, u64::from(100 - value)),
     }
 }
@@ -53,7 +55,7 @@ fn admitted(control: &Control, seed: u32) -> u32 {
 }
 
 impl Rig {
-    fn apply(&self, resource: ResourceId, id: u32, changes: &[Change]) -> Result<()> {
+    pub(crate) fn apply(&self, resource: ResourceId, id: u32, changes: &[Change]) -> Result<()> {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let ctrl = domains.ctrl(resource, id);
@@ -61,11 +63,11 @@ impl Rig {
         })
     }
 
-    fn value(&self, resource: ResourceId, id: u32, closid: u32, conf_type: ConfType) -> u32 {
+    pub(crate) fn value(&self, resource: ResourceId, id: u32, closid: u32, conf_type: ConfType) -> u32 {
         self.arch().control_value(resource, &self.domains().ctrl(resource, id).domain, Closid(closid), conf_type)
     }
 
-    fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
+    pub(crate) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
         self.with_cpus(|cpus| {
             self.arch().set_cdp(&self.sim, cpus, resource, enable)?;
             for (&(of, _), ctrl) in &mut self.domains().ctrl {
@@ -95,8 +97,8 @@ impl Rig {
     }
 }
 
-fn controlled_machines() -> [fn() -> Machine; 3] {
-    [intel, intel_l2, intel_big]
+fn controlled_machines() -> [fn() -> Machine; 5] {
+    [intel, intel_l2, intel_big, amd, amd_sdciae]
 }
 
 proptest! {
@@ -113,7 +115,9 @@ proptest! {
     ) {
         let machine = controlled_machines()[machine];
         sim::run(move || {
-            let rig = Rig::boot(&machine());
+            let machine = machine();
+            let amd = machine.qos.is_some();
+            let rig = Rig::boot(&machine);
             let mut programmed = BTreeMap::new();
             if cdp {
                 for resource in rig.controlled() {
@@ -146,7 +150,7 @@ proptest! {
                         let before = programmed.insert((resource, id, **index), change.value);
                         before.unwrap_or(control.default_value()) != change.value
                     })
-                    .map(|(&index, change)| register(resource, index, change.value))
+                    .map(|(&index, change)| register(amd, resource, index, change.value))
                     .collect();
                 let since = rig.board.rdt.next_write();
                 rig.apply(resource, id, &changes.values().copied().collect::<Vec<_>>()).unwrap();
@@ -154,7 +158,7 @@ proptest! {
                 assert_eq!(written.len(), expected.len(), "each register once");
                 assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), expected);
                 for (&index, change) in &changes {
-                    let (msr, raw) = register(resource, index, change.value);
+                    let (msr, raw) = register(amd, resource, index, change.value);
                     assert_eq!(rig.msr(rig.first_cpu(resource, id), msr), raw);
                     assert_eq!(rig.value(resource, id, change.closid.0, change.conf_type), change.value);
                 }

@@ -34,6 +34,18 @@ pub(crate) fn intel_big() -> Machine {
     Machine::parse(include_str!("../../../qemu-images/machines/intel-big.toml")).unwrap()
 }
 
+pub(crate) fn amd() -> Machine {
+    Machine::parse(include_str!("../../../qemu-images/machines/amd.toml")).unwrap()
+}
+
+pub(crate) fn amd_abmc() -> Machine {
+    Machine::parse(include_str!("../../../qemu-images/machines/amd-abmc.toml")).unwrap()
+}
+
+pub(crate) fn amd_sdciae() -> Machine {
+    Machine::parse(include_str!("../../../qemu-images/machines/amd-sdciae.toml")).unwrap()
+}
+
 /// What the emulated hardware leaves to the processor, and what a test may break.
 #[derive(Clone, Copy)]
 pub(crate) struct Processor {
@@ -47,6 +59,14 @@ pub(crate) struct Processor {
 impl Default for Processor {
     fn default() -> Self {
         Processor { vendor: b"GenuineIntel", version: ICELAKE_X, last_leaf: 0x10, bend: |_, _, answer| answer }
+    }
+}
+
+impl Processor {
+    /// A processor of the vendor whose hardware the machine has.
+    pub(crate) fn of(machine: &Machine) -> Processor {
+        let intel = Processor::default();
+        if machine.qos.is_some() { Processor { vendor: b"AuthenticAMD", ..intel } } else { intel }
     }
 }
 
@@ -101,6 +121,7 @@ impl Registers for Emulated {
             let native = match leaf {
                 0 => [last_leaf, part(0), part(8), part(4)],
                 1 => [version, 0, 0, 0],
+                0x8000_0000 => [0x8000_0022, 0, 0, 0],
                 _ => [0; 4],
             };
             board.rdt.patch_cpuid(leaf, subleaf, native)
@@ -205,7 +226,7 @@ fn shape(machine: &Machine) -> Topology {
 impl Rig {
     /// Boots a machine: every CPU online, in its domains.
     pub(crate) fn boot(machine: &Machine) -> Rig {
-        Self::boot_on(machine, Processor::default())
+        Self::boot_on(machine, Processor::of(machine))
     }
 
     pub(crate) fn boot_on(machine: &Machine, processor: Processor) -> Rig {

@@ -28,7 +28,7 @@ fn id(rmid: u32) -> MonId {
 }
 
 impl Rig {
-    fn read(&self, domain: u32, rmid: u32, event: EventId) -> Result<u64, ReadError> {
+    pub(crate) fn read(&self, domain: u32, rmid: u32, event: EventId) -> Result<u64, ReadError> {
         self.mon_context_is_free(event);
         self.on(self.mon_cpu(domain), |here| {
             let mut domains = self.domains();
@@ -40,14 +40,14 @@ impl Rig {
         assert_eq!(self.arch().mon_context(ResourceId::L3, event), Ok(()));
     }
 
-    fn rebase(&self, domain: u32, rmid: u32, event: EventId) {
+    pub(crate) fn rebase(&self, domain: u32, rmid: u32, event: EventId) {
         self.irq(self.mon_cpu(domain), |here| {
             let mut domains = self.domains();
             self.arch().rebase(here.into(), ResourceId::L3, domains.mon(domain), id(rmid), event);
         });
     }
 
-    fn mon_cpu(&self, domain: u32) -> u32 {
+    pub(crate) fn mon_cpu(&self, domain: u32) -> u32 {
         self.domains().mon.get(&domain).unwrap().1.first().unwrap().0
     }
 

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Bandwidth counters of AMD that choose what they count: events that can be configured (BMEC), and counters that are
+//! assigned (ABMC).
+//!
+//! An assigned counter shows one event of one RMID, so that its running total is kept where that of the RMID is kept while
+//! counters are not assigned: a domain holds one total an RMID and event, in either mode.
+
+use resctrl_types::arch::ReadError;
+use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
+use resctrl_types::{CpuMask, CpusHeld, Errno, EventId, Here, Platform, Result};
+
+use crate::amd::Amd;
+use crate::core::{X86, on_some_cpu};
+use crate::monitor::MonDomain;
+use crate::msr::{EvtCfg, L3QosAbmcCfg, QmEvtsel};
+use crate::{Gp, Registers};
+
+/// The extended event that stands for "the counter with this number".
+const ASSIGNED_COUNTER: u64 = 1;
+
+/// The register that configures an event.
+fn config_register(event: EventId) -> Option<u32> {
+    let index = u32::try_from(event.mbm_index()?).ok()?;
+    Some(EvtCfg::ADDRESS + index)
+}
+
+impl<R: Registers> X86<R> {
+    pub(crate) fn counters(&self) -> Option<CounterAssignment> {
+        let amd = self.amd.as_ref().filter(|amd| amd.counters > 0)?;
+        Some(CounterAssignment {
+            count: amd.counters,
+            configurable: true,
+            switchable: true,
+            supported: amd.transactions,
+        })
+    }
+
+    pub(crate) fn counters_assigned(&self) -> bool {
+        self.amd.as_ref().is_some_and(Amd::counters_assigned)
+    }
+
+    pub(crate) fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+        self.amd.as_ref().ok_or(Errno::EINVAL)?.set_counters_assigned(assigned)
+    }
+
+    /// Switches every CPU of a domain. Hardware begins all counts anew with that.
+    pub(crate) fn program_counters_assigned<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+    ) {
+        self.program_switches(platform, cpus, mask);
+        domain.forget_bandwidth();
+    }
+
+    /// Lets a counter begin anew, to count `filter`; or (`None`) to count nothing.
+    pub(crate) fn configure_counter<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        counter: Counter,
+        filter: Option<Transactions>,
+    ) {
+        if counter.number >= self.amd.as_ref().map_or(0, |amd| amd.counters) {
+            return;
+        }
+        let config = L3QosAbmcCfg::KINDS.put(filter.unwrap_or(Transactions::EMPTY).bits().into())
+            | L3QosAbmcCfg::RMID.put(counter.id.rmid.0.into())
+            | L3QosAbmcCfg::COUNTER.put(counter.number.into())
+            | L3QosAbmcCfg::COUNTER_ENABLE.put(filter.is_some().into())
+            | L3QosAbmcCfg::CONFIGURE.put(1);
+        // A domain has a CPU as long as hotplug is held off; without one there is no counter to configure. A refusal goes to
+        // the log.
+        let _ = on_some_cpu(platform, cpus, mask, &mut |here| {
+            let _ = self.write_msr(here.into(), L3QosAbmcCfg::ADDRESS, config);
+        });
+        domain.forget(counter.event, counter.id.rmid);
+    }
+
+    pub(crate) fn read_assigned(
+        &self,
+        here: Here<'_>,
+        domain: &mut MonDomain,
+        counter: Counter,
+    ) -> Result<u64, ReadError> {
+        let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
+        let select = QmEvtsel::EVENT.put(ASSIGNED_COUNTER)
+            | QmEvtsel::EXTENDED.put(1)
+            | QmEvtsel::RMID.put(counter.number.into());
+        let now = self.read_selected(here, select)?;
+        domain.total(counter.event, counter.id.rmid, now, monitoring).ok_or(ReadError::Error)
+    }
+
+    pub(crate) fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {
+        self.amd.as_ref()?.configurable(event)
+    }
+
+    pub(crate) fn event_config<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        mask: &CpuMask,
+        event: EventId,
+    ) -> Result<u32> {
+        self.configurable_transactions(event).ok_or(Errno::EINVAL)?;
+        let register = config_register(event).ok_or(Errno::EINVAL)?;
+        let mut value = Err(Gp);
+        on_some_cpu(platform, cpus, mask, &mut |here| value = self.read_msr(here.into(), register))?;
+        let value = EvtCfg::KINDS.get(value.map_err(|Gp| Errno::EIO)?);
+        Ok(u32::try_from(value).unwrap_or_default())
+    }
+
+    pub(crate) fn set_event_config<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        domain: &mut MonDomain,
+        mask: &CpuMask,
+        event: EventId,
+        config: u32,
+    ) -> Result<()> {
+        let possible = self.configurable_transactions(event).ok_or(Errno::EINVAL)?;
+        let register = config_register(event).ok_or(Errno::EINVAL)?;
+        if config & !possible.bits() != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let mut result = Err(Gp);
+        on_some_cpu(platform, cpus, mask, &mut |here| {
+            result = self.write_msr(here.into(), register, EvtCfg::KINDS.put(config.into()));
+        })?;
+        result.map_err(|Gp| Errno::EIO)?;
+        // The hardware begins every count of the domain anew.
+        domain.forget_bandwidth();
+        Ok(())
+    }
+}
