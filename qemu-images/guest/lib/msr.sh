@@ -11,6 +11,29 @@
 	L3_MASK_0=$((0xc90))
 	L2_MASK_0=$((0xd10))
 	MBA_0=$((0xd50))
+	# AMD's own.
+	SMBA_0=$((0xc0000280))
+	L3_QOS_EXT_CFG=$((0xc00003ff))
+	EVT_CFG_0=$((0xc0000400))
+	[ "$VENDOR" = amd ] && MBA_0=$((0xc0000200))
+}
+
+# mba_register VALUE: what the register of a bandwidth holds for VALUE, in hexadecimal. Intel's is the part that is taken
+# away, in percent; AMD's is the value.
+mba_register() {
+	if [ "$VENDOR" = amd ]; then
+		printf '%x\n' "$1"
+	else
+		printf '%x\n' $((100 - $1))
+	fi
+}
+
+# msr_of_cpus REGISTER: the register's value on each CPU, in hexadecimal without 0x.
+msr_of_cpus() {
+	for msr_cpu in $(seq 0 $((CPUS - 1))); do
+		msr_value=$(msr read "$msr_cpu" "$1")
+		echo "${msr_value#0x}"
+	done | xargs
 }
 
 # msr_of DOMAIN REGISTER: the register's value in an L3 domain, in hexadecimal without 0x.

@@ -126,6 +126,11 @@ events() {
 	echo "$MON_EVENTS"
 }
 
+# has_assignment: whether bandwidth is counted by counters that are assigned, unless something else was asked for.
+has_assignment() {
+	[ -n "$COUNTERS" ]
+}
+
 # has_cdp: whether -o cdp can succeed. On Arm it is an emulation that resctrl.ko has for experts (its parameter).
 has_cdp() {
 	[ "$L3_CDP" = 1 ] && case $ARCH,$IMPL,$MODULE_PARAMETERS in

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What resctrl says when the machine boots: which resources it found.
-# machines: intel intel-l2 intel-mon-only intel-big mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors
+# machines: intel intel-l2 intel-mon-only intel-big amd amd-abmc amd-sdciae mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors
 # snapshot: dmesg/impl
 
 . /rig/lib/check.sh
@@ -23,5 +23,6 @@ yes_if() {
 is "L3 allocation" "$(yes_if "$L3_CLOSIDS")" "$(has 'L3 allocation')"
 is "L2 allocation" "$(yes_if "$L2_CLOSIDS")" "$(has 'L2 allocation')"
 is "MB allocation" "$(yes_if "$MB_CLOSIDS")" "$(has 'MB allocation')"
+is "SMBA allocation" "$(yes_if "$SMBA_CLOSIDS")" "$(has 'SMBA allocation')"
 is "L3 monitoring" "$(yes_if "$RMIDS")" "$(has 'L3 monitoring')"
 finish

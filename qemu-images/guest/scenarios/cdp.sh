@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Code and data prioritization: names, limits, sharing between code and data.
-# machines: intel
+# machines: intel amd
 # compare: yes
 
 . /rig/lib/check.sh
@@ -12,10 +12,10 @@
 
 closids=$L3_CLOSIDS
 is "it mounts with cdp" ok "$(mount_resctrl cdp)"
-is "abi-46 L3CODE and L3DATA replace L3" "L3CODE L3DATA L3_MON MB" "$(cd $M/info && ls -d */ | tr -d / | sort | xargs)"
+is "abi-46 L3CODE and L3DATA replace L3" "L3CODE L3DATA L3_MON MB${SMBA_CLOSIDS:+ SMBA}" "$(cd $M/info && ls -d */ | tr -d / | sort | xargs)"
 is "abi-36 num_closids is halved" "$((closids / 2)) $((closids / 2))" \
 	"$(cat $M/info/L3CODE/num_closids $M/info/L3DATA/num_closids | xargs)"
-is "abi-136 order of the lines" "MB L3DATA L3CODE" "$(cut -d: -f1 $M/schemata | xargs)"
+is "abi-136 order of the lines" "${SMBA_CLOSIDS:+SMBA }MB L3DATA L3CODE" "$(cut -d: -f1 $M/schemata | xargs)"
 mkdir $M/p0
 accepted "abi-155 code and data may overlap" $M/p0/schemata "L3CODE:0=f
 L3DATA:0=3"
@@ -39,4 +39,15 @@ umount_resctrl
 is "CDP is off after unmounting" "0 0" "$(msr_of 0 $L3_QOS_CFG) $(msr_of 1 $L3_QOS_CFG)"
 is "abi-16 every mask is back at its default" "$L3_MASK $L3_MASK" \
 	"$(msr_range 0 $L3_MASK_0 "$closids") $(msr_range 1 $L3_MASK_0 "$closids")"
+
+if [ "$VENDOR" = amd ]; then
+	offline 1
+	mount_resctrl cdp >/dev/null
+	# The kernel cannot read a register of a CPU that is offline.
+	is "abi-217 CDP is enabled on every CPU" "1 1 1" "$(for cpu in 0 2 3; do msr read $cpu $L3_QOS_CFG | cut -c 3-; done | xargs)"
+	online 1
+	is "abi-217 and on one that comes later" 1 "$(msr read 1 $L3_QOS_CFG | cut -c 3-)"
+	umount_resctrl
+	is "abi-217 unmounting turns it off on every CPU" "0 0 0 0" "$(msr_of_cpus $L3_QOS_CFG)"
+fi
 finish

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes away with its last CPU and comes back with its first.
-# machines: intel intel-big
+# machines: intel intel-big amd
 # timeout: 60
 
 . /rig/lib/check.sh
@@ -49,9 +49,9 @@ is "abi-114 its CPU has left the group" "" "$(cat $M/p0/cpus_list)"
 mkdir $M/p1
 for cpu in $cpus; do online "$cpu"; done
 is "abi-206 the domain is back" "$before" "$(ids schemata)"
-is "abi-206 with defaults for all groups" "$L3_MASK $L3_MASK $L3_MASK 100" \
+is "abi-206 with defaults for all groups" "$L3_MASK $L3_MASK $L3_MASK $MB_MAX" \
 	"$(value L3 $last) $(value L3 $last p0) $(value L3 $last p1) $(value MB $last p0)"
-is "abi-206 in the registers too" "$L3_MASK 0" "$(msr_range $last $L3_MASK_0 "$L3_CLOSIDS") $(msr_range $last $MBA_0 "$MB_CLOSIDS")"
+is "abi-206 in the registers too" "$L3_MASK $(mba_register "$MB_MAX")" "$(msr_range $last $L3_MASK_0 "$L3_CLOSIDS") $(msr_range $last $MBA_0 "$MB_CLOSIDS")"
 is "abi-206 mon_data is back" "yes yes yes" "$(for group in . p0 mon_groups/m0; do [ -e $M/$group/$event ] && echo yes; done | xargs)"
 is "abi-206 bandwidth counts from zero" 0 "$(cat $M/p0/$event)"
 is "abi-114 its CPUs are root's" "0-$((CPUS - 1))" "$(cat $M/cpus_list)"

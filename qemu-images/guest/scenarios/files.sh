@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What all files have in common: modes, newlines, offsets, sizes, stale descriptors, the status.
-# machines: intel mpam
+# machines: intel amd mpam
 # compare: yes
 
 . /rig/lib/check.sh

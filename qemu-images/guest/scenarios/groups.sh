@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Groups: making and removing them, names, contents, limits.
-# machines: intel intel-big mpam mpam-narrow mpam-few-monitors
+# machines: intel intel-big amd amd-abmc mpam mpam-narrow mpam-few-monitors
 # snapshot: group
 # compare: yes
 
@@ -14,10 +14,7 @@ resctrl-sys mkdir $M/p0 750
 mkdir $M/p0/mon_groups/m0
 (cd $M/p0 && find . -exec stat -c '%A %n' {} \; | sort -k 2) | snapshot group
 
-case $ARCH,$(events) in
-arm64,*mbm*) assignments="mbm_L3_assignments " ;;
-*) assignments= ;;
-esac
+has_assignment && assignments="mbm_L3_assignments " || assignments=
 is "abi-115 files of a control group" "cpus cpus_list ${assignments}mode mon_data mon_groups schemata size tasks" "$(ls $M/p0 | xargs)"
 is "abi-115 files of a monitoring group" "cpus cpus_list ${assignments}mon_data tasks" "$(ls $M/p0/mon_groups/m0 | xargs)"
 is "abi-135 the mode is honoured and passed on" "750 750 750" "$(stat -c %a $M/p0 $M/p0/mon_groups $M/p0/mon_data | xargs)"

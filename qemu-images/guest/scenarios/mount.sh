@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Mounting and unmounting: options, refusals, what is there right after, what stays.
-# machines: intel intel-big mpam mpam-2l3 mpam-ris mpam-narrow mpam-few-monitors
+# machines: intel intel-big amd amd-abmc mpam mpam-2l3 mpam-ris mpam-narrow mpam-few-monitors
 # compare: yes
 
 . /rig/lib/check.sh
@@ -31,7 +31,7 @@ is "abi-127 the root cannot be removed" EBUSY "$(errno rmdir $M)"
 mkdir $M/p0 $M/mon_groups/m0
 echo $$ >$M/p0/tasks
 echo 1 >$M/p0/cpus_list
-Wn $M/schemata "$(sed -n 's/^ *\(MB:.*\)=100$/\1=50/p' $M/schemata)" >/dev/null
+Wn $M/schemata "$(sed -n 's/^ *\(MB:.*\)='$MB_MAX'$/\1=50/p' $M/schemata)" >/dev/null
 threshold=$(($(cat $M/info/L3_MON/max_threshold_occupancy) / 2))
 echo $threshold >$M/info/L3_MON/max_threshold_occupancy
 threshold=$(cat $M/info/L3_MON/max_threshold_occupancy)
@@ -40,7 +40,7 @@ check "abi-20 it unmounts with groups, tasks and CPUs in them" umount -l $M
 is "abi-18 a new mount is busy while a file is open" EBUSY "$(mount_resctrl)"
 exec 5<&-
 is "abi-18 and works when it is closed" ok "$(mount_resctrl)"
-is "abi-16 bandwidth is back at its maximum" "" "$(sed -n 's/^ *MB://p' $M/schemata | tr ';' '\n' | grep -v '=100$')"
+is "abi-16 bandwidth is back at its maximum" "" "$(sed -n 's/^ *MB://p' $M/schemata | tr ';' '\n' | grep -v "=$MB_MAX\$")"
 is "abi-17 the occupancy threshold stays" "$threshold" "$(cat $M/info/L3_MON/max_threshold_occupancy)"
 check "abi-237 a task that was in a group is in root" grep -qx $$ $M/tasks
 is "abi-20 groups are gone" "no" "$([ -e $M/p0 ] && echo yes || echo no)"
@@ -54,6 +54,9 @@ has_cdp && all=debug,cdp shown=cdp,debug unable=EINVAL || all=debug shown=debug 
 cdpl2=$(mount_resctrl cdpl2)
 # It should not be.
 [ "$cdpl2" != ok ] || umount_resctrl
+if [ "$VENDOR" = amd ]; then
+	is "abi-8 mba_MBps is refused where limits are not linear" EINVAL "$(mount_resctrl mba_MBps)"
+fi
 is "abi-7 cdpl2 is refused without L2 CDP" $unable "$cdpl2"
 is "abi-6 and a plain mount works then" ok "$(mount_resctrl)"
 umount_resctrl

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each schemata write arrives in the registers of the right domain and class of service.
-# machines: intel intel-big
+# machines: intel intel-big amd
 # compare: yes
 
 . /rig/lib/check.sh
@@ -28,16 +28,22 @@ is "abi-216 p2 has CLOSID 2 in both domains" "f f" "$(l3 0 2) $(l3 $last 2)"
 is "root is untouched" "$L3_MASK $L3_MASK" "$(l3 0 0) $(l3 $last 0)"
 is "a class without a group is at its default" "$L3_MASK" "$(l3 0 5)"
 accepted "bandwidth" $M/p1/schemata "MB:$last=30"
-is "abi-218 the register holds 100 - percent" "0 46" "$(mba 0 1) $(mba $last 1)"
-is "abi-218 of that class only" "0 0" "$(mba $last 0) $(mba $last 2)"
+none=$(mba_register "$MB_MAX")
+is "abi-218 the register holds 100 - percent, AMD's the value" "$none $(mba_register 30)" "$(mba 0 1) $(mba $last 1)"
+is "abi-218 of that class only" "$none $none" "$(mba $last 0) $(mba $last 2)"
 
+if [ -n "$SMBA_CLOSIDS" ]; then
+	accepted "bandwidth of slow memory" $M/p1/schemata "SMBA:$last=30"
+	is "abi-218 its register holds the value" "$(mba_register "$SMBA_MAX") $(mba_register 30)" \
+		"$(msr_of 0 $((SMBA_0 + 1))) $(msr_of $last $((SMBA_0 + 1)))"
+fi
 before=$(rdt-traffic writes control)
 accepted "the same values again" $M/p1/schemata "L3:0=3;$last=1c
 MB:$last=30"
 is "abi-219 cause no write" 0 $(($(rdt-traffic writes control) - before))
 before=$(rdt-traffic writes control)
 Wn $M/p1/schemata "L3:0=7
-L3:$last=0" >/dev/null
+L3:$last=1$L3_MASK" >/dev/null
 is "abi-146 neither does a command that is refused" 0 $(($(rdt-traffic writes control) - before))
 before=$(rdt-traffic writes l3)
 accepted "one domain of two changes" $M/p1/schemata "L3:0=3;$last=1e"
@@ -73,5 +79,5 @@ wait $spinner 2>/dev/null
 umount_resctrl
 is "abi-16 unmounting puts every mask back" "$L3_MASK $L3_MASK" \
 	"$(msr_range 0 $L3_MASK_0 "$L3_CLOSIDS") $(msr_range $last $L3_MASK_0 "$L3_CLOSIDS")"
-is "abi-16 and every delay" "0 0" "$(msr_range 0 $MBA_0 "$MB_CLOSIDS") $(msr_range $last $MBA_0 "$MB_CLOSIDS")"
+is "abi-16 and every delay" "$none $none" "$(msr_range 0 $MBA_0 "$MB_CLOSIDS") $(msr_range $last $MBA_0 "$MB_CLOSIDS")"
 finish

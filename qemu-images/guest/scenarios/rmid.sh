@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
-# machines: intel intel-mon-only
+# machines: intel amd intel-mon-only
 # timeout: 60
 # guest: waits
 
@@ -37,12 +37,12 @@ rdt-traffic occupancy 1 "$rmid" 0
 is "abi-122 but not when it is empty" ok "$(within 4 ok Ws mkdir $G/again)"
 is "abi-122 it is the same id" "$rmid" "$(cat $G/again/mon_hw_id)"
 
-rdt-traffic occupancy 0 "$rmid" 1M
+rdt-traffic occupancy 0 "$rmid" $((LLC_SIZE / 4))
 rmdir $G/again
 sleep 1.5
 is "abi-195 an id in limbo" EBUSY "$(Ws mkdir $G/again)"
 threshold=$(cat $M/info/L3_MON/max_threshold_occupancy)
-accepted "abi-195 raising the threshold" $M/info/L3_MON/max_threshold_occupancy $((4 << 20))
+accepted "abi-195 raising the threshold" $M/info/L3_MON/max_threshold_occupancy $((LLC_SIZE / 2))
 is "abi-195 frees it" ok "$(within 4 ok Ws mkdir $G/again)"
 W $M/info/L3_MON/max_threshold_occupancy "$threshold" >/dev/null
 rdt-traffic occupancy 0 "$rmid" 0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # schemata and size: what is written, refused and read back.
-# machines: intel intel-big mpam mpam-2l3 mpam-ris
+# machines: intel intel-big amd mpam mpam-2l3 mpam-ris
 # compare: yes
 
 . /rig/lib/check.sh
@@ -15,8 +15,8 @@ max=$L3_MASK
 last=$((L3_DOMAINS - 1))
 
 cat $M/schemata | sed 's/^/# schemata: /'
-is "abi-136 MB comes before L3" "MB L3" "$(cut -d: -f1 $M/schemata | xargs)"
-is "abi-137 the names are as wide as those under CDP" "    MB    L3" "$(cut -d: -f1 $M/schemata | tr -d '\n')"
+is "abi-136 SMBA comes before MB, MB before L3" "${SMBA_CLOSIDS:+SMBA }MB L3" "$(cut -d: -f1 $M/schemata | xargs)"
+is "abi-137 the names are as wide as those under CDP" "${SMBA_CLOSIDS:+  SMBA}    MB    L3" "$(cut -d: -f1 $M/schemata | tr -d '\n')"
 all=$(seq 0 $((L3_DOMAINS - 1)) | sed "s/\$/=$max/" | xargs | tr ' ' ';')
 is "abi-138 values are not padded" "    L3:$all" "$(grep L3 $M/schemata)"
 is "abi-139 the output can be written back" ok "$(W $S "$(cat $S)
@@ -39,12 +39,17 @@ refused "abi-144 an unknown domain" EINVAL ok $S "L3:99=f"
 refused "abi-145 the same domain twice" EINVAL "Duplicate domain 0" $S "L3:0=f;0=f"
 accepted "before" $S "L3:0=f"
 refused "abi-146 the second of two lines is bad" EINVAL "Mask out of range" $S "MB:0=50
-L3:0=0"
-is "abi-146 nothing of the first is applied" "100 f" "$(value MB 0 p0) $(value L3 0 p0)"
+L3:0=1$max"
+is "abi-146 nothing of the first is applied" "$MB_MAX f" "$(value MB 0 p0) $(value L3 0 p0)"
 accepted "abi-146 two good lines" $S "MB:0=50
 L3:0=ff"
 is "abi-146 both are applied" "50 ff" "$(value MB 0 p0) $(value L3 0 p0)"
-refused "abi-147 mask 0" EINVAL "Mask out of range" $S "L3:0=0"
+if [ "$VENDOR" = amd ]; then
+	accepted "abi-147 mask 0" $S "L3:0=0"
+	is "abi-147 reads back" 0 "$(value L3 0 p0)"
+else
+	refused "abi-147 mask 0" EINVAL "Mask out of range" $S "L3:0=0"
+fi
 refused "abi-148 a mask above the full one" EINVAL "Mask out of range" $S "L3:0=1$max"
 refused "abi-148 not hexadecimal" EINVAL "Non-hex character in the mask xyz" $S "L3:0=xyz"
 if [ "$L3_SPARSE" = 1 ]; then
@@ -74,12 +79,29 @@ is "abi-156 size of MB is its value" 50 "$(size MB 0)"
 
 min=$(cat $M/info/MB/min_bandwidth)
 if [ "$min" -gt 0 ]; then
-	refused "abi-157 below the minimum" EINVAL "MB value $((min - 1)) out of range [$min,100]" $S "MB:0=$((min - 1))"
+	refused "abi-157 below the minimum" EINVAL "MB value $((min - 1)) out of range [$min,$MB_MAX]" $S "MB:0=$((min - 1))"
 fi
-refused "abi-157 above the maximum" EINVAL "MB value 101 out of range [$min,100]" $S "MB:0=101"
+refused "abi-157 above the maximum" EINVAL "MB value $((MB_MAX + 1)) out of range [$min,$MB_MAX]" \
+	$S "MB:0=$((MB_MAX + 1))"
 if [ "$MB_STEP" -gt 1 ]; then
 	accepted "abi-158 between two steps" $S "MB:0=$((MB_STEP + 1))"
 	is "abi-158 is rounded up" $((MB_STEP * 2)) "$(value MB 0 p0)"
+fi
+if [ "$VENDOR" = amd ]; then
+	for schema in MB ${SMBA_CLOSIDS:+SMBA}; do
+		is "abi-160 $schema without a limit is a power of two" $MB_MAX "$(value $schema $last)"
+		accepted "abi-160 0 is a value of $schema" $S "$schema:0=0"
+		is "abi-160 reads back" 0 "$(value $schema 0 p0)"
+		accepted "abi-160 any value of $schema" $S "$schema:0=17"
+		is "abi-160 is not rounded" 17 "$(value $schema 0 p0)"
+	done
+	if [ -n "$SMBA_CLOSIDS" ]; then
+		refused "abi-161 a limit of slow memory that is too large" EINVAL \
+			"MB value $((SMBA_MAX + 1)) out of range [0,$SMBA_MAX]" $S "SMBA:0=$((SMBA_MAX + 1))"
+		is "abi-161 size of SMBA is its value" 17 "$(size SMBA 0)"
+	fi
+else
+	refused "abi-161 SMBA is unknown elsewhere" EINVAL "Unknown or unsupported resource name 'SMBA'" $S "SMBA:0=1"
 fi
 refused "abi-159 hexadecimal bandwidth" EINVAL "Invalid MB value 0x10" $S "MB:0=0x10"
 refused "abi-159 negative bandwidth" EINVAL "Invalid MB value -10" $S "MB:0=-10"
@@ -87,7 +109,7 @@ refused "abi-145 the same MB domain twice" EINVAL "Duplicate domain 0" $S "MB:0=
 
 rmdir $M/p0
 mkdir $M/p0
-is "abi-125 a new group has the maximum, whatever the last owner had" 100 "$(value MB 0 p0)"
+is "abi-125 a new group has the maximum, whatever the last owner had" "$MB_MAX" "$(value MB 0 p0)"
 
 umount_resctrl
 finish

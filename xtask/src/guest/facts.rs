@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use resctrl_hardware::machine::{Cache, Instance, Machine, MpamFeatures, Place, RdtFeatures};
+use resctrl_hardware::machine::{
+    Cache, Cat, Instance, Machine, Monitoring, MpamFeatures, Place, QosFeatures, RdtFeatures,
+};
 
 /// Name and value of every fact about `machine`.
 pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
@@ -20,8 +22,13 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     let first_id = |cache: &Option<Cache>, usual| cache.as_ref().and_then(|cache| cache.first_id).unwrap_or(usual);
     facts.set("L3_FIRST_ID", first_id(&machine.cache.l3, 0));
     facts.set("L2_FIRST_ID", first_id(&machine.cache.l2, if machine.mpam.is_some() { 256 } else { 0 }));
+    // What the kernel takes for the size of the last level cache.
+    facts.set("LLC_SIZE", size(if machine.qos.is_some() { &machine.cache.l2 } else { &machine.cache.l3 }));
     if let Some(rdt) = &machine.rdt {
         facts.rdt(rdt);
+    }
+    if let Some(qos) = &machine.qos {
+        facts.qos(qos);
     }
     if let Some(mpam) = &machine.mpam {
         facts.mpam(machine, mpam);
@@ -40,24 +47,56 @@ impl Facts {
     fn rdt(&mut self, rdt: &RdtFeatures) {
         for (name, cat) in [("L3", &rdt.l3), ("L2", &rdt.l2)] {
             let Some(cat) = cat else { continue };
-            self.set(&format!("{name}_CLOSIDS"), cat.closids);
-            self.set(&format!("{name}_MASK"), format!("{:x}", cat.full_mask()));
-            self.set(&format!("{name}_SHAREABLE"), format!("{:x}", cat.shareable));
-            self.set(&format!("{name}_CDP"), u8::from(cat.cdp));
-            self.set(&format!("{name}_SPARSE"), u8::from(cat.noncontiguous));
+            self.cat(name, cat, cat.noncontiguous);
         }
         if let Some(mba) = &rdt.mba {
             self.set("MB_CLOSIDS", mba.closids);
             self.set("MB_MIN", 100 - mba.max_delay);
+            self.set("MB_MAX", 100);
             self.set("MB_STEP", 100 - mba.max_delay);
             self.set("MB_PER_THREAD", u8::from(mba.per_thread));
         }
         if let Some(monitoring) = &rdt.monitoring {
-            self.set("RMIDS", monitoring.rmids);
-            self.set("MON_UNIT", monitoring.unit);
-            self.set("MON_COUNTER_BITS", monitoring.counter_bits);
-            self.set("MON_EVENTS", "llc_occupancy mbm_total_bytes mbm_local_bytes");
+            self.monitoring(monitoring);
         }
+    }
+
+    fn qos(&mut self, qos: &QosFeatures) {
+        self.set("VENDOR", "amd");
+        for (name, cat) in [("L3", &qos.l3), ("L2", &qos.l2)] {
+            let Some(cat) = cat else { continue };
+            self.cat(name, cat, true);
+        }
+        for (name, limit) in [("MB", &qos.mba), ("SMBA", &qos.smba)] {
+            let Some(limit) = limit else { continue };
+            self.set(&format!("{name}_CLOSIDS"), limit.closids);
+            self.set(&format!("{name}_MIN"), 0);
+            self.set(&format!("{name}_MAX"), limit.unlimited());
+            self.set(&format!("{name}_STEP"), 1);
+        }
+        if let Some(monitoring) = &qos.monitoring {
+            self.monitoring(monitoring);
+        }
+        self.set("BMEC", u8::from(qos.bmec));
+        self.set("SDCIAE", u8::from(qos.sdciae));
+        if let Some(abmc) = &qos.abmc {
+            self.set("COUNTERS", abmc.counters);
+        }
+    }
+
+    fn cat(&mut self, name: &str, cat: &Cat, sparse: bool) {
+        self.set(&format!("{name}_CLOSIDS"), cat.closids);
+        self.set(&format!("{name}_MASK"), format!("{:x}", cat.full_mask()));
+        self.set(&format!("{name}_SHAREABLE"), format!("{:x}", cat.shareable));
+        self.set(&format!("{name}_CDP"), u8::from(cat.cdp));
+        self.set(&format!("{name}_SPARSE"), u8::from(sparse));
+    }
+
+    fn monitoring(&mut self, monitoring: &Monitoring) {
+        self.set("RMIDS", monitoring.rmids);
+        self.set("MON_UNIT", monitoring.unit);
+        self.set("MON_COUNTER_BITS", monitoring.counter_bits);
+        self.set("MON_EVENTS", "llc_occupancy mbm_total_bytes mbm_local_bytes");
     }
 
     /// What resctrl makes of a machine with MPAM that works: a CLOSID is a PARTID, an RMID a pair of PARTID and PMG.
@@ -107,6 +146,7 @@ impl Facts {
             self.set("MB_CLOSIDS", partids);
             self.set("MB_BITS", bits);
             self.set("MB_MIN", minimum);
+            self.set("MB_MAX", 100);
             self.set("MB_STEP", step);
             self.set("MB_PER_THREAD", 0);
         }

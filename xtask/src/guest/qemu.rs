@@ -91,7 +91,7 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-kernel", &spec.system.installed.image.display().to_string()]);
     add(&["-initrd", &folder.initramfs().display().to_string()]);
     add(&["-append", &spec.kernel_command_line()]);
-    if spec.hardware.rdt.is_some() || spec.hardware.mpam.is_some() {
+    if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
         let plugin = option_path(&provisions.plugin);
         add(&["-plugin", &format!("{plugin},machine={}", option_path(&spec.machine_file))]);
     }
