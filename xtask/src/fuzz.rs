@@ -24,6 +24,8 @@ pub(crate) enum Target {
     Tables,
     /// Identification registers of memory system components
     Registers,
+    /// What users write into the files of the file system
+    Commands,
 }
 
 impl Target {
@@ -31,14 +33,22 @@ impl Target {
         match self {
             Target::Tables => "tables",
             Target::Registers => "registers",
+            Target::Commands => "commands",
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Target::Tables | Target::Registers => "resctrl-fuzz",
+            Target::Commands => "resctrl-fs-fuzz",
         }
     }
 }
 
-/// Looks for input that harms the Arm driver, with libFuzzer
+/// Looks for input that harms the Arm driver or the file system, with libFuzzer
 ///
-/// Begins with good inputs and what earlier runs found interesting, in target/fuzz/corpus. An input that makes the driver
-/// panic, or touch a register that is not there, is left in target/fuzz. Needs a C++ compiler. The unit tests run the same
+/// Begins with good inputs and what earlier runs found interesting, in target/fuzz/corpus. An input that makes the code
+/// panic, touch a register that is not there, or change something it refuses, is left in target/fuzz. Needs a C++ compiler. The unit tests run the same
 /// targets on random changes of good inputs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -65,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let bin = format!("fuzz-{name}");
     succeed(
         cargo()
-            .args(["build", "--release", "--locked", "--package", "resctrl-fuzz", "--features", "libfuzzer"])
+            .args(["build", "--release", "--locked", "--package", options.target.package(), "--features", "libfuzzer"])
             .args(["--bin", &bin, "--target", TARGET, "--target-dir"])
             .arg(&folder)
             // What would pass unnoticed in a release build shall not.
