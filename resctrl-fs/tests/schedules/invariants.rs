@@ -12,7 +12,7 @@
 //! | C9 | nobody overlaps with a pseudo-locked region | not checked: there are none, writing that mode is refused |
 //! | C10 | no value is staged | nothing to check: staged values are a local of the command that parses them |
 //! | C11 | what files show is what is in the registers | `check_control_values` |
-//! | C12 | assigned counters belong to living groups | not checked: this architecture has no counters to assign |
+//! | C12 | assigned counters belong to living groups | `counters.rs`, on a machine that has some |
 //! | C13 | `mon_data` shows every domain, once | `check_mon_data` |
 //! | C14 | tasks are in groups that live, and in one control group each | `check_tasks` |
 //! | C15 | without the bandwidth controller there are no targets | the audit |
@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 
-use resctrl_hardware::registers::{L3Mask, MbaThrottle, PqrAssoc};
+use resctrl_hardware::registers::{L3Mask, MbaBandwidth, MbaThrottle, PqrAssoc};
 use resctrl_types::platform::Platform;
 use resctrl_types::{Arch, CpuId, Errno};
 
@@ -191,6 +191,7 @@ fn schemata(machine: &Machine, group: &Group) -> Vec<(String, Vec<(usize, String
 /// C10 as far as it shows, C11, C16: what `schemata` shows is what is in the registers, in every domain there is.
 fn check_control_values(machine: &Machine, groups: &[Group]) {
     let mbps = machine.options().contains("mba_MBps");
+    let amd = machine.rdt.machine().qos.is_some();
     for group in groups.iter().filter(|group| group.parent.is_none()) {
         for (name, values) in schemata(machine, group) {
             assert_eq!(values.iter().map(|&(l3, _)| l3).collect::<Vec<_>>(), machine.l3s(), "domains of {name}");
@@ -204,6 +205,7 @@ fn check_control_values(machine: &Machine, groups: &[Group]) {
                     "L3CODE" => (mask(), L3Mask::ADDRESS + 2 * closid + 1),
                     // The value is a target then, and the register what the controller makes of it.
                     "MB" if mbps => continue,
+                    "MB" if amd => (value.parse().unwrap(), MbaBandwidth::ADDRESS + closid),
                     "MB" => (100 - value.parse::<u64>().unwrap(), MbaThrottle::ADDRESS + closid),
                     _ => panic!("no register is known for {name}"),
                 };

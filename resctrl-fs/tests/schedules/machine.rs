@@ -19,6 +19,7 @@ pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
 
 /// Two packages of two CPUs, each an L3: L3 CAT with CDP, MBA, CMT and 24-bit MBM.
 pub(crate) const INTEL: &str = include_str!("../../../qemu-images/machines/intel.toml");
+pub(crate) const AMD_ABMC: &str = include_str!("../../../qemu-images/machines/amd-abmc.toml");
 
 /// The registers of the CPU that the calling thread of the simulated kernel is on.
 pub(crate) struct Emulated {
@@ -34,9 +35,11 @@ impl Emulated {
     }
 }
 
-/// "GenuineIntel", a Sapphire Rapids, leaves up to 0x10.
-fn native(leaf: u32) -> [u32; 4] {
+/// "GenuineIntel", a Sapphire Rapids, leaves up to 0x10; or "AuthenticAMD", with the extended leaves.
+fn native(leaf: u32, amd: bool) -> [u32; 4] {
     match leaf {
+        0 if amd => [0x10, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
+        0x8000_0000 if amd => [0x8000_0022, 0, 0, 0],
         0 => [0x10, 0x756e_6547, 0x6c65_746e, 0x4965_6e69],
         1 => [0x0008_06f8, 0, 0, 0],
         _ => [0; 4],
@@ -47,7 +50,8 @@ impl Registers for Emulated {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
         let cpu = current_cpu().map_or(0, CpuId::index);
         let answer = self.rdt.cpuid(cpu, leaf, subleaf);
-        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf)));
+        let amd = self.rdt.machine().qos.is_some();
+        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf, amd)));
         Cpuid { eax, ebx, ecx, edx }
     }
 

@@ -4,6 +4,7 @@
 //! and unmounted, under many schedules. How to repeat one that failed: see `resctrl_types::sim`.
 
 mod concurrent;
+mod counters;
 mod exhaustive;
 mod faults;
 mod hotplug;

@@ -32,7 +32,7 @@ fn any_group() -> String {
 }
 
 /// The path of a group, most often of one that exists at this moment.
-fn group(machine: &Machine) -> String {
+pub(crate) fn group(machine: &Machine) -> String {
     if thread_rng().gen_range(0..5) == 0 {
         return any_group();
     }
