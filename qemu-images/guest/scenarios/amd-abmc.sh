@@ -124,13 +124,14 @@ is "abi-86 changes nothing" local_reads,remote_reads "$(cat $F)"
 is "abi-86 no newline" "EINVAL, event_filter: Invalid input" "$(W $F local_reads), $(lcs)"
 accepted "abi-86 nothing at all" $F ""
 is "abi-86 reads back as an empty line" 1 "$(wc -c <$F)"
+accepted "abi-86 with a comma at the end" $F "local_reads,"
 
 # A domain that goes and comes back.
 for cpu in 2 3; do offline $cpu; done
-is "abi-205 the domain has left all files" "0=0 0=$COUNTERS mbm_total_bytes:0=e mbm_local_bytes:0=e" \
+is "abi-205 the domain has left all files" "0=1 0=$COUNTERS mbm_total_bytes:0=e mbm_local_bytes:0=e" \
 	"$(left) $(cat $I/num_mbm_cntrs) $(assigned)"
 for cpu in 3 2; do online $cpu; done
-is "abi-207 it comes back without any counter assigned" "mbm_total_bytes:0=e;1=_ mbm_local_bytes:0=e;1=_, 0=0;1=$COUNTERS" \
+is "abi-207 it comes back without any counter assigned" "mbm_total_bytes:0=e;1=_ mbm_local_bytes:0=e;1=_, 0=1;1=$COUNTERS" \
 	"$(assigned), $(left)"
 is "abi-207 its CPUs know the mode" "1 1 1 1" "$(msr_of_cpus $L3_QOS_EXT_CFG)"
 accepted "abi-207 they can be assigned" $M/$A "mbm_total_bytes:1=e"

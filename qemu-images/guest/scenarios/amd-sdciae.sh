@@ -69,11 +69,24 @@ accepted "root takes few" $M/schemata "L3:0=11;1=11"
 is "abi-41 bits of devices in domain 0" "H0000000000SHHHX" "$(bits 0)"
 is "abi-41 bits of devices in domain 1" "H0000000HHHX000S" "$(bits 1)"
 mkdir $M/x
-accepted "a group takes others" $M/x/schemata "L3:0=f00;1=f00"
-accepted "and becomes exclusive" $M/x/mode exclusive
+l2() {
+	# a line giving every L2 mask $1
+	echo "L2:$(domains L2 | sed "s/\$/=$1/" | xargs | tr ' ' ';')"
+}
+accepted "and leaves part of the L2s" $M/schemata "$(l2 f0)"
+accepted "a group takes others" $M/x/schemata "L3:0=f00;1=f00
+$(l2 f)"
+accepted "it can be exclusive, as devices do not use the L2s" $M/x/mode exclusive
+Wn $M/x/mode shareable >/dev/null
+is "off for a moment" ok "$(W $IO 0)"
+accepted "it is exclusive before devices get their class" $M/x/mode exclusive
+is "on again" ok "$(W $IO 1)"
+is "abi-123 devices get none of its bits" "0 0" \
+	"$(tr ';' '\n' <$C | cut -d= -f2 | while read -r mask; do echo $((0x$mask & 0xf00)); done | xargs)"
 refused "abi-152 devices may not overlap it" EINVAL "Overlaps with exclusive group" $C "0=100"
 rmdir $M/x
-accepted "root takes all again" $M/schemata "L3:0=$L3_MASK;1=$L3_MASK"
+accepted "root takes all again" $M/schemata "L3:0=$L3_MASK;1=$L3_MASK
+$(l2 "$L2_MASK")"
 
 # A CPU that comes while devices have their class.
 is "off for a moment" ok "$(W $IO 0)"
