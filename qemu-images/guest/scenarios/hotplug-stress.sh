@@ -223,7 +223,7 @@ made=0
 for group in $M $M/c*; do
 	[ ! -d "$group/mon_groups" ] || while mkdir "$group/mon_groups/g$made"; do made=$((made + 1)); done 2>/dev/null
 done
-is "no monitoring id is stuck" $((RMIDS - ${PARTIDS:-1})) $made
+is "abi-209 no monitoring id is stuck" $((RMIDS - ${PARTIDS:-1})) $made
 case $(events) in
 *mbm*)
 	is "abi-190 bandwidth still counts" 1048576 "$(
@@ -253,6 +253,6 @@ if [ "$IMPL" = rust ]; then
 	esac
 	displaced=$(($(number repicks) + $(number displaced) + $(number dead_domain_runs)))
 	between "workers were displaced or found their domain gone" 1 10000000 $displaced
-	check "the module unloads, so no reference is left" rmmod resctrl
+	check "abi-209 the module unloads, so no reference is left" rmmod resctrl
 fi
 finish

@@ -27,6 +27,10 @@ fill_up
 is "abi-121 groups until monitoring ids run out" "$limit, ENOSPC, Out of RMIDs" "$made, $result, $(lcs)"
 is "every id is another one" "$RMIDS" "$(cat $M/mon_hw_id $G/*/mon_hw_id | sort -u | wc -l)"
 
+rmdir $G/g6
+is "abi-194 the only spare id is not given to the next at once" "EBUSY, Out of RMIDs" "$(Ws mkdir $G/g6), $(lcs)"
+is "abi-194 but after limbo has been looked through" ok "$(within 4 ok Ws mkdir $G/g6)"
+
 rmid=$(cat $G/g7/mon_hw_id)
 rdt-traffic occupancy 1 "$rmid" 8M
 rmdir $G/g7

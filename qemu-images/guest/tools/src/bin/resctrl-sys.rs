@@ -9,8 +9,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::statfs;
 use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgid, setgroups, setuid, write};
-use std::fs::File;
+use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgroups, setresgid, setresuid, write};
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -32,6 +32,8 @@ Files. FLAGS are joined by commas: rdonly wronly rdwr append creat excl trunc di
                                       read [SIZE]   what was read follows on lines of its own
                                       write TEXT    one write(2)
                                       seek OFFSET   lseek(2) from the beginning
+                                      lock, share   flock(2), exclusive or shared, without waiting
+                                      unlock
                                       ! COMMAND     not with the file: COMMAND in a shell
 Directories.
   mkdir PATH [MODE]                 MODE in octal, 755 if not given
@@ -44,7 +46,8 @@ Tasks.
   spin CPUS [SECONDS]               compute on CPUS (a list, 0,2-3; - for any) until killed
   threads COUNT                     start COUNT threads, print the thread ids, the first thread's
                                     first, one a line; end when standard input ends
-  as UID[:GID] COMMAND [ARG...]     drop to that user, then run COMMAND
+  as UID[:GID] COMMAND [ARG...]     drop to that user, then run COMMAND; UID may be three, the
+                                    real, the effective and the saved one: REAL/EFFECTIVE/SAVED
 
 Exit code 1 and the errno's name on standard error where the kernel refuses.
 ";
@@ -235,6 +238,18 @@ fn hold_command(file: &File, line: &str) -> Result<Vec<u8>, Failure> {
             lseek(file.as_fd(), file_offset(offset)?, Whence::SeekSet)?;
             Ok(Vec::new())
         }
+        "lock" | "share" => {
+            let locked = if command == "lock" { file.try_lock() } else { file.try_lock_shared() };
+            match locked {
+                Ok(()) => Ok(Vec::new()),
+                Err(TryLockError::WouldBlock) => Err(Failure::Errno(Errno::EAGAIN)),
+                Err(TryLockError::Error(error)) => Err(error.into()),
+            }
+        }
+        "unlock" => {
+            file.unlock()?;
+            Ok(Vec::new())
+        }
         "!" => {
             let status = Command::new("sh").arg("-c").arg(rest).status()?;
             if status.success() { Ok(Vec::new()) } else { Err(Failure::Hardware(format!("{rest}: {status}"))) }
@@ -321,13 +336,19 @@ fn threads(arguments: &mut Arguments) -> Outcome {
 
 fn run_as(arguments: &mut Arguments) -> Outcome {
     let user = arguments.text("UID")?;
-    let (uid, gid) = user.split_once(':').unwrap_or((&user, &user));
     let id = |text: &str| text.parse().map_err(|_| Failure::Usage(format!("\"{text}\" is not a number")));
-    let (uid, gid) = (Uid::from_raw(id(uid)?), Gid::from_raw(id(gid)?));
+    let (uids, gid) = user.split_once(':').map_or((&*user, None), |(uids, gid)| (uids, Some(gid)));
+    let mut uids = uids.split('/').map(id);
+    let real = uids.next().unwrap_or_else(|| id(""))?;
+    let (effective, saved) = (uids.next().unwrap_or(Ok(real))?, uids.next().unwrap_or(Ok(real))?);
+    if uids.next().is_some() {
+        return Err(Failure::Usage(format!("\"{user}\" has more than three users")));
+    }
+    let gid = Gid::from_raw(gid.map_or(Ok(real), id)?);
     let program = arguments.next("COMMAND")?;
     setgroups(&[])?;
-    setgid(gid)?;
-    setuid(uid)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(Uid::from_raw(real), Uid::from_raw(effective), Uid::from_raw(saved))?;
     // Only returns where the program cannot be run.
     Err(Command::new(program).args(arguments.rest()).exec().into())
 }
