@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
-# machines: intel intel-big mpam-2l3
+# machines: intel intel-big amd-abmc mpam-2l3
 # guest: own
 # timeout: 90
 # seconds: STRESS_SECONDS=60 unasked=20
