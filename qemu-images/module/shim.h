@@ -14,6 +14,7 @@
 
 #include <linux/types.h>
 
+struct dentry;
 struct seq_file;
 struct task_struct;
 struct shim_mutex;
@@ -34,7 +35,7 @@ void shim_end_service(void);
 
 /* ---- shim_lock.c: locks and delayed works ---- */
 
-#define SHIM_LOCK_CLASSES 2
+#define SHIM_LOCK_CLASSES 3
 
 struct shim_mutex *shim_mutex_new(u32 lock_class);
 void shim_mutex_free(struct shim_mutex *mutex);
@@ -64,6 +65,8 @@ struct shim_cache {
 u32 shim_nr_cpu_ids(void);
 bool shim_cpu_is_isolated(u32 cpu);
 bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache);
+/* 0 if unknown. */
+u32 shim_cpu_cache_line(u32 cpu, u32 level);
 int shim_cpu_node(u32 cpu);
 int shim_cpu_package(u32 cpu);
 int shim_call_on(u32 cpu, void *closure);
@@ -129,6 +132,8 @@ int shim_vfs_start(void);
 void shim_vfs_disable(void);
 /* Takes away the place to mount; nothing is mounted any more. */
 void shim_vfs_stop(void);
+/* Where debugfs has files of resctrl. */
+struct dentry *shim_debug_dir(void);
 void shim_seq_write(struct seq_file *seq, const char *bytes, size_t len);
 
 void rust_options_init(void *options);

@@ -40,24 +40,38 @@ static int is_cache_of_level(struct device *index, void *data)
  * behind /sys/devices/system/cpu/cpuN/cache/indexM, which exist while the CPU
  * is online.
  */
-bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache)
+static const struct cacheinfo *find_cache(u32 cpu, u32 level)
 {
 	struct cache_search search = { .level = level };
 	struct device *cpu_device = get_cpu_device(cpu);
 	struct device *caches;
 
 	if (!cpu_device)
-		return false;
+		return NULL;
 	caches = device_find_child_by_name(cpu_device, "cache");
 	if (!caches)
-		return false;
+		return NULL;
 	device_for_each_child(caches, &search, is_cache_of_level);
-	if (search.found) {
-		cache->id = search.found->id;
-		cache->size = search.found->size;
-	}
 	put_device(caches);
 	return search.found;
+}
+
+bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache)
+{
+	const struct cacheinfo *found = find_cache(cpu, level);
+
+	if (found) {
+		cache->id = found->id;
+		cache->size = found->size;
+	}
+	return found;
+}
+
+u32 shim_cpu_cache_line(u32 cpu, u32 level)
+{
+	const struct cacheinfo *found = find_cache(cpu, level);
+
+	return found ? found->coherency_line_size : 0;
 }
 
 int shim_cpu_node(u32 cpu)

@@ -383,6 +383,11 @@ static struct file_system_type resctrl_fs_type = {
 static struct dentry *debug_dir;
 static bool is_registered;
 
+struct dentry *shim_debug_dir(void)
+{
+	return debug_dir;
+}
+
 static int stats_show(struct seq_file *seq, void *unused)
 {
 	return rust_show_stats(seq);

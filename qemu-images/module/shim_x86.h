@@ -18,11 +18,45 @@ const char *shim_rdt_parameter(void);
 void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out);
 int shim_rdmsr(u32 msr, u64 *value);
 int shim_wrmsr(u32 msr, u64 value);
+void shim_flush_caches(void);
 
-/* There are no other devices than the processors. */
+/* ---- shim_pseudo_lock.c: pseudo-locked regions ---- */
+
+struct dev_pm_qos_request;
+struct vm_area_struct;
+struct shim_nodes;
+
+u32 shim_region_max(void);
+void *shim_region_alloc(u32 size);
+void shim_region_free(void *memory);
+void shim_region_read(const void *memory, u32 size, u32 stride);
+u32 shim_region_time(const void *memory, u32 offset);
+void shim_region_clear(void *memory, u32 offset, u32 len);
+int shim_latency_limit(u32 cpu, struct dev_pm_qos_request **limit);
+void shim_latency_free(struct dev_pm_qos_request *limit);
+int shim_region_thread(u32 cpu, bool measures, void *closure, bool *interrupted);
+void shim_irqs_off(void *closure);
+void shim_count_events(u32 cpu, const u64 configs[2], void *closure, u64 counts[2]);
+void shim_trace_latency(u32 cycles);
+void shim_trace_residency(u32 level, u64 hits, u64 misses);
+int shim_region_map(struct vm_area_struct *area, const void *memory);
+bool shim_affinity_within(const u64 *words, u32 bits);
+struct shim_nodes *shim_nodes_new(u32 minor, const char *name, size_t len, int *err);
+void shim_nodes_free(struct shim_nodes *nodes);
+
+void rust_region_thread(u32 cpu, void *closure);
+void rust_irqs_off(u32 cpu, void *closure);
+void rust_counted(void *closure);
+int rust_region_open(u32 minor);
+void rust_region_close(u32 minor);
+int rust_region_map(u32 minor, u64 offset, u64 len, bool shared, void *area);
+int rust_region_measure(u32 minor, const char *text, size_t len);
+
+/* The device numbers and the class of regions. */
+int shim_arch_start(void);
+void shim_arch_stop(void);
+
 static inline int shim_arch_check(void) { return 0; }
-static inline int shim_arch_start(void) { return 0; }
-static inline void shim_arch_stop(void) { }
 static inline int shim_arch_cpu_online(unsigned int cpu) { return 0; }
 static inline void shim_arch_cpu_offline(unsigned int cpu) { }
 

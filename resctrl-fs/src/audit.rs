@@ -12,14 +12,15 @@ use crate::ctrlmondata::io_alloc;
 use crate::domain::{MBPS_UNLIMITED, Target};
 use crate::monitor::counters::Owner;
 use crate::monitor::rmid::{Entry, RmidTable};
-use crate::state::{Locked, State};
+use crate::pseudo_lock::regions::Slot;
+use crate::state::{Locked, Mode, State};
 use crate::text::TextOut;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Prints a line for each rule that does not hold: that every CLOSID that is taken has one holder, that every RMID index is in one state only and each domain agrees
     /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
-    /// their domain is, that no bandwidth target outlives the controller, and that counters are given to groups that live,
-    /// once.
+    /// their domain is, that no bandwidth target outlives the controller, that counters are given to groups that live,
+    /// once, and that CLOSIDs and pseudo-locked regions have one group each.
     ///
     /// # Errors
     /// When `out` is full.
@@ -34,6 +35,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         rmids(&this.arch, key, state, out)?;
         workers(this.has_mbm(), key, state, out)?;
         counters(this, key, state, out)?;
+        pseudo_locks(this, state, out)?;
         if !state.mba_sc() {
             for domain in state.ctrl_domains.iter().flat_map(|domains| domains.iter()) {
                 if domain.mbps.iter().any(|&target| target != MBPS_UNLIMITED) {
@@ -43,6 +45,42 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         }
         Ok(())
     }
+}
+
+/// A pseudo-locked group has a region, which is no other's; each region has a
+/// group or somebody who has its device open; and nobody may fill what is locked.
+fn pseudo_locks<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    state: &State<A, P>,
+    out: &mut dyn TextOut,
+) -> fmt::Result {
+    let regions = fs.regions.lock();
+    for group in &state.groups {
+        if let Mode::PseudoLocked(region) = group.mode
+            && !regions.of(region).is_some_and(Slot::has_group)
+        {
+            writeln!(out, "{:?} has lost its {region:?}", group.id)?;
+        }
+    }
+    for (minor, slot) in regions.iter() {
+        let groups = state.groups.iter().filter(|group| group.mode == Mode::PseudoLocked(slot.id)).count();
+        if groups != usize::from(slot.has_group()) || (groups == 0 && slot.users == 0) {
+            writeln!(out, "{minor:?}: {groups} groups, open {} times", slot.users)?;
+        }
+        let Some(part) = slot.part.filter(|_| slot.has_group()) else { continue };
+        let domains = &state.ctrl_domains[part.schema.resource.index()];
+        let Some(domain) = domains.iter().find(|domain| domain.id == part.domain && domain.cpus == slot.cpus) else {
+            writeln!(out, "{minor:?} is in a domain that is not there, or not on its CPUs")?;
+            continue;
+        };
+        for group in state.groups.iter().filter(|group| group.mode.sharing().is_some()) {
+            let mask = fs.arch.control_value(part.schema.resource, &domain.arch, group.closid, part.schema.conf_type);
+            if mask & part.cbm != 0 {
+                writeln!(out, "{:?} may fill what is locked by {minor:?}", group.id)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Domains are listed in strictly ascending order, and none without CPUs.
@@ -67,7 +105,7 @@ fn closids<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, state: &State<A, P>, out
         return devices().try_for_each(|closid| writeln!(out, "devices have CLOSID {closid}, unmounted"));
     };
     let holders = |closid| {
-        let groups = state.groups.iter().filter(|group| group.closid == closid).count();
+        let groups = state.groups.iter().filter(|group| group.owns_closid() && group.closid == closid).count();
         groups + devices().filter(|&of_devices| of_devices == closid).count()
     };
     for closid in mount.closids.taken() {

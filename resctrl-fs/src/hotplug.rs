@@ -57,6 +57,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             for resource in ResourceId::ALL {
                 leave_ctrl(state, cpu.cpu(), resource);
             }
+            this.regions.lock().leave(cpu.cpu());
             gone = leave_mon(this, key, state, cpu.cpu());
             this.arch.cpu_offline(&this.platform, cpu);
         }
@@ -97,6 +98,7 @@ fn join_ctrl<A: Arch<P>, P: Platform>(
         Ok(at) => {
             let domain = &mut *domains[at];
             domain.cpus.set(cpu.cpu())?;
+            fs.regions.lock().join(resource, id, cpu.cpu());
             fs.arch.ctrl_domain_join(cpu, resource, &mut domain.arch);
         }
         Err(at) => {

@@ -9,7 +9,7 @@ use crate::ctrlmondata::{io_alloc, schema};
 use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::ops::{Shown, Stop};
-use crate::state::Mode;
+use crate::state::{Mode, Sharing};
 use crate::text::{TextOut, parse_u32, until_nul};
 use crate::tree::{NewNode, NodeId};
 use crate::{Op, Resctrl};
@@ -221,6 +221,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     let state = op.state();
     let mut separator = "";
     for domain in &state.ctrl_domains[schema.resource.index()] {
+        let locked = fs.regions.lock().locked_bits(schema.resource, domain.id);
         let (mut shared, mut exclusive) = (0, 0);
         let devices = io_alloc::enabled(fs, schema.resource)
             .map_or(0, |closid| fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type));
@@ -228,13 +229,17 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
         for group in &state.groups {
             let mask = fs.arch.control_value(schema.resource, &domain.arch, group.closid, schema.conf_type);
             match group.mode {
-                Mode::Shareable => shared |= mask,
-                Mode::Exclusive => exclusive |= mask,
+                Mode::Using(Sharing::Shareable) => shared |= mask,
+                Mode::Using(Sharing::Exclusive) => exclusive |= mask,
+                // The one fills nothing yet, the other nothing any more.
+                Mode::PseudoLocksetup | Mode::PseudoLocked(_) => {}
             }
         }
         write!(out, "{separator}{}=", domain.id)?;
         for bit in (0..cache.cbm_len).rev().map(|place| 1 << place) {
-            out.write_char(usage(hardware & bit != 0, shared & bit != 0, exclusive & bit != 0))?;
+            let [hardware, shared, exclusive, locked] =
+                [hardware, shared, exclusive, locked].map(|bits| bits & bit != 0);
+            out.write_char(usage(hardware, shared, exclusive, locked))?;
         }
         separator = ";";
     }
@@ -242,14 +247,16 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     Ok(())
 }
 
-/// The letter for a bit which other hardware (devices too), groups that share, or groups that do not share may fill.
-const fn usage(hardware: bool, shared: bool, exclusive: bool) -> char {
-    match (hardware, shared, exclusive) {
-        (true, true, _) => 'X',
-        (true, false, _) => 'H',
-        (false, true, _) => 'S',
-        (false, false, true) => 'E',
-        (false, false, false) => '0',
+/// The letter for a bit which other hardware (devices too), groups that share, or groups that do not share may fill, or
+/// nobody because of what is locked there.
+const fn usage(hardware: bool, shared: bool, exclusive: bool, locked: bool) -> char {
+    match (hardware, shared, exclusive, locked) {
+        (true, true, ..) => 'X',
+        (true, false, ..) => 'H',
+        (false, true, ..) => 'S',
+        (false, false, true, _) => 'E',
+        (false, false, false, true) => 'P',
+        (false, false, false, false) => '0',
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `ctrlmondata/` | schemata, size, masks and their overlaps, initial allocations |
 //! | `info` | the `info` directory |
 //! | `monitor/` | RMIDs, reading counters, assigning them, the limbo and overflow workers, the bandwidth controller |
+//! | `pseudo_lock` | groups that are given up for memory in a cache; its devices |
 //! | `hotplug` | CPUs and domains that come and go |
 //! | `status`, `text` | `last_cmd_status`; number grammars |
 //! | `audit` | for tests: whether the state is consistent |
@@ -37,6 +38,7 @@ mod info;
 mod monitor;
 mod nodes;
 mod ops;
+mod pseudo_lock;
 mod rdtgroup;
 mod state;
 mod stats;
@@ -49,11 +51,13 @@ use resctrl_types::platform::{LockClass, Mutex};
 use resctrl_types::resource::Control;
 use resctrl_types::{Arch, CpuMask, CpusHeld, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result};
 
+pub use pseudo_lock::MapRequest;
 pub use rdtgroup::mount::{MountOptions, OptionError};
 pub use stats::Stats;
 pub use text::{Bytes, TextOut};
 pub use tree::{Attr, DirEntry, NodeId, NodeKind, SetAttr};
 
+use pseudo_lock::regions::Regions;
 use state::{CtrlGroup, Locked, State};
 use tree::Tree;
 
@@ -68,8 +72,10 @@ pub struct Resctrl<A: Arch<P>, P: Platform> {
     counters: u32,
     /// `rdtgroup_mutex` and all that it protects.
     locked: P::Mutex<Locked<A, P>>,
-    /// The nodes; innermost lock.
+    /// The nodes.
     tree: P::Mutex<Tree>,
+    /// The pseudo-locked regions; innermost lock.
+    regions: P::Mutex<Regions<P>>,
 }
 
 /// A command on its way: with CPU hotplug held off and the rdtgroup mutex held.
@@ -126,7 +132,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         };
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
         let tree = platform.mutex(LockClass::Tree, Tree::new())?;
-        Ref::new(Resctrl { platform, arch, controls, counters, locked, tree })
+        let regions = platform.mutex(LockClass::Regions, Regions::new())?;
+        Ref::new(Resctrl { platform, arch, controls, counters, locked, tree, regions })
     }
 
     /// The platform.

@@ -130,9 +130,10 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         match key {
             // Files made writable by a chmod have no commands and touch nothing.
             Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => Err(Errno::EINVAL),
-            Node::GroupFile(group, file) => {
-                Self::on_group(this, group, node, Errno::ENOENT, |op, place| write_group_file(op, place, file, data))
-            }
+            Node::GroupFile(group, file) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
+                let dir = this.tree.lock().parent(node).ok_or(Errno::ENODEV)?;
+                write_group_file(op, place, dir, file, data)
+            }),
             Node::InfoFile(
                 file @ (InfoFile::MaxThresholdOccupancy
                 | InfoFile::MbmAssignMode
@@ -189,8 +190,8 @@ fn show_group_file<A: Arch<P>, P: Platform>(
     out: &mut dyn TextOut,
 ) -> Shown {
     match file {
-        GroupFile::Cpus => Ok(writeln!(out, "{}", op.state().cpus(place).hex())?),
-        GroupFile::CpusList => Ok(writeln!(out, "{}", op.state().cpus(place).list())?),
+        GroupFile::Cpus => cpus::show(op, place, cpus::Form::Mask, out),
+        GroupFile::CpusList => cpus::show(op, place, cpus::Form::List, out),
         GroupFile::Tasks => tasks::show(op, place, out),
         GroupFile::Schemata => ctrlmondata::schemata::show(op, place.ctrl(), out),
         GroupFile::Size => ctrlmondata::schemata::show_size(op, place.ctrl(), out),
@@ -205,6 +206,7 @@ fn show_group_file<A: Arch<P>, P: Platform>(
 fn write_group_file<A: Arch<P>, P: Platform>(
     op: &mut Op<'_, A, P>,
     place: Place,
+    dir: NodeId,
     file: GroupFile,
     data: &[u8],
 ) -> Result<()> {
@@ -212,8 +214,8 @@ fn write_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Cpus => cpus::write(op, place, cpus::Form::Mask, data),
         GroupFile::CpusList => cpus::write(op, place, cpus::Form::List, data),
         GroupFile::Tasks => tasks::write(op, place, data),
-        GroupFile::Schemata => ctrlmondata::schemata::write(op, place.ctrl(), data),
-        GroupFile::Mode => mode::write(op, place.ctrl(), data),
+        GroupFile::Schemata => ctrlmondata::schemata::write(op, place.ctrl(), dir, data),
+        GroupFile::Mode => mode::write(op, place.ctrl(), dir, data),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::write_event(op, place.ctrl(), data),
         GroupFile::MbmL3Assignments => monitor::assignments::write(op, place, data),
         GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(Errno::EINVAL),

@@ -10,6 +10,7 @@ use crate::domain::{CtrlDomain, MonDomain};
 use crate::monitor::counters::Filters;
 use crate::monitor::rmid::RmidTable;
 use crate::nodes::{GroupId, SchemaId};
+use crate::pseudo_lock::regions::RegionId;
 use crate::stats::Stats;
 use crate::status::Status;
 use crate::tree::NodeId;
@@ -61,15 +62,41 @@ pub(crate) struct Mount {
 
 /// Who may use the cache portions of a control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum Sharing {
     Shareable,
     Exclusive,
+}
+
+/// What a control group is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Tasks, which use its portions of caches.
+    Using(Sharing),
+    /// Setting up a pseudo-locked region: no tasks, no CPUs, no RMID.
+    PseudoLocksetup,
+    /// A region, and nothing else: no CLOSID any more.
+    PseudoLocked(RegionId),
+}
+
+impl Mode {
+    /// What a new group is.
+    pub(crate) const SHAREABLE: Mode = Mode::Using(Sharing::Shareable);
+
+    /// Who may use its cache portions, if it has any to use.
+    pub(crate) const fn sharing(self) -> Option<Sharing> {
+        match self {
+            Mode::Using(sharing) => Some(sharing),
+            Mode::PseudoLocksetup | Mode::PseudoLocked(_) => None,
+        }
+    }
 }
 
 /// A control group, the default group included.
 pub(crate) struct CtrlGroup {
     pub(crate) id: GroupId,
+    /// Its own unless it is pseudo-locked; then only what it was.
     pub(crate) closid: Closid,
+    /// Its own unless it is there for a region; then only what it was.
     pub(crate) rmid: Rmid,
     /// The CPUs it owns; its monitor groups' CPUs among them.
     pub(crate) cpus: CpuMask,
@@ -168,11 +195,11 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
         self.mount.as_ref().is_some_and(|mount| mount.mba_sc)
     }
 
-    /// The group at `place`, to be monitored.
-    pub(crate) fn monitored(&self, place: Place) -> Monitored {
+    /// The group at `place`, to be monitored, if it has an RMID.
+    pub(crate) fn monitored(&self, place: Place) -> Option<Monitored> {
         match place {
             Place::Ctrl(ctrl) => self.groups[ctrl].monitored(),
-            Place::Mon(ctrl, mon) => self.groups[ctrl].monitored_child(&self.groups[ctrl].children[mon]),
+            Place::Mon(ctrl, mon) => Some(self.groups[ctrl].monitored_child(&self.groups[ctrl].children[mon])),
         }
     }
 
@@ -180,15 +207,16 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
     pub(crate) fn every_monitored(&self) -> impl Iterator<Item = Monitored> + '_ {
         self.groups.iter().flat_map(|group| {
             let children = group.children.iter().map(|child| group.monitored_child(child));
-            core::iter::once(group.monitored()).chain(children)
+            group.monitored().into_iter().chain(children)
         })
     }
 }
 
 impl CtrlGroup {
-    /// The group itself, to be monitored.
-    pub(crate) const fn monitored(&self) -> Monitored {
-        Monitored { group: self.id, id: MonId { closid: self.closid, rmid: self.rmid } }
+    /// The group itself, to be monitored, unless it is there for a region.
+    pub(crate) fn monitored(&self) -> Option<Monitored> {
+        let id = MonId { closid: self.closid, rmid: self.rmid };
+        (!self.mode.is_pseudo_locking()).then_some(Monitored { group: self.id, id })
     }
 
     /// One of its monitor groups, to be monitored.

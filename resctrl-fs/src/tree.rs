@@ -284,6 +284,14 @@ impl Tree {
         Ok(Some(DirEntry { position: node.id.0, id: node.id, kind: node.key.kind(), len }))
     }
 
+    /// Changes the permission bits of the child of this name, if there is one: whatever was set before.
+    pub(crate) fn set_mode(&mut self, dir: NodeId, name: &str, mode: u16) {
+        let child = self.find(dir).and_then(|dir| self.child(dir, name.as_bytes()));
+        if let Some(node) = child.and_then(|id| self.find_mut(id)) {
+            node.mode = mode;
+        }
+    }
+
     fn insert(&mut self, parent: NodeId, new: &NewNode<'_>) -> Result<NodeId> {
         let id = NodeId(self.next);
         let node = Node {

@@ -36,6 +36,7 @@ use crate::errno::{Errno, Result};
 use crate::event::EventId;
 use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 use crate::platform::Platform;
+use crate::pseudo_lock::Measurement;
 use crate::resource::{ConfType, Control, Monitor, ResourceId};
 
 /// Why a counter has no number to show.
@@ -396,4 +397,20 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         _mask: &CpuMask,
     ) {
     }
+
+    // ---- Pseudo-locking ----
+
+    /// Whether it is known how this processor's prefetchers are turned off, without which what is locked would be mixed
+    /// with what they fetch.
+    fn can_pseudo_lock(&self) -> bool {
+        false
+    }
+
+    /// Fills what `closid` may fill of the caches of this CPU with `memory`, and with little else: nothing of it is cached
+    /// before. Asked for only where [`Arch::can_pseudo_lock`]; may take milliseconds with interrupts off.
+    fn pseudo_lock(&self, _platform: &P, _here: Pinned<'_>, _memory: &P::LockMemory, _line_size: u32, _closid: Closid) {
+    }
+
+    /// Reads `memory` and tells [`Platform::trace`] what was found; nothing where this processor cannot measure that.
+    fn measure(&self, _platform: &P, _here: Pinned<'_>, _memory: &P::LockMemory, _line_size: u32, _what: Measurement) {}
 }

@@ -70,6 +70,8 @@ errnos! {
     EOVERFLOW = 75,
     /// Not supported.
     EOPNOTSUPP = 95,
+    /// A signal came before anything had happened; never seen by users, who see `EINTR` or nothing.
+    ERESTARTSYS = 512,
 }
 
 impl Errno {

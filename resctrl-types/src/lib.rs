@@ -21,6 +21,7 @@
 //! | [`register`] | fields of registers |
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
+//! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
 //!
@@ -43,6 +44,7 @@ pub mod ids;
 pub mod locked;
 pub mod mem;
 pub mod platform;
+pub mod pseudo_lock;
 pub mod refs;
 pub mod register;
 pub mod resource;

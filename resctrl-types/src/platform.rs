@@ -7,8 +7,9 @@
 //!
 //! # Lock order
 //!
-//! CPU hotplug lock, then the rdtgroup mutex, then the tree mutex. Hotplug callbacks come with the first held for
-//! writing; workers take only the second; look-ups in the tree take only the third. Nothing sleeps on a worker.
+//! CPU hotplug lock, then the rdtgroup mutex, then the tree mutex, then the mutex of pseudo-locked regions. Hotplug callbacks
+//! come with the first held for writing; workers take only the second; look-ups in the tree take only the third; whoever
+//! maps a region takes only the fourth, below the locks of his address space. Nothing sleeps on a worker.
 
 use core::fmt;
 use core::ops::DerefMut;
@@ -17,6 +18,7 @@ use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
 use crate::errno::Result;
 use crate::ids::{CpuId, TaskWord};
+use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
 use crate::refs::Ref;
 
 /// A sleeping mutual exclusion lock around a value: `struct mutex`.
@@ -41,8 +43,10 @@ pub trait CpusReadGuard {
 pub enum LockClass {
     /// `rdtgroup_mutex`: serialises every command, both workers and all hotplug callbacks.
     Rdtgroup,
-    /// The node tree of the file system. Innermost.
+    /// The node tree of the file system.
     Tree,
+    /// The pseudo-locked regions. Innermost.
+    Regions,
 }
 
 /// How serious a kernel log line is.
@@ -124,6 +128,13 @@ pub trait Platform: Sized + Send + Sync + 'static {
     type Work: Send + Sync + 'static;
     /// A thread, for as long as a callback runs.
     type Task;
+    /// Memory that is locked into a cache.
+    type LockMemory: LockMemory;
+    /// That a CPU does not sleep deeply, for as long as this lives.
+    type LatencyLimit: Send + Sync + 'static;
+    /// The device and the debugfs directory of a pseudo-locked region. Dropping it removes them and waits for everybody who
+    /// is in a function of the directory; so it is dropped without a lock of resctrl.
+    type RegionNodes: Send + 'static;
 
     // ---- Locks ----
 
@@ -230,6 +241,57 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// From a successful mount until the unmount has returned, the platform calls
     /// [`Arch::sched_in`](crate::Arch::sched_in) with the next task's word at every context switch.
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord;
+
+    // ---- Pseudo-locking ----
+
+    /// Bytes of a line of the cache of this level that an online `cpu` uses; `None` when the kernel does not know.
+    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32>;
+
+    /// Bytes of the largest memory that [`Platform::lock_memory`] may give.
+    fn max_lock_memory(&self) -> u32;
+
+    /// Memory of `size` bytes, at least 1, for a region.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    fn lock_memory(&self, size: u32) -> Result<Self::LockMemory>;
+
+    /// Keeps `cpu` from sleeping so deeply that its caches are flushed: resume latency at most 30 microseconds.
+    ///
+    /// # Errors
+    /// See [`LatencyError`].
+    fn limit_latency(&self, cpu: CpuId) -> Result<Self::LatencyLimit, LatencyError>;
+
+    /// Makes the device `/dev/pseudo_lock/NAME` with this minor number, for root alone, and beside it
+    /// `debugfs/resctrl/NAME/pseudo_lock_measure`, to do without where debugfs fails. May be called with the rdtgroup mutex
+    /// held.
+    ///
+    /// # Errors
+    /// Those of making a device.
+    fn region_nodes(&self, minor: u32, name: &[u8]) -> Result<Self::RegionNodes>;
+
+    /// Runs `f` once in a new thread bound to `cpu`, and waits; a signal ends the waiting only if the thread has not begun.
+    /// May be called with the rdtgroup mutex held. `f` may sleep but takes no lock of resctrl.
+    ///
+    /// # Errors
+    /// See [`ThreadError`]; `f` has then not run and will not.
+    fn run_thread(
+        &self,
+        cpus: CpusHeld<'_>,
+        cpu: CpuId,
+        kind: ThreadKind,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<(), ThreadError>;
+
+    /// Runs `f` here with interrupts off.
+    fn irqs_off(&self, here: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>));
+
+    /// Runs `f` and gives how often the events have happened in the kernel on this CPU meanwhile: 0 each, and `f` not run,
+    /// where they cannot be counted.
+    fn count_events(&self, here: Pinned<'_>, events: EventPair, f: &mut dyn FnMut()) -> (u64, u64);
+
+    /// Tells who traces. Callable with interrupts off.
+    fn trace(&self, trace: Trace);
 
     // ---- The caller, time, the log ----
 

@@ -13,6 +13,7 @@
 //! | [`SimPlatform::online`], [`SimPlatform::offline`] | `kernel/cpu.c` |
 //! | [`SimWork`], [`SimPlatform::advance`], [`Clock`] | `kernel/workqueue.c`, timers |
 //! | [`fail_allocation`] | `failslab` |
+//! | [`Refusal`], [`RegionCounts`] | what pseudo-locked regions have of the kernel, and how it refuses |
 //! | [`SimTask`] | tasks, their ids in pid namespaces, their credentials, context switches |
 //!
 //! # Running a test
@@ -57,6 +58,7 @@ mod hotplug;
 mod locks;
 mod platform;
 mod preemptions;
+mod pseudo_lock;
 mod recording;
 mod tally;
 mod tasks;
@@ -69,6 +71,7 @@ pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
 pub use platform::{SimPlatform, Stats};
 pub use preemptions::in_one_order;
+pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimLatencyLimit, SimLockMemory, SimRegionNodes};
 pub use tally::{tallied, tally};
 pub use tasks::{SimTask, TaskSpec};
 pub use thread::current_cpu;

@@ -4,6 +4,7 @@
 use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
+use resctrl_types::pseudo_lock::Measurement;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
     Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
@@ -246,6 +247,20 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         mask: &CpuMask,
     ) {
         self.program_switches(platform, cpus, mask);
+        self.fault.tell(platform);
+    }
+
+    fn can_pseudo_lock(&self) -> bool {
+        self.pseudo_lock.is_some()
+    }
+
+    fn pseudo_lock(&self, platform: &P, here: Pinned<'_>, memory: &P::LockMemory, line_size: u32, closid: Closid) {
+        self.pseudo_lock(platform, here, memory, line_size, closid);
+        self.fault.tell(platform);
+    }
+
+    fn measure(&self, platform: &P, here: Pinned<'_>, memory: &P::LockMemory, line_size: u32, what: Measurement) {
+        self.measure(platform, here, memory, line_size, what);
         self.fault.tell(platform);
     }
 }

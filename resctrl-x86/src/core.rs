@@ -12,6 +12,7 @@ use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
 use crate::fault::{FirstFault, Watched};
 use crate::monitor::{Correction, L3Monitoring, MonDomain};
 use crate::options::Options;
+use crate::pseudo_lock::PseudoLock;
 use crate::quirks::Model;
 use crate::rdtgroup::{CdpSwitches, CpuState};
 use crate::{Gp, Registers, amd, intel};
@@ -60,6 +61,7 @@ impl Controls {
 #[derive(Debug)]
 struct Machine {
     controls: Controls,
+    pseudo_lock: Option<PseudoLock>,
     monitoring: Option<L3Monitoring>,
     /// Of a processor of AMD.
     amd: Option<Amd>,
@@ -81,6 +83,8 @@ pub struct X86<R> {
     pub(crate) num_rmid: u32,
     pub(crate) cdp: CdpSwitches,
     pub(crate) cpus: KVec<CpuState>,
+    /// What pseudo-locking takes, where that is known.
+    pub(crate) pseudo_lock: Option<PseudoLock>,
     pub(crate) fault: FirstFault,
 }
 
@@ -107,7 +111,7 @@ impl<R: Registers> X86<R> {
             let cache = [CacheLevel::L3, CacheLevel::L2].into_iter().find_map(|level| platform.cache(cpu, level));
             (found?, cache.map_or(0, |cache| cache.size))
         };
-        let Machine { controls, monitoring, amd, llc_bytes: of_vendor } = machine;
+        let Machine { controls, monitoring, pseudo_lock, amd, llc_bytes: of_vendor } = machine;
         let cpus = KVec::from_fn(CpuId(platform.nr_cpu_ids()).index(), |_| CpuState::default())?;
         let x86 = X86 {
             num_closid: controls.num_closid(),
@@ -119,6 +123,7 @@ impl<R: Registers> X86<R> {
             llc_bytes: of_vendor.unwrap_or(llc_bytes),
             cdp: CdpSwitches::default(),
             cpus,
+            pseudo_lock,
             fault: FirstFault::default(),
         };
         x86.announce(platform);
@@ -229,7 +234,7 @@ impl Machine {
                 platform.log(LogLevel::Warn, format_args!("No MBM correction factor available"));
             }
         }
-        Machine { controls, monitoring, amd: None, llc_bytes: None }
+        Machine { controls, monitoring, pseudo_lock: PseudoLock::of(model), amd: None, llc_bytes: None }
     }
 
     fn probe_amd<P: Platform>(
@@ -250,7 +255,7 @@ impl Machine {
             .flatten();
         let events = monitoring.as_ref().map_or(EventSet::EMPTY, |monitoring| monitoring.monitor.events);
         let amd = Amd::probe(registers, options, events, controls.l3.is_some());
-        Machine { controls, monitoring, amd: Some(amd), llc_bytes: amd::cache_bytes(registers) }
+        Machine { controls, monitoring, pseudo_lock: None, amd: Some(amd), llc_bytes: amd::cache_bytes(registers) }
     }
 }
 

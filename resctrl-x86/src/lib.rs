@@ -19,6 +19,7 @@
 //! | `amd` | what only AMD does: extended leaves, limits, switches of each thread |
 //! | `counters` | AMD's counters that choose what they count, and for whom |
 //! | `quirks` | processors that do not do what they say |
+//! | `pseudo_lock` | memory that is read into a cache to stay there |
 //! | `options` | the parameter `rdt=` |
 //! | `msr`, `cpuid` | every register, once |
 //!
@@ -45,6 +46,7 @@ mod intel;
 mod monitor;
 mod msr;
 mod options;
+mod pseudo_lock;
 mod quirks;
 mod rdtgroup;
 mod register;
@@ -91,4 +93,7 @@ pub trait Registers: Send + Sync + 'static {
     /// # Errors
     /// The processor refused; the register is as it was.
     fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp>;
+
+    /// Executes WBINVD: writes back and empties every cache that this CPU uses. Takes long.
+    fn flush_caches(&self, here: Here<'_>);
 }

@@ -11,6 +11,12 @@ use crate::register::registers;
 registers! {
     u32;
 
+    /// `MSR_MISC_FEATURE_CONTROL`, one a core ("Miscellaneous Feature Control", for some models).
+    MiscFeatureControl = 0x1a4; {
+        /// Prefetchers that are off. Which of the bits there are is a matter of the model.
+        PREFETCHERS_OFF: 3, 0;
+    }
+
     /// `IA32_L3_QOS_CFG`, one an L3, on AMD one a thread ("Enabling Code and Data Prioritization (CDP) Technology").
     L3QosCfg = 0xc81; {
         /// Masks are pairs: data at index `2 * CLOSID`, code behind it.

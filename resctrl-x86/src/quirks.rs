@@ -23,6 +23,8 @@ pub(crate) struct Model {
 
 const HASWELL_X: (u32, u32) = (6, 0x3f);
 const BROADWELL_X: (u32, u32) = (6, 0x4f);
+const GOLDMONT: (u32, u32) = (6, 0x5c);
+const GOLDMONT_PLUS: (u32, u32) = (6, 0x7a);
 /// Also Cascade Lake and Cooper Lake, by their stepping.
 const SKYLAKE_X: (u32, u32) = (6, 0x55);
 /// The last stepping of Skylake proper.
@@ -64,6 +66,16 @@ impl Model {
                 "!l3cat"
             });
         }
+    }
+
+    /// Broadwell server, of whose prefetchers the kernel knows how they are turned off.
+    pub(crate) fn is_broadwell_x(self) -> bool {
+        self.is(BROADWELL_X)
+    }
+
+    /// Goldmont or Goldmont Plus, likewise.
+    pub(crate) fn is_goldmont(self) -> bool {
+        self.is(GOLDMONT) || self.is(GOLDMONT_PLUS)
     }
 
     /// Whether bandwidth counts of some RMIDs need a correction.

@@ -34,7 +34,7 @@ pub(crate) const LOG_WARN: u32 = 0;
 pub(crate) const LOG_INFO: u32 = 1;
 
 /// `SHIM_LOCK_CLASSES`.
-pub(crate) const LOCK_CLASSES: u32 = 2;
+pub(crate) const LOCK_CLASSES: u32 = 3;
 
 /// `SHIM_NAME_MAX`.
 pub(crate) const NAME_MAX: usize = 4095;
@@ -124,6 +124,8 @@ unsafe extern "C" {
     pub(crate) safe fn shim_nr_cpu_ids() -> u32;
     pub(crate) fn shim_cpu_is_isolated(cpu: u32) -> bool;
     pub(crate) fn shim_cpu_cache(cpu: u32, level: u32, cache: *mut Cache) -> bool;
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn shim_cpu_cache_line(cpu: u32, level: u32) -> u32;
     pub(crate) fn shim_cpu_node(cpu: u32) -> c_int;
     pub(crate) fn shim_cpu_package(cpu: u32) -> c_int;
     pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;

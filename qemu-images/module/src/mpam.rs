@@ -4,6 +4,7 @@
 mod ffi;
 mod interrupt;
 mod msc;
+pub(crate) mod region;
 mod system;
 mod table;
 

@@ -2,6 +2,7 @@
 //! x86: Intel RDT or AMD QoS, over CPUID and model specific registers.
 
 mod ffi;
+pub(crate) mod region;
 mod registers;
 
 use core::ffi::CStr;

@@ -3,15 +3,16 @@
 
 use resctrl_types::arch::Change;
 use resctrl_types::cbm;
+use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{CacheControl, ControlKind};
-use resctrl_types::{Arch, Closid, ConfType, Errno, KBox, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, ConfType, DomainId, Errno, KBox, Platform, ResourceId, Result};
 
 use super::overlap::{self, Holder};
 use crate::Op;
 use crate::Resctrl;
 use crate::domain::{CtrlDomain, MBPS_UNLIMITED};
 use crate::nodes::SchemaId;
-use crate::state::{CtrlGroup, Mode, State};
+use crate::state::{CtrlGroup, Sharing, State};
 
 /// Programs the initial values of the group at `ctrl`, schema by schema. Its mode is shareable.
 ///
@@ -33,7 +34,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
             require_room(fs, state, schema, &cache, closid)?;
         }
         for domain in &mut state.ctrl_domains[schema.resource.index()] {
-            let CtrlDomain { arch, cpus: mask, mbps, .. } = &mut **domain;
+            let CtrlDomain { id, arch, cpus: mask, mbps } = &mut **domain;
             if targets {
                 if let Some(target) = mbps.get_mut(closid.index()) {
                     *target = MBPS_UNLIMITED;
@@ -41,7 +42,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
                 continue;
             }
             let value = match control.kind {
-                ControlKind::Cache(cache) => first_mask(fs, &state.groups, schema, &cache, arch, closid),
+                ControlKind::Cache(cache) => first_mask(fs, &state.groups, schema, &cache, (*id, arch), closid),
                 ControlKind::Bandwidth(_) => control.default_value(),
             };
             let change = Change { closid, conf_type: schema.conf_type, value };
@@ -68,8 +69,8 @@ pub(crate) fn init_devices<A: Arch<P>, P: Platform>(
     let state = op.state();
     require_room(fs, state, schema, cache, closid)?;
     for domain in &mut state.ctrl_domains[schema.resource.index()] {
-        let CtrlDomain { arch, cpus: mask, .. } = &mut **domain;
-        let value = first_mask(fs, &state.groups, schema, cache, arch, closid);
+        let CtrlDomain { id, arch, cpus: mask, .. } = &mut **domain;
+        let value = first_mask(fs, &state.groups, schema, cache, (*id, arch), closid);
         let halves = [schema.conf_type, schema.conf_type.peer()];
         let changes = halves.map(|conf_type| Change { closid, conf_type, value });
         let count = if schema.conf_type == ConfType::Both { 1 } else { 2 };
@@ -87,7 +88,7 @@ fn require_room<A: Arch<P>, P: Platform>(
     closid: Closid,
 ) -> Result<()> {
     for domain in &state.ctrl_domains[schema.resource.index()] {
-        let mask = first_mask(fs, &state.groups, schema, cache, &domain.arch, closid);
+        let mask = first_mask(fs, &state.groups, schema, cache, (domain.id, &domain.arch), closid);
         if mask.count_ones() < cache.min_cbm_bits {
             state.status.format(format_args!("No space on {}:{}\n", schema.name(), domain.id));
             return Err(Errno::ENOSPC);
@@ -102,17 +103,19 @@ fn first_mask<A: Arch<P>, P: Platform>(
     groups: &[KBox<CtrlGroup>],
     schema: SchemaId,
     cache: &CacheControl,
-    domain: &A::CtrlDomain,
+    (id, domain): (DomainId, &A::CtrlDomain),
     closid: Closid,
 ) -> u32 {
-    available(cache, overlap::others(fs, groups, schema, domain, closid))
+    let locked = fs.regions.lock().locked_bits(schema.resource, id);
+    available(cache, locked, overlap::others(fs, groups, schema, domain, closid))
 }
 
 /// The mask of everything that no other group has for itself: what the hardware may fill too, what others share, what
-/// nobody uses. Where masks may have no gaps, the lowest run of it.
-fn available(cache: &CacheControl, others: impl Iterator<Item = (Holder, u32)>) -> u32 {
-    let (shared, used) = others.fold((cache.shareable_bits, cache.shareable_bits), |(shared, used), (holder, mask)| {
-        (if holder == Holder::Group(Mode::Shareable) { shared | mask } else { shared }, used | mask)
+/// nobody uses. Where masks may have no gaps, the lowest run of it. What a region has `locked` nobody gets.
+fn available(cache: &CacheControl, locked: u32, others: impl Iterator<Item = (Holder, u32)>) -> u32 {
+    let used = cache.shareable_bits | locked;
+    let (shared, used) = others.fold((cache.shareable_bits, used), |(shared, used), (holder, mask)| {
+        (if holder == Holder::Group(Sharing::Shareable) { shared | mask } else { shared }, used | mask)
     });
     let free = shared | (cache.full_mask() & !used);
     if cache.sparse_masks { free } else { cbm::lowest_run(free) }
@@ -127,10 +130,10 @@ mod tests {
 
     const CACHE: CacheControl = CacheControl { cbm_len: 8, min_cbm_bits: 1, shareable_bits: 0, sparse_masks: true };
 
-    const EXCLUSIVE: Holder = Holder::Group(Mode::Exclusive);
+    const EXCLUSIVE: Holder = Holder::Group(Sharing::Exclusive);
 
     fn of(cache: CacheControl, others: &[(Holder, u32)]) -> u32 {
-        available(&cache, others.iter().copied())
+        available(&cache, 0, others.iter().copied())
     }
 
     #[test]
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn what_devices_have_is_left_to_them_unless_somebody_shares_it() {
         assert_eq!(of(CACHE, &[(Holder::Devices, 0x0f)]), 0xf0);
-        assert_eq!(of(CACHE, &[(Holder::Devices, 0x0f), (Holder::Group(Mode::Shareable), 0x3)]), 0xf3);
+        assert_eq!(of(CACHE, &[(Holder::Devices, 0x0f), (Holder::Group(Sharing::Shareable), 0x3)]), 0xf3);
     }
 
     #[test]
@@ -168,7 +171,7 @@ mod tests {
             for bit in (0..8).map(|place| 1_u32 << place) {
                 let mut users = others.iter().filter(|(_, mask)| mask & bit != 0).peekable();
                 let unused = users.peek().is_none();
-                let open = shareable_bits & bit != 0 || users.any(|&(holder, _)| holder == Holder::Group(Mode::Shareable));
+                let open = shareable_bits & bit != 0 || users.any(|&(holder, _)| holder == Holder::Group(Sharing::Shareable));
                 prop_assert_eq!(given & bit != 0, unused || open);
             }
         }

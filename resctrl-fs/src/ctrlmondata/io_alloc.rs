@@ -183,7 +183,7 @@ pub(crate) fn write_masks<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema
     let kind = fs.arch.control(schema.resource).map(|control| control.kind);
     let Some(ControlKind::Cache(cache)) = kind else { return Err(Errno::ENODEV) };
     let state = op.state();
-    let (devices, status) = Live::new(fs, state, closid, Mode::Shareable)?;
+    let (devices, status) = Live::new(fs, state, closid, Mode::SHAREABLE)?;
     let staged = parse::masks(&devices, schema, &cache, text);
     let mut staged = staged.map_err(|mistake| mistake.report(status))?;
     // Code and data are kept the same.

@@ -10,7 +10,7 @@ use resctrl_types::{Arch, Closid, ConfType, KBox, Platform};
 use super::io_alloc;
 use crate::Resctrl;
 use crate::nodes::SchemaId;
-use crate::state::{CtrlGroup, Mode};
+use crate::state::{CtrlGroup, Sharing};
 
 /// How a mask meets those of others. The larger is the more serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +26,8 @@ pub(crate) enum Overlap {
 /// Who has a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A group of this mode.
-    Group(Mode),
+    /// A group that uses it so.
+    Group(Sharing),
     /// Devices that fill the cache: as the hardware's own bits, theirs are not for a group to have for itself, and not
     /// shared with new groups unasked either.
     Devices,
@@ -37,8 +37,8 @@ pub(crate) enum Holder {
 pub(crate) fn classify(mask: u32, shareable_bits: u32, others: impl Iterator<Item = (Holder, u32)>) -> Overlap {
     let hardware = if mask & shareable_bits == 0 { Overlap::None } else { Overlap::Shared };
     let holders = others.filter(|&(_, other)| mask & other != 0).map(|(holder, _)| match holder {
-        Holder::Group(Mode::Shareable) | Holder::Devices => Overlap::Shared,
-        Holder::Group(Mode::Exclusive) => Overlap::Exclusive,
+        Holder::Group(Sharing::Shareable) | Holder::Devices => Overlap::Shared,
+        Holder::Group(Sharing::Exclusive) => Overlap::Exclusive,
     });
     holders.fold(hardware, Overlap::max)
 }
@@ -70,7 +70,9 @@ pub(crate) fn others<'a, A: Arch<P>, P: Platform>(
         ConfType::Code | ConfType::Data => &[ConfType::Code, ConfType::Data],
     };
     let devices = io_alloc::enabled(fs, schema.resource).map(|closid| (Holder::Devices, closid));
-    let holders = groups.iter().map(|group| (Holder::Group(group.mode), group.closid)).chain(devices);
+    // Groups that are there for a region fill nothing: one has no mask yet that counts, the other no CLOSID any more.
+    let users = groups.iter().filter_map(|group| group.mode.sharing().map(|sharing| (sharing, group.closid)));
+    let holders = users.map(|(sharing, closid)| (Holder::Group(sharing), closid)).chain(devices);
     holders.filter(move |&(_, holder)| holder != closid).flat_map(move |(holder, closid)| {
         halves.iter().map(move |&half| (holder, fs.arch.control_value(schema.resource, domain, closid, half)))
     })
@@ -86,7 +88,7 @@ pub(crate) mod tests {
     fn bit_by_bit(mask: u32, shareable_bits: u32, others: &[(Holder, u32)]) -> Overlap {
         let mut worst = Overlap::None;
         for bit in (0..32).map(|place| 1 << place).filter(|bit| mask & bit != 0) {
-            if others.contains_bit(bit, |holder| holder == Holder::Group(Mode::Exclusive)) {
+            if others.contains_bit(bit, |holder| holder == Holder::Group(Sharing::Exclusive)) {
                 return Overlap::Exclusive;
             }
             if shareable_bits & bit != 0 || others.contains_bit(bit, |_| true) {
@@ -110,7 +112,11 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn holder() -> impl Strategy<Value = Holder> {
-        prop_oneof![Just(Holder::Group(Mode::Shareable)), Just(Holder::Group(Mode::Exclusive)), Just(Holder::Devices)]
+        prop_oneof![
+            Just(Holder::Group(Sharing::Shareable)),
+            Just(Holder::Group(Sharing::Exclusive)),
+            Just(Holder::Devices)
+        ]
     }
 
     proptest! {

@@ -20,7 +20,7 @@ use resctrl_types::{DomainId, Errno, KVec};
 
 use super::overlap::Overlap;
 use crate::nodes::SchemaId;
-use crate::state::Mode;
+use crate::state::{Mode, Sharing};
 use crate::status::Status;
 use crate::text::{parse_u32, parse_u64, split_once, trim};
 
@@ -35,8 +35,14 @@ pub(crate) struct Staged {
 
 /// What the parser must know of the group that is written to.
 pub(crate) trait Group {
-    /// Who may use its cache portions.
+    /// What it is for.
     fn mode(&self) -> Mode;
+    /// The bits of a domain that pseudo-locked regions are in.
+    fn locked_bits(&self, schema: SchemaId, domain: usize) -> u32;
+    /// Whether a CPU of the domain uses a cache with a pseudo-locked region in it.
+    fn beside_region(&self, schema: SchemaId, domain: usize) -> bool;
+    /// Whether some CPU is in both domains.
+    fn share_cpus(&self, one: (SchemaId, usize), other: (SchemaId, usize)) -> bool;
     /// The schema of this name, if the group's CLOSID can have a value there.
     fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)>;
     /// The domain with this id: its place in the list.
@@ -69,6 +75,9 @@ pub(crate) enum Mistake<'t> {
     TooFewBits(u32),
     MeetsExclusive,
     MeetsOther,
+    MeetsRegion,
+    BesideRegion,
+    LocksBandwidth,
     AfterAll,
     NoSuchDomain(u64),
     NoMemory,
@@ -103,6 +112,9 @@ impl Mistake<'_> {
             Mistake::TooFewBits(bits) => status.format(format_args!("Need at least {bits} bits in the mask\n")),
             Mistake::MeetsExclusive => status.text("Overlaps with exclusive group\n"),
             Mistake::MeetsOther => status.text("Overlaps with other group\n"),
+            Mistake::MeetsRegion => status.text("CBM overlaps with pseudo-locked region\n"),
+            Mistake::BesideRegion => status.text("Pseudo-locked region in hierarchy\n"),
+            Mistake::LocksBandwidth => status.text("Cannot pseudo-lock MBA resource\n"),
             Mistake::AfterAll => status.text("Configurations after global '*'\n"),
             Mistake::NoSuchDomain(id) => status.format(format_args!("Invalid domain {id}\n")),
             Mistake::NoMemory => return Errno::ENOMEM,
@@ -125,6 +137,10 @@ pub(crate) fn text<'t>(group: &mut impl Group, text: &'t [u8]) -> Result<KVec<St
             return Err(Mistake::NothingAfter(name));
         }
         let (schema, control) = group.schema(name).ok_or(Mistake::UnknownSchema(name))?;
+        let locksetup = group.mode() == Mode::PseudoLocksetup;
+        if locksetup && matches!(control.kind, ControlKind::Bandwidth(_)) {
+            return Err(Mistake::LocksBandwidth);
+        }
         let mut rest = Some(entries);
         while let Some(entries) = rest.filter(|entries| !entries.is_empty()) {
             let (entry, following) = split_once(entries, b';');
@@ -134,6 +150,15 @@ pub(crate) fn text<'t>(group: &mut impl Group, text: &'t [u8]) -> Result<KVec<St
             let id = parse_u64(id, 10).map_err(|_| Mistake::BadEntry)?;
             let (domain, id) = group.domain(schema, id).ok_or(Mistake::UnknownDomain)?;
             require_first(&staged, schema, domain, id)?;
+            if locksetup {
+                // One region is all that a group can have, and a line: what follows in the line is not looked at.
+                rest = None;
+                let here = (schema, domain);
+                let twice = staged.iter().any(|earlier| group.share_cpus((earlier.schema, earlier.domain), here));
+                if twice || group.beside_region(schema, domain) {
+                    return Err(Mistake::BesideRegion);
+                }
+            }
             let value = match control.kind {
                 ControlKind::Cache(cache) => shared_mask(group, schema, domain, mask(value, &cache)?)?,
                 ControlKind::Bandwidth(bandwidth) => {
@@ -198,11 +223,14 @@ fn require_first(staged: &[Staged], schema: SchemaId, domain: usize, id: DomainI
     Ok(())
 }
 
-/// Lets a mask pass which collides with no other group's.
+/// Lets a mask pass which collides with no other group's and with no region.
 fn shared_mask<'t>(group: &impl Group, schema: SchemaId, domain: usize, mask: u32) -> Result<u32, Mistake<'t>> {
+    if group.mode().sharing().is_some() && mask & group.locked_bits(schema, domain) != 0 {
+        return Err(Mistake::MeetsRegion);
+    }
     match (group.overlap(schema, domain, mask), group.mode()) {
         (Overlap::Exclusive, _) => Err(Mistake::MeetsExclusive),
-        (Overlap::Shared, Mode::Exclusive) => Err(Mistake::MeetsOther),
+        (Overlap::Shared, Mode::Using(Sharing::Exclusive) | Mode::PseudoLocksetup) => Err(Mistake::MeetsOther),
         _ => Ok(mask),
     }
 }

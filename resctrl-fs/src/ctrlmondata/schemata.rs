@@ -4,7 +4,8 @@
 use core::cmp::Reverse;
 
 use resctrl_types::arch::Change;
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::platform::{CacheLevel, Mutex};
+use resctrl_types::pseudo_lock::LockMemory;
 use resctrl_types::resource::{Control, ControlKind, Scope};
 use resctrl_types::{Arch, Closid, CpusHeld, DomainId, Errno, KBox, KVec, Platform, ResourceId, Result};
 
@@ -14,10 +15,12 @@ use super::schema;
 use crate::domain::CtrlDomain;
 use crate::nodes::SchemaId;
 use crate::ops::Shown;
+use crate::pseudo_lock::regions::{Part, RegionId};
 use crate::state::{CtrlGroup, Mode, State};
 use crate::status::Status;
 use crate::text::{TextOut, strip_newline};
-use crate::{Op, Resctrl};
+use crate::tree::NodeId;
+use crate::{Op, Resctrl, pseudo_lock};
 
 /// The control domains of every resource.
 type Domains<A, P> = [KVec<KBox<CtrlDomain<<A as Arch<P>>::CtrlDomain>>>; ResourceId::ALL.len()];
@@ -29,16 +32,49 @@ enum Unit {
     Value,
     /// The bytes that a mask stands for.
     Size,
+    /// Nothing, as yet.
+    Nothing,
 }
 
 /// Prints what the group has of each schema.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
-    show_lines(op, ctrl, Unit::Value, out)
+    match op.state().groups[ctrl].mode {
+        Mode::Using(_) => show_lines(op, ctrl, Unit::Value, out),
+        Mode::PseudoLocksetup => {
+            for schema in &op.state().mount()?.schemas {
+                writeln!(out, "{}:uninitialized", schema.name())?;
+            }
+            Ok(())
+        }
+        Mode::PseudoLocked(region) => {
+            let (Part { schema, domain, cbm }, _) = locked_part(op, region)?;
+            Ok(writeln!(out, "{}:{domain}={cbm:x}", schema.resource.name())?)
+        }
+    }
 }
 
 /// Prints the same in bytes.
 pub(crate) fn show_size<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
-    show_lines(op, ctrl, Unit::Size, out)
+    match op.state().groups[ctrl].mode {
+        Mode::Using(_) => show_lines(op, ctrl, Unit::Size, out),
+        Mode::PseudoLocksetup => show_lines(op, ctrl, Unit::Nothing, out),
+        Mode::PseudoLocked(region) => {
+            let (Part { schema, domain, .. }, size) = locked_part(op, region)?;
+            let width = op.state().column_width;
+            Ok(writeln!(out, "{:>width$}:{domain}={size}", schema.name())?)
+        }
+    }
+}
+
+/// Where the region of a pseudo-locked group is, and how many bytes it has.
+///
+/// # Errors
+/// `ENODEV`, and the status says so, when its domain went offline.
+fn locked_part<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, region: RegionId) -> Result<(Part, u32)> {
+    let fs = op.fs;
+    let regions = fs.regions.lock();
+    let found = regions.of(region).and_then(|slot| slot.part.map(|part| (part, slot.region.memory.size())));
+    found.ok_or_else(|| pseudo_lock::offline(&mut op.state().status))
 }
 
 fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit: Unit, out: &mut dyn TextOut) -> Shown {
@@ -61,11 +97,11 @@ fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit:
             };
             let id = domain.id;
             match (control.kind, unit) {
+                (_, Unit::Nothing) => write!(out, "{separator}{id}=0")?,
                 (ControlKind::Cache(_), Unit::Value) => write!(out, "{separator}{id}={value:x}")?,
                 (ControlKind::Bandwidth(_), _) => write!(out, "{separator}{id}={value}")?,
-                (ControlKind::Cache(cache), Unit::Size) => {
-                    let bytes = cache_size(&fs.platform, &control, domain) / cache.cbm_len.max(1);
-                    write!(out, "{separator}{id}={}", bytes * (value & cache.full_mask()).count_ones())?;
+                (ControlKind::Cache(_), Unit::Size) => {
+                    write!(out, "{separator}{id}={}", mask_size(&fs.platform, &control, domain, value))?;
                 }
             }
             separator = ";";
@@ -73,6 +109,17 @@ fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit:
         out.write_str("\n")?;
     }
     Ok(())
+}
+
+/// The bytes that a mask of a domain stands for.
+pub(crate) fn mask_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>, mask: u32) -> u32 {
+    match control.kind {
+        ControlKind::Cache(cache) => {
+            let bytes = cache_size(platform, control, domain) / cache.cbm_len.max(1);
+            bytes * (mask & cache.full_mask()).count_ones()
+        }
+        ControlKind::Bandwidth(_) => 0,
+    }
 }
 
 /// The size of a domain's cache in bytes, 0 where the kernel does not know it.
@@ -86,8 +133,14 @@ fn cache_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDoma
     cache.map_or(0, |cache| cache.size)
 }
 
-/// Changes what the group has: all of it or, if there is a mistake in it, nothing.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, data: &[u8]) -> Result<()> {
+/// Changes what the group has: all of it or, if there is a mistake in it, nothing. Of a group that sets up a pseudo-locked
+/// region this makes the region; if that fails, the masks stay.
+pub(crate) fn write<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    ctrl: usize,
+    dir: NodeId,
+    data: &[u8],
+) -> Result<()> {
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
     let Some(text) = strip_newline(data) else {
@@ -95,9 +148,19 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize,
         return Err(Errno::EINVAL);
     };
     let CtrlGroup { closid, mode, .. } = *state.groups[ctrl];
+    if matches!(mode, Mode::PseudoLocked(_)) {
+        state.status.text("Resource group is pseudo-locked\n");
+        return Err(Errno::EINVAL);
+    }
     let (mut group, status) = Live::new(fs, state, closid, mode)?;
     let mut staged = parse::text(&mut group, text).map_err(|mistake| mistake.report(status))?;
-    apply(fs, cpus, state, closid, &mut staged)
+    // The last line written is the one that is meant.
+    let region = staged.last().copied().filter(|_| mode == Mode::PseudoLocksetup);
+    apply(fs, cpus, state, closid, &mut staged)?;
+    match region {
+        Some(region) => pseudo_lock::create(op, ctrl, dir, region),
+        None => Ok(()),
+    }
 }
 
 /// Programs staged values in the order of the schemas and domains, code and data of one domain together.
@@ -180,6 +243,20 @@ impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
     fn overlap(&self, schema: SchemaId, domain: usize, mask: u32) -> Overlap {
         let domain = &self.domains[schema.resource.index()][domain];
         overlap::of_mask(self.fs, self.groups, schema, &domain.arch, self.closid, mask)
+    }
+
+    fn locked_bits(&self, schema: SchemaId, domain: usize) -> u32 {
+        let id = self.domains[schema.resource.index()][domain].id;
+        self.fs.regions.lock().locked_bits(schema.resource, id)
+    }
+
+    fn beside_region(&self, schema: SchemaId, domain: usize) -> bool {
+        self.fs.regions.lock().any_beside(&self.domains[schema.resource.index()][domain].cpus)
+    }
+
+    fn share_cpus(&self, one: (SchemaId, usize), other: (SchemaId, usize)) -> bool {
+        let [one, other] = [one, other].map(|(schema, domain)| &self.domains[schema.resource.index()][domain].cpus);
+        one.intersects(other)
     }
 
     fn has_targets(&self, schema: SchemaId) -> bool {

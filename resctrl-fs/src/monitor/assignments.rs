@@ -5,21 +5,21 @@ use resctrl_types::{Arch, Errno, EventId, Platform, Result};
 
 use super::assign_mode;
 use super::counters::{self, Owner};
-use crate::Op;
 use crate::ops::Shown;
 use crate::state::{Locked, Monitored, Place};
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
+use crate::{Op, pseudo_lock};
 
 /// Prints a line for each event: `e` for each domain in which the group has a counter, `_` where it has none.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
     assign_mode::require_assigned(op)?;
-    let group = op.state().monitored(place).group;
+    let who = op.state().monitored(place);
     let Locked { key, state } = &*op.locked;
     for event in counters::events(op.fs) {
         write!(out, "{}:", event.name())?;
         let mut separator = "";
         for domain in &state.mon_domains {
-            let counter = domain.peek(key).counters.find(Owner { group, event });
+            let counter = who.and_then(|who| domain.peek(key).counters.find(Owner { group: who.group, event }));
             write!(out, "{separator}{}={}", domain.id, if counter.is_some() { 'e' } else { '_' })?;
             separator = ";";
         }
@@ -38,7 +38,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
         op.state().status.text("mbm_event mode is not enabled\n");
         return Err(Errno::EINVAL);
     }
-    let who = op.state().monitored(place);
+    let Some(who) = op.state().monitored(place) else { return pseudo_lock::refuse_members(op, place.ctrl()) };
     let mut rest = Some(text);
     while let Some(lines) = rest {
         let (line, behind) = split_once(lines, b'\n');

@@ -45,6 +45,9 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
     let Some(mb) = domains.iter_mut().find(|mb| mb.cpus.contains(here.cpu())) else { return };
     for group in &state.groups {
         let Some(event) = group.mba_event.and_then(EventId::mbm_index) else { continue };
+        if group.mode.is_pseudo_locking() {
+            continue;
+        }
         let rmids = core::iter::once(group.rmid).chain(group.children.iter().map(|child| child.rmid));
         let current: u32 = rmids
             .filter_map(|rmid| {

@@ -81,7 +81,8 @@ fn group_sum(
     if let Place::Mon(_, mon) = place {
         return read(group.monitored_child(&group.children[mon]));
     }
-    let mut sum = read(group.monitored());
+    // A group that is there for a region has no RMID to be counted by.
+    let mut sum = group.monitored().map_or(Err(ReadError::Unavailable), &mut read);
     for child in &group.children {
         sum = match (sum, read(group.monitored_child(child))) {
             (Ok(sum), Ok(value)) => Ok(sum.wrapping_add(value)),

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Writing the files `cpus` and `cpus_list`.
+//! The files `cpus` and `cpus_list`.
 //!
 //! Each CPU belongs to exactly one control group, and may be lent to one of its monitor groups. It runs tasks of the
 //! default group with the ids of the group that owns it.
 
 use resctrl_types::arch::MonId;
+use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Result};
 
 use super::cpu_text;
 use super::tasks::refresh;
-use crate::Op;
-use crate::state::Place;
-use crate::text::until_nul;
+use crate::ops::Shown;
+use crate::state::{Mode, Place};
+use crate::text::{TextOut, until_nul};
+use crate::{Op, pseudo_lock};
 
 /// How a set of CPUs is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,30 @@ impl Form {
             Form::List => "cpus_list",
         }
     }
+}
+
+/// Prints the CPUs of the group; of a pseudo-locked one, those whose cache its region is in.
+pub(crate) fn show<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    form: Form,
+    out: &mut dyn TextOut,
+) -> Shown {
+    let fs = op.fs;
+    let regions = fs.regions.lock();
+    let state = op.state();
+    let cpus = match (place, state.groups[place.ctrl()].mode) {
+        (Place::Ctrl(_), Mode::PseudoLocked(region)) => match regions.of(region).filter(|slot| slot.part.is_some()) {
+            Some(slot) => &slot.cpus,
+            None => return Err(pseudo_lock::offline(&mut state.status).into()),
+        },
+        _ => state.cpus(place),
+    };
+    match form {
+        Form::Mask => writeln!(out, "{}", cpus.hex())?,
+        Form::List => writeln!(out, "{}", cpus.list())?,
+    }
+    Ok(())
 }
 
 /// What a command works with, all of it allocated before anything changes.
@@ -64,6 +90,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
     data: &[u8],
 ) -> Result<()> {
     let fs = op.fs;
+    pseudo_lock::refuse_members(op, place.ctrl())?;
     let state = op.state();
     let mut sets = Sets::new(fs.platform.nr_cpu_ids()).inspect_err(|_| {
         state.status.format(format_args!("{}: Kernel allocation failure\n", form.file()));

@@ -9,7 +9,7 @@ use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
 use crate::state::{CtrlGroup, Mode, MonGroup, Monitored, Place};
 use crate::tree::{NewNode, NodeId};
-use crate::{Op, Resctrl, ctrlmondata};
+use crate::{Op, Resctrl, ctrlmondata, pseudo_lock};
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                     if name == b"mon_groups" {
                         return Err(Errno::EPERM);
                     }
+                    pseudo_lock::refuse_members(op, place.ctrl())?;
                     Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
                 })
             }
@@ -140,7 +141,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
         let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
             let (closid, rmid) = (self.closid, Rmid::RESERVED);
-            let (mode, children) = (Mode::Shareable, KVec::new());
+            let (mode, children) = (Mode::SHAREABLE, KVec::new());
             KBox::new(CtrlGroup { id: self.id, closid, rmid, cpus, mode, mba_event: None, children, mon_data: None })
         });
         let room = self.op.state().groups.reserve(1);

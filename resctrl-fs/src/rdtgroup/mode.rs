@@ -1,56 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The file `mode`: who may use the cache portions of a group.
+//! The file `mode`: who may use the cache portions of a group, or what else it is for.
 
 use resctrl_types::resource::ControlKind;
-use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Errno, Platform, Result};
 
-use crate::Op;
 use crate::ctrlmondata::overlap::{self, Overlap};
-use crate::nodes::GroupId;
 use crate::ops::Shown;
-use crate::state::Mode;
+use crate::state::{Mode, Sharing};
 use crate::text::{TextOut, strip_newline};
+use crate::tree::NodeId;
+use crate::{Op, pseudo_lock};
 
 /// Prints the mode.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
-    out.write_str(match op.state().groups[ctrl].mode {
-        Mode::Shareable => "shareable\n",
-        Mode::Exclusive => "exclusive\n",
-    })?;
+    out.write_str(name(op.state().groups[ctrl].mode))?;
+    out.write_str("\n")?;
     Ok(())
 }
 
-/// Changes the mode.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, data: &[u8]) -> Result<()> {
-    let refused = match strip_newline(data) {
-        Some(b"shareable") => {
-            op.state().groups[ctrl].mode = Mode::Shareable;
-            return Ok(());
-        }
-        Some(b"exclusive") => match why_not_exclusive(op, ctrl)? {
-            None => {
-                op.state().groups[ctrl].mode = Mode::Exclusive;
-                return Ok(());
-            }
-            Some(reason) => reason,
+const fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Using(Sharing::Shareable) => "shareable",
+        Mode::Using(Sharing::Exclusive) => "exclusive",
+        Mode::PseudoLocksetup => "pseudo-locksetup",
+        Mode::PseudoLocked(_) => "pseudo-locked",
+    }
+}
+
+/// Changes the mode of the group whose directory is `dir`.
+pub(crate) fn write<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    ctrl: usize,
+    dir: NodeId,
+    data: &[u8],
+) -> Result<()> {
+    let Some(wanted) = strip_newline(data) else { return refuse(op, "mode: Invalid input\n") };
+    let mode = op.state().groups[ctrl].mode;
+    let wanted = match wanted {
+        _ if wanted == name(mode).as_bytes() => return Ok(()),
+        _ if matches!(mode, Mode::PseudoLocked(_)) => return refuse(op, "Cannot change pseudo-locked group\n"),
+        b"shareable" => Sharing::Shareable,
+        b"exclusive" => match why_not_exclusive(op, ctrl)? {
+            None => Sharing::Exclusive,
+            Some(reason) => return refuse(op, reason),
         },
-        Some(b"pseudo-locksetup") => why_not_locksetup(op, ctrl),
-        Some(_) => "Unknown or unsupported mode\n",
-        None => "mode: Invalid input\n",
+        b"pseudo-locksetup" => return pseudo_lock::enter(op, ctrl, dir),
+        _ => return refuse(op, "Unknown or unsupported mode\n"),
     };
-    op.state().status.text(refused);
+    if mode == Mode::PseudoLocksetup {
+        pseudo_lock::leave(op, ctrl, dir)?;
+    }
+    op.state().groups[ctrl].mode = Mode::Using(wanted);
+    Ok(())
+}
+
+fn refuse<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, reason: &str) -> Result<()> {
+    op.state().status.text(reason);
     Err(Errno::EINVAL)
 }
 
 /// What stands against the group's having its cache portions for itself: portions of any cache that others may fill.
-/// A group that is exclusive already is not asked again.
 fn why_not_exclusive<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Result<Option<&'static str>> {
     let fs = op.fs;
     let state = op.state();
     let group = &state.groups[ctrl];
-    if group.mode == Mode::Exclusive {
-        return Ok(None);
-    }
     let mut has_cache = false;
     for &schema in &state.mount()?.schemas {
         let Some(ControlKind::Cache(_)) = fs.arch.control(schema.resource).map(|control| control.kind) else {
@@ -65,16 +78,4 @@ fn why_not_exclusive<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize
         }
     }
     Ok((!has_cache).then_some("Cannot be exclusive without CAT/CDP\n"))
-}
-
-/// What stands against setting up a pseudo-locked region. In the end always something: it takes a processor whose
-/// prefetchers can be turned off, and no architecture says yet how that is done on its processors.
-fn why_not_locksetup<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> &'static str {
-    if op.state().groups[ctrl].id == GroupId::DEFAULT {
-        "Cannot pseudo-lock default group\n"
-    } else if [ResourceId::L3, ResourceId::L2].into_iter().any(|cache| op.arch().cdp_enabled(cache)) {
-        "CDP enabled\n"
-    } else {
-        "Pseudo-locking not supported\n"
-    }
 }

@@ -14,6 +14,7 @@ use crate::domain::MBPS_UNLIMITED;
 use crate::monitor::rmid::RmidTable;
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read, worker};
 use crate::nodes::{GroupId, Node};
+use crate::pseudo_lock::regions::{Departure, MAX_REGIONS};
 use crate::rdtgroup::mkdir::{self, Kind};
 use crate::rdtgroup::tasks;
 use crate::state::{CtrlGroup, Mode, MonGroup, Mount};
@@ -53,7 +54,7 @@ impl CtrlGroup {
             closid: Closid::RESERVED,
             rmid: Rmid::RESERVED,
             cpus: CpuMask::new(nr_cpu_ids)?,
-            mode: Mode::Shareable,
+            mode: Mode::SHAREABLE,
             mba_event: None,
             children: KVec::new(),
             mon_data: None,
@@ -120,17 +121,21 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Unmounts: everything back to the default group and every control value back to its default. The overflow workers
     /// notice by themselves; the limbo workers go on.
     pub fn unmount(this: &Ref<Self>) {
-        Self::locked_op(this, |op| {
-            if op.state().mount.is_none() {
-                return;
-            }
+        // Those that are there go first, so that their names are free when the next mount can have groups of these names; and
+        // afterwards what has been locked in between.
+        let before = Self::locked_op(this, |op| op.state().mount.as_ref().map(|_| this.regions.lock().depart_all()));
+        finish_all(this, before);
+        let between = Self::locked_op(this, |op| {
+            op.state().mount.as_ref()?;
             // Values and counters first: the meaning of their numbers changes with CDP.
             reset_controls(op);
             counters::release_all(op);
             disable_options(op);
             remove_all_groups(op);
             take_down(op);
+            Some(this.regions.lock().depart_all())
         });
+        finish_all(this, between);
     }
 
     /// Prints the active options as `/proc/mounts` shows them.
@@ -149,6 +154,13 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             (debug, ",debug"),
         ];
         active.into_iter().filter(|&(on, _)| on).try_for_each(|(_, text)| out.write_str(text))
+    }
+}
+
+/// Removes the nodes of regions whose groups have gone. Without a lock.
+fn finish_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, departures: Option<[Option<Departure<P>>; MAX_REGIONS]>) {
+    for departure in departures.into_iter().flatten().flatten() {
+        departure.finish(&fs.regions);
     }
 }
 
@@ -221,7 +233,7 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
     op.state().column_width = op.state().column_width.max(width);
     op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug });
     let group = op.state().default_group();
-    group.mode = Mode::Shareable;
+    group.mode = Mode::SHAREABLE;
     group.mba_event = if mba_sc { mba_sc::default_event(fs) } else { None };
 
     mkdir::add_files(op, GroupId::DEFAULT, Kind::Ctrl, root)?;
@@ -229,8 +241,9 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
     if fs.mon_capable() {
         let dir = |name, key| NewNode { name, key, mode: 0o555, owner, now, hidden: false };
         fs.tree.lock().add(root, &dir(b"mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
-        let who = op.state().default_group().monitored();
-        counters::assign_to_new(op, who);
+        if let Some(who) = op.state().default_group().monitored() {
+            counters::assign_to_new(op, who);
+        }
         let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
         op.state().default_group().mon_data = Some(mon_data);
         for domain in &op.locked.state.mon_domains {
@@ -246,7 +259,7 @@ fn take_down<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let fs = op.fs;
     op.state().mount = None;
     let group = op.state().default_group();
-    group.mode = Mode::Shareable;
+    group.mode = Mode::SHAREABLE;
     group.mon_data = None;
     group.mba_event = None;
     let mut tree = fs.tree.lock();
@@ -262,7 +275,9 @@ fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     while op.state().groups.len() > 1 {
         let group = op.state().groups.remove(0);
         free_children(op, group.closid, &group.children);
-        limbo::free_rmid(op, MonId { closid: group.closid, rmid: group.rmid });
+        if let Some(who) = group.monitored() {
+            limbo::free_rmid(op, who.id);
+        }
         let default = op.state().default_group();
         default.cpus.union_with(&group.cpus);
     }

@@ -8,7 +8,8 @@ use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, Rmid};
 use super::tasks;
 use crate::monitor::{counters, limbo};
 use crate::nodes::Node;
-use crate::state::{Monitored, Place};
+use crate::pseudo_lock::regions::Departure;
+use crate::state::{Mode, Monitored, Place};
 use crate::status;
 use crate::tree::NodeId;
 use crate::{Op, Resctrl};
@@ -21,16 +22,26 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub fn rmdir(this: &Ref<Self>, dir: NodeId) -> Result<()> {
         let key = this.tree.lock().key(dir).ok_or(Errno::ENODEV)?;
         match key {
-            Node::Group(group) => Self::on_group(this, group, dir, Errno::EPERM, |op, place| {
-                // The last thing that can fail.
-                let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| Errno::ENOMEM)?;
-                match place {
-                    Place::Ctrl(ctrl) => remove_ctrl(op, ctrl, affected),
-                    Place::Mon(ctrl, mon) => remove_mon(op, ctrl, mon, affected),
+            Node::Group(group) => {
+                let region = Self::on_group(this, group, dir, Errno::EPERM, |op, place| {
+                    // The last thing that can fail.
+                    let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| Errno::ENOMEM)?;
+                    let region = match place {
+                        Place::Ctrl(ctrl) => remove_ctrl(op, ctrl, affected),
+                        Place::Mon(ctrl, mon) => {
+                            remove_mon(op, ctrl, mon, affected);
+                            None
+                        }
+                    };
+                    this.tree.lock().remove(dir);
+                    Ok(region)
+                })?;
+                // No lock is held any more.
+                if let Some(region) = region {
+                    region.finish(&this.regions);
                 }
-                this.tree.lock().remove(dir);
                 Ok(())
-            }),
+            }
             // What belongs to no group leaves the status.
             Node::InfoDir => Err(Errno::EPERM),
             _ => Self::locked_op(this, |op| {
@@ -73,11 +84,19 @@ impl core::ops::Deref for GroupName {
     }
 }
 
-/// Tasks and CPUs of a control group go to the default group; then its ids and its monitor groups go.
-fn remove_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut affected: CpuMask) {
+/// Tasks and CPUs of a control group go to the default group; then its ids and its monitor groups go. Of a group that was
+/// there for a region that leaves the CLOSID, or the region.
+fn remove_ctrl<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    ctrl: usize,
+    mut affected: CpuMask,
+) -> Option<Departure<P>> {
     let fs = op.fs;
     let default = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
     let group = op.state().groups.remove(ctrl);
+    if let Mode::PseudoLocked(region) = group.mode {
+        return fs.regions.lock().depart(region);
+    }
     tasks::move_matching(fs, tasks::Members::Ctrl(group.closid), default, &mut affected);
     for cpu in group.cpus.iter() {
         fs.arch.set_cpu_default(cpu, default);
@@ -86,13 +105,16 @@ fn remove_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut 
     affected.union_with(&group.cpus);
     tasks::refresh(fs, op.cpus, &affected);
 
-    end_monitoring(op, group.monitored());
+    if let Some(who) = group.monitored() {
+        end_monitoring(op, who);
+    }
     for child in &group.children {
         end_monitoring(op, group.monitored_child(child));
     }
     if let Some(mount) = &mut op.state().mount {
         mount.closids.release(group.closid);
     }
+    None
 }
 
 /// Tasks and CPUs of a monitor group fall back to the ids of its parent.
@@ -100,8 +122,8 @@ fn remove_mon<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mon: 
     let fs = op.fs;
     let (closid, rmid) = op.state().ids(Place::Ctrl(ctrl));
     let parent = MonId { closid, rmid };
-    let who = op.state().monitored(Place::Mon(ctrl, mon));
     let child = op.state().groups[ctrl].children.remove(mon);
+    let who = op.state().groups[ctrl].monitored_child(&child);
     tasks::move_matching(fs, tasks::Members::Mon(who.id), parent, &mut affected);
     for cpu in child.cpus.iter() {
         fs.arch.set_cpu_default(cpu, parent);

@@ -21,7 +21,7 @@ use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platf
 use crate::ops::{Shown, Stop};
 use crate::state::Place;
 use crate::text::{TextOut, parse_i32, split_once, trim, until_nul};
-use crate::{Op, Resctrl};
+use crate::{Op, Resctrl, pseudo_lock};
 
 /// Which tasks, by the ids in their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,10 @@ impl Members {
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
     let fs = op.fs;
     let (closid, rmid) = op.state().ids(place);
+    if op.state().groups[place.ctrl()].mode.is_pseudo_locking() && matches!(place, Place::Ctrl(_)) {
+        // What it had for ids may be another group's by now.
+        return Ok(());
+    }
     let (members, meaningful) = match place {
         // Where nothing can be allocated nobody looks at CLOSIDs, and the default group shows no tasks.
         Place::Ctrl(_) => (Members::Ctrl(closid), fs.alloc_capable()),
@@ -66,8 +70,16 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
     shown.map_err(Stop::from)
 }
 
+/// Whether there is a task that the ids of its word make a member.
+pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members) -> bool {
+    let mut found = false;
+    fs.platform.for_each_task(&mut |task| found |= members.contain(&fs.arch, fs.platform.task_word(task)));
+    found
+}
+
 /// Moves threads into the group, one after the other until one cannot be moved.
 pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
+    pseudo_lock::refuse_members(op, place.ctrl())?;
     let mut rest = Some(until_nul(data));
     while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
         let (token, following) = split_once(list, b',');

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::{Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
+use resctrl_types::pseudo_lock::{LockMemory, Measurement, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
-use resctrl_types::sim::SimPlatform;
+use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
     Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here,
-    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
+    HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -36,6 +37,8 @@ pub(crate) struct Parameters {
     pub(crate) configurable: Option<Transactions>,
     /// Whether devices can have a part of the L3.
     pub(crate) io_alloc: bool,
+    /// Whether prefetchers can be turned off.
+    pub(crate) pseudo_lock: bool,
 }
 
 /// 12 ways, gap-free masks, bandwidth in steps of ten percent.
@@ -59,6 +62,15 @@ pub(crate) const INTEL: Parameters = Parameters {
     always_assigned: false,
     configurable: None,
     io_alloc: false,
+    pseudo_lock: false,
+};
+
+/// A processor that can lock memory into its caches. Two bits of the hardware's own in each L3.
+pub(crate) const LOCKING: Parameters = Parameters {
+    l3: Some(CacheControl { cbm_len: 12, min_cbm_bits: 1, shareable_bits: 0xc00, sparse_masks: false }),
+    l2: Some(CacheControl { cbm_len: 8, min_cbm_bits: 1, shareable_bits: 0, sparse_masks: false }),
+    pseudo_lock: true,
+    ..INTEL
 };
 
 /// Masks of any shape, even empty; bandwidth in eighths of GB/s; slow memory.
@@ -140,6 +152,8 @@ pub(crate) struct Parametric {
     pub(crate) amd: Amd,
     /// Whether counters are assigned.
     assigned: AtomicBool,
+    /// Whose memory was locked, in order.
+    locked: Mutex<Vec<Closid>>,
     /// What each counter of each domain counts, and what it has counted.
     counting: Mutex<BTreeMap<(u32, u32), Counting>>,
 }
@@ -161,6 +175,7 @@ impl Parametric {
         Parametric {
             parameters,
             cdp_l3: AtomicBool::new(false),
+            locked: Mutex::default(),
             cdp_l2: AtomicBool::new(false),
             defaults: Mutex::new(vec![DEFAULT; cpus]),
             running: Mutex::new(vec![DEFAULT; cpus]),
@@ -191,6 +206,11 @@ impl Parametric {
     pub(crate) fn running(&self, cpu: u32) -> (u32, u32) {
         let id = self.running.lock().unwrap()[CpuId(cpu).index()];
         (id.closid.0, id.rmid.0)
+    }
+
+    /// With which CLOSIDs memory was locked since this was asked last.
+    pub(crate) fn take_locked(&self) -> Vec<Closid> {
+        std::mem::take(&mut *self.locked.lock().unwrap())
     }
 
     /// How often each CPU has been asked to look again since this was asked last.
@@ -480,5 +500,31 @@ impl Arch<SimPlatform> for Parametric {
     fn program_io_alloc(&self, _: &SimPlatform, _: CpusHeld<'_>, _: ResourceId, domain: &mut Values, mask: &CpuMask) {
         assert!(!mask.is_empty(), "a domain has CPUs");
         self.amd.tell(domain.id);
+    }
+
+    fn can_pseudo_lock(&self) -> bool {
+        self.parameters.pseudo_lock
+    }
+
+    fn pseudo_lock(
+        &self,
+        platform: &SimPlatform,
+        here: Pinned<'_>,
+        memory: &SimLockMemory,
+        line_size: u32,
+        closid: Closid,
+    ) {
+        assert!(self.parameters.pseudo_lock, "asked in vain");
+        self.locked.lock().unwrap().push(closid);
+        platform.irqs_off(here, &mut |here| memory.read(here, line_size));
+    }
+
+    fn measure(&self, platform: &SimPlatform, here: Pinned<'_>, memory: &SimLockMemory, _: u32, what: Measurement) {
+        match what {
+            Measurement::Latency => platform.irqs_off(here, &mut |here| {
+                platform.trace(Trace::Latency(memory.time_read(here, 0)));
+            }),
+            Measurement::Residency(level) => platform.trace(Trace::Residency { level, hits: 1, misses: 0 }),
+        }
     }
 }

@@ -17,5 +17,7 @@ mod io_alloc;
 mod mistakes;
 mod mode;
 mod names;
+mod pseudo_lock;
+mod pseudo_lock_device;
 mod schemata;
 mod tasks;

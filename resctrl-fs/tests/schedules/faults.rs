@@ -93,6 +93,60 @@ fn a_command_without_memory_changes_nothing() {
     }
 }
 
+fn in_locksetup(machine: &Machine) {
+    with_groups(machine);
+    machine.rmdir("p0/mon_groups/m0").unwrap();
+    machine.write("schemata", "L3:0=3f0;1=3f0\n").unwrap();
+    machine.write("p0/mode", "pseudo-locksetup\n").unwrap();
+}
+
+/// What cannot be had for the region's CPUs is `EINVAL`, as in the kernel: ABI 4.8.
+const NO_REGION: &[Errno] = &[Errno::ENOMEM, Errno::EINVAL];
+
+#[test]
+fn a_region_without_memory_is_not_locked() {
+    each_allocation(in_locksetup, |machine| machine.write("p0/schemata", "L3:0=1\n"), NO_REGION);
+}
+
+#[test]
+fn a_group_without_memory_does_not_change_its_mode() {
+    let prepare = |machine: &Machine| {
+        with_groups(machine);
+        machine.rmdir("p0/mon_groups/m0").unwrap();
+        machine.write("p0/schemata", "L3:0=1;1=1\n").unwrap();
+    };
+    let there_and_back = |machine: &Machine| {
+        machine.write("p0/mode", "pseudo-locksetup\n")?;
+        machine.write("p0/mode", "shareable\n")
+    };
+    each_allocation(prepare, there_and_back, NO_MEMORY);
+}
+
+#[test]
+fn a_region_is_not_measured_without_memory() {
+    let locked = |machine: &Machine| {
+        in_locksetup(machine);
+        machine.write("p0/schemata", "L3:0=1\n").unwrap();
+    };
+    each_allocation(locked, |machine| crate::machine::Fs::measure(&machine.fs, 0, b"1\n"), NO_MEMORY);
+}
+
+#[test]
+fn a_pseudo_locked_group_goes_without_memory_but_for_its_removal() {
+    let locked = |machine: &Machine| {
+        in_locksetup(machine);
+        machine.write("p0/schemata", "L3:0=1\n").unwrap();
+    };
+    each_allocation(locked, |machine| machine.rmdir("p0"), NO_MEMORY);
+    run(move || {
+        let machine = Machine::boot(INTEL);
+        locked(&machine);
+        let ((), failed) = fail_allocation(0, || machine.unmount());
+        assert!(!failed, "unmounting");
+        machine.finish();
+    });
+}
+
 #[test]
 fn a_counter_is_not_read_without_memory() {
     let read = |machine: &Machine| machine.read("mon_data/mon_L3_01/mbm_total_bytes").map(|_| ());

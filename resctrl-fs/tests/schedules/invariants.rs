@@ -4,12 +4,12 @@
 //! | # | Invariant | Checked by |
 //! |---|---|---|
 //! | C1, C2 | control groups share the online CPUs out among them, monitor groups those of their parent | `check_cpus` |
-//! | C3, C4 | no id has two groups; each RMID is in use, free or in limbo, and in one of these only | `check_ids`, the audit |
+//! | C3, C4 | no id has two groups, but what pseudo-locked groups have given up; each RMID is in use, free or in limbo, and in one of these only | `check_ids`, the audit |
 //! | C5 | limbo counts agree with the domains | the audit |
 //! | C6 | a domain with an RMID in limbo has its limbo worker | the audit |
 //! | C7 | a mounted file system has an overflow worker in each domain | the audit, `check_workers` |
 //! | C8 | exclusive groups overlap with nobody | `check_exclusive` |
-//! | C9 | nobody overlaps with a pseudo-locked region | not checked: there are none, writing that mode is refused |
+//! | C9 | nobody overlaps with a pseudo-locked region | the audit |
 //! | C10 | no value is staged | nothing to check: staged values are a local of the command that parses them |
 //! | C11 | what files show is what is in the registers | `check_control_values` |
 //! | C12 | assigned counters belong to living groups | `counters.rs`, on a machine that has some |
@@ -58,13 +58,14 @@ fn group(machine: &Machine, path: &str, parent: Option<&str>) -> Group {
     Group { path: path.into(), closid, rmid: id("mon_hw_id"), cpus, tasks, parent: parent.map(Into::into) }
 }
 
-/// Every group: each control group is followed by its monitor groups.
+/// Every group that has ids: each control group is followed by its monitor groups.
 fn groups(machine: &Machine) -> Vec<Group> {
     let not_groups = ["info", "mon_data", "mon_groups"];
     let mut paths = vec![String::new()];
     paths.extend(machine.dirs("").unwrap().into_iter().filter(|name| !not_groups.contains(&name.as_str())));
+    let has_ids = |path: &String| !machine.read(&format!("{path}/mode")).unwrap().starts_with("pseudo-");
     let mut groups = Vec::new();
-    for path in paths {
+    for path in paths.into_iter().filter(has_ids) {
         let ctrl = group(machine, &path, None);
         let closid = ctrl.closid;
         groups.push(ctrl);

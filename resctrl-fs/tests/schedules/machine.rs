@@ -9,7 +9,7 @@ use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
 use resctrl_hardware::{Event, Rdt};
 use resctrl_types::platform::{CacheInfo, Platform};
 use resctrl_types::sim::{
-    CpuTopology, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
+    CpuTopology, RegionCounts, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
 };
 use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
 use resctrl_x86::{Cpuid, Gp, Options, Registers, X86};
@@ -35,13 +35,13 @@ impl Emulated {
     }
 }
 
-/// "GenuineIntel", a Sapphire Rapids, leaves up to 0x10; or "AuthenticAMD", with the extended leaves.
+/// "GenuineIntel", a Goldmont, whose prefetchers can be turned off, leaves up to 0x10; or "AuthenticAMD", with the extended leaves.
 fn native(leaf: u32, amd: bool) -> [u32; 4] {
     match leaf {
         0 if amd => [0x10, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
         0x8000_0000 if amd => [0x8000_0022, 0, 0, 0],
         0 => [0x10, 0x756e_6547, 0x6c65_746e, 0x4965_6e69],
-        1 => [0x0008_06f8, 0, 0, 0],
+        1 => [0x0005_06c9, 0, 0, 0],
         _ => [0; 4],
     }
 }
@@ -56,6 +56,9 @@ impl Registers for Emulated {
     }
 
     fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
+        if msr == MISC_FEATURE_CONTROL {
+            return Ok(0);
+        }
         match self.rdt.rdmsr(Self::cpu(here), msr, nanoseconds(&self.sim)) {
             Ok(Some(value)) => Ok(value),
             other => panic!("rdmsr {msr:#x}: {other:?}"),
@@ -63,12 +66,22 @@ impl Registers for Emulated {
     }
 
     fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
+        if msr == MISC_FEATURE_CONTROL {
+            return Ok(());
+        }
         match self.rdt.wrmsr(Self::cpu(here), msr, value, nanoseconds(&self.sim)) {
             Ok(true) => Ok(()),
             other => panic!("wrmsr {msr:#x} {value:#x}: {other:?}"),
         }
     }
+
+    fn flush_caches(&self, here: Here<'_>) {
+        let _ = Self::cpu(here);
+    }
 }
+
+/// What turns prefetchers off. No emulated cache is filled by them.
+const MISC_FEATURE_CONTROL: u32 = 0x1a4;
 
 fn nanoseconds(sim: &SimPlatform) -> u64 {
     sim.now_ms() * 1_000_000
@@ -224,6 +237,7 @@ impl Machine {
         // One period and the tick of a displaced worker.
         self.sim.advance(1002);
         self.sim.assert_idle();
+        assert_eq!(self.sim.region_counts(), RegionCounts::default(), "something of a pseudo-locked region is left");
         assert_eq!(self.sim.live_works(), 0, "a monitor domain was never freed");
         assert!(Fs::is_idle(&self.fs), "somebody still refers to the file system");
     }

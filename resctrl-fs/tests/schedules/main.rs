@@ -11,6 +11,7 @@ mod hotplug;
 mod invariants;
 mod lifetime;
 mod machine;
+mod pseudo_lock;
 mod published;
 mod sequences;
 mod timing;

@@ -88,3 +88,39 @@ fn a_mount_that_fails_half_way_can_be_tried_again_while_others_come_and_go() {
         machine.finish();
     });
 }
+
+/// The RMID of a pseudo-locked group was freed when it gave the RMID up, and once more when the group went.
+#[test]
+fn the_rmid_of_a_pseudo_locked_group_is_freed_once_however_the_group_goes() {
+    explore(300, || {
+        let machine = Machine::mounted();
+        machine.write("schemata", "L3:0=3f0;1=3f0\n").unwrap();
+        for group in ["locked", "setup"] {
+            machine.mkdir(group).unwrap();
+            machine.write(&format!("{group}/mode"), "pseudo-locksetup\n").unwrap();
+        }
+        machine.write("locked/schemata", "L3:0=1\n").unwrap();
+        let clock = machine.sim.start_clock(8);
+        let others = {
+            let machine = machine.clone();
+            shuttle::thread::spawn(move || {
+                // Takes what is free as soon as it is.
+                for number in 0..3 {
+                    let _ = machine.mkdir(&format!("mon_groups/m{number}"));
+                }
+                machine.rmdir("setup").unwrap();
+            })
+        };
+        machine.rmdir("locked").unwrap();
+        others.join().unwrap();
+        check(&machine);
+        machine.mkdir("setup").unwrap();
+        machine.write("setup/mode", "pseudo-locksetup\n").unwrap();
+        clock.stop();
+        machine.unmount();
+        machine.sim.advance(2002);
+        machine.mount().unwrap();
+        check(&machine);
+        machine.finish();
+    });
+}

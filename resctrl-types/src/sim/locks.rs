@@ -20,6 +20,7 @@ impl<T> SimMutex<T> {
         let lock = match class {
             LockClass::Rdtgroup => Lock::Rdtgroup,
             LockClass::Tree => Lock::Tree,
+            LockClass::Regions => Lock::Regions,
         };
         SimMutex { lock, inner: shuttle::sync::Mutex::new(value) }
     }

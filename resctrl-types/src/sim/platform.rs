@@ -14,11 +14,13 @@ use crate::cpumask::CpuMask;
 use crate::errno::{Errno, Result};
 use crate::ids::{CpuId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
+use crate::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
 use crate::refs::Ref;
 
 use super::fault;
 use super::hotplug::{Callbacks, CpuState};
 use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex};
+use super::pseudo_lock::{Shared, SimLatencyLimit, SimLockMemory, SimRegionNodes};
 use super::tasks::{SchedIn, SimTask, Tasks};
 use super::thread::{Lock, Place, Thread, atomically, on_cpu, preemption_point};
 use super::topology::{CpuTopology, Topology};
@@ -26,6 +28,10 @@ use super::workqueue::{Queue, SimWork};
 
 /// The wall clock when the virtual clock is 0, in seconds since the epoch.
 const BOOT_SECONDS: i64 = 1_700_000_000;
+/// Bytes of a cache line.
+const CACHE_LINE: u32 = 64;
+/// Bytes of the largest piece of memory: KMALLOC_MAX_SIZE.
+const MAX_MEMORY: u32 = 4 << 20;
 
 /// What has happened on a simulated machine. Add these up over schedules to see what a test exercised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +65,7 @@ pub(super) struct State {
 pub(super) struct Kernel {
     pub(super) topology: Topology,
     pub(super) hotplug: HotplugLock,
+    pub(super) regions: Shared,
     state: std::sync::Mutex<State>,
     /// By CPU: held while its interrupts are off.
     irq: Vec<shuttle::sync::Mutex<()>>,
@@ -143,6 +150,7 @@ impl SimPlatform {
                 irq: topology.cpus.iter().map(|_| shuttle::sync::Mutex::new(())).collect(),
                 topology,
                 hotplug: HotplugLock::default(),
+                regions: Shared::default(),
                 state: std::sync::Mutex::new(state),
                 changing: shuttle::sync::Mutex::new(()),
                 changed: shuttle::sync::Condvar::new(),
@@ -191,6 +199,9 @@ impl Platform for SimPlatform {
     type CpusReadGuard<'a> = SimCpusReadGuard<'a>;
     type Work = SimWork;
     type Task = SimTask;
+    type LockMemory = SimLockMemory;
+    type LatencyLimit = SimLatencyLimit;
+    type RegionNodes = SimRegionNodes;
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<SimMutex<T>> {
         if fault::fails() {
@@ -335,6 +346,50 @@ impl Platform for SimPlatform {
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord {
         assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
         self.kernel.state().tasks.on(here.cpu()).map_or(TaskWord(0), |task| task.word())
+    }
+
+    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32> {
+        self.cache(cpu, level).filter(|_| self.knows_cache_line()).map(|_| CACHE_LINE)
+    }
+
+    fn max_lock_memory(&self) -> u32 {
+        MAX_MEMORY
+    }
+
+    fn lock_memory(&self, size: u32) -> Result<SimLockMemory> {
+        self.new_lock_memory(size)
+    }
+
+    fn limit_latency(&self, cpu: CpuId) -> Result<SimLatencyLimit, LatencyError> {
+        self.new_latency_limit(cpu)
+    }
+
+    fn region_nodes(&self, minor: u32, name: &[u8]) -> Result<SimRegionNodes> {
+        self.new_region_nodes(minor, name)
+    }
+
+    fn run_thread(
+        &self,
+        _cpus: CpusHeld<'_>,
+        cpu: CpuId,
+        kind: ThreadKind,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<(), ThreadError> {
+        self.check_cpus_held();
+        self.thread_on(cpu, kind, f)
+    }
+
+    fn irqs_off(&self, here: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>)) {
+        assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
+        self.in_interrupt(here.cpu(), f);
+    }
+
+    fn count_events(&self, here: Pinned<'_>, events: EventPair, f: &mut dyn FnMut()) -> (u64, u64) {
+        self.count(here, events, f)
+    }
+
+    fn trace(&self, trace: Trace) {
+        self.note(trace);
     }
 
     fn owner(&self) -> Owner {

@@ -16,6 +16,7 @@ pub(super) enum Lock {
     Hotplug,
     Rdtgroup,
     Tree,
+    Regions,
 }
 
 /// Why a thread is for the moment on a CPU that it did not choose.
@@ -117,6 +118,7 @@ impl Thread {
             Lock::Hotplug => "the hotplug lock taken",
             Lock::Rdtgroup => "the rdtgroup mutex taken",
             Lock::Tree => "the tree mutex taken",
+            Lock::Regions => "the mutex of regions taken",
         });
         let state = self.state();
         let called = state.places.iter().any(|&(place, _)| place == Place::CallOn);
@@ -128,7 +130,7 @@ impl Thread {
         assert!(!called, "{lock:?} lock taken in a function called on a CPU");
         if let Some(worst) = worst {
             assert!(worst != lock, "{lock:?} lock taken twice by one thread");
-            assert!(worst < lock, "{lock:?} lock taken while holding {worst:?}: the order is Hotplug, Rdtgroup, Tree");
+            assert!(worst < lock, "{lock:?} lock taken while holding {worst:?}: the order is that of the type");
         }
     }
 }

@@ -79,6 +79,16 @@ pub(crate) enum Side {
 
 type Interposed = (Side, Box<dyn FnOnce() + Send>);
 
+/// Something that a CPU does while it fills a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Flush,
+    Write { msr: u32, value: u64 },
+}
+
+/// `MSR_MISC_FEATURE_CONTROL`.
+pub(crate) const MISC: u32 = 0x1a4;
+
 /// The hardware of a machine.
 pub(crate) struct Board {
     pub(crate) rdt: Rdt,
@@ -87,6 +97,10 @@ pub(crate) struct Board {
     pub(crate) refusing: AtomicU32,
     /// Reads of any MSR.
     pub(crate) reads: AtomicU64,
+    /// `MSR_MISC_FEATURE_CONTROL` of each CPU, which is not RDT's.
+    pub(crate) misc: Mutex<Vec<u64>>,
+    /// Every access that pseudo-locking depends on, in order.
+    pub(crate) steps: Mutex<Vec<Step>>,
     /// What happens just before or after the next write.
     pub(crate) beside_write: Mutex<Option<Interposed>>,
 }
@@ -136,6 +150,9 @@ impl Registers for Emulated {
         if self.0.refusing.load(Ordering::Relaxed) == msr {
             return Err(Gp);
         }
+        if msr == MISC {
+            return Ok(self.0.misc.lock().unwrap()[cpu]);
+        }
         self.0.rdt.rdmsr(cpu, msr, 0).map_err(|_| Gp)?.ok_or(Gp)
     }
 
@@ -145,6 +162,11 @@ impl Registers for Emulated {
         if self.0.refusing.load(Ordering::Relaxed) == msr {
             return Err(Gp);
         }
+        self.0.steps.lock().unwrap().push(Step::Write { msr, value });
+        if msr == MISC {
+            self.0.misc.lock().unwrap()[cpu] = value;
+            return Ok(());
+        }
         match self.0.rdt.wrmsr(cpu, msr, value, 0) {
             Ok(true) => {
                 self.0.interpose(Side::After);
@@ -152,6 +174,11 @@ impl Registers for Emulated {
             }
             Ok(false) | Err(_) => Err(Gp),
         }
+    }
+
+    fn flush_caches(&self, here: Here<'_>) {
+        let _ = Self::cpu(here);
+        self.0.steps.lock().unwrap().push(Step::Flush);
     }
 }
 
@@ -198,6 +225,8 @@ pub(crate) fn probe(
         processor,
         refusing: AtomicU32::new(0),
         reads: AtomicU64::new(0),
+        misc: Mutex::new(vec![0; machine.topology.cpus()]),
+        steps: Mutex::default(),
         beside_write: Mutex::new(None),
     });
     let x86 = X86::new(Emulated(Arc::clone(&board)), &sim, Options::parse(options));

@@ -7,3 +7,4 @@ mod ids;
 mod machine;
 mod monitor;
 mod probe;
+mod pseudo_lock;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The mirror of `shim_x86.h`.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_void};
+use core::marker::{PhantomData, PhantomPinned};
 
 /// `struct shim_cpuid`.
 #[repr(C)]
@@ -13,10 +14,43 @@ pub(super) struct Cpuid {
     pub(super) edx: u32,
 }
 
+/// `struct dev_pm_qos_request`, which Rust never looks into.
+#[repr(C)]
+pub(super) struct Latency {
+    bytes: [u8; 0],
+    pinned: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// `struct shim_nodes`, which Rust never looks into.
+#[repr(C)]
+pub(super) struct Nodes {
+    bytes: [u8; 0],
+    pinned: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 // SAFETY: these are the declarations of `shim_x86.h`.
 unsafe extern "C" {
     pub(super) safe fn shim_rdt_parameter() -> *const c_char;
     pub(super) fn shim_cpuid(leaf: u32, subleaf: u32, out: *mut Cpuid);
     pub(super) fn shim_rdmsr(msr: u32, value: *mut u64) -> c_int;
     pub(super) fn shim_wrmsr(msr: u32, value: u64) -> c_int;
+    pub(super) safe fn shim_flush_caches();
+
+    pub(super) safe fn shim_region_max() -> u32;
+    pub(super) safe fn shim_region_alloc(size: u32) -> *mut c_void;
+    pub(super) fn shim_region_free(memory: *mut c_void);
+    pub(super) fn shim_region_read(memory: *const c_void, size: u32, stride: u32);
+    pub(super) fn shim_region_time(memory: *const c_void, offset: u32) -> u32;
+    pub(super) fn shim_region_clear(memory: *mut c_void, offset: u32, len: u32);
+    pub(super) fn shim_latency_limit(cpu: u32, limit: *mut *mut Latency) -> c_int;
+    pub(super) fn shim_latency_free(limit: *mut Latency);
+    pub(super) fn shim_region_thread(cpu: u32, measures: bool, closure: *mut c_void, interrupted: *mut bool) -> c_int;
+    pub(super) fn shim_irqs_off(closure: *mut c_void);
+    pub(super) fn shim_count_events(cpu: u32, configs: *const u64, closure: *mut c_void, counts: *mut u64);
+    pub(super) safe fn shim_trace_latency(cycles: u32);
+    pub(super) safe fn shim_trace_residency(level: u32, hits: u64, misses: u64);
+    pub(super) fn shim_region_map(area: *mut c_void, memory: *const c_void) -> c_int;
+    pub(super) fn shim_affinity_within(words: *const u64, bits: u32) -> bool;
+    pub(super) fn shim_nodes_new(minor: u32, name: *const c_char, len: usize, err: *mut c_int) -> *mut Nodes;
+    pub(super) fn shim_nodes_free(nodes: *mut Nodes);
 }

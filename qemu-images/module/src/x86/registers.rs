@@ -34,4 +34,8 @@ impl Registers for KernelRegisters {
             _ => Err(Gp),
         }
     }
+
+    fn flush_caches(&self, _here: Here<'_>) {
+        ffi::shim_flush_caches();
+    }
 }

@@ -28,15 +28,18 @@ struct Fake {
     bandwidth: BandwidthControl,
     mba_sc: bool,
     theirs: Overlap,
+    /// The bits of domain 1 that a region is in.
+    locked: u32,
     targets: Vec<(usize, u32)>,
 }
 
 const SHARER: Fake = Fake {
-    mode: Mode::Shareable,
+    mode: Mode::SHAREABLE,
     cache: CACHE,
     bandwidth: BANDWIDTH,
     mba_sc: false,
     theirs: Overlap::Shared,
+    locked: 0,
     targets: Vec::new(),
 };
 
@@ -65,6 +68,18 @@ impl Group for Fake {
 
     fn overlap(&self, _: SchemaId, domain: usize, mask: u32) -> Overlap {
         if domain == 1 && mask & 0xf00 != 0 { self.theirs } else { Overlap::None }
+    }
+
+    fn locked_bits(&self, _: SchemaId, domain: usize) -> u32 {
+        if domain == 1 { self.locked } else { 0 }
+    }
+
+    fn beside_region(&self, schema: SchemaId, domain: usize) -> bool {
+        self.locked_bits(schema, domain) != 0
+    }
+
+    fn share_cpus(&self, one: (SchemaId, usize), other: (SchemaId, usize)) -> bool {
+        one.1 == other.1
     }
 
     fn has_targets(&self, schema: SchemaId) -> bool {
@@ -188,7 +203,7 @@ fn the_empty_mask_is_legal_where_no_bit_is_needed() {
 
 #[test]
 fn nobody_may_take_from_an_exclusive_group_and_an_exclusive_group_from_nobody() {
-    let exclusive = || Fake { mode: Mode::Exclusive, ..SHARER };
+    let exclusive = || Fake { mode: Mode::Using(Sharing::Exclusive), ..SHARER };
     assert_eq!(staged(SHARER, b"L3:2=300").unwrap(), [(L3, 1, 0x300)]);
     refuses(exclusive(), b"L3:2=300", b"Overlaps with other group\n");
     refuses(Fake { theirs: Overlap::Exclusive, ..SHARER }, b"L3:2=300", b"Overlaps with exclusive group\n");

@@ -6,12 +6,14 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap, mmap_anonymous, mremap};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::statfs;
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgroups, setresgid, setresuid, write};
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, Write};
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -42,6 +44,11 @@ Directories.
   mount SOURCE TARGET TYPE [DATA]   mount(2)
   remount TARGET [DATA]             mount(2) with MS_REMOUNT
   umount TARGET [detach]            umount2(2)
+Memory.
+  map CPUS FILE HOW OFFSET LEN [remap]
+                                    stay on CPUS (a list), mmap(2) so much of FILE, HOW is shared or
+                                    private, see zeros in it and write to it; then mremap(2) it to somewhere
+                                    else
 Tasks.
   spin CPUS [SECONDS]               compute on CPUS (a list, 0,2-3; - for any) until killed
   threads COUNT                     start COUNT threads, print the thread ids, the first thread's
@@ -131,6 +138,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             umount2(&target, flags)?;
             Ok(())
         }
+        "map" => map(arguments),
         "spin" => spin(arguments),
         "threads" => threads(arguments),
         "as" => run_as(arguments),
@@ -288,6 +296,52 @@ fn cpu_list(text: &str) -> Option<Vec<usize>> {
     Some(cpus)
 }
 
+/// Binds the calling thread to a list of CPUs.
+fn stay_on(cpus: &str) -> Outcome {
+    let list = cpu_list(cpus).ok_or_else(|| Failure::Usage(format!("CPUS: \"{cpus}\" is not a list of CPUs")))?;
+    let mut set = CpuSet::new();
+    for cpu in list {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set)?;
+    Ok(())
+}
+
+fn map(arguments: &mut Arguments) -> Outcome {
+    let (cpus, path) = (arguments.text("CPUS")?, arguments.path("FILE")?);
+    let how = match &*arguments.text("HOW")? {
+        "shared" => MapFlags::MAP_SHARED,
+        "private" => MapFlags::MAP_PRIVATE,
+        other => return Err(Failure::Usage(format!("HOW: \"{other}\" is not shared or private"))),
+    };
+    let (offset, len) = (arguments.number("OFFSET")?, arguments.number("LEN")?);
+    let remap = arguments.optional().is_some();
+    arguments.end()?;
+    let len = usize::try_from(len).ok().and_then(NonZeroUsize::new);
+    let len = len.ok_or_else(|| Failure::Usage("LEN: is nothing, or too much".to_owned()))?;
+    stay_on(&cpus)?;
+    let file = open(&path, OFlag::O_RDWR, Mode::empty())?;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses where, so nothing of this program's is replaced.
+    let start = unsafe { mmap(None, len, access, how, &file, file_offset(offset)?)? };
+    let last = start.cast::<u8>().as_ptr().wrapping_add(len.get() - 1);
+    for byte in [start.cast::<u8>().as_ptr(), last] {
+        // SAFETY: both bytes are in the mapping, which this program does not refer to in any other way.
+        let was = unsafe { byte.replace(1) };
+        if was != 0 {
+            return Err(Failure::Hardware(format!("{was} in the memory, not 0")));
+        }
+    }
+    if remap {
+        // SAFETY: the kernel chooses where.
+        let elsewhere = unsafe { mmap_anonymous(None, len, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE)? };
+        let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
+        // SAFETY: what is replaced was reserved for it, and nobody has a pointer to the mapping after this.
+        unsafe { mremap(start, len.get(), len.get(), flags, Some(elsewhere))? };
+    }
+    Ok(())
+}
+
 fn spin(arguments: &mut Arguments) -> Outcome {
     let cpus = arguments.text("CPUS")?;
     let seconds = arguments.optional().map(|text| text.to_string_lossy().parse::<f64>());
@@ -298,12 +352,7 @@ fn spin(arguments: &mut Arguments) -> Outcome {
         Some(_) => return Err(Failure::Usage("SECONDS: is not a number".to_owned())),
     };
     if cpus != "-" {
-        let list = cpu_list(&cpus).ok_or_else(|| Failure::Usage(format!("CPUS: \"{cpus}\" is not a list of CPUs")))?;
-        let mut set = CpuSet::new();
-        for cpu in list {
-            set.set(cpu)?;
-        }
-        sched_setaffinity(Pid::from_raw(0), &set)?;
+        stay_on(&cpus)?;
     }
     let start = Instant::now();
     while duration.is_none_or(|duration| start.elapsed() < duration) {

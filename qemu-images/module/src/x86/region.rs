@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Pseudo-locked regions: what the kernel gives out for them, and what users ask of their devices.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use resctrl_fs::{MapRequest, Resctrl};
+use resctrl_types::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
+use resctrl_types::{CpuId, CpuMask, Errno, IrqOff, Pinned, Result};
+
+use super::ffi;
+use crate::convert::{self, to_ret};
+use crate::instance::instance;
+
+/// Memory in one piece.
+///
+/// # Invariants
+/// `start` is memory of `size` bytes made by the shim, alive until this value is dropped.
+pub(crate) struct KernelMemory {
+    start: NonNull<c_void>,
+    size: u32,
+}
+
+// SAFETY: the memory is nobody's in particular.
+unsafe impl Send for KernelMemory {}
+// SAFETY: it is only read, and cleared, without a look at what is in it; users write to it meanwhile as they like.
+unsafe impl Sync for KernelMemory {}
+
+impl KernelMemory {
+    pub(crate) fn new(size: u32) -> Result<Self> {
+        // INVARIANT: fresh from the shim.
+        let start = NonNull::new(ffi::shim_region_alloc(size)).ok_or(Errno::ENOMEM)?;
+        Ok(KernelMemory { start, size })
+    }
+}
+
+impl Drop for KernelMemory {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant; who has it mapped has the device open, which keeps the region.
+        unsafe { ffi::shim_region_free(self.start.as_ptr()) };
+    }
+}
+
+impl LockMemory for KernelMemory {
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    fn read(&self, _: IrqOff<'_>, stride: u32) {
+        // SAFETY: there are so many bytes.
+        unsafe { ffi::shim_region_read(self.start.as_ptr(), self.size, stride) };
+    }
+
+    fn time_read(&self, _: IrqOff<'_>, offset: u32) -> u32 {
+        if self.size.checked_sub(4).is_none_or(|last| last < offset) {
+            return 0;
+        }
+        // SAFETY: there are four bytes from there on.
+        unsafe { ffi::shim_region_time(self.start.as_ptr(), offset) }
+    }
+
+    fn clear(&self, offset: u32, len: u32) {
+        if offset.checked_add(len).is_some_and(|end| end <= self.size) {
+            // SAFETY: there are so many bytes.
+            unsafe { ffi::shim_region_clear(self.start.as_ptr(), offset, len) };
+        }
+    }
+}
+
+/// That a CPU does not sleep deeply.
+///
+/// # Invariants
+/// The pointer is a request made by the shim, alive until this value is dropped.
+pub(crate) struct KernelLatency(NonNull<ffi::Latency>);
+
+// SAFETY: any thread may withdraw it.
+unsafe impl Send for KernelLatency {}
+// SAFETY: there is nothing to do with a reference.
+unsafe impl Sync for KernelLatency {}
+
+impl KernelLatency {
+    pub(crate) fn new(cpu: CpuId) -> Result<Self, LatencyError> {
+        let mut limit = ptr::null_mut();
+        // SAFETY: `limit` is writable; the CPU is online.
+        match unsafe { ffi::shim_latency_limit(cpu.0, &raw mut limit) } {
+            // INVARIANT: fresh from the shim.
+            0 => NonNull::new(limit).map(KernelLatency).ok_or(LatencyError::NoMemory),
+            err if err == Errno::ENOMEM.to_ret() => Err(LatencyError::NoMemory),
+            _ => Err(LatencyError::Refused),
+        }
+    }
+}
+
+impl Drop for KernelLatency {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant.
+        unsafe { ffi::shim_latency_free(self.0.as_ptr()) };
+    }
+}
+
+/// A device and its debugfs directory.
+///
+/// # Invariants
+/// The pointer is made by the shim, alive until this value is dropped.
+pub(crate) struct KernelNodes(NonNull<ffi::Nodes>);
+
+// SAFETY: any thread may remove them.
+unsafe impl Send for KernelNodes {}
+
+impl KernelNodes {
+    pub(crate) fn new(minor: u32, name: &[u8]) -> Result<Self> {
+        let mut err = 0;
+        // SAFETY: the name is as long as said; `err` is writable.
+        let nodes = unsafe { ffi::shim_nodes_new(minor, name.as_ptr().cast(), name.len(), &raw mut err) };
+        // INVARIANT: fresh from the shim.
+        NonNull::new(nodes).map(KernelNodes).ok_or_else(|| convert::from_ret(err).err().unwrap_or(Errno::ENOMEM))
+    }
+}
+
+impl Drop for KernelNodes {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant.
+        unsafe { ffi::shim_nodes_free(self.0.as_ptr()) };
+    }
+}
+
+pub(crate) fn cache_line(cpu: CpuId, level: u32) -> Option<u32> {
+    // SAFETY: a CPU that does not exist has no device.
+    let bytes = unsafe { crate::ffi::shim_cpu_cache_line(cpu.0, level) };
+    (bytes > 0).then_some(bytes)
+}
+
+pub(crate) fn max_memory() -> u32 {
+    ffi::shim_region_max()
+}
+
+type ThreadCall<'a> = &'a mut (dyn FnMut(Pinned<'_>) + Send);
+type IrqCall<'a> = &'a mut dyn FnMut(IrqOff<'_>);
+type Call<'a> = &'a mut dyn FnMut();
+
+pub(crate) fn run_thread(cpu: CpuId, kind: ThreadKind, mut f: ThreadCall<'_>) -> Result<(), ThreadError> {
+    let mut interrupted = false;
+    // SAFETY: the closure is a `ThreadCall`, as `rust_region_thread` takes it; the call ends when the thread has ended.
+    let ret = unsafe {
+        ffi::shim_region_thread(cpu.0, kind == ThreadKind::Measure, ptr::from_mut(&mut f).cast(), &raw mut interrupted)
+    };
+    convert::from_ret(ret).map_err(ThreadError::Creation)?;
+    if interrupted { Err(ThreadError::Interrupted) } else { Ok(()) }
+}
+
+/// # Safety
+/// `closure` is that of [`run_thread`]; the caller is a thread bound to `cpu`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_region_thread(cpu: u32, closure: *mut c_void) {
+    // SAFETY: by the contract.
+    let f = unsafe { &mut *closure.cast::<ThreadCall<'_>>() };
+    // SAFETY: by the contract.
+    f(unsafe { Pinned::new(CpuId(cpu)) });
+}
+
+pub(crate) fn irqs_off(mut f: IrqCall<'_>) {
+    // SAFETY: the closure is an `IrqCall`, as `rust_irqs_off` takes it, and outlives the call.
+    unsafe { ffi::shim_irqs_off(ptr::from_mut(&mut f).cast()) };
+}
+
+/// # Safety
+/// `closure` is that of [`irqs_off`]; the caller is on `cpu` with interrupts off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_irqs_off(cpu: u32, closure: *mut c_void) {
+    // SAFETY: by the contract.
+    let f = unsafe { &mut *closure.cast::<IrqCall<'_>>() };
+    // SAFETY: by the contract.
+    f(unsafe { IrqOff::new(CpuId(cpu)) });
+}
+
+pub(crate) fn count_events(here: Pinned<'_>, events: EventPair, mut f: Call<'_>) -> (u64, u64) {
+    let (configs, mut counts) = ([events.hits, events.misses], [0; 2]);
+    // SAFETY: both arrays have two numbers; the closure is a `Call`, as `rust_counted` takes it. All outlive the call.
+    unsafe {
+        ffi::shim_count_events(here.cpu().0, configs.as_ptr(), ptr::from_mut(&mut f).cast(), counts.as_mut_ptr());
+    };
+    (counts[0], counts[1])
+}
+
+/// # Safety
+/// `closure` is that of [`count_events`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_counted(closure: *mut c_void) {
+    // SAFETY: by the contract.
+    let f = unsafe { &mut *closure.cast::<Call<'_>>() };
+    f();
+}
+
+pub(crate) fn trace(trace: Trace) {
+    match trace {
+        Trace::Latency(cycles) => ffi::shim_trace_latency(cycles),
+        Trace::Residency { level, hits, misses } => {
+            ffi::shim_trace_residency(convert::cache_level(level), hits, misses);
+        }
+    }
+}
+
+// ---- What the device and the debugfs file ask, between `rust_start` and `rust_stop` ----
+
+#[unsafe(no_mangle)]
+extern "C" fn rust_region_open(minor: u32) -> c_int {
+    to_ret(instance().open_region(minor))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rust_region_close(minor: u32) {
+    instance().close_region(minor);
+}
+
+/// # Safety
+/// `area` is the mapping that is being made, of a device that is open.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_region_map(minor: u32, offset: u64, len: u64, shared: bool, area: *mut c_void) -> c_int {
+    let fits = |cpus: &CpuMask| {
+        // SAFETY: there are words for all bits.
+        unsafe { ffi::shim_affinity_within(cpus.words().as_ptr(), cpus.nr_cpu_ids()) }
+    };
+    let mut map = |memory: &KernelMemory| {
+        // SAFETY: by the contract; what is mapped is within the memory, and the open device keeps that.
+        convert::from_ret(unsafe { ffi::shim_region_map(area, memory.start.as_ptr()) })
+    };
+    to_ret(instance().map_region(minor, MapRequest { offset, len, shared }, &fits, &mut map))
+}
+
+/// # Safety
+/// `text` points to `len` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_region_measure(minor: u32, text: *const c_char, len: usize) -> c_int {
+    // SAFETY: by the contract.
+    let text = unsafe { slice::from_raw_parts(text.cast(), len) };
+    to_ret(Resctrl::measure(instance(), minor, text))
+}

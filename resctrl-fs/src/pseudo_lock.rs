@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Pseudo-locking: a group that is given up for memory which stays in a part of the cache.
+//!
+//! | Step | What happens |
+//! |---|---|
+//! | `mode` = `pseudo-locksetup` ([`enter`]) | the group has no tasks and no CPUs, may have none from now on, and gives its RMID up |
+//! | a line in `schemata` ([`create`]) | memory is read into the part of the cache that the line names, with the group's CLOSID |
+//! | mode `pseudo-locked` | the CLOSID is given up as well: nobody fills that part any more. The memory is a device |
+//! | `rmdir`, unmounting ([`regions`]) | device and directory go; the memory, with the last who has the device open |
+//!
+//! # Invariants
+//! * A group has a CLOSID unless it is pseudo-locked, and an RMID unless it is in one of the two modes
+//!   ([`CtrlGroup::owns_closid`], [`CtrlGroup::monitored`]).
+//! * A region is in the table of [`regions`] only when it is complete, so that what fails on the way leaves nothing behind
+//!   at its domain.
+//! * Nodes of a region are dropped without a lock: removing the directory waits for measurements, which take them all.
+
+mod create;
+mod device;
+pub(crate) mod regions;
+
+use resctrl_types::platform::Mutex;
+use resctrl_types::{Arch, ConfType, Errno, Platform, ResourceId, Result};
+
+pub(crate) use create::create;
+pub use device::MapRequest;
+
+use crate::Op;
+use crate::monitor::{counters, limbo, read};
+use crate::nodes::{GROUP_FILES, GroupFile, GroupId};
+use crate::rdtgroup::tasks;
+use crate::state::{CtrlGroup, Mode, Place};
+use crate::status::Status;
+use crate::tree::NodeId;
+
+/// The files by which a group is used, which a group that sets up a region is not to be.
+const USED_BY: [GroupFile; 3] = [GroupFile::Tasks, GroupFile::Cpus, GroupFile::CpusList];
+
+impl Mode {
+    /// Whether the group is there for a region, and not for tasks.
+    pub(crate) const fn is_pseudo_locking(self) -> bool {
+        matches!(self, Mode::PseudoLocksetup | Mode::PseudoLocked(_))
+    }
+}
+
+/// Refuses what a group that is there for a region cannot have.
+///
+/// # Errors
+/// `EINVAL`.
+pub(crate) fn refuse_members<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Result<()> {
+    if op.state().groups[ctrl].mode.is_pseudo_locking() {
+        op.state().status.text("Pseudo-locking in progress\n");
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// Says that the domain of a region, and with it what was cached, is gone.
+pub(crate) fn offline(status: &mut Status) -> Errno {
+    status.text("Cache domain offline\n");
+    Errno::ENODEV
+}
+
+/// Makes a group, whose directory is `dir`, ready to set up a region.
+///
+/// # Errors
+/// `EINVAL` with the reason in the status; nothing changed.
+pub(crate) fn enter<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Result<()> {
+    if let Some(reason) = why_not(op, ctrl) {
+        op.state().status.text(reason);
+        return Err(Errno::EINVAL);
+    }
+    let mut tree = op.fs.tree.lock();
+    for file in GROUP_FILES.iter().filter(|row| USED_BY.contains(&row.file)) {
+        tree.set_mode(dir, file.name, 0);
+    }
+    tree.set_mode(dir, "mon_groups", 0);
+    drop(tree);
+    if let Some(who) = op.state().groups[ctrl].monitored() {
+        counters::release(op, who);
+        limbo::free_rmid(op, who.id);
+    }
+    op.state().groups[ctrl].mode = Mode::PseudoLocksetup;
+    Ok(())
+}
+
+fn why_not<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Option<&'static str> {
+    let fs = op.fs;
+    let group = &op.state().groups[ctrl];
+    Some(if group.id == GroupId::DEFAULT {
+        "Cannot pseudo-lock default group\n"
+    } else if [ResourceId::L3, ResourceId::L2].into_iter().any(|cache| fs.arch.cdp_enabled(cache)) {
+        "CDP enabled\n"
+    } else if !fs.arch.can_pseudo_lock() {
+        "Pseudo-locking not supported\n"
+    } else if !group.children.is_empty() {
+        "Monitoring in progress\n"
+    } else if tasks::any(fs, tasks::Members::Ctrl(group.closid)) {
+        "Tasks assigned to resource group\n"
+    } else if !group.cpus.is_empty() {
+        "CPUs assigned to resource group\n"
+    } else {
+        return None;
+    })
+}
+
+/// Makes a group out of one that was ready to set up a region: it has an RMID again, and counts from 0. The caller sets the
+/// mode.
+///
+/// # Errors
+/// `EINVAL` when another group has locked something into what is this one's; `EBUSY` or `ENOSPC` without an RMID; nothing
+/// changed.
+pub(crate) fn leave<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Result<()> {
+    let arch = op.arch();
+    if meets_region(op, ctrl) {
+        op.state().status.text("CBM overlaps with pseudo-locked region\n");
+        return Err(Errno::EINVAL);
+    }
+    let state = op.state();
+    let closid = state.groups[ctrl].closid;
+    if let Some(rmids) = &mut state.rmids {
+        match rmids.alloc(arch, closid) {
+            Ok(rmid) => state.groups[ctrl].rmid = rmid,
+            Err(errno) => {
+                state.status.text("Out of RMIDs\n");
+                return Err(errno);
+            }
+        }
+    }
+    let mut tree = op.fs.tree.lock();
+    for file in GROUP_FILES.iter().filter(|row| USED_BY.contains(&row.file)) {
+        tree.set_mode(dir, file.name, file.mode);
+    }
+    if let Some(attr) = tree.attr(dir) {
+        tree.set_mode(dir, "mon_groups", attr.mode);
+    }
+    drop(tree);
+    let (closid, rmid) = op.state().ids(Place::Ctrl(ctrl));
+    // Without memory for that, its counts begin where those of the RMID's last user ended.
+    let _ = read::rebase_everywhere(op, closid, rmid);
+    Ok(())
+}
+
+/// Whether what the group may fill has a region in it. Others are not kept from locking what a group in `pseudo-locksetup`
+/// has, since it fills nothing. The kernel lets it begin to all the same, which would push the region out.
+fn meets_region<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> bool {
+    let fs = op.fs;
+    let regions = fs.regions.lock();
+    let state = op.state();
+    let closid = state.groups[ctrl].closid;
+    [ResourceId::L3, ResourceId::L2].into_iter().filter(|&cache| fs.arch.control(cache).is_some()).any(|cache| {
+        state.ctrl_domains[cache.index()].iter().any(|domain| {
+            let mask = fs.arch.control_value(cache, &domain.arch, closid, ConfType::Both);
+            mask & regions.locked_bits(cache, domain.id) != 0
+        })
+    })
+}
+
+impl CtrlGroup {
+    /// Whether the CLOSID is this group's: a pseudo-locked group has given it up.
+    pub(crate) const fn owns_closid(&self) -> bool {
+        !matches!(self.mode, Mode::PseudoLocked(_))
+    }
+}

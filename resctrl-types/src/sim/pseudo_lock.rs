@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the simulated kernel gives out for pseudo-locked regions, all of it counted, and how it refuses on demand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+
+use crate::context::{IrqOff, Pinned};
+use crate::errno::{Errno, Result};
+use crate::ids::CpuId;
+use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
+
+use super::fault;
+use super::platform::SimPlatform;
+use super::thread::{Place, Thread, on_cpu, preemption_point};
+
+/// What the simulated kernel says no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Keeping a CPU from sleeping deeply.
+    Latency,
+    /// Making a thread, with this error.
+    Thread(Errno),
+    /// Waiting for a thread: a signal comes first.
+    Wait,
+    /// Making a device, with this error.
+    Device(Errno),
+    /// Saying how long a cache line is.
+    CacheLine,
+}
+
+/// What regions have of the simulated kernel at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionCounts {
+    /// Pieces of memory.
+    pub memories: usize,
+    /// CPUs that may not sleep deeply, each as often as it was asked for.
+    pub limits: usize,
+    /// Devices with their directories.
+    pub nodes: usize,
+}
+
+/// Readings of a region's memory: from which CPU and by which stride.
+pub type Reading = (CpuId, u32);
+
+#[derive(Default)]
+pub(super) struct Regions {
+    memories: usize,
+    limits: usize,
+    nodes: BTreeMap<u32, Vec<u8>>,
+    refusal: Option<Refusal>,
+    traces: Vec<Trace>,
+    readings: Vec<Reading>,
+}
+
+/// Shared by the platform and by what it has given out.
+pub(super) type Shared = Arc<Mutex<Regions>>;
+
+fn open(shared: &Shared) -> MutexGuard<'_, Regions> {
+    // Never held across a switch; poisoned only by a failing check, whose panic is the news.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Memory of the simulated kernel, which holds nothing but remembers how it is read.
+pub struct SimLockMemory {
+    size: u32,
+    shared: Shared,
+}
+
+impl LockMemory for SimLockMemory {
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    fn read(&self, here: IrqOff<'_>, stride: u32) {
+        assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
+        open(&self.shared).readings.push((here.cpu(), stride));
+    }
+
+    fn time_read(&self, _here: IrqOff<'_>, offset: u32) -> u32 {
+        assert!(offset < self.size && offset.is_multiple_of(4), "offset {offset} of {}", self.size);
+        40
+    }
+
+    fn clear(&self, offset: u32, len: u32) {
+        assert!(u64::from(offset) + u64::from(len) <= u64::from(self.size), "{len} bytes from {offset}");
+    }
+}
+
+impl Drop for SimLockMemory {
+    fn drop(&mut self) {
+        open(&self.shared).memories -= 1;
+    }
+}
+
+/// A CPU that does not sleep deeply.
+pub struct SimLatencyLimit(Shared);
+
+impl Drop for SimLatencyLimit {
+    fn drop(&mut self) {
+        open(&self.0).limits -= 1;
+    }
+}
+
+/// A device and its directory.
+pub struct SimRegionNodes {
+    minor: u32,
+    shared: Shared,
+}
+
+impl Drop for SimRegionNodes {
+    fn drop(&mut self) {
+        // Removing the directory waits for whoever is in it, and he may wait for these locks.
+        assert!(std::thread::panicking() || Thread::current().holds_nothing(), "nodes dropped with a lock held");
+        preemption_point();
+        open(&self.shared).nodes.remove(&self.minor);
+    }
+}
+
+impl SimPlatform {
+    /// Lets the next request of this kind fail.
+    pub fn refuse(&self, refusal: Refusal) {
+        open(&self.kernel.regions).refusal = Some(refusal);
+    }
+
+    /// What regions have of this kernel now.
+    #[must_use]
+    pub fn region_counts(&self) -> RegionCounts {
+        let regions = open(&self.kernel.regions);
+        RegionCounts { memories: regions.memories, limits: regions.limits, nodes: regions.nodes.len() }
+    }
+
+    /// The minor number of the device of this name.
+    #[must_use]
+    pub fn device(&self, name: &str) -> Option<u32> {
+        let regions = open(&self.kernel.regions);
+        regions.nodes.iter().find(|(_, of)| of.as_slice() == name.as_bytes()).map(|(&minor, _)| minor)
+    }
+
+    /// What has been traced since the last call.
+    #[must_use]
+    pub fn take_traces(&self) -> Vec<Trace> {
+        std::mem::take(&mut open(&self.kernel.regions).traces)
+    }
+
+    /// How regions have been read since the last call.
+    #[must_use]
+    pub fn take_readings(&self) -> Vec<Reading> {
+        std::mem::take(&mut open(&self.kernel.regions).readings)
+    }
+
+    fn refused(&self, matches: impl Fn(Refusal) -> bool) -> Option<Refusal> {
+        let mut regions = open(&self.kernel.regions);
+        let found = regions.refusal.filter(|&refusal| matches(refusal))?;
+        regions.refusal = None;
+        Some(found)
+    }
+
+    pub(super) fn knows_cache_line(&self) -> bool {
+        self.refused(|refusal| refusal == Refusal::CacheLine).is_none()
+    }
+
+    pub(super) fn new_lock_memory(&self, size: u32) -> Result<SimLockMemory> {
+        assert!(size > 0, "memory of no size");
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
+        open(&self.kernel.regions).memories += 1;
+        Ok(SimLockMemory { size, shared: self.kernel.regions.clone() })
+    }
+
+    pub(super) fn new_latency_limit(&self, cpu: CpuId) -> Result<SimLatencyLimit, LatencyError> {
+        assert!(self.is_online(cpu), "a limit for CPU {cpu}, which is not online");
+        if self.refused(|refusal| refusal == Refusal::Latency).is_some() {
+            return Err(LatencyError::Refused);
+        }
+        if fault::fails() {
+            return Err(LatencyError::NoMemory);
+        }
+        open(&self.kernel.regions).limits += 1;
+        Ok(SimLatencyLimit(self.kernel.regions.clone()))
+    }
+
+    pub(super) fn new_region_nodes(&self, minor: u32, name: &[u8]) -> Result<SimRegionNodes> {
+        Thread::current().might_sleep("a device made");
+        preemption_point();
+        if let Some(Refusal::Device(errno)) = self.refused(|refusal| matches!(refusal, Refusal::Device(_))) {
+            return Err(errno);
+        }
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
+        let mut regions = open(&self.kernel.regions);
+        if regions.nodes.contains_key(&minor) || regions.nodes.values().any(|other| other == name) {
+            return Err(Errno::EEXIST);
+        }
+        regions.nodes.insert(minor, name.to_vec());
+        Ok(SimRegionNodes { minor, shared: self.kernel.regions.clone() })
+    }
+
+    pub(super) fn thread_on(
+        &self,
+        cpu: CpuId,
+        _kind: ThreadKind,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<(), ThreadError> {
+        Thread::current().might_sleep("a thread made");
+        if let Some(Refusal::Thread(errno)) = self.refused(|refusal| matches!(refusal, Refusal::Thread(_))) {
+            return Err(ThreadError::Creation(errno));
+        }
+        if fault::fails() {
+            return Err(ThreadError::Creation(Errno::ENOMEM));
+        }
+        if self.refused(|refusal| refusal == Refusal::Wait).is_some() {
+            return Err(ThreadError::Interrupted);
+        }
+        assert!(self.is_online(cpu), "a thread for CPU {cpu}, which is not online");
+        preemption_point();
+        on_cpu(Place::CallOn, cpu, || {
+            // SAFETY: the thread counts as being on `cpu` meanwhile, and hotplug is held off.
+            f(unsafe { Pinned::new(cpu) });
+        });
+        preemption_point();
+        Ok(())
+    }
+
+    pub(super) fn count(&self, _here: Pinned<'_>, _events: EventPair, f: &mut dyn FnMut()) -> (u64, u64) {
+        let before = open(&self.kernel.regions).readings.len();
+        f();
+        // Everything is answered by the cache.
+        ((open(&self.kernel.regions).readings.len() - before) as u64, 0)
+    }
+
+    pub(super) fn note(&self, trace: Trace) {
+        open(&self.kernel.regions).traces.push(trace);
+    }
+}

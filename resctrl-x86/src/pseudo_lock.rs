@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Pseudo-locking: how a cache is filled with one piece of memory, and how one sees that it stays there.
+//!
+//! While that is being read nothing else may be: interrupts are off, and so are the prefetchers, which would fetch what lies
+//! behind the memory into the same part of the cache. Which bits turn them off is a matter of the processor's model
+//! (`resctrl_arch_get_prefetch_disable_bits()`); where it is not known there is no pseudo-locking.
+
+use resctrl_types::platform::CacheLevel;
+use resctrl_types::pseudo_lock::{EventPair, LockMemory, Measurement, Trace};
+use resctrl_types::{Closid, Here, IrqOff, Pinned, Platform};
+
+use crate::Registers;
+use crate::core::X86;
+use crate::msr::{MiscFeatureControl, PqrAssoc};
+use crate::quirks::Model;
+
+/// Bytes of a page: the first round of reading is for the page walker's sake.
+const PAGE: u32 = 4096;
+/// How far apart the readings are that are timed.
+const LATENCY_STRIDE: usize = 32;
+
+/// What it takes on this processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PseudoLock {
+    /// What turns the prefetchers off ([`MiscFeatureControl`]).
+    disable: u64,
+    /// What counts hits and misses of the one cache for which that is known.
+    residency: (CacheLevel, Residency),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Residency {
+    /// Hits and misses.
+    Counted(EventPair),
+    /// Everything that was asked for, and misses.
+    Referenced(EventPair),
+}
+
+/// `MEM_LOAD_UOPS_RETIRED.L2_HIT` and `.L2_MISS` of Goldmont (SDM volume 3B, performance monitoring events).
+const GOLDMONT_L2: EventPair = EventPair { hits: 0x02d1, misses: 0x10d1 };
+/// `LONGEST_LAT_CACHE.REFERENCE` and `.MISS` of Broadwell, where what counts retired loads is unreliable (errata BDM35 and
+/// BDM100).
+const BROADWELL_L3: EventPair = EventPair { hits: 0x4f2e, misses: 0x412e };
+
+impl PseudoLock {
+    /// What it takes on this model, if that is known.
+    pub(crate) fn of(model: Model) -> Option<PseudoLock> {
+        if model.is_broadwell_x() {
+            Some(PseudoLock {
+                disable: MiscFeatureControl::PREFETCHERS_OFF.put(0xf),
+                residency: (CacheLevel::L3, Residency::Referenced(BROADWELL_L3)),
+            })
+        } else if model.is_goldmont() {
+            Some(PseudoLock {
+                disable: MiscFeatureControl::PREFETCHERS_OFF.put(0x5),
+                residency: (CacheLevel::L2, Residency::Counted(GOLDMONT_L2)),
+            })
+        } else {
+            None
+        }
+    }
+}
+
+impl<R: Registers> X86<R> {
+    /// Runs `f` with the prefetchers of this CPU off; not, where the processor does not let them be turned off.
+    fn without_prefetchers(&self, here: IrqOff<'_>, disable: u64, f: impl FnOnce()) {
+        let here = Here::from(here);
+        let Ok(before) = self.read_msr(here, MiscFeatureControl::ADDRESS) else { return };
+        if self.write_msr(here, MiscFeatureControl::ADDRESS, disable).is_ok() {
+            f();
+            // It took the other value.
+            let _ = self.write_msr(here, MiscFeatureControl::ADDRESS, before);
+        }
+    }
+
+    pub(crate) fn pseudo_lock<P: Platform>(
+        &self,
+        platform: &P,
+        here: Pinned<'_>,
+        memory: &P::LockMemory,
+        line_size: u32,
+        closid: Closid,
+    ) {
+        let Some(PseudoLock { disable, .. }) = self.pseudo_lock else { return };
+        // What is cached anywhere would be read from there, and not fill the part that is meant.
+        self.registers.flush_caches(here.into());
+        platform.irqs_off(here, &mut |here| {
+            self.without_prefetchers(here, disable, || {
+                let assoc = PqrAssoc::ADDRESS;
+                let Ok(before) = self.read_msr(here.into(), assoc) else { return };
+                let rmid = PqrAssoc::RMID.put(PqrAssoc::RMID.get(before));
+                // The group's own CLOSID: only that one may fill the part that is to be locked.
+                if self.write_msr(here.into(), assoc, rmid | PqrAssoc::CLOSID.put(closid.0.into())).is_ok() {
+                    memory.read(here, PAGE);
+                    memory.read(here, line_size);
+                    // It was this CPU's a moment ago; what context switches remember of it is right again.
+                    let _ = self.write_msr(here.into(), assoc, before);
+                }
+            });
+        });
+    }
+
+    pub(crate) fn measure<P: Platform>(
+        &self,
+        platform: &P,
+        here: Pinned<'_>,
+        memory: &P::LockMemory,
+        line_size: u32,
+        what: Measurement,
+    ) {
+        let Some(PseudoLock { disable, residency: (known, events) }) = self.pseudo_lock else { return };
+        match what {
+            Measurement::Latency => platform.irqs_off(here, &mut |here| {
+                self.without_prefetchers(here, disable, || {
+                    for offset in (0..memory.size()).step_by(LATENCY_STRIDE) {
+                        platform.trace(Trace::Latency(memory.time_read(here, offset)));
+                    }
+                });
+            }),
+            Measurement::Residency(level) if level == known => {
+                let (Residency::Counted(pair) | Residency::Referenced(pair)) = events;
+                let (hits, misses) = platform.count_events(here, pair, &mut || {
+                    platform.irqs_off(here, &mut |here| {
+                        self.without_prefetchers(here, disable, || memory.read(here, line_size));
+                    });
+                });
+                let hits = match events {
+                    Residency::Counted(_) => hits,
+                    // There may be a miss more than references.
+                    Residency::Referenced(_) => hits.saturating_sub(misses),
+                };
+                platform.trace(Trace::Residency { level, hits, misses });
+            }
+            Measurement::Residency(_) => {}
+        }
+    }
+}
