@@ -22,6 +22,16 @@ is "abi-116 mkdir inside a group" EPERM "$(Ws mkdir $M/p0/x)"
 is "abi-116 mkdir in mon_data" EPERM "$(Ws mkdir $M/mon_data/x)"
 is "abi-116 mkdir in mon_data's folders" EPERM "$(Ws mkdir $M/mon_data/mon_L3_00/x)"
 is "abi-116 mkdir in info" ENODEV "$(Ws mkdir $M/info/x)"
+for dir in info info/L3_MON $([ -d $M/info/L3_MON/event_configs ] && echo info/L3_MON/event_configs); do
+	W $M/tasks x >/dev/null
+	is "abi-116 mkdir in $dir leaves the status" "ENODEV, Task list parsing error pid x" "$(Ws mkdir $M/$dir/x), $(lcs)"
+	is "abi-127 so does rmdir of it" "EPERM, Task list parsing error pid x" "$(errno rmdir $M/$dir), $(lcs)"
+done
+event=info/L3_MON/event_configs/mbm_total_bytes
+if [ -d $M/$event ]; then
+	W $M/tasks x >/dev/null
+	is "abi-116 the folder of an event refuses a group as a group does" "EPERM, ok" "$(Ws mkdir $M/$event/x), $(lcs)"
+fi
 is "abi-116 mkdir in a monitoring group" EPERM "$(Ws mkdir $M/p0/mon_groups/m0/x)"
 is "abi-117 a monitoring group called mon_groups" EPERM "$(Ws mkdir $M/mon_groups/mon_groups)"
 W $M/tasks x >/dev/null
@@ -32,6 +42,11 @@ for name in info tasks mon_data schemata; do
 done
 is "a name with blanks and punctuation" ok "$(Ws mkdir "$M/a b:c;d=e")"
 is "it can be removed" ok "$(errno rmdir "$M/a b:c;d=e")"
+for length in 255 256 1000; do
+	name=$(printf "%0${length}d" 0)
+	is "a name of $length bytes" "ok $length ok" \
+		"$(Ws mkdir $M/$name) $(find $M -maxdepth 1 -name '0*' | awk -F/ '{ print length($NF) }') $(errno rmdir $M/$name)"
+done
 is "mkdir clears the status" ok "$(W $M/tasks x >/dev/null; mkdir $M/p1; lcs)"
 
 for dir in info mon_groups mon_data mon_data/mon_L3_00 p0/mon_groups p0/mon_data; do
