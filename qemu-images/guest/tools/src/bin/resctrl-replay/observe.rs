@@ -122,7 +122,10 @@ fn walk(seen: &mut Seen, folder: &str) {
         }
     };
     seen.insert(format!("{folder}/"), value);
-    for entry in entries.flatten() {
+    // Reading some files leaves a status, and of others clears it: the order must be the same on both.
+    let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
