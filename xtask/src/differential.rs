@@ -174,6 +174,9 @@ impl Session<'_> {
             bar.set_message(format!("{} differences", tally.found.len()));
         }
         bar.finish_and_clear();
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
         tally.took = start.elapsed().saturating_sub(aside);
         Ok(())
     }

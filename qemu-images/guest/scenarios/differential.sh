@@ -5,6 +5,7 @@
 # machines: intel intel-big intel-l2 intel-mon-only amd amd-abmc amd-sdciae mpam mpam-2l3 mpam-few-monitors mpam-l2 mpam-narrow mpam-no-monitors mpam-ris
 # run: asked
 # lockstep: yes
+# parameters: expert=1
 
 # The rig sends sequences to this port and reads the record from it.
 exec resctrl-replay serve "/dev/$PORT_OUTPUT"

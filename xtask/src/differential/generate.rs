@@ -17,6 +17,9 @@ use text::{Texts, mutate};
 /// Names of control groups and of monitoring groups. Few, so that they meet.
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "m"];
 
+/// Files that monitoring groups do not have.
+const CONTROL_FILES: [&str; 5] = ["schemata", "mode", "size", "ctrl_hw_id", "mba_MBps_event"];
+
 /// Operations of a sequence after its mount.
 const LENGTH: usize = 60;
 
@@ -31,6 +34,7 @@ pub(crate) struct Generator<'a> {
 
 /// What a sequence has probably come to.
 struct State {
+    mounted: bool,
     /// Options of the mount.
     options: Vec<&'static str>,
     /// Groups, by path; the root's is empty.
@@ -42,9 +46,13 @@ impl State {
         self.groups[rng.usize(..self.groups.len())].clone()
     }
 
-    /// A file of some group.
+    /// A file of some group, mostly of one that has such a file.
     fn file(&self, rng: &mut Rng, name: &str) -> String {
-        join(&self.any_group(rng), name)
+        let mut group = self.any_group(rng);
+        if CONTROL_FILES.contains(&name) && rng.u32(..16) > 0 {
+            group.truncate(group.find("mon_groups").unwrap_or(group.len()));
+        }
+        join(group.trim_end_matches('/'), name)
     }
 }
 
@@ -69,8 +77,12 @@ impl<'a> Generator<'a> {
     /// The sequence of this number.
     pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
-        let mut state = State { options: Vec::new(), groups: vec![String::new()] };
+        let mut state = State { mounted: true, options: Vec::new(), groups: vec![String::new()] };
         let mut operations = vec![self.mount(&mut rng, &mut state)];
+        if state.options.iter().any(|&option| option != "debug") {
+            // In case the machine has that not.
+            operations.push(Operation::Mount(String::new()));
+        }
         while operations.len() <= LENGTH {
             let operation = self.operation(&mut rng, &mut state);
             let line = operation.to_string();
@@ -89,30 +101,39 @@ impl<'a> Generator<'a> {
     /// A mount that mostly works.
     fn mount(&self, rng: &mut Rng, state: &mut State) -> Operation {
         let mut options = Vec::new();
+        // On Arm it takes an expert's kernel.
+        let x86 = self.fact("PARTIDS") == 0;
+        let throttled = x86 && self.fact("MB_CLOSIDS") > 0 && self.fact("MON_COUNTER_BITS") > 0;
         for (option, likely) in [
             ("debug", rng.u32(..3) > 0),
-            ("cdp", self.fact("L3_CDP") > 0 && rng.u32(..4) == 0),
+            ("cdp", self.fact("L3_CDP") > 0 && rng.u32(..if x86 { 4 } else { 12 }) == 0),
             ("cdpl2", self.fact("L2_CDP") > 0 && rng.u32(..4) == 0),
-            ("mba_MBps", self.fact("MB_CLOSIDS") > 0 && self.fact("MON_COUNTER_BITS") > 0 && rng.u32(..8) == 0),
+            ("mba_MBps", throttled && rng.u32(..8) == 0),
         ] {
             if likely {
                 options.push(option);
             }
         }
         state.options = options;
+        state.mounted = true;
         state.groups = vec![String::new()];
         Operation::Mount(state.options.join(","))
     }
 
     fn operation(&self, rng: &mut Rng, state: &mut State) -> Operation {
+        if !state.mounted && rng.u32(..4) > 0 {
+            return self.mount(rng, state);
+        }
         match rng.u32(..100) {
-            0..20 => self.write(rng, state, "schemata"),
             20..29 => self.write(rng, state, "tasks"),
             29..34 => self.write(rng, state, "cpus_list"),
             34..37 => self.write(rng, state, "cpus"),
             37..43 => self.write(rng, state, "mode"),
-            43..46 => self.write(rng, state, "mbm_L3_assignments"),
-            46..48 => self.write(rng, state, "mba_MBps_event"),
+            43..46 if self.has_counters() || rng.u32(..8) == 0 => self.write(rng, state, "mbm_L3_assignments"),
+            46..48 if state.options.contains(&"mba_MBps") || rng.u32(..8) == 0 => {
+                self.write(rng, state, "mba_MBps_event")
+            }
+            0..20 | 43..48 => self.write(rng, state, "schemata"),
             48..55 => self.write_info(rng, state),
             55..68 => make(rng, state),
             68..74 => remove(rng, state),
@@ -145,10 +166,16 @@ impl<'a> Generator<'a> {
         Operation::Write(state.file(rng, name), text)
     }
 
+    /// Counters are assigned to groups.
+    fn has_counters(&self) -> bool {
+        self.fact("COUNTERS") > 0 || self.fact("ABMC_COUNTERS") > 0
+    }
+
     fn write_info(&self, rng: &mut Rng, state: &State) -> Operation {
         let event = format!("info/L3_MON/event_configs/{}/event_filter", one(rng, &text::EVENTS));
         let cache = one(rng, &["L3", "L2", "L3CODE", "L3DATA", "MB"]);
-        let path = match rng.u32(..10) {
+        let kinds = if self.has_counters() || rng.u32(..6) == 0 { 10 } else { 5 };
+        let path = match rng.u32(..kinds) {
             0..3 => "info/L3_MON/max_threshold_occupancy".to_owned(),
             3..5 => "info/L3_MON/mbm_assign_mode".to_owned(),
             5 => "info/L3_MON/mbm_assign_on_mkdir".to_owned(),
@@ -185,6 +212,7 @@ impl<'a> Generator<'a> {
         match rng.u32(..6) {
             0 | 1 => {
                 state.groups.truncate(1);
+                state.mounted = false;
                 Operation::Unmount
             }
             2 => Operation::Remount(one(rng, &["", "debug", "cdp", "foo", "mba_MBps"]).to_owned()),

@@ -5,8 +5,9 @@
 //!
 //! * counters are not read (a sequence may read one; then it is told whether that gave a number);
 //! * of `tasks`, the processes of sequences are shown; of all others only that there are some;
-//! * of `mon_hw_id`, that it is zero, or which group has the same (none should): which id is free depends on when a
-//!   worker has last looked.
+//! * of `mon_hw_id`, which group has the same (none should; on Arm, none of the same control group): which id is free
+//!   depends on when a worker has last looked. The root group's is shown; of the label of this program, on Arm, the
+//!   PARTID alone.
 
 use guest_tools::{Failure, channel, escape};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -49,8 +50,8 @@ pub(super) fn normal(path: &str, content: &[u8]) -> String {
             text.lines().partition(|line| line.parse().is_ok_and(|id: i32| cast::has(id)));
         return format!("{}{}", cast.join(" "), if others.is_empty() { "" } else { " and others" });
     }
-    if path == "mon_hw_id" || path.ends_with("/mon_hw_id") {
-        return if content == b"0\n" { "zero" } else { "not zero" }.to_owned();
+    if path.ends_with("/mon_hw_id") {
+        return "an id".to_owned();
     }
     escape::quote(content)
 }
@@ -84,14 +85,14 @@ impl Observer {
         if let Some(options) = mounted() {
             seen.insert("mount".to_owned(), options);
             walk(&mut seen, "");
-            name_ids(&mut seen);
+            name_ids(&mut seen, self.ids.1);
         }
         if let Ok(online) = fs::read("/sys/devices/system/cpu/online") {
             seen.insert("online".to_owned(), escape::quote(&online));
         }
         if let Ok([rmid, closid, _]) = channel::send(Request::Association(0)) {
-            let rmid = if rmid == 0 { "zero" } else { "not zero" };
-            seen.insert("label".to_owned(), format!("closid {closid} rmid {rmid}"));
+            let rmid = if self.ids.1 || rmid == 0 { "" } else { " and an rmid" };
+            seen.insert("label".to_owned(), format!("closid {closid}{rmid}"));
         }
         self.registers.read(&mut seen);
         seen
@@ -164,21 +165,60 @@ fn file(path: &str) -> String {
     value
 }
 
-/// Says of each monitoring id who else has it, instead of which it is.
-fn name_ids(seen: &mut Seen) {
-    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+/// Says of each monitoring id who else has it, instead of which it is. `of_a_group`: ids are those of a control group,
+/// and others may have the same.
+fn name_ids(seen: &mut Seen, of_a_group: bool) {
+    let mut owners: BTreeMap<(String, String), String> = BTreeMap::new();
     for (name, value) in seen.iter_mut() {
-        if name != "mon_hw_id" && !name.ends_with("/mon_hw_id") {
-            continue;
-        }
+        let Some(group) = name.strip_suffix("/mon_hw_id").or((name == "mon_hw_id").then_some("")) else { continue };
         let Some((about, id)) = value.rsplit_once(' ') else { continue };
-        let told = match owners.get(id) {
+        let control = group.rsplit_once("mon_groups/").map_or(group, |(control, _)| control).trim_end_matches('/');
+        let key = (if of_a_group { control.to_owned() } else { String::new() }, id.to_owned());
+        let told = match owners.get(&key) {
             Some(owner) => format!("as {owner}"),
-            None if id == "0\\n" => "zero".to_owned(),
+            None if name == "mon_hw_id" => id.to_owned(),
             None => "its own".to_owned(),
         };
         let new = format!("{about} {told}");
-        owners.entry(id.to_owned()).or_insert_with(|| name.clone());
+        owners.entry(key).or_insert_with(|| name.clone());
         *value = new;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(files: &[(&str, &str)], of_a_group: bool) -> Vec<String> {
+        let mut seen: Seen = files.iter().map(|(name, id)| ((*name).to_owned(), format!("f444 0:0 {id}\\n"))).collect();
+        name_ids(&mut seen, of_a_group);
+        seen.into_values().collect()
+    }
+
+    #[test]
+    fn an_id_is_told_by_who_else_has_it() {
+        let files = [("a/mon_hw_id", "5"), ("mon_groups/m/mon_hw_id", "7"), ("mon_hw_id", "0"), ("z/mon_hw_id", "5")];
+        let expected = ["f444 0:0 its own", "f444 0:0 its own", "f444 0:0 0\\n", "f444 0:0 as a/mon_hw_id"];
+        assert_eq!(named(&files, false), expected);
+    }
+
+    #[test]
+    fn on_arm_only_groups_of_one_parent_must_have_different_ids() {
+        let files = [
+            ("a/mon_groups/m/mon_hw_id", "1"),
+            ("a/mon_hw_id", "0"),
+            ("mon_groups/m/mon_hw_id", "1"),
+            ("mon_hw_id", "0"),
+        ];
+        assert!(!named(&files, true).iter().any(|value| value.contains(" as ")));
+        let files = [("a/mon_groups/m/mon_hw_id", "1"), ("a/mon_hw_id", "1")];
+        assert_eq!(named(&files, true)[1], "f444 0:0 as a/mon_groups/m/mon_hw_id");
+    }
+
+    #[test]
+    fn only_processes_of_sequences_are_told_apart() {
+        assert_eq!(normal("a/tasks", b"1\n30002\n30005\n77\n"), "30002 30005 and others");
+        assert_eq!(normal("a/tasks", b"30002\n"), "30002");
+        assert_eq!(normal("a/mode", b"shareable\n"), "shareable\\n");
     }
 }
