@@ -168,13 +168,14 @@ impl<'a> Generator<'a> {
 
     /// Counters are assigned to groups.
     fn has_counters(&self) -> bool {
-        self.fact("COUNTERS") > 0 || self.fact("ABMC_COUNTERS") > 0
+        self.fact("COUNTERS") > 0
     }
 
     fn write_info(&self, rng: &mut Rng, state: &State) -> Operation {
         let event = format!("info/L3_MON/event_configs/{}/event_filter", one(rng, &text::EVENTS));
         let cache = one(rng, &["L3", "L2", "L3CODE", "L3DATA", "MB"]);
-        let kinds = if self.has_counters() || rng.u32(..6) == 0 { 10 } else { 5 };
+        let many = self.has_counters() || self.fact("BMEC") > 0 || self.fact("SDCIAE") > 0;
+        let kinds = if many || rng.u32(..6) == 0 { 10 } else { 5 };
         let path = match rng.u32(..kinds) {
             0..3 => "info/L3_MON/max_threshold_occupancy".to_owned(),
             3..5 => "info/L3_MON/mbm_assign_mode".to_owned(),

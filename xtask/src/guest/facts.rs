@@ -113,6 +113,7 @@ impl Facts {
         let (partids, pmgs) = (u32::from(partids) + 1, u32::from(pmgs) + 1);
         self.set("PARTIDS", partids);
         self.set("PMGS", pmgs);
+        self.set("MSC_CPUS", cpus_behind(machine, mpam));
         self.set("RMIDS", partids * pmgs);
         let in_l3 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l3_domain(machine).is_some());
         let in_l2 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l2_domain(machine).is_some());
@@ -166,6 +167,23 @@ impl Facts {
     }
 }
 
+/// The CPUs that each resource instance of a cache is for: `MSC.RIS=FIRST-LAST`. They are numbered domain by domain.
+fn cpus_behind(machine: &Machine, mpam: &MpamFeatures) -> String {
+    let topology = &machine.topology;
+    let mut places = Vec::new();
+    for (number, msc) in mpam.msc.iter().enumerate() {
+        for (ris, instance) in msc.ris.iter().enumerate() {
+            let l3 = instance.part_of.and_then(|place| Some((place.l3_domain(machine)?, topology.l3_domains())));
+            let l2 = instance.part_of.and_then(|place| Some((place.l2_domain(machine)?, topology.l2_domains())));
+            if let Some((domain, domains)) = l3.or(l2) {
+                let cpus = topology.cpus() / domains;
+                places.push(format!("{number}.{ris}={}-{}", domain * cpus, (domain + 1) * cpus - 1));
+            }
+        }
+    }
+    places.join(" ")
+}
+
 /// `min_bandwidth` and `bandwidth_gran`, in percent, of a maximum with so many fraction bits: of the value zero, which
 /// stands for one part of 2^bits, to the nearest percent; and one such part, rounded up.
 fn bandwidth_limits(bits: u32) -> (u32, u32) {
@@ -196,6 +214,7 @@ mod tests {
         let fact = |name: &str| facts.get(name).map(String::as_str);
         assert_eq!((fact("RMIDS"), fact("L3_MASK"), fact("MB_STEP")), (Some("128"), Some("ffff"), Some("1")));
         assert_eq!(fact("MON_EVENTS"), Some("llc_occupancy mbm_total_bytes"));
+        assert_eq!(fact("MSC_CPUS"), Some("0.0=0-3"));
         machine.mpam.as_mut().unwrap().msc[1].ris[0].partid_max = Some(3);
         assert_eq!(of(&machine)["L3_CLOSIDS"], "4");
     }

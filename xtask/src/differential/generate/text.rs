@@ -169,6 +169,7 @@ impl Texts<'_> {
         match rng.u32(..8) {
             0 => rng.u32(..120).to_string(),
             1 => one(rng, &["0", "4294967295", "4294967296", "0x10", "100"]).to_owned(),
+            2 => rng.u32(..=self.fact("MB_MAX")).to_string(),
             _ => (rng.u32(1..=10) * 10).to_string(),
         }
     }

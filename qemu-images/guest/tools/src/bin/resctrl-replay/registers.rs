@@ -17,12 +17,20 @@ struct Bank {
     domains: usize,
 }
 
+/// A part of an MSC.
+struct Instance {
+    msc: u64,
+    part: u64,
+    /// The CPUs it is for, if not all. Nobody can tell what it holds while they are all offline.
+    cpus: Option<(usize, usize)>,
+}
+
 pub(super) struct Registers {
     banks: Vec<Bank>,
     /// By CPU.
     devices: Vec<File>,
-    /// MSC, resource instance and PARTIDs of each part of an Arm machine.
-    instances: Vec<(u64, u64)>,
+    /// Resource instances of an Arm machine.
+    instances: Vec<Instance>,
     partids: u64,
 }
 
@@ -33,6 +41,19 @@ fn fact(name: &str) -> u64 {
 
 fn count(name: &str) -> usize {
     usize::try_from(fact(name)).unwrap_or(0)
+}
+
+/// The CPUs behind a resource instance, as the machine's facts have it: `MSC.RIS=FIRST-LAST`, many of them.
+fn cpus_of(msc: u64, part: u64) -> Option<(usize, usize)> {
+    let list = std::env::var("MSC_CPUS").ok()?;
+    let name = format!("{msc}.{part}");
+    let (_, cpus) = list.split(' ').filter_map(|place| place.split_once('=')).find(|(place, _)| *place == name)?;
+    let (first, last) = cpus.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+fn is_online(cpu: usize) -> bool {
+    std::fs::read(format!("/sys/devices/system/cpu/cpu{cpu}/online")).map_or(true, |state| state.starts_with(b"1"))
 }
 
 impl Registers {
@@ -58,7 +79,7 @@ impl Registers {
         if fact("PARTIDS") > 0 {
             for number in 0.. {
                 let Ok([_, parts, _]) = channel::send(Request::Msc(number)) else { break };
-                instances.extend((0..parts).map(|part| (number, part)));
+                instances.extend((0..parts).map(|part| Instance { msc: number, part, cpus: cpus_of(number, part) }));
             }
         }
         Ok(Self { banks, devices, instances, partids: fact("PARTIDS") })
@@ -83,7 +104,10 @@ impl Registers {
                 }
             }
         }
-        for &(number, part) in &self.instances {
+        for &Instance { msc: number, part, cpus } in &self.instances {
+            if cpus.is_some_and(|(first, last)| !(first..=last).any(is_online)) {
+                continue;
+            }
             for (name, offset) in [("cpbm", msc::Cpbm::OFFSET), ("mbw_max", msc::MbwMax::OFFSET)] {
                 for partid in 0..self.partids {
                     let request = Request::MscControl(number, part, partid, u64::from(offset));
