@@ -104,6 +104,7 @@ static int __init resctrl_module_init(void)
 	err = shim_workqueue_start();
 	if (err)
 		return err;
+	shim_trace_start();
 	err = rust_start();
 	if (err)
 		goto stop_workqueue;

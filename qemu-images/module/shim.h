@@ -55,6 +55,11 @@ unsigned long shim_jiffies(u32 ms);
 int shim_workqueue_start(void);
 void shim_workqueue_stop(void);
 
+/* ---- shim_trace.c: trace events ---- */
+
+void shim_trace_start(void);
+void shim_trace_limbo(u32 ctrl_hw_id, u32 mon_hw_id, s32 domain_id, u64 llc_occupancy_bytes);
+
 /* ---- shim_cpu.c: CPUs, caches ---- */
 
 struct shim_cache {
@@ -69,6 +74,7 @@ bool shim_cpu_cache(u32 cpu, u32 level, struct shim_cache *cache);
 u32 shim_cpu_cache_line(u32 cpu, u32 level);
 int shim_cpu_node(u32 cpu);
 int shim_cpu_package(u32 cpu);
+u32 shim_nodes_per_package(void);
 int shim_call_on(u32 cpu, void *closure);
 int shim_interrupt(u32 cpu, void *closure);
 void shim_interrupt_mask(const u64 *words, u32 bits, void *closure);

@@ -141,6 +141,12 @@ int shim_cpu_of_processor(u32 uid)
 	return -1;
 }
 
+/* MSCs say which node they are of; nobody counts. */
+u32 shim_nodes_per_package(void)
+{
+	return 1;
+}
+
 int shim_node_of_proximity(u64 domain)
 {
 	return domain > S32_MAX ? NUMA_NO_NODE : pxm_to_node(domain);

@@ -2,6 +2,7 @@
 /* x86: the processor's registers, the ids of a task, the parameter rdt=. */
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
+#include <linux/topology.h>
 #include <asm/cpuid/api.h>
 #include <asm/msr.h>
 #include "shim.h"
@@ -30,6 +31,11 @@ void shim_task_set_word(struct task_struct *task, u64 word)
 {
 	WRITE_ONCE(task->closid, word >> 32);
 	WRITE_ONCE(task->rmid, (u32)word);
+}
+
+u32 shim_nodes_per_package(void)
+{
+	return topology_num_nodes_per_package();
 }
 
 void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out)

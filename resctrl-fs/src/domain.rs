@@ -39,6 +39,8 @@ impl<D> CtrlDomain<D> {
 /// A monitor domain of the L3.
 pub(crate) struct MonDomain<A: Arch<P>, P: Platform> {
     pub(crate) id: DomainId,
+    /// The L3 of which this domain, a NUMA node, is a part; `None` where the domain is a whole L3.
+    pub(crate) part_of: Option<DomainId>,
     /// Workers have nobody else to ask. The cycle through the domain list ends when the domain goes offline.
     pub(crate) fs: Ref<Resctrl<A, P>>,
     pub(crate) overflow: P::Work,

@@ -9,7 +9,8 @@ use resctrl_types::locked::{Key, LockedBy};
 use resctrl_types::platform::{CacheLevel, Mutex, WorkKind};
 use resctrl_types::resource::Scope;
 use resctrl_types::{
-    Arch, Closid, CpuId, CpuMask, DomainId, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid,
+    Arch, Closid, CpuId, CpuMask, DomainId, Errno, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result,
+    Rmid,
 };
 
 use crate::Resctrl;
@@ -132,7 +133,11 @@ fn join_mon<A: Arch<P>, P: Platform>(
     match state.mon_domains.binary_search_by_key(&id, |domain| domain.id) {
         Ok(at) => state.mon_domains[at].open(key).cpus.set(cpu.cpu()),
         Err(at) => {
-            let domain = new_mon_domain(fs, key, cpu, id)?;
+            let part_of = match monitor.scope {
+                Scope::Node => Some(fs.domain_id(cpu.cpu(), Scope::L3Cache).ok_or(Errno::ENOENT)?),
+                _ => None,
+            };
+            let domain = new_mon_domain(fs, key, cpu, id, part_of)?;
             state.mon_domains.insert(at, domain.clone())?;
             state.stats.domains_created += 1;
             if state.mount.is_some() {
@@ -151,6 +156,7 @@ fn new_mon_domain<A: Arch<P>, P: Platform>(
     key: &Key,
     cpu: HotplugCpu<'_>,
     id: DomainId,
+    part_of: Option<DomainId>,
 ) -> Result<Ref<MonDomain<A, P>>> {
     let indexes = fs.arch.num_rmid_index();
     let mut cpus = CpuMask::new(fs.platform.nr_cpu_ids())?;
@@ -168,6 +174,7 @@ fn new_mon_domain<A: Arch<P>, P: Platform>(
     let state = MonState { alive: true, cpus, arch, overflow, limbo, busy, bandwidth, counters };
     Ref::new(MonDomain {
         id,
+        part_of,
         fs: fs.clone(),
         overflow: fs.platform.work()?,
         limbo: fs.platform.work()?,
@@ -187,7 +194,7 @@ fn show_domain<A: Arch<P>, P: Platform>(
     let Some(monitor) = fs.arch.monitor(ResourceId::L3) else { return };
     for (group, mon_data) in mon_data_dirs(state) {
         // A group without the directory, for want of memory, is better than a CPU that does not come online.
-        let _ = mon_data::add_domain(fs, group, mon_data, domain.id);
+        let _ = mon_data::add_domain(fs, group, mon_data, domain);
     }
     let MonState { arch, bandwidth, .. } = domain.open(key);
     for Monitored { id, .. } in state.every_monitored() {
@@ -220,9 +227,7 @@ fn leave_mon<A: Arch<P>, P: Platform>(
     let domain = state.mon_domains.remove(at);
     state.stats.domains_destroyed += 1;
     if state.mount.is_some() {
-        for (_, mon_data) in mon_data_dirs(state) {
-            mon_data::remove_domain(fs, mon_data, domain.id);
-        }
+        mon_data::remove_domain(fs, mon_data_dirs(state).map(|(_, dir)| dir), &domain);
     }
     let inner = domain.open(key);
     limbo::force_clean(&fs.arch, state, inner);

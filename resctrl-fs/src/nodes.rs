@@ -34,16 +34,20 @@ pub(crate) enum Node {
     MonGroups(GroupId),
     /// `mon_data` of a group.
     MonData(GroupId),
-    /// `mon_data/mon_L3_NN` of a group.
+    /// `mon_data/mon_L3_NN` of a group, or `mon_sub_L3_NN` in a [`Node::MonCache`].
     MonDomain(GroupId, DomainId),
+    /// `mon_data/mon_L3_NN` of a group, for an L3 that is several monitor domains.
+    MonCache(GroupId, DomainId),
     /// A directory of `info`, or `info` itself.
     InfoDir,
     /// The directory of an event below `event_configs`.
     InfoEventDir,
     /// A file of a group.
     GroupFile(GroupId, GroupFile),
-    /// An event file below `mon_data`.
+    /// An event file below `mon_data`, for a domain.
     Event(GroupId, DomainId, EventId),
+    /// An event file below `mon_data`, for all domains of an L3.
+    EventSum(GroupId, DomainId, EventId),
     /// A file of `info`.
     InfoFile(InfoFile),
 }
@@ -56,9 +60,10 @@ impl Node {
             | Node::MonGroups(_)
             | Node::MonData(_)
             | Node::MonDomain(..)
+            | Node::MonCache(..)
             | Node::InfoDir
             | Node::InfoEventDir => NodeKind::Dir,
-            Node::GroupFile(..) | Node::Event(..) | Node::InfoFile(_) => NodeKind::File,
+            Node::GroupFile(..) | Node::Event(..) | Node::EventSum(..) | Node::InfoFile(_) => NodeKind::File,
         }
     }
 

@@ -106,6 +106,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             Node::Event(group, domain, event) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
                 monitor::read::show_event(op, place, domain, event, out)
             }),
+            Node::EventSum(group, cache, event) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
+                monitor::read::show_sum(op, place, cache, event, out)
+            }),
             Node::InfoFile(file) => Self::locked_op(this, |op| {
                 op.state().mount()?;
                 if info::read_clears_status(file) {

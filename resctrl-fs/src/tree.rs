@@ -160,6 +160,13 @@ impl Tree {
 
     /// Removes a node and everything below it. Unknown ids are ignored.
     pub(crate) fn remove(&mut self, id: NodeId) {
+        self.detach(id);
+        self.sweep();
+    }
+
+    /// Takes a node and everything below it out of the tree, in which nobody finds it any more. Its memory is given back
+    /// by [`Tree::sweep`], before the lock is: that goes through all nodes, which whoever removes many does once.
+    pub(crate) fn detach(&mut self, id: NodeId) {
         let Some(parent) = self.find(id).map(|node| node.parent) else { return };
         if let Some(dir) = self.find_mut(parent) {
             dir.children.retain(|&child| child != id);
@@ -168,6 +175,10 @@ impl Tree {
             self.root = None;
         }
         self.doom(id);
+    }
+
+    /// Frees what has been detached.
+    pub(crate) fn sweep(&mut self) {
         self.nodes.retain(|node| !node.doomed);
     }
 

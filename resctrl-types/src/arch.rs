@@ -246,7 +246,8 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     /// [`ReadError::Unavailable`] when there is none or the wait was interrupted.
     fn mon_context(&self, resource: ResourceId, event: EventId) -> Result<Self::MonContext, ReadError>;
 
-    /// Reads a counter, from a CPU of the domain. Bandwidth: bytes since the last [`Arch::rebase`]; occupancy: bytes now.
+    /// Reads a counter, from a CPU of the domain, or, where the domain is a node ([`Scope::Node`](crate::resource::Scope)),
+    /// of the L3 that it is a part of. Bandwidth: bytes since the last [`Arch::rebase`]; occupancy: bytes now.
     ///
     /// # Errors
     /// See [`ReadError`]. An architecture whose reads sleep gives [`ReadError::Error`] for [`Here::Irq`].

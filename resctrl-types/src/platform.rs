@@ -17,7 +17,7 @@ use core::ops::DerefMut;
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
 use crate::errno::Result;
-use crate::ids::{CpuId, TaskWord};
+use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
 use crate::refs::Ref;
 
@@ -164,6 +164,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// The physical package of `cpu`.
     fn package(&self, cpu: CpuId) -> Option<u32>;
 
+    /// How many NUMA nodes there are for each package, rounded up: `topology_num_nodes_per_package()`. Constant, at least 1;
+    /// 1 where the architecture has no use for it.
+    fn nodes_per_package(&self) -> u32;
+
     // ---- Running elsewhere ----
 
     /// Runs `f` once on `cpu` in a thread bound to it, and waits: `smp_call_on_cpu`. May be called with the rdtgroup
@@ -294,6 +298,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     fn trace(&self, trace: Trace);
 
     // ---- The caller, time, the log ----
+
+    /// Tells those who watch the trace event `resctrl:mon_llc_occupancy_limbo` how many bytes of a domain an RMID that is in
+    /// limbo occupies, where the kernel has that event. `ctrl_hw_id` is all ones where RMIDs are global.
+    fn trace_limbo(&self, ctrl_hw_id: u32, mon_hw_id: u32, domain: DomainId, bytes: u64);
 
     /// The file system ids of the calling task.
     fn owner(&self) -> Owner;

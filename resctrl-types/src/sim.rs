@@ -69,7 +69,7 @@ mod workqueue;
 pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run};
 pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
-pub use platform::{SimPlatform, Stats};
+pub use platform::{LimboEvent, SimPlatform, Stats};
 pub use preemptions::in_one_order;
 pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimLatencyLimit, SimLockMemory, SimRegionNodes};
 pub use tally::{tallied, tally};

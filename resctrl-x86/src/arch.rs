@@ -83,8 +83,8 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.join_cdp(cpu.here().into(), resource);
     }
 
-    fn mon_domain_online(&self, _cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<MonDomain> {
-        self.mon_domain_online(resource)
+    fn mon_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<MonDomain> {
+        self.mon_domain_online(cpu, resource, id)
     }
 
     fn control_value(&self, resource: ResourceId, domain: &CtrlDomain, closid: Closid, conf_type: ConfType) -> u32 {

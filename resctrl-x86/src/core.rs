@@ -5,7 +5,7 @@ use resctrl_types::context::HotplugCpu;
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
 use resctrl_types::resource::{Control, Monitor};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result};
 
 use crate::amd::Amd;
 use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
@@ -165,11 +165,18 @@ impl<R: Registers> X86<R> {
     }
 
     /// Makes a monitor domain in which nothing has been counted.
-    pub(crate) fn mon_domain_online(&self, resource: ResourceId) -> Result<MonDomain> {
+    pub(crate) fn mon_domain_online(
+        &self,
+        cpu: HotplugCpu<'_>,
+        resource: ResourceId,
+        id: DomainId,
+    ) -> Result<MonDomain> {
         let (ResourceId::L3, Some(monitoring)) = (resource, &self.monitoring) else {
             return Err(Errno::EINVAL);
         };
-        MonDomain::new(&monitoring.monitor)
+        let domain = MonDomain::new(monitoring, id)?;
+        self.share_rmids(cpu.here().into(), monitoring.clusters);
+        Ok(domain)
     }
 
     pub(crate) fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
@@ -224,7 +231,7 @@ impl Machine {
         };
         let mut monitoring = None;
         if last_leaf >= MONITORING_LEAF {
-            monitoring = L3Monitoring::probe(registers, *options, platform, 0, false);
+            monitoring = L3Monitoring::probe(registers, Some(model), *options, platform, 0, false);
         }
         if let Some(monitoring) = &mut monitoring
             && model.miscounts_bandwidth()
@@ -250,7 +257,7 @@ impl Machine {
             .then(|| {
                 let width_offset = if hygon { amd::WIDTH_OFFSET_HYGON } else { amd::WIDTH_OFFSET };
                 let assignable = amd::has_assignable_counters(registers, options);
-                L3Monitoring::probe(registers, options, platform, width_offset, assignable)
+                L3Monitoring::probe(registers, None, options, platform, width_offset, assignable)
             })
             .flatten();
         let events = monitoring.as_ref().map_or(EventSet::EMPTY, |monitoring| monitoring.monitor.events);

@@ -15,6 +15,7 @@
 //! | `rdtgroup` | ids: task words, `IA32_PQR_ASSOC` at context switches; code and data prioritisation |
 //! | `ctrlmondata` | control values: apply, reset |
 //! | `monitor` | counters: width, wrap, errors, correction |
+//! | `snc` | one L3, several NUMA nodes |
 //! | `intel` | what only Intel does |
 //! | `amd` | what only AMD does: extended leaves, limits, switches of each thread |
 //! | `counters` | AMD's counters that choose what they count, and for whom |
@@ -50,6 +51,7 @@ mod pseudo_lock;
 mod quirks;
 mod rdtgroup;
 mod register;
+mod snc;
 
 pub use crate::core::{CtrlDomain, X86};
 pub use monitor::MonDomain;

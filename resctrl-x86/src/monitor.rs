@@ -4,8 +4,8 @@
 use resctrl_types::arch::{MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::{LogLevel, Platform};
-use resctrl_types::resource::{Monitor, Scope};
-use resctrl_types::{Closid, EventId, Here, KVec, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_types::resource::Monitor;
+use resctrl_types::{Closid, DomainId, EventId, Here, KVec, ResourceId, Result, Rmid, RmidIndex};
 
 use crate::Registers;
 use crate::core::X86;
@@ -14,20 +14,26 @@ use crate::cpuid::{
 };
 use crate::msr::{QmCtr, QmEvtsel};
 use crate::options::{Feature, Options};
+use crate::quirks::Model;
+use crate::snc::Clusters;
 
 /// Width of a bandwidth counter to which CPUID gives an offset.
 const BASE_WIDTH: u32 = 24;
 /// Bits of data that the counter register has.
 const MAX_WIDTH: u32 = 62;
 /// RMIDs that the selecting register has room for.
-const MAX_RMIDS: u64 = 1 << 10;
+const MAX_RMIDS: u64 = 1 << 12;
 
 /// The L3's monitors.
 #[derive(Debug)]
 pub(crate) struct L3Monitoring {
     pub(crate) monitor: Monitor,
+    /// Nodes that share an L3.
+    pub(crate) clusters: Clusters,
     /// Bytes that one step of any counter stands for, at least 1.
     scale: u32,
+    /// Thresholds of occupancy are multiples of this: what CPUID says, for a whole L3.
+    unit: u32,
     /// Bits of a bandwidth counter, `24..=62`.
     width: u32,
     /// What to do about processors that miscount.
@@ -35,11 +41,13 @@ pub(crate) struct L3Monitoring {
 }
 
 impl L3Monitoring {
-    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists. `unsaid_offset` is the width's
+    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists. `model` is that of an Intel
+    /// processor, whose L3s may be divided; `unsaid_offset` is the width's
     /// offset where CPUID says 0; `assignable`: there are counters to assign, which are something to monitor with even
     /// where no event is counted.
     pub(crate) fn probe<P: Platform>(
         registers: &impl Registers,
+        model: Option<Model>,
         options: Options,
         platform: &P,
         unsaid_offset: u64,
@@ -63,14 +71,19 @@ impl L3Monitoring {
             return None;
         }
         let rmids = (MonitoringRmids::MAX.get(MonitoringRmids::ADDRESS.read(registers)) + 1).min(MAX_RMIDS);
-        let scale = MonitoringScale::BYTES.get(MonitoringScale::ADDRESS.read(registers)).max(1);
+        let rmids = u32::try_from(rmids).unwrap_or(1);
+        let unit = MonitoringScale::BYTES.get(MonitoringScale::ADDRESS.read(registers)).max(1);
+        let unit = u32::try_from(unit).unwrap_or(u32::MAX);
+        let clusters = model.map_or(Clusters::ONE, |model| Clusters::find(model, platform));
         let offset = match MonitoringWidth::OFFSET.get(MonitoringWidth::ADDRESS.read(registers)) {
             0 => unsaid_offset,
             said => said,
         };
         Some(L3Monitoring {
-            monitor: Monitor { scope: Scope::L3Cache, num_rmid: u32::try_from(rmids).unwrap_or(1), events },
-            scale: u32::try_from(scale).unwrap_or(u32::MAX),
+            monitor: Monitor { scope: clusters.scope(), num_rmid: clusters.share(rmids), events },
+            clusters,
+            scale: clusters.share(unit),
+            unit,
             width: width(offset).unwrap_or_else(|| {
                 platform.log(LogLevel::Warn, format_args!("Ignoring impossible MBM counter offset"));
                 BASE_WIDTH
@@ -117,18 +130,22 @@ impl Counter {
 /// What a monitor domain holds: the running totals of each RMID.
 #[derive(Debug)]
 pub struct MonDomain {
+    /// Added to an RMID, it is the one by which the hardware counts for this domain.
+    first_rmid: Rmid,
     /// By [`EventId::mbm_index`]; empty for an event that is not counted.
     counters: [KVec<Counter>; EventId::MBM.len()],
 }
 
 impl MonDomain {
-    pub(crate) fn new(monitor: &Monitor) -> Result<MonDomain> {
+    pub(crate) fn new(monitoring: &L3Monitoring, id: DomainId) -> Result<MonDomain> {
+        let monitor = &monitoring.monitor;
+        let first_rmid = monitoring.clusters.first_rmid(id, monitor.num_rmid);
         let counters = |event: EventId| {
             let len = if monitor.events.contains(event) { monitor.num_rmid } else { 0 };
             KVec::from_fn(len as usize, |_| Counter::default())
         };
         let [total, local] = EventId::MBM;
-        Ok(MonDomain { counters: [counters(total)?, counters(local)?] })
+        Ok(MonDomain { first_rmid, counters: [counters(total)?, counters(local)?] })
     }
 
     fn counter(&mut self, event: EventId, rmid: Rmid) -> Option<&mut Counter> {
@@ -221,7 +238,7 @@ impl<R: Registers> X86<R> {
     pub(crate) fn occupancy_threshold(&self) -> OccupancyThreshold {
         OccupancyThreshold {
             limit: self.llc_bytes,
-            unit: self.monitoring.as_ref().map_or(1, |monitoring| monitoring.scale),
+            unit: self.monitoring.as_ref().map_or(1, |monitoring| monitoring.unit),
         }
     }
 
@@ -246,7 +263,7 @@ impl<R: Registers> X86<R> {
         event: EventId,
     ) -> Result<u64, ReadError> {
         let monitoring = self.monitoring_of(resource, rmid, event)?;
-        let counted = self.read_counter(here, rmid, event);
+        let counted = self.read_counter(here, domain, rmid, event);
         let steps = match (domain.counter(event, rmid), counted) {
             (Some(counter), Ok(now)) => {
                 let total = counter.advance(now, monitoring.width);
@@ -269,10 +286,12 @@ impl<R: Registers> X86<R> {
         rmid: Rmid,
         event: EventId,
     ) {
-        if self.monitoring_of(resource, rmid, event).is_ok()
-            && let Some(counter) = domain.counter(event, rmid)
-        {
-            counter.rebase(self.read_counter(here, rmid, event).unwrap_or(0));
+        if self.monitoring_of(resource, rmid, event).is_err() {
+            return;
+        }
+        let now = self.read_counter(here, domain, rmid, event).unwrap_or(0);
+        if let Some(counter) = domain.counter(event, rmid) {
+            counter.rebase(now);
         }
     }
 
@@ -286,8 +305,9 @@ impl<R: Registers> X86<R> {
     }
 
     /// Selects a counter and reads it. What is selected is this CPU's, and only a holder of its domain gets here.
-    fn read_counter(&self, here: Here<'_>, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
-        self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | QmEvtsel::RMID.put(rmid.0.into()))
+    fn read_counter(&self, here: Here<'_>, domain: &MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
+        let physical = domain.first_rmid.0 + rmid.0;
+        self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | QmEvtsel::RMID.put(physical.into()))
     }
 
     /// As [`X86::read_counter`], for whatever the selecting register is to hold.

@@ -36,7 +36,8 @@ registers! {
         EVENT: 7, 0;
         /// AMD: the event is an extended one, of which 1 is an assigned counter.
         EXTENDED: 31, 31;
-        /// The RMID, of the L3 that the thread uses; for an extended event the number of a counter. Intel has 10 bits.
+        /// The RMID, of the L3 that the thread uses; for an extended event the number of a counter. On Intel as
+        /// wide as CPUID's highest RMID; no processor has more bits.
         RMID: 43, 32;
     }
 
@@ -48,6 +49,14 @@ registers! {
         UNAVAILABLE: 62, 62;
         /// The RMID or the event does not exist.
         ERROR: 63, 63;
+    }
+
+    /// `MSR_RMID_SNC_CONFIG`, one a package (`arch/x86/include/asm/msr-index.h`): how RMIDs work with sub-NUMA
+    /// clustering. No section of the SDM has it.
+    RmidSncConfig = 0xca0; {
+        /// As after reset: an RMID belongs to one node. Clear: each thread counts by the RMIDs of its node, which are told
+        /// apart by a multiple of the number of RMIDs a node has.
+        DISTRIBUTED: 0, 0;
     }
 
     /// `IA32_PQR_ASSOC`, one a thread: whom it works for ("Monitoring Resource RMID Association", "Class of

@@ -36,6 +36,10 @@ const HASWELL_CLOSIDS: u32 = 4;
 const HASWELL_SHAREABLE: u32 = 0xc_0000;
 const HASWELL_MIN_CBM_BITS: u32 = 2;
 
+/// Processors that can divide an L3 among NUMA nodes: Ice Lake, Sapphire Rapids, Emerald Rapids and Granite Rapids
+/// servers, Sierra Forest and its kin (Crestmont), Clearwater Forest (Darkmont).
+const CLUSTERED: [(u32, u32); 6] = [(6, 0x6a), (6, 0x8f), (6, 0xcf), (6, 0xad), (6, 0xaf), (6, 0xdd)];
+
 impl Model {
     /// Asks CPUID.
     pub(crate) fn read(registers: &impl Registers) -> Model {
@@ -76,6 +80,11 @@ impl Model {
     /// Goldmont or Goldmont Plus, likewise.
     pub(crate) fn is_goldmont(self) -> bool {
         self.is(GOLDMONT) || self.is(GOLDMONT_PLUS)
+    }
+
+    /// Whether several NUMA nodes of a package are parts of one L3 whose monitors know them apart.
+    pub(crate) fn knows_clusters(self) -> bool {
+        CLUSTERED.into_iter().any(|model| self.is(model))
     }
 
     /// Whether bandwidth counts of some RMIDs need a correction.

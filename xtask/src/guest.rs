@@ -52,9 +52,10 @@ const ARGUMENTS: &str = "panic=-1 mitigations=off printk.time=1";
 /// Kernel arguments of an instruction set's guests.
 fn arch_arguments(arch: Arch) -> String {
     match (arch, *TSC_KHZ) {
-        // Keeps the clocksource watchdog from hanging the boot on a loaded host.
-        (Arch::Amd64, None) => " tsc=reliable".to_owned(),
-        (Arch::Amd64, Some(khz)) => format!(" tsc=reliable tsc_early_khz={khz}"),
+        // Keep the clocksource watchdog from hanging the boot on a loaded host, and the search for the timer's pin, which
+        // counts ticks of emulated time, from ending it.
+        (Arch::Amd64, None) => " tsc=reliable no_timer_check".to_owned(),
+        (Arch::Amd64, Some(khz)) => format!(" tsc=reliable no_timer_check tsc_early_khz={khz}"),
         (Arch::Arm64, _) => String::new(),
     }
 }

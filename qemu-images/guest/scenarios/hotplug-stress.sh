@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
-# machines: intel intel-big amd-abmc mpam-2l3
+# machines: intel intel-big intel-snc amd-abmc mpam-2l3
 # guest: own
 # timeout: 90
 # seconds: STRESS_SECONDS=60 unasked=20
@@ -146,7 +146,7 @@ tasks() {
 reads() {
 	rounds=0
 	while [ ! -e $stop ]; do
-		cat $M/mon_data/*/* $M/*/mon_data/*/* $M/*/mon_groups/*/mon_data/*/* $M/schemata $M/size $M/info/L3/bit_usage >/dev/null
+		cat $M/mon_data/*/* $M/mon_data/*/*/* $M/*/mon_data/*/* $M/*/mon_groups/*/mon_data/*/* $M/schemata $M/size $M/info/L3/bit_usage >/dev/null
 		rounds=$((rounds + 1))
 		count read_rounds $rounds
 		breathe 4

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Monitoring data: events, what they count for whom, width, faults, limbo.
-# machines: intel intel-big amd amd-abmc
+# machines: intel intel-big intel-narrow-mbm amd amd-abmc
 # timeout: 60
 # guest: waits
 

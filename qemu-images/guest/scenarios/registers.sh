@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each schemata write arrives in the registers of the right domain and class of service.
-# machines: intel intel-big amd
+# machines: intel intel-big intel-narrow-mbm amd
 # compare: yes
 
 . /rig/lib/check.sh
@@ -73,8 +73,21 @@ echo $spinner >$M/mon_groups/m/tasks
 mon=$(pqr 1)
 is "abi-224 a task of a monitoring group of root takes the CPU's CLOSID and its own RMID" "own, 1" \
 	"$([ "${mon% *}" != 0 ] && echo own), ${mon#* }"
-kill $spinner
-wait $spinner 2>/dev/null
+
+resctrl-sys spin 1 60 &
+other=$!
+echo $spinner >$M/tasks
+sleep 0.3
+before=$(rdt-traffic writes assoc)
+sleep 0.5
+is "abi-220 tasks of one group take turns on a CPU without a write" 0 $(($(rdt-traffic writes assoc) - before))
+echo $spinner >$M/mon_groups/m/tasks
+sleep 0.3
+before=$(rdt-traffic writes assoc)
+sleep 0.5
+check "abi-220 tasks of two groups do not" [ $(($(rdt-traffic writes assoc) - before)) -gt 0 ]
+kill $spinner $other
+wait $spinner $other 2>/dev/null
 
 umount_resctrl
 is "abi-16 unmounting puts every mask back" "$L3_MASK $L3_MASK" \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
-# machines: intel amd intel-mon-only
+# machines: intel amd intel-mon-only intel-narrow-mbm
 # timeout: 60
 # guest: waits
 

@@ -94,13 +94,13 @@ fn allocation(rdt: &RdtFeatures, subleaf: u32) -> Registers {
     match subleaf {
         0 => {
             let resources = AllocationEbx::default()
-                .with(&AllocationEbx::L3, rdt.l3.is_some().into())
-                .with(&AllocationEbx::L2, rdt.l2.is_some().into())
+                .with(&AllocationEbx::L3, announced(&rdt.l3).is_some().into())
+                .with(&AllocationEbx::L2, announced(&rdt.l2).is_some().into())
                 .with(&AllocationEbx::MBA, rdt.mba.is_some().into());
             [0, narrow(resources.0), 0, 0]
         }
-        1 => rdt.l3.as_ref().map_or([0; 4], cat),
-        2 => rdt.l2.as_ref().map_or([0; 4], cat),
+        1 => announced(&rdt.l3).map_or([0; 4], cat),
+        2 => announced(&rdt.l2).map_or([0; 4], cat),
         3 => rdt.mba.as_ref().map_or([0; 4], |mba| {
             let ecx = MbaEcx::default()
                 .with(&MbaEcx::PER_THREAD, mba.per_thread.into())
@@ -110,6 +110,11 @@ fn allocation(rdt: &RdtFeatures, subleaf: u32) -> Registers {
         }),
         _ => [0; 4],
     }
+}
+
+/// Cache allocation, where CPUID speaks of it.
+fn announced(cat: &Option<Cat>) -> Option<&Cat> {
+    cat.as_ref().filter(|cat| !cat.unannounced)
 }
 
 fn cat(cat: &Cat) -> Registers {
@@ -157,7 +162,8 @@ fn patch_features(machine: &Machine, mut native: Registers) -> Registers {
     let rdt = shared.as_ref().or(machine.rdt.as_ref());
     let limits = machine.qos.as_ref().is_some_and(|qos| qos.mba.is_some() || qos.smba.is_some());
     let monitoring = rdt.is_some_and(|r| r.monitoring.is_some());
-    let allocation = limits || rdt.is_some_and(|r| r.l3.is_some() || r.l2.is_some() || r.mba.is_some());
+    let allocation =
+        limits || rdt.is_some_and(|r| announced(&r.l3).is_some() || announced(&r.l2).is_some() || r.mba.is_some());
     let bits = FeaturesEbx::default()
         .with(&FeaturesEbx::RDT_M, monitoring.into())
         .with(&FeaturesEbx::RDT_A, allocation.into());

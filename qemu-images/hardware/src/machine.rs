@@ -83,6 +83,9 @@ pub struct Topology {
     pub l2_cores: usize,
     /// Cores that share one L3; all of the socket if not given.
     pub l3_cores: Option<usize>,
+    /// NUMA nodes that a socket, with one L3, is divided into: sub-NUMA clustering. Each has an equal part of the memory.
+    #[serde(default = "one")]
+    pub nodes: usize,
 }
 
 fn one() -> usize {
@@ -143,6 +146,12 @@ pub struct Cat {
     /// Whether masks may have holes. Not said in `[qos]`: AMD's always may, and may be empty too.
     #[serde(default)]
     pub noncontiguous: bool,
+    /// Bits a mask must have at least.
+    #[serde(default = "one")]
+    pub min_bits: usize,
+    /// Whether CPUID keeps quiet about it, as on Haswell servers: only the registers are there.
+    #[serde(default)]
+    pub unannounced: bool,
 }
 
 impl Cat {
@@ -171,7 +180,7 @@ pub struct Mba {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Monitoring {
-    /// Monitoring ids, 1 to 1024.
+    /// Monitoring ids, 1 to 4096.
     pub rmids: usize,
     /// Bytes a step of any counter stands for.
     pub unit: u64,
@@ -238,6 +247,29 @@ impl Machine {
             .into_iter()
             .flat_map(|(option, value)| [option.to_owned(), value])
             .chain(self.mpam.iter().flat_map(MpamFeatures::qemu_args))
+            .chain(self.numa_args())
+            .collect()
+    }
+
+    /// QEMU's arguments for the NUMA nodes of divided sockets. Whole ones need none.
+    fn numa_args(&self) -> Vec<String> {
+        let Topology { sockets, nodes, .. } = self.topology;
+        if nodes == 1 {
+            return Vec::new();
+        }
+        let count = sockets * nodes;
+        let size = validate::memory_bytes(&self.memory).unwrap_or_default() / count as u64;
+        let cpus = self.topology.cpus() / count;
+        (0..count)
+            .flat_map(|node| {
+                let (first, last) = (node * cpus, (node + 1) * cpus - 1);
+                [
+                    "-object".to_owned(),
+                    format!("memory-backend-ram,id=node{node},size={size}"),
+                    "-numa".to_owned(),
+                    format!("node,nodeid={node},cpus={first}-{last},memdev=node{node}"),
+                ]
+            })
             .collect()
     }
 }
@@ -266,6 +298,17 @@ impl Topology {
     /// L3 domain of a CPU, which is also the id the operating system gives that cache.
     pub fn l3_domain(&self, cpu: usize) -> usize {
         cpu / (self.l3_cores() * self.threads)
+    }
+
+    /// Place of a CPU's NUMA node among those of its socket.
+    pub fn node_of_socket(&self, cpu: usize) -> usize {
+        let cpus = self.cores * self.threads;
+        cpu % cpus / (cpus / self.nodes)
+    }
+
+    /// The part of something of a socket's L3 that each of its nodes has.
+    pub(crate) fn share(&self, whole: u64) -> u64 {
+        whole / self.nodes as u64
     }
 
     /// L2 domain of a CPU, counted over the whole machine.

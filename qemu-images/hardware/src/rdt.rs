@@ -6,7 +6,7 @@ use crate::domain::{CacheControl, L3Domain, l2_at_reset};
 use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures};
 use crate::monitor::Event;
 use crate::qos::{QosDomain, QosThread};
-use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel};
+use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel, RmidSncConfig};
 use crate::traffic::Flow;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::fmt;
@@ -23,6 +23,8 @@ pub enum Gp {
     ReservedBits,
     /// A mask with no bit.
     MaskEmpty,
+    /// A mask with fewer bits than it takes.
+    MaskTooNarrow,
     /// A mask with a hole, on a machine that supports none.
     MaskNotContiguous,
     /// A delay beyond the largest.
@@ -42,6 +44,7 @@ impl fmt::Display for Gp {
             Self::ReadOnly => "read-only register",
             Self::ReservedBits => "reserved bit set",
             Self::MaskEmpty => "mask without a bit",
+            Self::MaskTooNarrow => "mask with too few bits",
             Self::MaskNotContiguous => "mask with a hole",
             Self::DelayTooLarge => "delay above the maximum",
             Self::RmidTooLarge => "RMID above the maximum",
@@ -76,6 +79,8 @@ pub struct Rdt {
 pub(crate) struct State {
     pub(crate) threads: Vec<Thread>,
     pub(crate) l3: Vec<L3Domain>,
+    /// By L3 domain: a package divided into nodes has but one.
+    pub(crate) snc: Vec<RmidSncConfig>,
     pub(crate) l2: Vec<Option<CacheControl>>,
     pub(crate) log: WriteLog,
 }
@@ -105,6 +110,7 @@ impl Rdt {
         let state = State {
             threads: vec![Thread::default(); machine.topology.cpus()],
             l3: vec![l3; machine.topology.l3_domains()],
+            snc: vec![RmidSncConfig(RmidSncConfig::DISTRIBUTED.mask()); machine.topology.l3_domains()],
             l2: vec![l2_at_reset(&features); machine.topology.l2_domains()],
             log: WriteLog::default(),
         };
@@ -156,6 +162,7 @@ impl Rdt {
             Msr::L3Mask(n) => cache_of(&mut state.l3[l3].cache).masks[n],
             Msr::L2Mask(n) => cache_of(&mut state.l2[topology.l2_domain(cpu)]).masks[n],
             Msr::MbaThrottle(n) => state.l3[l3].mba[n].0,
+            Msr::RmidSncConfig => state.snc[l3].0,
             Msr::PqrAssoc => state.threads[cpu].assoc.0,
             Msr::QmEvtsel => state.threads[cpu].select,
             Msr::QmCtr if self.qos.is_some() => self.qos_counter_register(&mut state, cpu, now).0,
@@ -228,6 +235,9 @@ impl Rdt {
 
     /// Decodes an address to a register of this machine.
     fn decode(&self, address: u32) -> Result<Option<Msr>, Gp> {
+        if address == RmidSncConfig::ADDRESS && self.machine.topology.nodes > 1 {
+            return Ok(Some(Msr::RmidSncConfig));
+        }
         let Some(msr) = Msr::at(address) else { return Ok(None) };
         let RdtFeatures { l3, l2, mba, monitoring } = &self.features;
         let has_cdp = |cat: &Option<Cat>| cat.as_ref().is_some_and(|cat| cat.cdp);
@@ -239,6 +249,7 @@ impl Rdt {
             Msr::L2Mask(n) => has_mask(l2, n),
             Msr::MbaThrottle(n) => mba.as_ref().is_some_and(|mba| n < mba.closids),
             Msr::QmEvtsel | Msr::QmCtr => monitoring.is_some(),
+            Msr::RmidSncConfig => false,
             Msr::PqrAssoc => {
                 let limits = self.qos.as_ref().is_some_and(|qos| qos.mba.is_some() || qos.smba.is_some());
                 monitoring.is_some() || l3.is_some() || l2.is_some() || mba.is_some() || limits
@@ -258,6 +269,7 @@ impl Rdt {
         let reserved = |set: bool| if set { Err(Gp::ReservedBits) } else { Ok(()) };
         match msr {
             Msr::L3QosCfg | Msr::L2QosCfg => reserved(L3QosCfg(value).has_reserved_bits()),
+            Msr::RmidSncConfig => reserved(RmidSncConfig(value).has_reserved_bits()),
             Msr::QmEvtsel if self.qos.is_some() => self.check_qos(msr, value),
             Msr::QmEvtsel => reserved(QmEvtsel(value).has_reserved_bits()),
             Msr::QmCtr | Msr::L3QosAbmcDsc => Err(Gp::ReadOnly),
@@ -301,7 +313,9 @@ impl Rdt {
         let (l3, l2) = (topology.l3_domain(cpu), topology.l2_domain(cpu));
         match msr {
             Msr::PqrAssoc if state.threads[cpu].assoc.0 != value => self.settle_assoc(state, cpu, PqrAssoc(value), now),
-            Msr::L3QosCfg | Msr::L3Mask(_) | Msr::MbaThrottle(_) => self.settle_flows(state, l3, now),
+            Msr::L3QosCfg | Msr::L3Mask(_) | Msr::MbaThrottle(_) | Msr::RmidSncConfig => {
+                self.settle_flows(state, l3, now);
+            }
             _ => {}
         }
         let register = match msr {
@@ -318,6 +332,7 @@ impl Rdt {
             Msr::L3Mask(n) => &mut cache_of(&mut state.l3[l3].cache).masks[n],
             Msr::L2Mask(n) => &mut cache_of(&mut state.l2[l2]).masks[n],
             Msr::MbaThrottle(n) => &mut state.l3[l3].mba[n].0,
+            Msr::RmidSncConfig => &mut state.snc[l3].0,
             Msr::PqrAssoc => &mut state.threads[cpu].assoc.0,
             Msr::QmEvtsel => &mut state.threads[cpu].select,
             Msr::QmCtr => unreachable!("a write to a read-only register does not pass the check"),
@@ -334,7 +349,7 @@ impl Rdt {
         self.settle(state, domain, rmid, now);
         // Occupancy is bounded by the cache, only traffic counters wrap.
         let width = if event == Event::LlcOccupancy { 62 } else { monitoring.counter_bits };
-        state.l3[domain].rmids[rmid].counter(event).register(monitoring.unit, width)
+        state.l3[domain].rmids[rmid].counter(event).register(self.machine.topology.share(monitoring.unit), width)
     }
 }
 
@@ -350,6 +365,9 @@ fn check_mask(cat: Option<&Cat>, mask: u64, may_be_empty: bool) -> Result<(), Gp
     }
     if mask == 0 {
         return if may_be_empty { Ok(()) } else { Err(Gp::MaskEmpty) };
+    }
+    if (mask.count_ones() as usize) < cat.min_bits {
+        return Err(Gp::MaskTooNarrow);
     }
     let run = mask >> mask.trailing_zeros();
     if !cat.noncontiguous && run & (run + 1) != 0 {

@@ -117,8 +117,9 @@ registers! {
     QmEvtsel @ 0xC8D {
         /// 1 occupancy, 2 total and 3 local bandwidth.
         EVENT[7:0],
-        /// The RMID to report on, of the L3 domain of this thread.
-        RMID[41:32],
+        /// The RMID to report on, of the L3 domain of this thread. Its width is that of the highest RMID in CPUID; more
+        /// than 12 bits no processor has.
+        RMID[43:32],
     }
 
     /// `IA32_QM_CTR`, per thread, read only: the value selected by [`QmEvtsel`].
@@ -131,11 +132,19 @@ registers! {
         ERROR[63:63],
     }
 
+    /// `MSR_RMID_SNC_CONFIG`, per package, on those divided into NUMA nodes. There it is in the place of the seventeenth
+    /// [`L3Mask`]. The manual does not have it; the kernel (`arch/x86/include/asm/msr-index.h`) does.
+    RmidSncConfig @ 0xCA0 {
+        /// As after reset: RMIDs are counted as they are. Clear: a thread's RMID is one of its node's share, and counts at
+        /// the same place of that share.
+        DISTRIBUTED[0:0],
+    }
+
     /// `IA32_PQR_ASSOC`, per thread: who the thread works for. "Monitoring Resource RMID Association" and "Class of
     /// Service to Logical Processor Association".
     PqrAssoc @ 0xC8F {
-        /// Monitoring id.
-        RMID[9:0],
+        /// Monitoring id, as wide as [`QmEvtsel::RMID`].
+        RMID[11:0],
         /// Class of service.
         CLOSID[63:32],
     }
@@ -270,6 +279,8 @@ pub enum Msr {
     QmEvtsel,
     /// [`QmCtr`].
     QmCtr,
+    /// [`RmidSncConfig`]; [`Msr::at`] does not know it.
+    RmidSncConfig,
     /// [`PqrAssoc`].
     PqrAssoc,
     /// [`L3Mask`] of this index.
@@ -339,9 +350,9 @@ mod tests {
         assert_eq!(select.get(QmEvtsel::RMID), 0x3ff);
         assert_eq!(select.get(QmEvtsel::EVENT), 2);
         assert!(!select.has_reserved_bits());
-        assert!(QmEvtsel(1 << 42).has_reserved_bits());
+        assert!(QmEvtsel(1 << 44).has_reserved_bits());
         assert!(QmEvtsel(1 << 8).has_reserved_bits());
-        assert_eq!(PqrAssoc::DEFINED, 0xffff_ffff_0000_03ff);
+        assert_eq!(PqrAssoc::DEFINED, 0xffff_ffff_0000_0fff);
         assert_eq!(QmCtr::DEFINED, u64::MAX);
     }
 

@@ -10,7 +10,7 @@
 use crate::machine::{Mba, RdtFeatures};
 use crate::monitor::{Counter, Event, Fault};
 use crate::rdt::{Rdt, State};
-use crate::registers::{L3QosCfg, MbaThrottle, PqrAssoc, TransactionKinds};
+use crate::registers::{L3QosCfg, MbaThrottle, PqrAssoc, RmidSncConfig, TransactionKinds};
 use std::fmt;
 
 /// Traffic of one CPU.
@@ -216,7 +216,7 @@ impl Rdt {
             return;
         }
         for assoc in [state.threads[cpu].assoc, next] {
-            let rmid = assoc.get(PqrAssoc::RMID) as usize;
+            let rmid = self.counted_rmid(state, cpu, assoc);
             let in_use = self.in_use(state, domain, rmid);
             state.l3[domain].settle(rmid, in_use, now);
         }
@@ -224,7 +224,16 @@ impl Rdt {
 
     fn in_use(&self, state: &State, domain: usize, rmid: usize) -> bool {
         let mut cpus = self.machine.topology.l3_domain_cpus(domain);
-        cpus.any(|cpu| state.threads[cpu].assoc.get(PqrAssoc::RMID) == rmid as u64)
+        cpus.any(|cpu| self.counted_rmid(state, cpu, state.threads[cpu].assoc) == rmid)
+    }
+
+    /// The RMID by which a CPU's traffic is counted. With nodes that share RMIDs, each has the next part of them.
+    fn counted_rmid(&self, state: &State, cpu: usize, assoc: PqrAssoc) -> usize {
+        let rmid = assoc.get(PqrAssoc::RMID) as usize;
+        let topology = &self.machine.topology;
+        let apart = state.snc[topology.l3_domain(cpu)].get(RmidSncConfig::DISTRIBUTED) == 1;
+        let share = self.features.monitoring.as_ref().map_or(1, |monitoring| monitoring.rmids / topology.nodes);
+        if apart { rmid } else { topology.node_of_socket(cpu) * share + rmid % share }
     }
 
     /// Accounts for the flows of a domain's CPUs.
@@ -244,7 +253,7 @@ impl Rdt {
                 |rate: u64| u64::try_from(u128::from(rate) * u128::from(part) / u128::from(whole)).unwrap_or(rate);
             let assoc = state.threads[cpu].assoc;
             let limit = flow.footprint.min(self.cache_share(state, cpu));
-            let id = assoc.get(PqrAssoc::RMID) as usize;
+            let id = self.counted_rmid(state, cpu, assoc);
             if id >= state.l3[domain].rmids.len() {
                 continue;
             }

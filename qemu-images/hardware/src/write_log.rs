@@ -29,7 +29,7 @@ pub struct MsrWrite {
 /// Groups of registers, for totals. The number is the group's id in the [control protocol](crate::control).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// CDP switches; of AMD also what counters count, and what its extension turns on; of MPAM what turns errors and captures on, and the narrowing.
+    /// CDP switches and how nodes share RMIDs; of AMD also what counters count, and what its extension turns on; of MPAM what turns errors and captures on, and the narrowing.
     Config = 0,
     /// L3 masks; of MPAM every control of a cache that is no L2.
     L3Mask = 1,
@@ -80,6 +80,7 @@ impl Kind {
         match msr {
             Msr::L3QosCfg
             | Msr::L2QosCfg
+            | Msr::RmidSncConfig
             | Msr::EvtCfg(_)
             | Msr::L3QosAbmcCfg
             | Msr::L3QosAbmcDsc

@@ -37,6 +37,17 @@ fn qemu_gets_processors_and_memory_as_described() {
 }
 
 #[test]
+fn qemu_gets_the_nodes_of_divided_sockets_with_their_memory() {
+    let machine = Machine::parse(include_str!("../../machines/intel-snc.toml")).unwrap();
+    let args = machine.qemu_args();
+    let nodes: Vec<&str> = args.iter().filter(|arg| arg.starts_with("node,")).map(String::as_str).collect();
+    assert_eq!(nodes[0], "node,nodeid=0,cpus=0-1,memdev=node0");
+    assert_eq!(nodes[3], "node,nodeid=3,cpus=6-7,memdev=node3");
+    assert!(args.iter().any(|arg| arg == "memory-backend-ram,id=node3,size=268435456"));
+    assert!(!Machine::parse(INTEL).unwrap().qemu_args().contains(&"-numa".to_owned()), "whole sockets need no nodes");
+}
+
+#[test]
 fn qemu_gets_memory_behind_the_pages_of_an_arm_machine() {
     let args = Machine::parse(MPAM).unwrap().qemu_args();
     let value = |option: &str| args[args.iter().position(|a| a == option).expect("the option is there") + 1].as_str();
@@ -150,7 +161,7 @@ fn what_no_hardware_can_be_is_refused_with_its_place() {
         ("closids = 16", "closids = 15", "rdt.l3.closids: CDP makes pairs, 15 is odd"),
         ("closids = 8", "closids = 0", "rdt.mba.closids: 0 is not within 1 to 64"),
         ("max_delay = 90", "max_delay = 100", "rdt.mba.max_delay: 100 is not within"),
-        ("rmids = 32", "rmids = 1025", "rdt.monitoring.rmids: 1025 is not within 1 to 1024"),
+        ("rmids = 32", "rmids = 4097", "rdt.monitoring.rmids: 4097 is not within 1 to 4096"),
         ("unit = 65536", "unit = 0", "rdt.monitoring.unit: 0 is not within"),
         ("counter_bits = 24", "counter_bits = 23", "rdt.monitoring.counter_bits: 23 is not within 24 to 62"),
         ("\"mbm_total_bytes\", ", "\"llc_occupancy\", ", "rdt.monitoring.events: \"llc_occupancy\" is there twice"),
@@ -159,6 +170,8 @@ fn what_no_hardware_can_be_is_refused_with_its_place() {
         ("cores = 2", "cores = 2\nl3_cores = 3", "topology.l3_cores: 2 cores cannot be shared out by 3"),
         ("cores = 2", "cores = 6\nl2_cores = 2", "both must be powers of two"),
         ("cores = 2", "cores = 4\nl2_cores = 4\nl3_cores = 2", "topology.l2_cores: 4 cores of one L2"),
+        ("cores = 2", "cores = 3\nnodes = 2", "topology.nodes: 3 cores cannot be shared out by 2"),
+        ("cores = 2", "cores = 4\nl3_cores = 2\nnodes = 2", "topology.nodes: a divided socket has one L3"),
         ("ways = 12", "ways = 13", "cache.l3: 24576 KiB are no whole number of sets of 13 ways"),
         ("memory = \"1G\"", "memory = \"1\"", "memory: \"1\" is not a number with unit"),
         ("arch = \"x86_64\"", "arch = \"aarch64\"", "rdt: only a machine of arch \"x86_64\""),

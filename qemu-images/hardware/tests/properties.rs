@@ -19,7 +19,7 @@ fn allowed(address: u32, value: u64) -> bool {
     let bits: Vec<bool> = (0..64).map(|bit| value >> bit & 1 == 1).collect();
     match address {
         0xc81 => value <= 1,
-        0xc8d => bits.iter().enumerate().all(|(i, set)| !set || i < 8 || (32..42).contains(&i)),
+        0xc8d => bits.iter().enumerate().all(|(i, set)| !set || i < 8 || (32..44).contains(&i)),
         0xc8f => value & 0xffff_ffff <= 31 && value >> 32 <= 15,
         0xc90..=0xc9f => {
             let edges = bits.windows(2).filter(|pair| pair[0] != pair[1]).count() + usize::from(bits[0]);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What RDMSR, WRMSR and CPUID answer, rule by rule of the manual.
 
-use resctrl_hardware::registers::{L2Mask, L2QosCfg, L3Mask, L3QosCfg, MbaThrottle, PqrAssoc, QmCtr, QmEvtsel};
+use resctrl_hardware::registers::{
+    L2Mask, L2QosCfg, L3Mask, L3QosCfg, MbaThrottle, PqrAssoc, QmCtr, QmEvtsel, RmidSncConfig,
+};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Gp, Machine, Rdt};
 
@@ -82,10 +84,10 @@ fn values_the_manual_forbids_fault_and_change_nothing() {
         (MbaThrottle::ADDRESS + 1, 91, Gp::DelayTooLarge),
         (MbaThrottle::ADDRESS + 1, 1 << 16, Gp::ReservedBits),
         (PqrAssoc::ADDRESS, 32, Gp::RmidTooLarge),
-        (PqrAssoc::ADDRESS, 1 << 10, Gp::ReservedBits),
+        (PqrAssoc::ADDRESS, 1 << 12, Gp::ReservedBits),
         (PqrAssoc::ADDRESS, 16 << 32, Gp::ClosidTooLarge),
         (QmEvtsel::ADDRESS, 1 << 8, Gp::ReservedBits),
-        (QmEvtsel::ADDRESS, 1 << 42, Gp::ReservedBits),
+        (QmEvtsel::ADDRESS, 1 << 44, Gp::ReservedBits),
         (L3QosCfg::ADDRESS, 2, Gp::ReservedBits),
     ];
     for (address, value, expected) in cases {
@@ -222,4 +224,35 @@ fn cache_geometry_multiplies_to_the_size_and_shares_by_the_topology() {
     assert_eq!(rdt.patch_cpuid(4, 4, [0; 4]), [0; 4]);
     // `intel` leaves the L2 alone.
     assert_eq!(intel().patch_cpuid(4, 2, [l2, 7, 8, 9]), [l2, 7, 8, 9]);
+}
+
+#[test]
+fn a_machine_that_keeps_quiet_about_its_masks_has_them_all_the_same() {
+    let rdt = rdt(include_str!("../../machines/intel-haswell.toml"));
+    let allocation = 1 << 15;
+    assert_eq!(rdt.patch_cpuid(7, 0, [0, allocation, 0, 0])[1], 1 << 12, "monitoring is announced, allocation is not");
+    for subleaf in 0..=3 {
+        assert_eq!(rdt.cpuid(0, 0x10, subleaf), Some([0; 4]), "subleaf {subleaf}");
+    }
+    assert_eq!(rdt.wrmsr(0, L3Mask::ADDRESS + 3, 0xfffff, 0), Ok(true));
+    assert_eq!(rdt.wrmsr(0, L3Mask::ADDRESS + 4, 0xfffff, 0), Err(Gp::NoSuchRegister));
+}
+
+#[test]
+fn a_mask_narrower_than_the_machine_takes_faults() {
+    let rdt = rdt(include_str!("../../machines/intel-haswell.toml"));
+    assert_eq!(rdt.wrmsr(0, L3Mask::ADDRESS, 0b10, 0), Err(Gp::MaskTooNarrow));
+    assert_eq!(rdt.wrmsr(0, L3Mask::ADDRESS, 0b110, 0), Ok(true));
+    assert_eq!(rdt.wrmsr(0, L3Mask::ADDRESS, 0b1010, 0), Err(Gp::MaskNotContiguous));
+}
+
+#[test]
+fn a_divided_socket_has_a_switch_where_others_have_a_mask() {
+    let rdt = rdt(include_str!("../../machines/intel-snc.toml"));
+    assert_eq!([0, 7].map(|cpu| read(&rdt, cpu, RmidSncConfig::ADDRESS)), [1, 1]);
+    assert_eq!(rdt.wrmsr(5, RmidSncConfig::ADDRESS, 2, 0), Err(Gp::ReservedBits));
+    assert_eq!(rdt.wrmsr(5, RmidSncConfig::ADDRESS, 0, 0), Ok(true));
+    assert_eq!([0, 3, 4, 7].map(|cpu| read(&rdt, cpu, RmidSncConfig::ADDRESS)), [1, 1, 0, 0]);
+    assert_eq!(rdt.rdmsr(0, L3Mask::ADDRESS + 15, 0), Err(Gp::NoSuchRegister));
+    assert_eq!(intel().rdmsr(0, RmidSncConfig::ADDRESS, 0), Err(Gp::NoSuchRegister));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What counters show of the traffic tests make.
 
-use resctrl_hardware::registers::{L3Mask, MbaThrottle, PqrAssoc, QmCtr, QmEvtsel};
+use resctrl_hardware::registers::{L3Mask, MbaThrottle, PqrAssoc, QmCtr, QmEvtsel, RmidSncConfig};
 use resctrl_hardware::{Event, Fault, Flow, Machine, Rdt, TrafficError};
 
 const SECOND: u64 = 1_000_000_000;
@@ -172,4 +172,18 @@ fn what_the_machine_does_not_have_gets_no_traffic() {
     assert_eq!(rdt.association(4), Err(TrafficError::NoSuchCpu));
     assert_eq!(rdt.set_drain(2, 1, 0), Err(TrafficError::NoSuchDomain));
     assert_eq!(rdt.set_rate(0, 0, Event::LlcOccupancy, 1, 0), Err(TrafficError::NoRateForOccupancy));
+}
+
+#[test]
+fn nodes_that_share_rmids_count_by_their_own_part_of_them_and_in_smaller_steps() {
+    let rdt = rdt(include_str!("../../machines/intel-snc.toml"));
+    // CPUs 2 and 3 are the second node of the first socket; 64 RMIDs are 32 for each.
+    let flow = Some(Flow { total: 65536, local: 0, footprint: 0 });
+    rdt.set_flow(3, flow, 0).unwrap();
+    assign(&rdt, 3, 0, 5, 0);
+    rdt.wrmsr(0, RmidSncConfig::ADDRESS, 0, SECOND).unwrap();
+    rdt.set_flow(3, None, 4 * SECOND).unwrap();
+    assert_eq!(bytes(&rdt, 0, 5, Event::MbmTotal, 4 * SECOND), 65536, "before they share");
+    assert_eq!(bytes(&rdt, 0, 37, Event::MbmTotal, 4 * SECOND), 3 * 65536, "and after");
+    assert_eq!(counter(&rdt, 0, 37, 2, 4 * SECOND), 6);
 }

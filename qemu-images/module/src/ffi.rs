@@ -120,6 +120,9 @@ unsafe extern "C" {
     ) -> bool;
     pub(crate) safe fn shim_jiffies(ms: u32) -> c_ulong;
 
+    // shim_trace.c
+    pub(crate) safe fn shim_trace_limbo(ctrl_hw_id: u32, mon_hw_id: u32, domain_id: i32, llc_occupancy_bytes: u64);
+
     // shim_cpu.c
     pub(crate) safe fn shim_nr_cpu_ids() -> u32;
     pub(crate) fn shim_cpu_is_isolated(cpu: u32) -> bool;
@@ -128,6 +131,7 @@ unsafe extern "C" {
     pub(crate) fn shim_cpu_cache_line(cpu: u32, level: u32) -> u32;
     pub(crate) fn shim_cpu_node(cpu: u32) -> c_int;
     pub(crate) fn shim_cpu_package(cpu: u32) -> c_int;
+    pub(crate) safe fn shim_nodes_per_package() -> u32;
     pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);

@@ -5,7 +5,7 @@ use core::fmt;
 
 use resctrl_types::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
 use resctrl_types::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
 
 use crate::line::Line;
 use crate::lock::{CpusRead, KernelMutex};
@@ -58,6 +58,10 @@ impl Platform for KernelPlatform {
     fn package(&self, cpu: CpuId) -> Option<u32> {
         // SAFETY: asked about possible CPUs.
         convert::non_negative(unsafe { ffi::shim_cpu_package(cpu.0) })
+    }
+
+    fn nodes_per_package(&self) -> u32 {
+        ffi::shim_nodes_per_package()
     }
 
     fn call_on(&self, _: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
@@ -172,6 +176,10 @@ impl Platform for KernelPlatform {
         // SAFETY: both are writable.
         unsafe { ffi::shim_now(&raw mut now.sec, &raw mut now.nsec) };
         now
+    }
+
+    fn trace_limbo(&self, ctrl_hw_id: u32, mon_hw_id: u32, domain: DomainId, bytes: u64) {
+        ffi::shim_trace_limbo(ctrl_hw_id, mon_hw_id, domain.0.cast_signed(), bytes);
     }
 
     fn log(&self, level: LogLevel, message: fmt::Arguments<'_>) {

@@ -4,13 +4,13 @@
 use resctrl_types::arch::{MonId, OccupancyThreshold};
 use resctrl_types::locked::Key;
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Arch, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
+use resctrl_types::{Arch, DomainId, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
 
 use super::worker::{self, Next};
-use crate::Op;
 use crate::domain::{MonDomain, MonState};
 use crate::state::State;
 use crate::stats::Stats;
+use crate::{Op, Resctrl};
 
 /// What `max_threshold_occupancy` starts with: an RMID's even share of the cache, rounded as the hardware counts.
 pub(crate) fn default_threshold<A: Arch<P>, P: Platform>(arch: &A) -> u32 {
@@ -22,11 +22,13 @@ pub(crate) fn default_threshold<A: Arch<P>, P: Platform>(arch: &A) -> u32 {
 
 /// Looks at every RMID that is in limbo in this domain; those whose occupancy has fallen below the threshold are done.
 pub(crate) fn run<A: Arch<P>, P: Platform>(
-    arch: &A,
+    fs: &Resctrl<A, P>,
     state: &mut State<A, P>,
+    id: DomainId,
     domain: &mut MonState<A::MonDomain>,
     here: Pinned<'_>,
 ) -> Next {
+    let arch = &fs.arch;
     state.stats.limbo_runs += 1;
     let threshold = u64::from(state.threshold);
     // Without a monitor to read with, everything stays as it is until the next period.
@@ -34,11 +36,15 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
     {
         let MonState { arch: arch_domain, busy, .. } = domain;
         busy.retain(|index| {
-            let id = arch.rmid_decode(index);
-            let read = arch.read(here.into(), ResourceId::L3, arch_domain, id, EventId::LlcOccupancy, &mut context);
+            let freed = arch.rmid_decode(index);
+            let read = arch.read(here.into(), ResourceId::L3, arch_domain, freed, EventId::LlcOccupancy, &mut context);
+            if let Ok(bytes) = read {
+                let ctrl = if A::RMID_DEPENDS_ON_CLOSID { freed.closid.0 } else { u32::MAX };
+                fs.platform.trace_limbo(ctrl, freed.rmid.0, id, bytes);
+            }
             let dirty = read.map_or(true, |bytes| bytes >= threshold);
             if !dirty {
-                count_clean(rmids.cleaned(id.closid, index), &mut state.stats);
+                count_clean(rmids.cleaned(freed.closid, index), &mut state.stats);
             }
             dirty
         });

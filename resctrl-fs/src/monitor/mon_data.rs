@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The directories `mon_data/mon_L3_NN`, one for each monitor domain in each group.
+//! What is in `mon_data`, the same in each group: `mon_L3_NN`, one directory for each L3, with a file for each event.
+//!
+//! Where an L3 is several monitor domains, one for each of its NUMA nodes (sub-NUMA clustering), those files are sums,
+//! and beside them is a directory `mon_sub_L3_MM` for each node. The sums go with the last of the nodes.
 
 use core::fmt;
 
 use resctrl_types::platform::Mutex;
-use resctrl_types::{Arch, DomainId, Platform, ResourceId, Result};
+use resctrl_types::{Arch, DomainId, EventId, Platform, ResourceId, Result};
 
 use crate::Resctrl;
+use crate::domain::MonDomain;
 use crate::nodes::{GroupId, Node};
-use crate::tree::{NewNode, NodeId};
+use crate::tree::{NewNode, NodeId, Tree};
 
-/// The name of a domain's directory.
+/// The name of a directory.
 struct DirName {
     bytes: [u8; 24],
     len: usize,
 }
 
 impl DirName {
-    fn new(domain: DomainId) -> Self {
+    /// Of a whole L3.
+    fn cache(id: DomainId) -> Self {
+        Self::new("mon", id)
+    }
+
+    /// Of a part of an L3.
+    fn part(id: DomainId) -> Self {
+        Self::new("mon_sub", id)
+    }
+
+    fn new(prefix: &str, id: DomainId) -> Self {
         let mut name = DirName { bytes: [0; 24], len: 0 };
-        // `mon_L3_` and ten digits fit.
-        let _ = fmt::Write::write_fmt(&mut name, format_args!("mon_{}_{:02}", ResourceId::L3.name(), domain.0));
+        // `mon_sub_L3_` and ten digits fit.
+        let _ = fmt::Write::write_fmt(&mut name, format_args!("{prefix}_{}_{:02}", ResourceId::L3.name(), id.0));
         name
     }
 
@@ -38,7 +52,7 @@ impl fmt::Write for DirName {
     }
 }
 
-/// Makes the directory of a domain, with one file for each event, in a group's `mon_data`.
+/// Shows a domain in a group's `mon_data`.
 ///
 /// # Errors
 /// `EEXIST`, `ENOMEM`, `ENOENT`; nothing is left behind.
@@ -46,30 +60,73 @@ pub(crate) fn add_domain<A: Arch<P>, P: Platform>(
     fs: &Resctrl<A, P>,
     group: GroupId,
     mon_data: NodeId,
-    domain: DomainId,
+    domain: &MonDomain<A, P>,
 ) -> Result<()> {
-    let Some(monitor) = fs.arch.monitor(ResourceId::L3) else { return Ok(()) };
     let mut tree = fs.tree.lock();
-    let mode = tree.attr(mon_data).map_or(0o555, |attr| attr.mode);
+    let of_domain = |event| Node::Event(group, domain.id, event);
+    let key = Node::MonDomain(group, domain.id);
+    let Some(cache) = domain.part_of else {
+        return add_dir(fs, &mut tree, mon_data, &DirName::cache(domain.id), key, of_domain).map(|_| ());
+    };
+    let there = tree.lookup(mon_data, DirName::cache(cache).as_bytes());
+    let dir = match there {
+        Some(dir) => dir,
+        None => {
+            let sum = |event| Node::EventSum(group, cache, event);
+            add_dir(fs, &mut tree, mon_data, &DirName::cache(cache), Node::MonCache(group, cache), sum)?
+        }
+    };
+    let added = add_dir(fs, &mut tree, dir, &DirName::part(domain.id), key, of_domain);
+    if added.is_err() && there.is_none() {
+        tree.remove(dir);
+    }
+    added.map(|_| ())
+}
+
+/// Makes a directory with a file for each event.
+fn add_dir<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    tree: &mut Tree,
+    parent: NodeId,
+    name: &DirName,
+    key: Node,
+    file: impl Fn(EventId) -> Node,
+) -> Result<NodeId> {
+    let mode = tree.attr(parent).map_or(0o555, |attr| attr.mode);
     let (owner, now) = (fs.platform.owner(), fs.platform.now());
-    let name = DirName::new(domain);
-    let key = Node::MonDomain(group, domain);
-    let dir = tree.add(mon_data, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden: false })?;
-    for event in monitor.events.iter() {
-        let key = Node::Event(group, domain, event);
+    let dir = tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden: false })?;
+    for event in fs.arch.monitor(ResourceId::L3).iter().flat_map(|monitor| monitor.events.iter()) {
+        let key = file(event);
         let file = NewNode { name: event.name().as_bytes(), key, mode: 0o444, owner, now, hidden: false };
         if let Err(errno) = tree.add(dir, &file) {
             tree.remove(dir);
             return Err(errno);
         }
     }
-    Ok(())
+    Ok(dir)
 }
 
-/// Removes the directory of a domain from a group's `mon_data`.
-pub(crate) fn remove_domain<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, mon_data: NodeId, domain: DomainId) {
+/// Takes a domain out of the `mon_data` of each group, and its L3 with it if no other domain is a part of that.
+pub(crate) fn remove_domain<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    mon_data: impl Iterator<Item = NodeId>,
+    domain: &MonDomain<A, P>,
+) {
     let mut tree = fs.tree.lock();
-    if let Some(dir) = tree.lookup(mon_data, DirName::new(domain).as_bytes()) {
-        tree.remove(dir);
+    for mon_data in mon_data {
+        let name = DirName::cache(domain.part_of.unwrap_or(domain.id));
+        let Some(dir) = tree.lookup(mon_data, name.as_bytes()) else { continue };
+        if domain.part_of.is_none() {
+            tree.detach(dir);
+            continue;
+        }
+        if let Some(part) = tree.lookup(dir, DirName::part(domain.id).as_bytes()) {
+            tree.detach(part);
+        }
+        // Without directories in it a directory has two links.
+        if tree.attr(dir).is_some_and(|attr| attr.nlink == 2) {
+            tree.detach(dir);
+        }
     }
+    tree.sweep();
 }

@@ -4,12 +4,13 @@
 use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::{
-    Arch, Closid, Counter, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, ResourceId, Result, Rmid,
+    Arch, Closid, Counter, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result,
+    Rmid,
 };
 
 use super::counters::Owner;
 use crate::Op;
-use crate::domain::{Bandwidth, MonState, any_housekeeping};
+use crate::domain::{Bandwidth, MonDomain, MonState, any_housekeeping};
 use crate::ops::Shown;
 use crate::state::{CtrlGroup, Monitored, Place};
 use crate::text::TextOut;
@@ -49,7 +50,50 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
             Err(error) => sum = Err(error),
         }
     }
-    match sum {
+    print(sum, out)
+}
+
+/// Prints the sum of an event over all domains that are parts of an L3. Any of them that can be read makes a number.
+///
+/// # Errors
+/// `ENOENT` when the last of the domains has gone.
+pub(crate) fn show_sum<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    cache: DomainId,
+    event: EventId,
+    out: &mut dyn TextOut,
+) -> Shown {
+    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
+    let (key, state) = (&mut op.locked.key, &op.locked.state);
+    let group = &state.groups[place.ctrl()];
+    let domains = &state.mon_domains;
+    let parts = || domains.iter().filter(|domain| domain.part_of == Some(cache));
+    let mut mask = CpuMask::new(platform.nr_cpu_ids())?;
+    for domain in parts() {
+        for cpu in domain.peek(key).cpus.iter() {
+            mask.set(cpu)?;
+        }
+    }
+    // Machines whose L3s have parts have no counters to assign.
+    let mut sum = Err(ReadError::Unavailable);
+    if !(event.is_mbm() && arch.counters_assigned())
+        && let Ok(mut context) = arch.mon_context(ResourceId::L3, event)
+    {
+        at_domain(platform, cpus, &mask, &mut |here| {
+            sum = group_sum(group, place, |Monitored { id, .. }| {
+                let read = |domain: &Ref<MonDomain<A, P>>| {
+                    arch.read(here, ResourceId::L3, &mut domain.open(key).arch, id, event, &mut context).ok()
+                };
+                parts().filter_map(read).reduce(u64::wrapping_add).ok_or(ReadError::Unavailable)
+            });
+        })?;
+    }
+    print(sum, out)
+}
+
+fn print(value: Result<u64, ReadError>, out: &mut dyn TextOut) -> Shown {
+    match value {
         Ok(value) => writeln!(out, "{value}")?,
         Err(error) => writeln!(out, "{}", error.text())?,
     }

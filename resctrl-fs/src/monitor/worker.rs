@@ -95,7 +95,7 @@ impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
         };
         let next = match kind {
             WorkKind::Overflow => overflow::run(&fs.arch, state, inner, here),
-            WorkKind::Limbo => limbo::run(&fs.arch, state, inner, here),
+            WorkKind::Limbo => limbo::run(&fs, state, this.id, inner, here),
         };
         match next {
             Next::Again => dispatch(key, this, kind, PERIOD_MS),

@@ -247,7 +247,7 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
         let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
         op.state().default_group().mon_data = Some(mon_data);
         for domain in &op.locked.state.mon_domains {
-            mon_data::add_domain(fs, GroupId::DEFAULT, mon_data, domain.id)?;
+            mon_data::add_domain(fs, GroupId::DEFAULT, mon_data, domain)?;
         }
         read::rebase_everywhere(op, Closid::RESERVED, Rmid::RESERVED)?;
     }

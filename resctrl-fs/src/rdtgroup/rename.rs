@@ -32,7 +32,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         }
         Self::locked_op(this, |op| {
             op.state().status.clear();
-            if matches!(source, Node::GroupFile(..) | Node::Event(..)) {
+            if matches!(source, Node::GroupFile(..) | Node::Event(..) | Node::EventSum(..)) {
                 op.state().status.text("Source and destination must be directories");
                 return Err(Errno::EPERM);
             }

@@ -5,17 +5,22 @@ use resctrl_types::sim::{SimTask, explore, explore_pct};
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::invariants::check;
-use crate::machine::{Machine, assert_covered};
+use crate::machine::{INTEL, Machine, assert_covered};
 use crate::sequences::{assert_no_rmid_is_lost, command, hotplug, remount, switch, traffic};
 
 /// Starts a thread that does something `times` times.
-fn actor(machine: &Machine, times: usize, step: impl Fn(&Machine) + Send + 'static) -> shuttle::thread::JoinHandle<()> {
+pub(crate) fn actor(
+    machine: &Machine,
+    times: usize,
+    step: impl Fn(&Machine) + Send + 'static,
+) -> shuttle::thread::JoinHandle<()> {
     let machine = machine.clone();
     shuttle::thread::spawn(move || (0..times).for_each(|_| step(&machine)))
 }
 
-fn storm() {
-    let machine = Machine::mounted();
+/// Lets everything happen at once on a machine.
+pub(crate) fn storm(description: &str) {
+    let machine = Machine::mounted_on(description);
     let tasks: Vec<SimTask> = (0..2).map(|_| machine.task()).collect();
     let theirs = tasks.clone();
     for dirty in 1..8 {
@@ -48,13 +53,13 @@ fn storm() {
 
 #[test]
 fn a_storm_of_everything_leaves_a_sound_machine() {
-    explore(250, storm);
+    explore(250, || storm(INTEL));
     assert_covered();
 }
 
 #[test]
 fn a_storm_with_few_switches_at_unlikely_places_leaves_a_sound_machine() {
-    explore_pct(250, 4, storm);
+    explore_pct(250, 4, || storm(INTEL));
     assert_covered();
 }
 

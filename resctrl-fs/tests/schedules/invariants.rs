@@ -110,10 +110,10 @@ fn check_status(machine: &Machine) {
     assert_eq!(status(), "ok\n");
 }
 
-/// C7, and that no work is scheduled that nobody needs: while mounted one overflow worker for each L3. What else is
-/// scheduled can only be limbo workers, one for an L3 at most, or workers of domains that have gone.
+/// C7, and that no work is scheduled that nobody needs: while mounted one overflow worker for each domain. What else is
+/// scheduled can only be limbo workers, one for a domain at most, or workers of domains that have gone.
 fn check_workers(machine: &Machine) {
-    let (scheduled, domains) = (machine.sim.scheduled_works(), machine.l3s().len());
+    let (scheduled, domains) = (machine.sim.scheduled_works(), machine.mon_domains().len());
     if machine.is_mounted() {
         assert!(scheduled >= domains, "{scheduled} works scheduled for {domains} domains: an overflow worker is lost");
     }
@@ -171,7 +171,13 @@ fn check_tasks(machine: &Machine, groups: &[Group]) {
 fn check_mon_data(machine: &Machine, groups: &[Group]) {
     let expected: Vec<String> = machine.l3s().into_iter().map(|l3| format!("mon_L3_{l3:02}")).collect();
     for group in groups {
-        assert_eq!(machine.dirs(&format!("{}/mon_data", group.path)).unwrap(), expected, "{:?}", group.path);
+        let mon_data = format!("{}/mon_data", group.path);
+        assert_eq!(machine.dirs(&mon_data).unwrap(), expected, "{:?}", group.path);
+        for l3 in machine.l3s() {
+            let nodes = machine.mon_domains().into_iter().filter(|&(of, _)| of == l3);
+            let nodes: Vec<String> = nodes.filter_map(|(_, node)| Some(format!("mon_sub_L3_{:02}", node?))).collect();
+            assert_eq!(machine.dirs(&format!("{mon_data}/mon_L3_{l3:02}")).unwrap(), nodes, "{:?}", group.path);
+        }
     }
 }
 

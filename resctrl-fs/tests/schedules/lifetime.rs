@@ -225,3 +225,24 @@ fn the_module_unloads_whenever_it_is_told_to() {
         machine.finish();
     });
 }
+
+#[test]
+fn the_limbo_of_each_domain_is_traced_once_a_second_until_it_is_empty() {
+    run(|| {
+        let machine = Machine::mounted();
+        let rmid = dirty_group(&machine, "g", &[1]);
+        let events = |ms| {
+            machine.sim.advance(ms);
+            let events = machine.sim.take_limbo_events().into_iter();
+            let mut events: Vec<_> = events.map(|event| (event.ctrl_hw_id, event.domain.0, event.bytes)).collect();
+            events.sort_unstable();
+            events
+        };
+        // Domain 0 has no line of it; x86 knows no CLOSID of a freed RMID.
+        assert_eq!(events(1001), [(u32::MAX, 0, 0), (u32::MAX, 1, 16 << 20)]);
+        assert_eq!(events(3000), [(u32::MAX, 1, 16 << 20); 3]);
+        machine.set_occupancy(1, rmid, 0);
+        assert_eq!(events(3000), [(u32::MAX, 1, 0)]);
+        machine.finish();
+    });
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A whole machine: emulated RDT below the shipped x86 code, below the file system, on the simulated kernel.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,13 @@ pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
 /// Two packages of two CPUs, each an L3: L3 CAT with CDP, MBA, CMT and 24-bit MBM.
 pub(crate) const INTEL: &str = include_str!("../../../qemu-images/machines/intel.toml");
 pub(crate) const AMD_ABMC: &str = include_str!("../../../qemu-images/machines/amd-abmc.toml");
+
+/// The same with each package divided into two NUMA nodes of one CPU each, which are monitored apart.
+pub(crate) fn clustered() -> String {
+    let divided = INTEL.replace("\ncores = 2\n", "\ncores = 2\nnodes = 2\n");
+    assert_ne!(divided, INTEL);
+    divided
+}
 
 /// The registers of the CPU that the calling thread of the simulated kernel is on.
 pub(crate) struct Emulated {
@@ -183,7 +191,12 @@ impl Machine {
 
     /// A machine that is mounted with `debug`.
     pub(crate) fn mounted() -> Machine {
-        let machine = Machine::boot(INTEL);
+        Self::mounted_on(INTEL)
+    }
+
+    /// The machine of a description, mounted with `debug`.
+    pub(crate) fn mounted_on(description: &str) -> Machine {
+        let machine = Machine::boot(description);
         machine.mount().unwrap();
         machine
     }
@@ -373,6 +386,19 @@ impl Machine {
         (0..self.rdt.machine().topology.l3_domains()).filter(|&l3| !self.l3_cpus(l3).is_empty()).collect()
     }
 
+    /// The monitor domains that have an online CPU: the L3 and, where that is divided, the NUMA node.
+    pub(crate) fn mon_domains(&self) -> BTreeSet<(usize, Option<u32>)> {
+        let topology = &self.rdt.machine().topology;
+        let node = |cpu: CpuId| self.sim.node(cpu).filter(|_| topology.nodes > 1);
+        self.sim.online_cpus().into_iter().map(|cpu| (topology.l3_domain(cpu.index()), node(cpu))).collect()
+    }
+
+    /// How many RMIDs groups can have.
+    pub(crate) fn rmids(&self) -> usize {
+        let machine = self.rdt.machine();
+        machine.rdt.as_ref().unwrap().monitoring.as_ref().unwrap().rmids / machine.topology.nodes
+    }
+
     /// Lets a bandwidth counter grow from now on.
     pub(crate) fn set_rate(&self, l3: usize, rmid: usize, event: Event, bytes_per_second: u64) {
         self.rdt.set_rate(l3, rmid, event, bytes_per_second, nanoseconds(&self.sim)).unwrap();
@@ -410,7 +436,7 @@ fn topology(machine: &resctrl_hardware::Machine) -> Topology {
             isolated: false,
         }
     };
-    Topology { cpus: (0..shape.cpus()).map(cpu).collect() }
+    Topology { cpus: (0..shape.cpus()).map(cpu).collect() }.clustered(id(shape.nodes))
 }
 
 /// Every CPU number that the platform knows.

@@ -13,5 +13,7 @@ mod lifetime;
 mod machine;
 mod pseudo_lock;
 mod published;
+mod scale;
 mod sequences;
+mod snc;
 mod timing;

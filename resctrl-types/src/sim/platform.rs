@@ -12,7 +12,7 @@ use core::fmt;
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::cpumask::CpuMask;
 use crate::errno::{Errno, Result};
-use crate::ids::{CpuId, TaskWord};
+use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
 use crate::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
 use crate::refs::Ref;
@@ -32,6 +32,19 @@ const BOOT_SECONDS: i64 = 1_700_000_000;
 const CACHE_LINE: u32 = 64;
 /// Bytes of the largest piece of memory: KMALLOC_MAX_SIZE.
 const MAX_MEMORY: u32 = 4 << 20;
+
+/// The trace event `resctrl:mon_llc_occupancy_limbo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimboEvent {
+    /// CLOSID of the freed RMID; all ones where RMIDs are global.
+    pub ctrl_hw_id: u32,
+    /// The freed RMID.
+    pub mon_hw_id: u32,
+    /// Where it was looked for.
+    pub domain: DomainId,
+    /// What was found.
+    pub bytes: u64,
+}
 
 /// What has happened on a simulated machine. Add these up over schedules to see what a test exercised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +73,7 @@ pub(super) struct State {
     waiters: usize,
     tolerant: bool,
     log: Vec<(LogLevel, String)>,
+    limbo_events: Vec<LimboEvent>,
 }
 
 pub(super) struct Kernel {
@@ -144,6 +158,7 @@ impl SimPlatform {
             waiters: 0,
             tolerant: false,
             log: Vec::new(),
+            limbo_events: Vec::new(),
         };
         SimPlatform {
             kernel: Arc::new(Kernel {
@@ -168,6 +183,12 @@ impl SimPlatform {
     #[must_use]
     pub fn log_lines(&self) -> Vec<String> {
         self.kernel.state().log.iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// The trace events fired since this was asked last.
+    #[must_use]
+    pub fn take_limbo_events(&self) -> Vec<LimboEvent> {
+        core::mem::take(&mut self.kernel.state().limbo_events)
     }
 
     /// The lines of one level.
@@ -236,6 +257,10 @@ impl Platform for SimPlatform {
 
     fn package(&self, cpu: CpuId) -> Option<u32> {
         self.shape(cpu)?.package
+    }
+
+    fn nodes_per_package(&self) -> u32 {
+        self.kernel.topology.nodes_per_package()
     }
 
     fn call_on(&self, _cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
@@ -401,6 +426,10 @@ impl Platform for SimPlatform {
         let ms = i64::try_from(self.now_ms()).unwrap_or(i64::MAX);
         let nsec = u32::try_from(ms % 1000).unwrap_or_default() * 1_000_000;
         Timestamp { sec: BOOT_SECONDS + ms / 1000, nsec }
+    }
+
+    fn trace_limbo(&self, ctrl_hw_id: u32, mon_hw_id: u32, domain: DomainId, bytes: u64) {
+        self.kernel.state().limbo_events.push(LimboEvent { ctrl_hw_id, mon_hw_id, domain, bytes });
     }
 
     fn log(&self, level: LogLevel, message: fmt::Arguments<'_>) {

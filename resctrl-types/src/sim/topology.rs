@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The machine's shape: which CPUs there are and what they share.
 
+use std::collections::BTreeSet;
 use std::vec::Vec;
 
 use crate::ids::CpuId;
@@ -46,6 +47,33 @@ impl Topology {
             isolated: false,
         };
         Topology { cpus: (0..packages * cpus_each).map(cpu).collect() }
+    }
+
+    /// The same with each package divided into `nodes` NUMA nodes of consecutive CPUs, below the one level 3 cache:
+    /// sub-NUMA clustering. Each package has a multiple of `nodes` CPUs.
+    #[must_use]
+    pub fn clustered(mut self, nodes: u32) -> Self {
+        for package in 0..self.count(|cpu| cpu.package) {
+            let members = self.cpus.iter().filter(|cpu| cpu.package == Some(package)).count();
+            let of_package = self.cpus.iter_mut().filter(|cpu| cpu.package == Some(package));
+            for (at, cpu) in (0..).zip(of_package) {
+                let node = u32::try_from(at * nodes as usize / members).unwrap_or(0);
+                cpu.node = Some(package * nodes + node);
+            }
+        }
+        self
+    }
+
+    /// NUMA nodes for each package, rounded up; at least 1.
+    #[must_use]
+    pub fn nodes_per_package(&self) -> u32 {
+        self.count(|cpu| cpu.node).div_ceil(self.count(|cpu| cpu.package).max(1)).max(1)
+    }
+
+    /// How many different values CPUs have of something.
+    fn count(&self, of: impl Fn(&CpuTopology) -> Option<u32>) -> u32 {
+        let different: BTreeSet<u32> = self.cpus.iter().filter_map(of).collect();
+        u32::try_from(different.len()).unwrap_or(u32::MAX)
     }
 
     /// The same with these CPUs isolated by `nohz_full`.

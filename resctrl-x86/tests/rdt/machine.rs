@@ -46,6 +46,10 @@ pub(crate) fn amd_sdciae() -> Machine {
     Machine::parse(include_str!("../../../qemu-images/machines/amd-sdciae.toml")).unwrap()
 }
 
+pub(crate) fn intel_snc() -> Machine {
+    Machine::parse(include_str!("../../../qemu-images/machines/intel-snc.toml")).unwrap()
+}
+
 /// What the emulated hardware leaves to the processor, and what a test may break.
 #[derive(Clone, Copy)]
 pub(crate) struct Processor {
@@ -249,7 +253,7 @@ fn shape(machine: &Machine) -> Topology {
             isolated: false,
         }
     };
-    Topology { cpus: (0..topology.cpus()).map(cpu).collect() }
+    Topology { cpus: (0..topology.cpus()).map(cpu).collect() }.clustered(u32::try_from(topology.nodes).unwrap())
 }
 
 impl Rig {
@@ -282,8 +286,11 @@ impl Rig {
     }
 
     fn domain_id(&self, cpu: CpuId, scope: Scope) -> u32 {
-        let level = if scope == Scope::L2Cache { CacheLevel::L2 } else { CacheLevel::L3 };
-        self.sim.cache(cpu, level).unwrap().id
+        match scope {
+            Scope::L2Cache => self.sim.cache(cpu, CacheLevel::L2).unwrap().id,
+            Scope::Node => self.sim.node(cpu).unwrap(),
+            _ => self.sim.cache(cpu, CacheLevel::L3).unwrap().id,
+        }
     }
 
     fn cpu_online(&self, cpu: HotplugCpu<'_>) -> Result<()> {

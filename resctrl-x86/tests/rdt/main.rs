@@ -8,3 +8,4 @@ mod machine;
 mod monitor;
 mod probe;
 mod pseudo_lock;
+mod snc;

@@ -220,7 +220,7 @@ fn numbers_beyond_the_registers_are_cut_to_them() {
     probed(intel(), Processor { bend: huge, ..Processor::default() }, "", |x86, log| {
         assert_eq!(control(x86, ResourceId::L3).unwrap().num_closid, 128);
         assert_eq!(control(x86, ResourceId::Mb).unwrap().num_closid, 64);
-        assert_eq!(monitor(x86, ResourceId::L3).unwrap().num_rmid, 1024);
+        assert_eq!(monitor(x86, ResourceId::L3).unwrap().num_rmid, 4096);
         assert_eq!(log[0], "resctrl: Ignoring impossible MBM counter offset");
     });
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use resctrl_hardware::Event;
 use resctrl_hardware::machine::{
     Cache, Cat, Instance, Machine, Monitoring, MpamFeatures, Place, QosFeatures, RdtFeatures,
 };
@@ -25,7 +26,7 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     // What the kernel takes for the size of the last level cache.
     facts.set("LLC_SIZE", size(if machine.qos.is_some() { &machine.cache.l2 } else { &machine.cache.l3 }));
     if let Some(rdt) = &machine.rdt {
-        facts.rdt(rdt);
+        facts.rdt(rdt, topology.nodes);
     }
     if let Some(qos) = &machine.qos {
         facts.qos(qos);
@@ -44,12 +45,15 @@ impl Facts {
         self.0.insert(name.to_owned(), format!("{value}"));
     }
 
-    fn rdt(&mut self, rdt: &RdtFeatures) {
+    /// What resctrl makes of RDT where an L3 is so many NUMA nodes.
+    fn rdt(&mut self, rdt: &RdtFeatures, nodes: usize) {
+        self.set("NODES", nodes);
         for (name, cat) in [("L3", &rdt.l3), ("L2", &rdt.l2)] {
             let Some(cat) = cat else { continue };
             self.cat(name, cat, cat.noncontiguous);
         }
-        if let Some(mba) = &rdt.mba {
+        // A delay that is no percentage is of no use to resctrl.
+        if let Some(mba) = rdt.mba.as_ref().filter(|mba| mba.linear) {
             self.set("MB_CLOSIDS", mba.closids);
             self.set("MB_MIN", 100 - mba.max_delay);
             self.set("MB_MAX", 100);
@@ -57,7 +61,7 @@ impl Facts {
             self.set("MB_PER_THREAD", u8::from(mba.per_thread));
         }
         if let Some(monitoring) = &rdt.monitoring {
-            self.monitoring(monitoring);
+            self.monitoring(monitoring, nodes);
         }
     }
 
@@ -66,6 +70,7 @@ impl Facts {
         for (name, cat) in [("L3", &qos.l3), ("L2", &qos.l2)] {
             let Some(cat) = cat else { continue };
             self.cat(name, cat, true);
+            self.set(&format!("{name}_MIN_BITS"), 0);
         }
         for (name, limit) in [("MB", &qos.mba), ("SMBA", &qos.smba)] {
             let Some(limit) = limit else { continue };
@@ -75,7 +80,7 @@ impl Facts {
             self.set(&format!("{name}_STEP"), 1);
         }
         if let Some(monitoring) = &qos.monitoring {
-            self.monitoring(monitoring);
+            self.monitoring(monitoring, 1);
         }
         self.set("BMEC", u8::from(qos.bmec));
         self.set("SDCIAE", u8::from(qos.sdciae));
@@ -90,13 +95,16 @@ impl Facts {
         self.set(&format!("{name}_SHAREABLE"), format!("{:x}", cat.shareable));
         self.set(&format!("{name}_CDP"), u8::from(cat.cdp));
         self.set(&format!("{name}_SPARSE"), u8::from(sparse));
+        self.set(&format!("{name}_MIN_BITS"), cat.min_bits);
     }
 
-    fn monitoring(&mut self, monitoring: &Monitoring) {
-        self.set("RMIDS", monitoring.rmids);
+    fn monitoring(&mut self, monitoring: &Monitoring, nodes: usize) {
+        self.set("RMIDS", monitoring.rmids / nodes);
         self.set("MON_UNIT", monitoring.unit);
         self.set("MON_COUNTER_BITS", monitoring.counter_bits);
-        self.set("MON_EVENTS", "llc_occupancy mbm_total_bytes mbm_local_bytes");
+        let events: Vec<&str> =
+            Event::ALL.into_iter().filter(|event| monitoring.events.contains(event)).map(Event::name).collect();
+        self.set("MON_EVENTS", events.join(" "));
     }
 
     /// What resctrl makes of a machine with MPAM that works: a CLOSID is a PARTID, an RMID a pair of PARTID and PMG.
@@ -130,6 +138,7 @@ impl Facts {
             self.set(&format!("{name}_SHAREABLE"), format!("{mask:x}"));
             self.set(&format!("{name}_CDP"), 1);
             self.set(&format!("{name}_SPARSE"), 1);
+            self.set(&format!("{name}_MIN_BITS"), 1);
         }
         // Memory's bandwidth is that of the one cache before it, if there is but one.
         let memory_counts = machine.topology.l3_domains() == 1;

@@ -2,7 +2,7 @@
 //! What a machine file may say: limits of the architecture, checked once so that nothing behind needs to.
 
 use super::{Arch, Cache, Cat, LINE_SIZE, Machine, MachineError, Mba, Monitoring, RdtFeatures, Topology};
-use crate::registers::{L2Mask, L3Mask, MbaThrottle, PqrAssoc};
+use crate::registers::{L2Mask, L3Mask, MbaThrottle, PqrAssoc, RmidSncConfig};
 
 macro_rules! ensure {
     ($condition:expr, $($message:tt)*) => {
@@ -34,6 +34,7 @@ impl Machine {
             }
         }
         cache_ids(self)?;
+        nodes(self)?;
         if let Some(features) = &self.mpam {
             ensure!(self.rdt.is_none(), "rdt: no machine has both [rdt] and [mpam]");
             ensure!(self.qos.is_none(), "qos: no machine has both [qos] and [mpam]");
@@ -92,6 +93,36 @@ fn cache_ids(machine: &Machine) -> Checked {
         ensure!(machine.mpam.is_some(), "{name}.first_id: only firmware for [mpam] tells ids of caches");
         ensure!(id < 1 << 24, "{name}.first_id: {id:#x} is not below {:#x}", 1 << 24);
     }
+    Ok(())
+}
+
+fn nodes(machine: &Machine) -> Checked {
+    let Topology { sockets, cores, nodes, .. } = machine.topology;
+    ensure!((1..=16).contains(&nodes), "topology.nodes: {nodes} is not within 1 to 16");
+    if nodes == 1 {
+        return Ok(());
+    }
+    ensure!(machine.arch == Arch::X86_64, "topology.nodes: only sockets of arch \"x86_64\" are divided");
+    ensure!(cores.is_multiple_of(nodes), "topology.nodes: {cores} cores cannot be shared out by {nodes}");
+    ensure!(machine.topology.l3_cores() == cores, "topology.nodes: a divided socket has one L3, see l3_cores");
+    // QEMU wants memory in whole MiB.
+    let memory = memory_bytes(&machine.memory)?;
+    ensure!(
+        (memory >> 20).is_multiple_of((sockets * nodes) as u64),
+        "memory: {} cannot be shared out by {} nodes",
+        machine.memory,
+        sockets * nodes
+    );
+    let Some(rdt) = &machine.rdt else { return Ok(()) };
+    if let Some(m) = &rdt.monitoring {
+        ensure!(m.rmids >= nodes, "rdt.monitoring.rmids: {} are not enough for {nodes} nodes", m.rmids);
+        ensure!(m.unit >= nodes as u64, "rdt.monitoring.unit: {} bytes cannot be divided by {nodes} nodes", m.unit);
+    }
+    let before_snc = (RmidSncConfig::ADDRESS - L3Mask::ADDRESS) as usize;
+    ensure!(
+        rdt.l3.as_ref().is_none_or(|l3| l3.closids <= before_snc),
+        "rdt.l3.closids: on a divided socket the register behind the first {before_snc} masks is another one"
+    );
     Ok(())
 }
 
@@ -170,6 +201,12 @@ pub(super) fn cat(name: &str, cat: &Cat, addresses: u32) -> Checked {
         cat.cbm_len
     );
     closid_count(name, cat.closids, addresses)?;
+    ensure!(
+        (1..=cat.cbm_len as usize).contains(&cat.min_bits),
+        "{name}.min_bits: {} is not within 1 to cbm_len = {}",
+        cat.min_bits,
+        cat.cbm_len
+    );
     ensure!(!cat.cdp || cat.closids.is_multiple_of(2), "{name}.closids: CDP makes pairs, {} is odd", cat.closids);
     Ok(())
 }
