@@ -43,12 +43,15 @@ impl Emulated {
     }
 }
 
-/// "GenuineIntel", a Goldmont, whose prefetchers can be turned off, leaves up to 0x10; or "AuthenticAMD", with the extended leaves.
-fn native(leaf: u32, amd: bool) -> [u32; 4] {
+/// "GenuineIntel", leaves up to 0x10: a Goldmont, whose prefetchers can be turned off, or where nodes are clustered a Sapphire
+/// Rapids, which has such; or "AuthenticAMD", with the extended leaves.
+fn native(leaf: u32, machine: &resctrl_hardware::Machine) -> [u32; 4] {
+    let amd = machine.qos.is_some();
     match leaf {
         0 if amd => [0x10, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
         0x8000_0000 if amd => [0x8000_0022, 0, 0, 0],
         0 => [0x10, 0x756e_6547, 0x6c65_746e, 0x4965_6e69],
+        1 if machine.topology.nodes > 1 => [0x0008_06f8, 0, 0, 0],
         1 => [0x0005_06c9, 0, 0, 0],
         _ => [0; 4],
     }
@@ -58,8 +61,8 @@ impl Registers for Emulated {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
         let cpu = current_cpu().map_or(0, CpuId::index);
         let answer = self.rdt.cpuid(cpu, leaf, subleaf);
-        let amd = self.rdt.machine().qos.is_some();
-        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf, amd)));
+        let machine = self.rdt.machine();
+        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf, machine)));
         Cpuid { eax, ebx, ecx, edx }
     }
 
