@@ -105,6 +105,9 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     /// (`CONFIG_RESCTRL_RMID_DEPENDS_ON_CLOSID`).
     const RMID_DEPENDS_ON_CLOSID: bool;
 
+    /// Whether there is such a thing as pseudo-locking (`CONFIG_RESCTRL_FS_PSEUDO_LOCK`); if not, its modes are unknown words.
+    const PSEUDO_LOCKING: bool = false;
+
     // ---- What there is ----
 
     /// The control half of a resource, `None` when the machine (or, for the moment, another setting such as CDP) has

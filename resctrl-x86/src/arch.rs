@@ -21,6 +21,7 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
     type MonContext = ();
 
     const RMID_DEPENDS_ON_CLOSID: bool = false;
+    const PSEUDO_LOCKING: bool = true;
 
     fn control(&self, resource: ResourceId) -> Option<Control> {
         self.control(resource)

@@ -20,6 +20,11 @@ refused "abi-169 exclusive while overlapping" EINVAL "Schemata overlaps" $M/p0/m
 for mode in pseudo-locked bogus ""; do
 	refused "abi-172 mode '$mode'" EINVAL "Unknown or unsupported mode" $M/p0/mode "$mode"
 done
+case $ARCH in
+arm64) locksetup="Unknown or unsupported mode" ;;
+*) locksetup="Pseudo-locking not supported" ;;
+esac
+refused "abi-176 pseudo-locking" EINVAL "$locksetup" $M/p0/mode pseudo-locksetup
 if [ "$L3_SHAREABLE" = "$L3_MASK" ]; then
 	# On Arm every bit may be used by other requestors than CPUs.
 	accepted "p0 has bits of its own" $M/p0/schemata "$(all 1)"

@@ -44,7 +44,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
             None => Sharing::Exclusive,
             Some(reason) => return refuse(op, reason),
         },
-        b"pseudo-locksetup" => return pseudo_lock::enter(op, ctrl, dir),
+        b"pseudo-locksetup" if A::PSEUDO_LOCKING => return pseudo_lock::enter(op, ctrl, dir),
         _ => return refuse(op, "Unknown or unsupported mode\n"),
     };
     if mode == Mode::PseudoLocksetup {

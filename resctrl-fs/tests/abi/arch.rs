@@ -259,6 +259,7 @@ impl Arch<SimPlatform> for Parametric {
     type MonContext = ();
 
     const RMID_DEPENDS_ON_CLOSID: bool = false;
+    const PSEUDO_LOCKING: bool = true;
 
     fn control(&self, resource: ResourceId) -> Option<Control> {
         let Parameters { l3, l2, mb, smba, cdp_capable, num_closid, .. } = self.parameters;

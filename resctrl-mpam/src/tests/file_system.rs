@@ -137,6 +137,20 @@ fn what_a_user_writes_is_in_the_registers_and_reads_back() {
 }
 
 #[test]
+fn the_modes_of_pseudo_locking_are_unknown() {
+    sim::run(|| {
+        let machine = Machine::mounted(&Spec::new(1), &PLAIN);
+        machine.mkdir("", "p0").unwrap();
+        for mode in ["pseudo-locksetup\n", "pseudo-locked\n"] {
+            machine.refuses("p0/mode", mode, Errno::EINVAL, "Unknown or unsupported mode\n");
+        }
+        machine.rmdir("p0").unwrap();
+        machine.sim.advance(5000);
+        machine.finish();
+    });
+}
+
+#[test]
 fn b4_all_bandwidth_stays_all_bandwidth_for_every_width() {
     for bits in 1..=16 {
         sim::run(move || {
