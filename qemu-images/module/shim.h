@@ -59,6 +59,8 @@ void shim_workqueue_stop(void);
 
 void shim_trace_start(void);
 void shim_trace_limbo(u32 ctrl_hw_id, u32 mon_hw_id, s32 domain_id, u64 llc_occupancy_bytes);
+void shim_trace_latency(u32 cycles);
+void shim_trace_residency(u32 level, u64 hits, u64 misses);
 
 /* ---- shim_cpu.c: CPUs, caches ---- */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* x86: pseudo-locked regions. Memory, the threads that read it, devices, debugfs, tracepoints. */
+/* x86: pseudo-locked regions. Memory, the threads that read it, devices, debugfs. */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/debugfs.h>
@@ -15,7 +15,6 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <asm/barrier.h>
 #include <asm/special_insns.h>
@@ -184,51 +183,6 @@ void shim_count_events(u32 cpu, const u64 configs[2], void *closure, u64 counts[
 	perf_event_release_kernel(first);
 }
 
-/*
- * The tracepoints are the kernel's own: it has them wherever its tasks have
- * room for a CLOSID, whether its resctrl is on or off. They are not exported,
- * the list of all of them is.
- */
-static struct tracepoint *trace_latency, *trace_l2, *trace_l3;
-
-static void find_trace(struct tracepoint *tracepoint, void *unused)
-{
-	if (!strcmp(tracepoint->name, "pseudo_lock_mem_latency"))
-		trace_latency = tracepoint;
-	else if (!strcmp(tracepoint->name, "pseudo_lock_l2"))
-		trace_l2 = tracepoint;
-	else if (!strcmp(tracepoint->name, "pseudo_lock_l3"))
-		trace_l3 = tracepoint;
-}
-
-static bool is_traced(struct tracepoint *tracepoint)
-{
-	return tracepoint && static_key_enabled(&tracepoint->key);
-}
-
-void shim_trace_latency(u32 cycles)
-{
-	int (*call)(void *data, u32 cycles);
-
-	if (is_traced(trace_latency)) {
-		guard(srcu_fast_notrace)(&tracepoint_srcu);
-		call = trace_latency->iterator;
-		call(NULL, cycles);
-	}
-}
-
-void shim_trace_residency(u32 level, u64 hits, u64 misses)
-{
-	struct tracepoint *tracepoint = level == 2 ? trace_l2 : trace_l3;
-	int (*call)(void *data, u64 hits, u64 misses);
-
-	if (is_traced(tracepoint)) {
-		guard(srcu_fast_notrace)(&tracepoint_srcu);
-		call = tracepoint->iterator;
-		call(NULL, hits, misses);
-	}
-}
-
 /* ---- The device ---- */
 
 static int region_open(struct inode *inode, struct file *file)
@@ -367,10 +321,7 @@ void shim_nodes_free(struct shim_nodes *nodes)
 
 int shim_arch_start(void)
 {
-	int err;
-
-	for_each_kernel_tracepoint(find_trace, NULL);
-	err = register_chrdev(0, "pseudo_lock", &region_file_operations);
+	int err = register_chrdev(0, "pseudo_lock", &region_file_operations);
 	if (err < 0)
 		return err;
 	region_major = err;

@@ -37,8 +37,6 @@ void shim_latency_free(struct dev_pm_qos_request *limit);
 int shim_region_thread(u32 cpu, bool measures, void *closure, bool *interrupted);
 void shim_irqs_off(void *closure);
 void shim_count_events(u32 cpu, const u64 configs[2], void *closure, u64 counts[2]);
-void shim_trace_latency(u32 cycles);
-void shim_trace_residency(u32 level, u64 hits, u64 misses);
 int shim_region_map(struct vm_area_struct *area, const void *memory);
 bool shim_affinity_within(const u64 *words, u32 bits);
 struct shim_nodes *shim_nodes_new(u32 minor, const char *name, size_t len, int *err);

@@ -17,10 +17,10 @@ use crate::state::{Locked, Mode, State};
 use crate::text::TextOut;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
-    /// Prints a line for each rule that does not hold: that every CLOSID that is taken has one holder, that every RMID index is in one state only and each domain agrees
-    /// about it, that domains are in order and have CPUs, that workers which somebody needs are under way and are where
-    /// their domain is, that no bandwidth target outlives the controller, that counters are given to groups that live,
-    /// once, and that CLOSIDs and pseudo-locked regions have one group each.
+    /// Prints a line for each rule that does not hold: that every CLOSID that is taken has one holder, that every RMID
+    /// index is in one state only and each domain agrees about it, that domains are in order and have CPUs, that workers
+    /// which somebody needs are under way and are where their domain is, that no bandwidth target outlives the controller,
+    /// that counters are given to groups that live, once, and that pseudo-locked regions have one group each.
     ///
     /// # Errors
     /// When `out` is full.
