@@ -20,6 +20,8 @@
 //! Only loads and stores of the kernel, of the kinds in `instruction`, are watched, and most of these end at a look at the
 //! address: devices are mapped into the upper half of the kernel's addresses, most memory into the lower.
 //!
+//! YIELD and WFE are left to QEMU, and to [`crate::spin`].
+//!
 //! An interrupt is raised as another device's would be, only by a register of the interrupt controller that software uses.
 //!
 //! A hint that means nothing to any processor is the way for guest programs to the emulated hardware, see
@@ -29,6 +31,7 @@ mod instruction;
 
 use crate::log::Log;
 use crate::qemu::{Api, Block, Handles, PluginId, number};
+use crate::spin::give_way_at;
 use instruction::Instruction;
 use resctrl_hardware::control;
 use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, System, SystemRegister};
@@ -261,6 +264,7 @@ impl Plugin {
                 Some(Instruction::MrsFeatures(_)) => insn.before(on_mrs_features, address.wrapping_add(4)),
                 Some(Instruction::SetUp) if !kernel => insn.before(on_set_up, 0),
                 Some(Instruction::Channel) => insn.before(on_channel, 0),
+                Some(Instruction::Spin) => give_way_at(&insn),
                 Some(Instruction::Load(general, size)) if kernel => {
                     insn.after_loads(on_load, u64::from(general) | u64::from(size) << 8);
                 }

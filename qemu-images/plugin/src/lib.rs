@@ -15,6 +15,7 @@ mod aarch64;
 mod log;
 mod options;
 mod qemu;
+mod spin;
 mod x86;
 
 use options::Options;

@@ -413,6 +413,11 @@ impl Translated<'_> {
         self.before_with(callback, RW_REGS_PC, number);
     }
 
+    /// Calls before each execution; the callback leaves registers alone.
+    pub(crate) fn before_without_registers(&self, callback: CpuCallback, number: u64) {
+        self.before_with(callback, NO_REGS, number);
+    }
+
     fn before_with(&self, callback: CpuCallback, flags: c_uint, number: u64) {
         // SAFETY: as above; the callback treats its data as a number.
         unsafe { (self.api.qemu_plugin_register_vcpu_insn_exec_cb)(self.insn, callback, flags, data(number)) };

@@ -2,11 +2,12 @@
 //! RDT, or AMD's QoS, under an x86 guest: what happens when it executes CPUID, RDMSR or WRMSR.
 //!
 //! QEMU knows nothing of RDT: it answers CPUID without it, reads its registers as zero and drops writes to them. The
-//! three instructions are watched and nothing else, so a guest runs at almost full speed:
+//! few instructions below are watched and nothing else, so a guest runs at almost full speed:
 //!
 //! * CPUID and RDMSR execute as they are; before the *next* instruction the plugin puts the emulated results into the
 //!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
 //! * WRMSR is carried out before QEMU drops it.
+//! * PAUSE is left to QEMU, and to [`crate::spin`].
 //! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
 //!   the guest's own back when the exception is on its way.
 //!
@@ -18,6 +19,7 @@ mod pending;
 
 use crate::log::Log;
 use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, number};
+use crate::spin::give_way_at;
 use instruction::{Instruction, MAX_LENGTH};
 use pending::{Displaced, InFlight, Late, Place};
 use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
@@ -269,6 +271,10 @@ impl Plugin {
             results_due = Some(matches!(watched, Some(Instruction::Cpuid | Instruction::Rdmsr)));
             let Some(watched) = watched else { continue };
             let hook: CpuCallback = match watched {
+                Instruction::Pause => {
+                    give_way_at(&insn);
+                    continue;
+                }
                 Instruction::Cpuid => on_cpuid,
                 Instruction::Rdmsr => on_rdmsr,
                 Instruction::Wrmsr => on_wrmsr,

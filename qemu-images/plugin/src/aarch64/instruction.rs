@@ -19,6 +19,8 @@ pub(crate) enum Instruction {
     SetUp,
     /// The way for guest programs to the emulated hardware.
     Channel,
+    /// YIELD or WFE, the hints that the CPU spins.
+    Spin,
     /// A load such as accesses to device registers are made with: the general register, and the bytes.
     Load(u8, u32),
     /// A store of that kind: the bytes.
@@ -35,6 +37,9 @@ const fn system_register(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u3
 
 const ID_AA64PFR0_EL1: u32 = system_register(3, 0, 0, 4, 0);
 
+const YIELD: u32 = 0xd503_203f;
+const WFE: u32 = 0xd503_205f;
+
 const MAIR_EL1: u32 = system_register(3, 0, 10, 2, 0);
 
 /// The registers of FEAT_MPAM that are emulated.
@@ -50,8 +55,10 @@ impl Instruction {
     /// Decodes an instruction.
     pub(crate) fn decode(word: u32) -> Option<Self> {
         let register = (word & 0x1f) as u8;
-        if word == control::HINT {
-            return Some(Self::Channel);
+        match word {
+            control::HINT => return Some(Self::Channel),
+            YIELD | WFE => return Some(Self::Spin),
+            _ => {}
         }
         match word >> 20 {
             0xd53 => {
@@ -118,6 +125,13 @@ mod tests {
     }
 
     #[test]
+    fn hints_that_the_cpu_spins_are_recognised() {
+        for word in [0xd503_203f, 0xd503_205f] {
+            assert_eq!(Instruction::decode(word), Some(Instruction::Spin), "{word:#x}");
+        }
+    }
+
+    #[test]
     fn loads_and_stores_of_a_word_are_recognised_in_every_form_of_address() {
         for (word, register) in
             [(0xb940_0020, 0), (0xb948_4041, 1), (0xb840_4022, 2), (0xb85f_c023, 3), (0xb862_6824, 4), (0x88df_fc25, 5)]
@@ -133,10 +147,18 @@ mod tests {
 
     #[test]
     fn other_instructions_are_left_alone() {
-        // NOP, a neighbouring hint, LDRB, LDRSW, LDR of a vector register, LDR by the stack pointer, a literal, LDP.
-        for word in
-            [0xd503_201f, 0xd503_2edf, 0x3940_0020, 0xb980_0020, 0xbd40_0020, 0xb940_03e0, 0x1800_0020, 0x2940_0420]
-        {
+        // NOP, WFI, a neighbouring hint, LDRB, LDRSW, LDR of a vector register, LDR by the stack pointer, a literal, LDP.
+        for word in [
+            0xd503_201f,
+            0xd503_207f,
+            0xd503_2edf,
+            0x3940_0020,
+            0xb980_0020,
+            0xbd40_0020,
+            0xb940_03e0,
+            0x1800_0020,
+            0x2940_0420,
+        ] {
             assert_eq!(Instruction::decode(word), None, "{word:#x}");
         }
     }

@@ -8,6 +8,8 @@ pub(crate) enum Instruction {
     Rdmsr,
     /// WRMSR, or WRMSRNS, which differs only in ordering.
     Wrmsr,
+    /// PAUSE, the hint that the CPU spins.
+    Pause,
 }
 
 /// Longest encoding an x86 instruction can have.
@@ -23,6 +25,8 @@ impl Instruction {
             ([0x0f, 0xa2], _) => Some(Self::Cpuid),
             ([0x0f, 0x32], _) => Some(Self::Rdmsr),
             // With a mandatory prefix 0F 01 C6 is another instruction than WRMSRNS.
+            // Without its prefix, NOP.
+            ([0x90], _) if bytes.contains(&0xf3) => Some(Self::Pause),
             ([0x0f, 0x30], _) | ([0x0f, 0x01, 0xc6], 0) => Some(Self::Wrmsr),
             _ => None,
         }
@@ -44,6 +48,12 @@ mod tests {
         assert_eq!(Instruction::decode(&[0x3e, 0x0f, 0x30]), Some(Instruction::Wrmsr));
         assert_eq!(Instruction::decode(&[0x2e, 0x66, 0x0f, 0x32]), Some(Instruction::Rdmsr));
         assert_eq!(Instruction::decode(&[0x0f, 0x01, 0xc6]), Some(Instruction::Wrmsr));
+    }
+
+    #[test]
+    fn only_its_prefix_tells_pause_from_nop() {
+        assert_eq!(Instruction::decode(&[0xf3, 0x90]), Some(Instruction::Pause));
+        assert_eq!(Instruction::decode(&[0x66, 0x90]), None);
     }
 
     #[test]
