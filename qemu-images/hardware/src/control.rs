@@ -96,6 +96,9 @@ pub enum Request {
     MscMonitor(u64, u64, u64, u64),
     /// [`Rdt::transact`]: domain, RMID, kinds, bytes.
     Transactions(u64, u64, u64, u64),
+    /// [`Rdt::rdmsr`] of a CPU and an address, also while the CPU is offline: answers the value. Costs the guest no
+    /// interrupt of that CPU.
+    Register(u64, u64),
 }
 
 /// How a command ended.
@@ -123,10 +126,12 @@ pub enum Status {
     NoSuchWrite = 9,
     /// No such MSC, or no such resource instance, control or monitor of it.
     NoSuchMsc = 10,
+    /// No register of the emulated hardware.
+    NoSuchRegister = 11,
 }
 
 impl Status {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Ok,
         Self::NoSuchCommand,
         Self::NoSuchDomain,
@@ -138,6 +143,7 @@ impl Status {
         Self::NoRateForOccupancy,
         Self::NoSuchWrite,
         Self::NoSuchMsc,
+        Self::NoSuchRegister,
     ];
 
     /// Status of a number, if there is one.
@@ -160,6 +166,7 @@ impl fmt::Display for Status {
             Self::NoRateForOccupancy => TrafficError::NoRateForOccupancy.fmt(f),
             Self::NoSuchWrite => f.write_str("no such write"),
             Self::NoSuchMsc => f.write_str("no such MSC, resource instance, control or monitor"),
+            Self::NoSuchRegister => f.write_str("no such register"),
         }
     }
 }
@@ -225,6 +232,7 @@ impl Request {
             Self::MscRequest(msc, ris, label, bytes) => [15, msc, ris, label, bytes],
             Self::MscMonitor(msc, ris, index, kind) => [16, msc, ris, index, kind],
             Self::Transactions(domain, rmid, kinds, bytes) => [17, domain, rmid, kinds, bytes],
+            Self::Register(cpu, address) => [18, cpu, address, 0, 0],
         }
     }
 
@@ -258,6 +266,7 @@ impl Request {
             15 => Self::MscRequest(first, second, third, fourth),
             16 => Self::MscMonitor(first, second, third, fourth),
             17 => Self::Transactions(first, second, third, fourth),
+            18 => Self::Register(first, second),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -338,6 +347,13 @@ impl Rdt {
             Request::Transactions(domain, rmid, kinds, bytes) => {
                 self.transact(index(domain), index(rmid), kinds, bytes, now)?;
             }
+            Request::Register(cpu, address) => {
+                let cpu =
+                    Some(index(cpu)).filter(|cpu| *cpu < self.machine().topology.cpus()).ok_or(Status::NoSuchCpu)?;
+                let value =
+                    u32::try_from(address).ok().and_then(|address| self.rdmsr(cpu, address, now).ok().flatten());
+                return Ok([value.ok_or(Status::NoSuchRegister)?, 0, 0]);
+            }
             Request::Msc(_)
             | Request::MscControl(..)
             | Request::MscError(_)
@@ -377,6 +393,7 @@ mod tests {
             Request::MscRequest(1, 2, 3, 4),
             Request::MscMonitor(1, 2, 3, 1),
             Request::Transactions(1, 2, 0x7f, 64),
+            Request::Register(3, 0xc90),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -384,7 +401,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([18, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([19, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));
         assert_eq!(Request::decode([9, 99, 0, 0, 0]), Err(Status::NoSuchKind));

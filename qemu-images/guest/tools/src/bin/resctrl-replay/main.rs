@@ -24,6 +24,7 @@ mod cast;
 mod observe;
 mod perform;
 mod registers;
+mod tree;
 
 use guest_tools::operation::{Operation, digest};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};

@@ -6,25 +6,29 @@
 //! * counters are not read (a sequence may read one; then it is told whether that gave a number);
 //! * of `tasks`, the processes of sequences are shown; of all others only that there are some;
 //! * of `mon_hw_id`, which group has the same (none should; on Arm, none of the same control group): which id is free
-//!   depends on when a worker has last looked. The root group's is shown; of the label of this program, on Arm, the
-//!   PARTID alone.
+//!   depends on when a worker has last looked. The root group's is shown. In the labels of processors an id is named by
+//!   the group that has it; on Arm, only the label of this program is looked at, and of that the PARTID.
 
 use guest_tools::{Failure, channel, escape};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use resctrl_hardware::control::Request;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::cast;
 use super::perform::MOUNT_POINT;
 use super::registers::Registers;
+use super::{cast, tree};
 
 /// What can be seen, by name.
 pub(super) type Seen = BTreeMap<String, String>;
+
+/// Files that show a monitoring id, by control group (on Arm, else empty) and content.
+type Owners = BTreeMap<(String, String), String>;
+
+const ONLINE: &str = "/sys/devices/system/cpu/online";
 
 pub(super) struct Observer {
     registers: Registers,
@@ -40,6 +44,37 @@ pub(super) fn groups(seen: &Seen) -> impl Iterator<Item = &String> {
 /// A file whose content is counted by hardware.
 pub(super) fn is_counter(path: &str) -> bool {
     path.starts_with("mon_data/") || path.contains("/mon_data/")
+}
+
+/// The devices of pseudo-locked regions, and what there is to measure them with.
+fn devices(seen: &mut Seen) {
+    let places = [("/dev/pseudo_lock", "device"), ("/sys/kernel/debug/resctrl", "measured")];
+    for (place, what) in places {
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Files there are of one implementation alone; folders are those of regions.
+            if what == "measured" && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let files = fs::read_dir(entry.path()).into_iter().flatten().flatten();
+                let mut files: Vec<String> =
+                    files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+                files.sort();
+                seen.insert(format!("{what} {name}"), files.join(" "));
+            } else if let (Ok(metadata), "device") = (entry.metadata(), what) {
+                // Of the number, the kernel chooses the part that stands for the driver.
+                let minor = metadata.rdev() & 0xff;
+                seen.insert(format!("{what} {name}"), format!("{:o} minor {minor}", metadata.mode()));
+            }
+        }
+    }
+}
+
+/// Reads a list of CPUs: `0,2-3`.
+fn cpus_of_list(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.split(',').filter_map(range).flatten().collect()
 }
 
 /// Content of a file as it is compared.
@@ -82,20 +117,40 @@ impl Observer {
         if let Ok(text) = fs::read(&status) {
             seen.insert("status".to_owned(), escape::quote(&text));
         }
+        let mut owners = BTreeMap::new();
         if let Some(options) = mounted() {
             seen.insert("mount".to_owned(), options);
-            walk(&mut seen, "");
-            name_ids(&mut seen, self.ids.1);
+            tree::look(&mut seen);
+            owners = name_ids(&mut seen, self.ids.1);
         }
-        if let Ok(online) = fs::read("/sys/devices/system/cpu/online") {
-            seen.insert("online".to_owned(), escape::quote(&online));
-        }
-        if let Ok([rmid, closid, _]) = channel::send(Request::Association(0)) {
-            let rmid = if self.ids.1 || rmid == 0 { "" } else { " and an rmid" };
-            seen.insert("label".to_owned(), format!("closid {closid}{rmid}"));
-        }
-        self.registers.read(&mut seen);
+        devices(&mut seen);
+        let online = fs::read_to_string(ONLINE).unwrap_or_default();
+        seen.insert("online".to_owned(), escape::quote(online.as_bytes()));
+        let online = cpus_of_list(online.trim_end());
+        self.labels(&mut seen, &online, &owners);
+        self.registers.read(&mut seen, &online);
         seen
+    }
+
+    /// Whom processors work for. All but the first are idle when this looks, and so work for whom they belong to.
+    fn labels(&self, seen: &mut Seen, online: &[usize], owners: &Owners) {
+        if self.ids.1 {
+            if let Ok([_, partid, _]) = channel::send(Request::Association(0)) {
+                seen.insert("label".to_owned(), format!("closid {partid}"));
+            }
+            return;
+        }
+        let debug = seen.contains_key("mon_hw_id");
+        for &cpu in online {
+            let Ok([rmid, closid, _]) = channel::send(Request::Association(cpu as u64)) else { continue };
+            let rmid = match owners.get(&(String::new(), rmid.to_string() + "\\n")) {
+                _ if rmid == 0 => "0".to_owned(),
+                Some(owner) => format!("of {owner}"),
+                None if debug => "of nobody".to_owned(),
+                None => "of a group".to_owned(),
+            };
+            seen.insert(format!("label of CPU {cpu}"), format!("closid {closid}, rmid {rmid}"));
+        }
     }
 }
 
@@ -108,67 +163,10 @@ fn mounted() -> Option<String> {
     })
 }
 
-fn walk(seen: &mut Seen, folder: &str) {
-    let place = Path::new(MOUNT_POINT).join(folder);
-    let mut value = match fs::symlink_metadata(&place) {
-        Ok(metadata) => format!("d{:o} {}:{}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid()),
-        Err(error) => format!("{error}"),
-    };
-    let entries = match fs::read_dir(&place) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let _ = write!(value, " {error}");
-            seen.insert(format!("{folder}/"), value);
-            return;
-        }
-    };
-    seen.insert(format!("{folder}/"), value);
-    // Reading some files leaves a status, and of others clears it: the order must be the same on both.
-    let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(seen, &path);
-        } else {
-            let value = file(&path);
-            seen.insert(path.replace('\n', "\\n"), value);
-        }
-    }
-}
-
-fn file(path: &str) -> String {
-    let place = Path::new(MOUNT_POINT).join(path);
-    let mut value = match fs::symlink_metadata(&place) {
-        Ok(metadata) => format!("f{:o} {}:{}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid()),
-        Err(error) => return format!("{error}"),
-    };
-    if path == "info/last_cmd_status" || is_counter(path) {
-        return value;
-    }
-    match fs::read(&place) {
-        Ok(content) => {
-            // The number is needed until it is known who else has it.
-            let ids = path == "mon_hw_id" || path.ends_with("/mon_hw_id");
-            let content = if ids { escape::quote(&content) } else { normal(path, &content) };
-            let _ = write!(value, " {content}");
-        }
-        Err(error) => {
-            let _ = match error.raw_os_error() {
-                Some(number) => write!(value, " {:?}", nix::errno::Errno::from_raw(number)),
-                None => write!(value, " {error}"),
-            };
-        }
-    }
-    value
-}
-
 /// Says of each monitoring id who else has it, instead of which it is. `of_a_group`: ids are those of a control group,
 /// and others may have the same.
-fn name_ids(seen: &mut Seen, of_a_group: bool) {
-    let mut owners: BTreeMap<(String, String), String> = BTreeMap::new();
+fn name_ids(seen: &mut Seen, of_a_group: bool) -> Owners {
+    let mut owners = Owners::new();
     for (name, value) in seen.iter_mut() {
         let Some(group) = name.strip_suffix("/mon_hw_id").or((name == "mon_hw_id").then_some("")) else { continue };
         let Some((about, id)) = value.rsplit_once(' ') else { continue };
@@ -183,6 +181,7 @@ fn name_ids(seen: &mut Seen, of_a_group: bool) {
         owners.entry(key).or_insert_with(|| name.clone());
         *value = new;
     }
+    owners
 }
 
 #[cfg(test)]
@@ -200,6 +199,12 @@ mod tests {
         let files = [("a/mon_hw_id", "5"), ("mon_groups/m/mon_hw_id", "7"), ("mon_hw_id", "0"), ("z/mon_hw_id", "5")];
         let expected = ["f444 0:0 its own", "f444 0:0 its own", "f444 0:0 0\\n", "f444 0:0 as a/mon_hw_id"];
         assert_eq!(named(&files, false), expected);
+    }
+
+    #[test]
+    fn a_list_of_cpus_is_read() {
+        assert_eq!(cpus_of_list("0,2-3,7"), [0, 2, 3, 7]);
+        assert_eq!(cpus_of_list(""), []);
     }
 
     #[test]

@@ -4,8 +4,6 @@
 use guest_tools::{Failure, channel};
 use resctrl_hardware::control::Request;
 use resctrl_hardware::mpam::registers as msc;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use super::observe::Seen;
 
@@ -14,6 +12,7 @@ struct Bank {
     name: &'static str,
     address: u64,
     count: u64,
+    /// As many as there are CPUs, if each has its own.
     domains: usize,
 }
 
@@ -27,8 +26,7 @@ struct Instance {
 
 pub(super) struct Registers {
     banks: Vec<Bank>,
-    /// By CPU.
-    devices: Vec<File>,
+    cpus: usize,
     /// Resource instances of an Arm machine.
     instances: Vec<Instance>,
     partids: u64,
@@ -52,29 +50,33 @@ fn cpus_of(msc: u64, part: u64) -> Option<(usize, usize)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-fn is_online(cpu: usize) -> bool {
-    std::fs::read(format!("/sys/devices/system/cpu/cpu{cpu}/online")).map_or(true, |state| state.starts_with(b"1"))
-}
-
 impl Registers {
     pub(super) fn new() -> Result<Self, Failure> {
-        let (mut banks, mut devices, mut instances) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut banks, mut instances) = (Vec::new(), Vec::new());
+        let cpus = count("CPUS");
         if cfg!(target_arch = "x86_64") {
             let l3 = count("L3_DOMAINS");
             let amd = std::fs::read_to_string("/proc/cpuinfo")?.contains("AuthenticAMD");
+            // What AMD has of every thread, Intel has of every cache.
+            let of_l2 = count("L2_DOMAINS");
+            let (l3_switch, l2_switch) = if amd { (cpus, cpus) } else { (l3, of_l2) };
             let bandwidth = if amd { 0xc000_0200 } else { 0xd50 };
             banks = vec![
                 Bank { name: "L3 mask", address: 0xc90, count: fact("L3_CLOSIDS"), domains: l3 },
-                Bank { name: "L2 mask", address: 0xd10, count: fact("L2_CLOSIDS"), domains: count("L2_DOMAINS") },
+                Bank { name: "L2 mask", address: 0xd10, count: fact("L2_CLOSIDS"), domains: of_l2 },
                 Bank { name: "MB", address: bandwidth, count: fact("MB_CLOSIDS"), domains: l3 },
                 Bank { name: "SMBA", address: 0xc000_0280, count: fact("SMBA_CLOSIDS"), domains: l3 },
-                Bank { name: "L3 CDP", address: 0xc81, count: fact("L3_CDP"), domains: l3 },
-                Bank { name: "L2 CDP", address: 0xc82, count: fact("L2_CDP"), domains: count("L2_DOMAINS") },
+                Bank { name: "L3 CDP", address: 0xc81, count: fact("L3_CDP"), domains: l3_switch },
+                Bank { name: "L2 CDP", address: 0xc82, count: fact("L2_CDP"), domains: l2_switch },
+                Bank { name: "nodes", address: 0xca0, count: u64::from(fact("NODES") > 1), domains: l3 },
+                Bank {
+                    name: "extensions",
+                    address: 0xc000_03ff,
+                    count: u64::from(fact("SDCIAE") + fact("COUNTERS") > 0),
+                    domains: cpus,
+                },
             ];
             banks.retain(|bank| bank.count > 0 && bank.domains > 0);
-            for cpu in 0..fact("CPUS") {
-                devices.push(File::open(format!("/dev/cpu/{cpu}/msr"))?);
-            }
         }
         if fact("PARTIDS") > 0 {
             for number in 0.. {
@@ -82,30 +84,27 @@ impl Registers {
                 instances.extend((0..parts).map(|part| Instance { msc: number, part, cpus: cpus_of(number, part) }));
             }
         }
-        Ok(Self { banks, devices, instances, partids: fact("PARTIDS") })
+        Ok(Self { banks, cpus, instances, partids: fact("PARTIDS") })
     }
 
-    /// Adds what all of them hold.
-    pub(super) fn read(&self, seen: &mut Seen) {
+    /// Adds what all of them hold, as far as a CPU that is online can tell.
+    pub(super) fn read(&self, seen: &mut Seen, online: &[usize]) {
         for Bank { name, address, count, domains } in &self.banks {
-            let cpus = self.devices.len() / domains;
+            let cpus = self.cpus / domains;
             for domain in 0..*domains {
-                let of_domain = &self.devices[domain * cpus..(domain + 1) * cpus];
+                // With all of its CPUs offline there is no domain.
+                let Some(&cpu) = online.iter().find(|&&cpu| cpu / cpus == domain) else { continue };
                 for index in 0..*count {
-                    // A CPU that is offline gives none; with all of them gone there is no domain.
-                    let value = of_domain.iter().find_map(|device| {
-                        let mut value = [0; 8];
-                        device.read_exact_at(&mut value, address + index).ok()?;
-                        Some(u64::from_le_bytes(value))
-                    });
-                    if let Some(value) = value {
-                        seen.insert(format!("{name} {index:02} of domain {domain}"), format!("{value:x}"));
+                    // Asked of the hardware: a driver would interrupt that CPU for each.
+                    if let Ok([value, ..]) = channel::send(Request::Register(cpu as u64, address + index)) {
+                        let place = if cpus == 1 { "CPU" } else { "domain" };
+                        seen.insert(format!("{name} {index:02} of {place} {domain}"), format!("{value:x}"));
                     }
                 }
             }
         }
         for &Instance { msc: number, part, cpus } in &self.instances {
-            if cpus.is_some_and(|(first, last)| !(first..=last).any(is_online)) {
+            if cpus.is_some_and(|(first, last)| !online.iter().any(|cpu| (first..=last).contains(cpu))) {
                 continue;
             }
             for (name, offset) in [("cpbm", msc::Cpbm::OFFSET), ("mbw_max", msc::MbwMax::OFFSET)] {
