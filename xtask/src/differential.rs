@@ -97,8 +97,7 @@ pub(crate) fn run(
     let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new() }.stretched(spec.slowness());
     let scanner = Scanner::new()?;
     let host = Host { provisions, scanner: &scanner, limits: &limits };
-    let avoid = known.iter().filter_map(|known| known.avoid.as_ref()).collect();
-    let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, avoid);
+    let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, known);
     std::thread::scope(|scope| {
         let start = |number: usize, attempt: u32| {
             let (case, spec) = if number == 0 { &pair.oracle } else { &pair.ours };

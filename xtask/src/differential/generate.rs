@@ -4,14 +4,16 @@
 //! A sequence depends on the machine's facts, the seed and its number, and on nothing else. What a guest answers is not
 //! known here; which groups there are is guessed, and a wrong guess is just another mistake to try.
 
+mod chain;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use fastrand::Rng;
 use guest_tools::operation::Operation;
 use regex::Regex;
 
+use crate::scenario::known::Random;
 use text::{Texts, mutate};
 
 /// Names of control groups and of monitoring groups. Few, so that they meet.
@@ -30,15 +32,20 @@ pub(crate) struct Generator<'a> {
     seed: u64,
     /// Operations that are not made.
     avoid: Vec<&'a Regex>,
+    /// Pairs of operations of which a sequence has one at most.
+    apart: Vec<&'a [Regex; 2]>,
 }
 
 /// What a sequence has probably come to.
+#[derive(Default)]
 struct State {
     mounted: bool,
     /// Options of the mount.
     options: Vec<&'static str>,
     /// Groups, by path; the root's is empty.
     groups: Vec<String>,
+    /// What comes next, whatever that is then.
+    next: VecDeque<Operation>,
 }
 
 impl State {
@@ -49,6 +56,11 @@ impl State {
     /// A file of some group, mostly of one that has such a file.
     fn file(&self, rng: &mut Rng, name: &str) -> String {
         let mut group = self.any_group(rng);
+        if name.starts_with("cpus") && rng.bool() {
+            // CPUs of monitoring groups depend on those of their parents, so most attempts come to nothing.
+            let monitoring: Vec<&String> = self.groups.iter().filter(|group| group.contains("mon_groups/")).collect();
+            group = rng.choice(monitoring).unwrap_or(&group).clone();
+        }
         if CONTROL_FILES.contains(&name) && rng.u32(..16) > 0 {
             group.truncate(group.find("mon_groups").unwrap_or(group.len()));
         }
@@ -66,8 +78,10 @@ fn one<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
 
 impl<'a> Generator<'a> {
     /// For a machine with these facts.
-    pub(crate) fn new(facts: BTreeMap<String, String>, seed: u64, avoid: Vec<&'a Regex>) -> Self {
-        Self { facts, seed, avoid }
+    pub(crate) fn new(facts: BTreeMap<String, String>, seed: u64, known: &'a [Random]) -> Self {
+        let avoid = known.iter().filter_map(|known| known.avoid.as_ref()).collect();
+        let apart = known.iter().filter_map(|known| known.apart.as_ref()).collect();
+        Self { facts, seed, avoid, apart }
     }
 
     fn fact(&self, name: &str) -> u32 {
@@ -77,16 +91,24 @@ impl<'a> Generator<'a> {
     /// The sequence of this number.
     pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
-        let mut state = State { mounted: true, options: Vec::new(), groups: vec![String::new()] };
+        let mut state =
+            State { mounted: true, options: Vec::new(), groups: vec![String::new()], next: VecDeque::new() };
+        let mut avoid = self.avoid.clone();
+        avoid.extend(self.apart.iter().map(|pair| &pair[usize::from(rng.bool())]));
         let mut operations = vec![self.mount(&mut rng, &mut state)];
         if state.options.iter().any(|&option| option != "debug") {
             // In case the machine has that not.
             operations.push(Operation::Mount(String::new()));
         }
+        if self.fact("PSEUDO_LOCK") > 0 && rng.bool() {
+            // Later on, the groups there are then leave no room for a region.
+            state.next = chain::locked_region(&mut rng, &mut state, &self.texts(&State::default())).into();
+        }
         while operations.len() <= LENGTH {
-            let operation = self.operation(&mut rng, &mut state);
+            let next = state.next.pop_front();
+            let operation = next.unwrap_or_else(|| self.operation(&mut rng, &mut state));
             let line = operation.to_string();
-            if !self.avoid.iter().any(|avoid| avoid.is_match(&line)) {
+            if !avoid.iter().any(|avoid| avoid.is_match(&line)) {
                 operations.push(operation);
             }
         }
@@ -127,6 +149,7 @@ impl<'a> Generator<'a> {
         match rng.u32(..100) {
             20..29 => self.write(rng, state, "tasks"),
             29..34 => self.write(rng, state, "cpus_list"),
+            35 | 36 if state.mounted => self.chain(rng, state),
             34..37 => self.write(rng, state, "cpus"),
             37..43 => self.write(rng, state, "mode"),
             43..46 if self.has_counters() || rng.u32(..8) == 0 => self.write(rng, state, "mbm_L3_assignments"),
@@ -157,6 +180,21 @@ impl<'a> Generator<'a> {
                 Operation::Write(self.any_file(rng, state), mutate(rng, text))
             }
         }
+    }
+
+    /// The first of some operations that belong together; the others are next.
+    fn chain(&self, rng: &mut Rng, state: &mut State) -> Operation {
+        // Where nothing can be locked, that is refused in one of two ways, which takes few attempts.
+        let lock = if self.fact("PSEUDO_LOCK") > 0 { rng.u32(..3) > 0 } else { rng.u32(..12) == 0 };
+        let mut chain = VecDeque::from(if lock {
+            let texts = self.texts(state);
+            chain::locked_region(rng, state, &texts)
+        } else {
+            chain::monitored_cpus(rng, state, self.fact("CPUS").max(1))
+        });
+        let first = chain.pop_front().unwrap_or(Operation::Unmount);
+        state.next = chain;
+        first
     }
 
     /// A write to a file of a group.
@@ -307,7 +345,7 @@ mod tests {
 
     fn generator(machine: &str, seed: u64) -> Generator<'static> {
         let (_, hardware) = crate::machine::load(machine, Kind::Qemu).unwrap();
-        Generator::new(crate::guest::facts_of(&hardware), seed, Vec::new())
+        Generator::new(crate::guest::facts_of(&hardware), seed, &[])
     }
 
     #[test]
@@ -326,6 +364,33 @@ mod tests {
         let is_rename = |operation: &Operation| matches!(operation, Operation::Rename(..));
         assert!(made(&generator("intel", 1)).iter().any(is_rename));
         assert!(!made(&avoiding).iter().any(is_rename));
+    }
+
+    #[test]
+    fn what_is_kept_apart_is_made_but_not_in_one_sequence() {
+        let pair = ["pseudo-locksetup", "^cpu\t"].map(|pattern| Regex::new(pattern).unwrap());
+        let generator = Generator { apart: vec![&pair], ..generator("intel-pseudo-lock", 1) };
+        let mut made = [0, 0];
+        for number in 0..20 {
+            let lines: Vec<String> = generator.plan(number).iter().map(ToString::to_string).collect();
+            let has = |side: &Regex| lines.iter().any(|line| side.is_match(line));
+            assert!(!(has(&pair[0]) && has(&pair[1])), "{lines:?}");
+            for (made, side) in made.iter_mut().zip(&pair) {
+                *made += u32::from(has(side));
+            }
+        }
+        assert!(made.iter().all(|made| *made > 3), "{made:?}");
+    }
+
+    #[test]
+    fn monitoring_groups_are_given_cpus_again_and_again() {
+        let generator = generator("intel", 1);
+        let given = |operation: &Operation| {
+            matches!(operation, Operation::Write(path, text)
+                if path.contains("mon_groups/") && path.contains("/cpus") && text.first().is_some_and(u8::is_ascii_digit))
+        };
+        let sequences = (0..20).filter(|number| generator.plan(*number).iter().any(given)).count();
+        assert!(sequences > 12, "{sequences} of 20");
     }
 
     #[test]

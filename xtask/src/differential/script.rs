@@ -8,11 +8,16 @@ use guest_tools::operation::Operation;
 
 use super::record::Difference;
 
-/// Processes of sequences: the one that carries them out, three of root's, and a stranger's. The same as the guest's.
-pub(crate) const PROCESSES: [&str; 5] = ["30001", "30002", "30003", "30004", "30005"];
+/// Processes of sequences: the one that carries them out, three of root's, a stranger's, and the threads of another of
+/// root's. The same as the guest's.
+pub(crate) const PROCESSES: [&str; 8] = ["30001", "30002", "30003", "30004", "30005", "30006", "30007", "30008"];
 
 /// What a script calls them.
-const VARIABLES: [&str; 5] = ["$$", "$P2", "$P3", "$P4", "$P5"];
+const VARIABLES: [&str; 8] = ["$$", "$P2", "$P3", "$P4", "$P5", "$T1", "$T2", "$T3"];
+
+/// How a script gets its threads: they live while their program's standard input is open.
+const THREADS: &str = "mkfifo /tmp/open\nresctrl-sys threads 2 </tmp/open >/tmp/threads & exec 9>/tmp/open\n\
+    sleep 1; T1=$(sed -n 1p /tmp/threads) T2=$(sed -n 2p /tmp/threads) T3=$(sed -n 3p /tmp/threads)\n";
 
 /// Text in double quotes of a shell.
 fn quoted(text: &str) -> String {
@@ -65,6 +70,7 @@ fn command(operation: &Operation) -> String {
         Operation::Unlink(path) => format!("rm -f {}", place(path)),
         Operation::Symlink(path) => format!("ln -s /tmp {}", place(path)),
         Operation::Chmod(path, mode) => format!("chmod {mode:o} {}", place(path)),
+        Operation::Map(path, offset, length) => format!("resctrl-sys map 0 {} shared {offset} {length}", place(path)),
         Operation::Cpu(cpu, online) => format!("echo {} >/sys/devices/system/cpu/cpu{cpu}/online", u8::from(*online)),
     }
 }
@@ -78,6 +84,9 @@ pub(crate) fn script(title: &str, operations: &[Operation], difference: &Differe
             let user = if variable == "P5" { "resctrl-sys as 65534 " } else { "" };
             let _ = writeln!(text, "{user}sleep 1000 & {variable}=$!");
         }
+    }
+    if commands.iter().any(|command| ["$T1", "$T2", "$T3"].iter().any(|thread| command.contains(thread))) {
+        text.push_str(THREADS);
     }
     for (number, command) in commands.iter().enumerate() {
         let _ = writeln!(text, "{command}");
@@ -114,6 +123,13 @@ mod tests {
             resctrl-sys write $M/\"a/tasks\" \"$P2,$$\\\\n\"\ncat $M/info/last_cmd_status\n\
             # the kernel's own: -> ok\n# ours: -> EINVAL\n";
         assert_eq!(script("seed 1", &operations, &difference), expected);
+    }
+
+    #[test]
+    fn a_script_makes_the_threads_that_it_moves() {
+        let difference = Difference { step: 1, oracle: Vec::new(), ours: vec!["-> EINVAL".to_owned()] };
+        let script = script("seed 1", &[Operation::Write("tasks".to_owned(), b"30007".to_vec())], &difference);
+        assert!(script.contains(THREADS) && script.contains("write $M/\"tasks\" \"$T2\""), "{script}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     // What the kernel takes for the size of the last level cache.
     facts.set("LLC_SIZE", size(if machine.qos.is_some() { &machine.cache.l2 } else { &machine.cache.l3 }));
     if let Some(rdt) = &machine.rdt {
-        facts.rdt(rdt, topology.nodes);
+        facts.rdt(rdt, topology.nodes, &machine.qemu.cpu);
     }
     if let Some(qos) = &machine.qos {
         facts.qos(qos);
@@ -46,8 +46,10 @@ impl Facts {
     }
 
     /// What resctrl makes of RDT where an L3 is so many NUMA nodes.
-    fn rdt(&mut self, rdt: &RdtFeatures, nodes: usize) {
+    fn rdt(&mut self, rdt: &RdtFeatures, nodes: usize, processor: &str) {
         self.set("NODES", nodes);
+        // The only such processor among the machines: Linux knows how to turn the prefetchers of some models off.
+        self.set("PSEUDO_LOCK", u8::from(processor.contains("model=79")));
         for (name, cat) in [("L3", &rdt.l3), ("L2", &rdt.l2)] {
             let Some(cat) = cat else { continue };
             self.cat(name, cat, cat.noncontiguous);

@@ -38,6 +38,8 @@ pub enum Operation {
     Symlink(String),
     /// Changes a mode.
     Chmod(String, u32),
+    /// Maps so much of a file from an offset on, shared, for reading and writing.
+    Map(String, u64, u64),
     /// Brings a CPU online, or takes it offline.
     Cpu(u32, bool),
 }
@@ -77,6 +79,7 @@ impl Operation {
             "unlink" => Self::Unlink(text(f)?),
             "symlink" => Self::Symlink(text(f)?),
             "chmod" => Self::Chmod(text(f)?, octal(f)?),
+            "map" => Self::Map(text(f)?, f.next()?.parse().ok()?, f.next()?.parse().ok()?),
             "cpu" => Self::Cpu(f.next()?.parse().ok()?, f.next()? == "online"),
             _ => return None,
         };
@@ -101,6 +104,7 @@ impl fmt::Display for Operation {
             Self::Unlink(path) => write!(f, "unlink\t{}", quoted(path)),
             Self::Symlink(path) => write!(f, "symlink\t{}", quoted(path)),
             Self::Chmod(path, mode) => write!(f, "chmod\t{}\t{mode:o}", quoted(path)),
+            Self::Map(path, offset, length) => write!(f, "map\t{}\t{offset}\t{length}", quoted(path)),
             Self::Cpu(cpu, online) => write!(f, "cpu\t{cpu}\t{}", if *online { "online" } else { "offline" }),
         }
     }
@@ -134,6 +138,7 @@ mod tests {
             Operation::Unlink(path()),
             Operation::Symlink(path()),
             Operation::Chmod(path(), 0o644),
+            Operation::Map(path(), 4096, 1 << 40),
             Operation::Cpu(3, false),
             Operation::Cpu(1, true),
         ] {

@@ -165,6 +165,17 @@ impl Texts<'_> {
         }
     }
 
+    /// A cache and a domain with a part that a region could have, and what to write to the root group's schemata so that
+    /// nobody else uses it there.
+    pub(super) fn room_for_a_region(&self, rng: &mut Rng) -> (&'static str, u32, String) {
+        let cache = if self.fact("L3_CLOSIDS") > 0 { "L3" } else { "L2" };
+        let (domains, first) = (self.fact(&format!("{cache}_DOMAINS")).max(1), self.fact(&format!("{cache}_FIRST_ID")));
+        let mask = self.facts.get(&format!("{cache}_MASK")).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        let rest: Vec<String> =
+            (first..first + domains).map(|domain| format!("{domain}={:x}", mask.unwrap_or(0xff) & !7)).collect();
+        (cache, first + rng.u32(..domains), format!("{cache}:{}\n", rest.join(";")))
+    }
+
     fn bandwidth(&self, rng: &mut Rng) -> String {
         match rng.u32(..8) {
             0 => rng.u32(..120).to_string(),

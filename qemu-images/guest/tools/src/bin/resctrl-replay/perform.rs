@@ -6,9 +6,11 @@ use guest_tools::{Failure, Outcome, escape};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkdir, read, seteuid, symlinkat, unlink, write};
 use std::fs::{self, Permissions};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -136,6 +138,19 @@ fn write_as_user(relative: &str, bytes: &[u8]) -> Outcome {
     whole(written?, bytes)
 }
 
+/// Maps a file and lets go of it.
+fn map(relative: &str, offset: u64, length: u64) -> Outcome {
+    let file = open(&path(relative), OFlag::O_RDWR, Mode::empty())?;
+    let length = usize::try_from(length).ok().and_then(NonZeroUsize::new).ok_or(Errno::EINVAL)?;
+    let offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses where, so nothing of this program's is replaced.
+    let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, offset)? };
+    // SAFETY: that is the mapping just made, which nobody has a pointer to.
+    unsafe { munmap(start, length.get())? };
+    Ok(())
+}
+
 fn open_flags(words: &str) -> OFlag {
     words
         .split(',')
@@ -178,6 +193,7 @@ fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
         Operation::Unlink(name) => unlink(&path(name))?,
         Operation::Symlink(name) => symlinkat("/tmp", AT_FDCWD, &path(name))?,
         Operation::Chmod(name, mode) => fs::set_permissions(path(name), Permissions::from_mode(*mode))?,
+        Operation::Map(name, offset, length) => map(name, *offset, *length)?,
         Operation::Cpu(cpu, online) => fs::write(cpu_file(*cpu), if *online { "1" } else { "0" })?,
     }
     Ok(None)
