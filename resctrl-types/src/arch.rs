@@ -302,26 +302,16 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     ) {
     }
 
-    /// Lets a counter of a domain begin to count, from 0, the transactions of `filter`.
-    fn assign_counter(
+    /// Lets a counter of a domain begin to count, from 0, the transactions of `filter`; without a filter, ends that. Not
+    /// called for a domain that goes offline: what it held is dropped.
+    fn configure_counter(
         &self,
         _platform: &P,
         _cpus: CpusHeld<'_>,
         _domain: &mut Self::MonDomain,
         _mask: &CpuMask,
         _counter: Counter,
-        _filter: Transactions,
-    ) {
-    }
-
-    /// Ends what [`Arch::assign_counter`] began. Not called for a domain that goes offline: what it held is dropped.
-    fn unassign_counter(
-        &self,
-        _platform: &P,
-        _cpus: CpusHeld<'_>,
-        _domain: &mut Self::MonDomain,
-        _mask: &CpuMask,
-        _counter: Counter,
+        _filter: Option<Transactions>,
     ) {
     }
 

@@ -178,28 +178,16 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.fault.tell(platform);
     }
 
-    fn assign_counter(
+    fn configure_counter(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
         domain: &mut MonDomain,
         mask: &CpuMask,
         counter: Counter,
-        filter: Transactions,
+        filter: Option<Transactions>,
     ) {
-        self.configure_counter(platform, cpus, domain, mask, counter, Some(filter));
-        self.fault.tell(platform);
-    }
-
-    fn unassign_counter(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        domain: &mut MonDomain,
-        mask: &CpuMask,
-        counter: Counter,
-    ) {
-        self.configure_counter(platform, cpus, domain, mask, counter, None);
+        self.configure_counter(platform, cpus, domain, mask, counter, filter);
         self.fault.tell(platform);
     }
 

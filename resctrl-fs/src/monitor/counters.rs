@@ -114,7 +114,7 @@ pub(crate) fn assign<A: Arch<P>, P: Platform>(
         return Err(Errno::ENOSPC);
     };
     let counter = Counter { number, id: who.id, event };
-    arch.assign_counter(platform, cpus, arch_domain, mask, counter, filter(&state.filters, event));
+    arch.configure_counter(platform, cpus, arch_domain, mask, counter, Some(filter(&state.filters, event)));
     Ok(())
 }
 
@@ -124,7 +124,8 @@ pub(crate) fn unassign<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: us
     let Locked { key, state } = &mut *op.locked;
     let MonState { arch: arch_domain, cpus: mask, counters, .. } = state.mon_domains[place].open(key);
     if let Some(number) = counters.release(Owner { group: who.group, event }) {
-        arch.unassign_counter(platform, cpus, arch_domain, mask, Counter { number, id: who.id, event });
+        let counter = Counter { number, id: who.id, event };
+        arch.configure_counter(platform, cpus, arch_domain, mask, counter, None);
     }
 }
 
@@ -156,7 +157,7 @@ pub(crate) fn release<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monit
 pub(crate) fn release_all<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let (fs, cpus) = (op.fs, op.cpus);
     each_assigned(op, |domain, mask, counter, _| {
-        fs.arch.unassign_counter(&fs.platform, cpus, domain, mask, counter);
+        fs.arch.configure_counter(&fs.platform, cpus, domain, mask, counter, None);
     });
     forget_all(op);
 }
@@ -174,7 +175,7 @@ pub(crate) fn reprogram<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: E
     let (fs, cpus) = (op.fs, op.cpus);
     each_assigned(op, |domain, mask, counter, filter| {
         if counter.event == event {
-            fs.arch.assign_counter(&fs.platform, cpus, domain, mask, counter, filter);
+            fs.arch.configure_counter(&fs.platform, cpus, domain, mask, counter, Some(filter));
         }
     });
 }

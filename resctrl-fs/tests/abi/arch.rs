@@ -428,30 +428,23 @@ impl Arch<SimPlatform> for Parametric {
         self.counting.lock().unwrap().retain(|&(of, _), _| of != *domain);
     }
 
-    fn assign_counter(
+    fn configure_counter(
         &self,
         _: &SimPlatform,
         _: CpusHeld<'_>,
         domain: &mut u32,
         mask: &CpuMask,
         Counter { number, id, event }: Counter,
-        filter: Transactions,
+        filter: Option<Transactions>,
     ) {
         assert!(!mask.is_empty(), "a domain has CPUs");
-        let counting = Counting { rmid: id.rmid.0, event, filter, bytes: 0 };
-        self.counting.lock().unwrap().insert((*domain, number), counting);
-    }
-
-    fn unassign_counter(
-        &self,
-        _: &SimPlatform,
-        _: CpusHeld<'_>,
-        domain: &mut u32,
-        _: &CpuMask,
-        Counter { number, id, event }: Counter,
-    ) {
-        let was = self.counting.lock().unwrap().remove(&(*domain, number)).unwrap();
-        assert_eq!((was.rmid, was.event), (id.rmid.0, event), "somebody else's counter");
+        let mut counting = self.counting.lock().unwrap();
+        if let Some(filter) = filter {
+            counting.insert((*domain, number), Counting { rmid: id.rmid.0, event, filter, bytes: 0 });
+        } else {
+            let was = counting.remove(&(*domain, number)).unwrap();
+            assert_eq!((was.rmid, was.event), (id.rmid.0, event), "somebody else's counter");
+        }
     }
 
     fn read_counter(

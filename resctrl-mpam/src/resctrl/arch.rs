@@ -159,27 +159,17 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         true
     }
 
-    fn assign_counter(
+    /// What is counted cannot be chosen, only whether.
+    fn configure_counter(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
         domain: &mut MonDomain,
         mask: &CpuMask,
         counter: Counter,
-        _filter: Transactions,
+        filter: Option<Transactions>,
     ) {
-        self.assign_counter(platform, cpus, domain, mask, counter);
-    }
-
-    fn unassign_counter(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        domain: &mut MonDomain,
-        mask: &CpuMask,
-        counter: Counter,
-    ) {
-        self.unassign_counter(platform, cpus, domain, mask, counter);
+        self.configure_counter(platform, cpus, domain, mask, counter, filter.is_some());
     }
 
     fn read_counter(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {

@@ -40,45 +40,33 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         Ok(monitors.zip(partids.iter().map(filter)))
     }
 
-    pub(crate) fn assign_counter<P: Platform>(
+    /// Starts the monitors of a counter at 0, or stops them.
+    pub(crate) fn configure_counter<P: Platform>(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
         domain: &MonDomain,
         mask: &CpuMask,
         counter: Counter,
-    ) {
-        let Some(component) = &domain.traffic else { return };
-        let Ok(monitors) = self.monitors_of(counter) else { return };
-        for (monitor, filter) in monitors {
-            self.devices.reset_traffic(component, monitor);
-            if self.has_failed() {
-                continue;
-            }
-            for vmsc in &component.vmscs {
-                // Reading starts it. One that cannot be reached now starts with its first reading.
-                let _ = self.near(platform, cpus, vmsc, mask, &mut |here| {
-                    self.devices.traffic(here, vmsc, monitor, filter).map(|_| ())
-                });
-            }
-        }
-    }
-
-    pub(crate) fn unassign_counter<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        domain: &MonDomain,
-        mask: &CpuMask,
-        counter: Counter,
+        start: bool,
     ) {
         let (Some(component), false) = (&domain.traffic, self.has_failed()) else { return };
         let Ok(monitors) = self.monitors_of(counter) else { return };
-        for (monitor, _) in monitors {
+        for (monitor, filter) in monitors {
+            if start {
+                self.devices.reset_traffic(component, monitor);
+            }
             for vmsc in &component.vmscs {
-                // One that cannot be reached now goes on counting for nobody: whoever gets it starts it anew.
-                let _ =
-                    self.near(platform, cpus, vmsc, mask, &mut |here| self.devices.stop_traffic(here, vmsc, monitor));
+                // One that cannot be reached now starts with its first reading, or goes on counting for nobody: whoever gets
+                // it starts it anew.
+                let _ = self.near(platform, cpus, vmsc, mask, &mut |here| {
+                    if start {
+                        // Reading starts it.
+                        self.devices.traffic(here, vmsc, monitor, filter).map(|_| ())
+                    } else {
+                        self.devices.stop_traffic(here, vmsc, monitor)
+                    }
+                });
             }
         }
     }

@@ -60,7 +60,7 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
-            self.arch().assign_counter(&self.sim, cpus, domain, mask, counter, filter);
+            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, mask, counter, Some(filter));
         });
     }
 
@@ -68,7 +68,7 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
-            self.arch().unassign_counter(&self.sim, cpus, domain, mask, counter);
+            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, mask, counter, None);
         });
     }
 
