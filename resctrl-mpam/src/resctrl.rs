@@ -8,8 +8,8 @@
 //! # Where this differs from the kernel's driver
 //!
 //! * A task's word holds CLOSID and RMID, not PARTIDs: switching CDP rewrites no task (see `ids`).
-//! * A control domain that comes back after its last CPU was away begins with defaults, as
-//!   [`Arch`](resctrl_types::Arch) demands; the kernel keeps the values of CLOSIDs that may have been freed meanwhile.
+//! * A domain that comes back has the values of before, but not for a group that was made while it was away; the kernel's
+//!   gives such a group the values of the one that had its CLOSID.
 //! * Nobody waits for a usage monitor: readings take theirs one after another under the rdtgroup mutex. None free is
 //!   `Unavailable`.
 //! * Which counter counts for whom is known for each domain, not for each event, and it counts from its assignment on, not

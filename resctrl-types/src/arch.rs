@@ -157,7 +157,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     fn cpu_offline(&self, platform: &P, cpu: HotplugCpu<'_>);
 
     /// Makes the control domain `id` around its first CPU: enables CDP as it is set, programs every CLOSID with the
-    /// default.
+    /// default, or (see [`Arch::reset_away`]) leaves it the value that it had before the domain's last CPU went.
     ///
     /// # Errors
     /// `ENOMEM`; the domain then does not exist, the CPU still comes online.
@@ -219,6 +219,10 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         domain: &mut Self::CtrlDomain,
         mask: &CpuMask,
     );
+
+    /// Programs the default in what belongs to offline CPUs only, and so is in no domain now: for a CLOSID that a new group
+    /// gets, or at the end of a mount for every one. For an architecture that goes on with old values when such CPUs come back.
+    fn reset_away(&self, _platform: &P, _cpus: CpusHeld<'_>, _resource: ResourceId, _closid: Option<Closid>) {}
 
     /// Whether code and data are told apart in this cache now.
     fn cdp_enabled(&self, resource: ResourceId) -> bool;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A domain goes away with its last CPU and comes back with its first, its component programmed anew.
+# A domain goes away with its last CPU and comes back with its first; unmounting in between resets its component, too.
 # machines: mpam-2l3
 # timeout: 60
 
@@ -56,6 +56,7 @@ mkdir $M/p1
 for cpu in $cpus; do online "$cpu"; done
 is "abi-206 the domain is back" "$before" "$(ids schemata)"
 is "abi-206 with defaults for a group that came while it was away" "$L3_MASK 100" "$(value L3 $last p1) $(value MB $last p1)"
+is "its other groups have the values of before" "3 20" "$(value L3 $last p0) $(value MB $last p0)"
 is "abi-206 what is shown is what the component holds" "$(value L3 $last p0) $(value MB $last p0)" \
 	"$(holds cpbm $last "$partid") $(percent "$(holds mbw_max $last "$partid")")"
 is "abi-206 mon_data is back" "yes yes yes" "$(for group in . p0 mon_groups/m0; do [ -e $M/$group/$event ] && echo yes; done | xargs)"
@@ -80,8 +81,20 @@ for cpu in $cpus; do online "$cpu"; done
 rdt-traffic occupancy $last "0/$pmg" 0
 umount_resctrl
 
-# Domains that change while nothing is mounted.
+# The component of a domain that is away can be reached from the other's CPUs.
+full_bandwidth=$(holds mbw_max 0 0)
+mount_resctrl >/dev/null
+mkdir $M/p0
+accepted "values of a domain that will go" $M/p0/schemata "L3:$last=3
+MB:$last=20"
+accepted "and of root there" $M/schemata "L3:$last=ff"
 for cpu in $cpus; do offline "$cpu"; done
+is "its component holds them when it is away" "3 ff $L3_MASK" "$(holds_everywhere cpbm $last)"
+umount_resctrl
+is "abi-16 unmounting puts the masks of a domain that is away back" "$L3_MASK" "$(holds_everywhere cpbm $last)"
+is "abi-16 and the limits" "$full_bandwidth" "$(holds_everywhere mbw_max $last)"
+
+# Domains that change while nothing is mounted.
 mount_resctrl >/dev/null
 is "a domain that is away at mount" "$without" "$(ids schemata)"
 umount_resctrl

@@ -25,6 +25,9 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
     let closid = state.groups[ctrl].closid;
+    for resource in ResourceId::ALL.into_iter().filter(|&resource| fs.arch.control(resource).is_some()) {
+        fs.arch.reset_away(&fs.platform, cpus, resource, Some(closid));
+    }
     for place in 0..state.mount()?.schemas.len() {
         let mount = state.mount()?;
         let schema = mount.schemas[place];

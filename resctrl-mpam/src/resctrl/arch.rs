@@ -111,6 +111,10 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.reset(platform, cpus, resource, domain, mask);
     }
 
+    fn reset_away(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, closid: Option<Closid>) {
+        self.reset_away(platform, cpus, resource, closid);
+    }
+
     fn cdp_enabled(&self, resource: ResourceId) -> bool {
         self.cdp_enabled(resource)
     }

@@ -9,7 +9,7 @@ use resctrl_types::{
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config, Vmsc};
+use crate::devices::{Component, Config, MscDevice, Vmsc};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -40,23 +40,23 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId) -> Result<CtrlDomain> {
         let class = self.resources.control(resource).ok_or(Errno::EINVAL)?;
         let component = self.component_of(class, cpu.cpu()).ok_or(Errno::EINVAL)?.clone();
-        let values = self.defaults(resource, &component)?;
-        for vmsc in &component.vmscs {
-            self.devices.program(cpu.here().into(), vmsc, values.iter().copied())?;
-        }
-        remember(&component, &values);
+        // Nothing to program: its MSCs hold what is remembered. Somebody could reach them all the time, or this CPU is the
+        // first that can, and has programmed them.
         Ok(CtrlDomain { component })
     }
 
-    /// The default of one resource for every PARTID, with the values of others that share the component.
-    fn defaults(&self, resource: ResourceId, component: &Component) -> Result<KVec<(u16, Config)>> {
-        let control = self.real_control(resource).ok_or(Errno::EINVAL)?;
-        let mut values = KVec::with_capacity(usize::from(self.devices.ids.partid_max) + 1)?;
-        for partid in 0..=self.devices.ids.partid_max {
-            let config = component.configs.get(partid).ok_or(Errno::EINVAL)?;
-            values.push((partid, self.with_value(resource, config, control.default_value())?))?;
-        }
-        Ok(values)
+    /// The default of one resource for some PARTIDs, with the values of others that share the component.
+    fn defaults<'a>(
+        &'a self,
+        resource: ResourceId,
+        component: &'a Component,
+        partids: impl Iterator<Item = u16> + Clone + Sync + 'a,
+    ) -> impl Iterator<Item = (u16, Config)> + Clone + Sync + 'a {
+        let default = self.real_control(resource).map(|control| control.default_value());
+        partids.filter_map(move |partid| {
+            let config = component.configs.get(partid)?;
+            Some((partid, self.with_value(resource, config, default?).ok()?))
+        })
     }
 
     /// `config` with another value of one resource.
@@ -124,7 +124,10 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         changes: &[Change],
     ) -> Result<()> {
         let values = self.changed(resource, domain, changes)?;
-        self.program_from(platform, cpus, domain, mask, &values)
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.program_from(platform, cpus, &domain.component, mask, values.iter().copied())
     }
 
     pub(crate) fn apply_here(
@@ -139,7 +142,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             for vmsc in &domain.component.vmscs {
                 self.devices.program(here.into(), vmsc, values.iter().copied())?;
             }
-            remember(&domain.component, &values);
+            remember(&domain.component, values.iter().copied());
         }
         Ok(())
     }
@@ -152,30 +155,50 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         domain: &CtrlDomain,
         mask: &CpuMask,
     ) {
-        // Without memory for the list the values stay and are seen to stay: nothing is remembered that is not programmed.
-        if let Ok(values) = self.defaults(resource, &domain.component) {
-            let _ = self.program_from(platform, cpus, domain, mask, &values);
+        let component = &domain.component;
+        let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
+        // Values that could not be written are seen to stay.
+        let _ = self.program_from(platform, cpus, component, mask, values);
+    }
+
+    /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
+    /// may reach the MSCs, and devices may use what is behind them.
+    pub(crate) fn reset_away<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        resource: ResourceId,
+        closid: Option<Closid>,
+    ) {
+        let class = self.resources.control(resource).and_then(|class| self.devices.classes.get(class));
+        let Some(class) = class else { return };
+        let wanted = closid.and_then(|closid| self.partids(closid).ok());
+        for component in class.components.iter().filter(|component| !self.is_any_online(&component.cpus)) {
+            let partids = (0..=self.devices.ids.partid_max)
+                .filter(move |&partid| closid.is_none() || wanted.is_some_and(|wanted| wanted.contains(partid)));
+            let defaults = self.defaults(resource, component, partids);
+            let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
+            if values.clone().next().is_some() {
+                let _ = self.program_from(platform, cpus, component, &component.cpus, values);
+            }
         }
     }
 
-    /// Programs values into every MSC of the domain, each from a CPU that can reach it, and remembers them.
+    /// Programs values into every MSC of a component, each from a CPU that can reach it, and remembers them. An MSC that
+    /// no CPU can reach now is programmed from memory when one comes.
     fn program_from<P: Platform>(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
-        domain: &CtrlDomain,
+        component: &Component,
         mask: &CpuMask,
-        values: &[(u16, Config)],
+        values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
     ) -> Result<()> {
-        if values.is_empty() {
-            return Ok(());
+        let reachable = |vmsc: &&Vmsc| self.devices.mscs.get(vmsc.msc).is_some_and(MscDevice::is_online);
+        for vmsc in component.vmscs.iter().filter(reachable) {
+            self.near(platform, cpus, vmsc, mask, &mut |here| self.devices.program(here, vmsc, values.clone()))?;
         }
-        for vmsc in &domain.component.vmscs {
-            self.near(platform, cpus, vmsc, mask, &mut |here| {
-                self.devices.program(here, vmsc, values.iter().copied())
-            })?;
-        }
-        remember(&domain.component, values);
+        remember(component, values);
         Ok(())
     }
 
@@ -202,8 +225,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 }
 
-fn remember(component: &Component, values: &[(u16, Config)]) {
-    for &(partid, config) in values {
+fn remember(component: &Component, values: impl Iterator<Item = (u16, Config)>) {
+    for (partid, config) in values {
         component.configs.set(partid, config);
     }
 }

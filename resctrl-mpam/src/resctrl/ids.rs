@@ -60,6 +60,10 @@ impl Partids {
         self.first
     }
 
+    pub(crate) fn contains(self, partid: u16) -> bool {
+        self.first == partid || self.second == Some(partid)
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = u16> {
         [Some(self.first), self.second].into_iter().flatten()
     }

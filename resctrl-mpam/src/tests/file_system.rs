@@ -227,6 +227,81 @@ fn as_many_groups_as_there_are_pairs_and_no_more() {
     });
 }
 
+/// The unmount while the second cache's CPUs are away, whose MSC can be reached from everywhere or from them alone.
+fn unmount_without_a_cache(reachable: bool) {
+    sim::run(move || {
+        let mut spec = Spec::new(2);
+        spec.mscs[1].cluster = (!reachable).then_some(1);
+        let machine = Machine::mounted(&spec, &PLAIN);
+        let held = |partid| machine.board.msc(1).control(0, partid, Cpbm::OFFSET).unwrap();
+        machine.mkdir("", "p0").unwrap();
+        machine.write("p0/schemata", "L3:769=f\n").unwrap();
+        machine.write("schemata", "L3:769=ff\n").unwrap();
+        for cpu in [2, 3] {
+            machine.sim.offline(CpuId(cpu)).unwrap();
+        }
+        // What nobody can reach was left open; of the rest, the values go on to hold for whoever else is behind it.
+        assert_eq!((held(0), held(1)), if reachable { (0xff, 0xf) } else { (0xffff, 0xffff) });
+        if !reachable {
+            machine.board.msc(1).power_off();
+        }
+        let writes = machine.board.msc(1).writes();
+        Fs::unmount(&machine.fs);
+        if reachable {
+            assert!((0..32).all(|partid| held(partid) == 0xffff));
+        } else {
+            assert_eq!(machine.board.msc(1).writes(), writes);
+            machine.board.msc(1).power_on();
+        }
+        for cpu in [3, 2] {
+            machine.sim.online(CpuId(cpu)).unwrap();
+        }
+        assert!((0..32).all(|partid| held(partid) == 0xffff));
+        assert_eq!(machine.board.msc(1).accesses_unpowered(), 0);
+        Fs::mount(&machine.fs, &PLAIN).unwrap();
+        assert_eq!(lines(&machine.read("schemata").unwrap()), ["L3:768=ffff;769=ffff"]);
+        machine.sim.advance(5000);
+        machine.finish();
+    });
+}
+
+#[test]
+fn the_unmount_lifts_the_restrictions_of_a_cache_whose_cpus_are_away() {
+    unmount_without_a_cache(true);
+}
+
+#[test]
+fn the_unmount_leaves_alone_what_nobody_can_reach_and_it_comes_back_unrestricted() {
+    unmount_without_a_cache(false);
+}
+
+#[test]
+fn a_cache_that_comes_back_has_the_values_of_before_but_not_for_a_group_that_is_new() {
+    sim::run(|| {
+        let machine = Machine::mounted(&Spec::new(2), &MountOptions { debug: true, ..PLAIN });
+        for (group, mask) in [("old", "f"), ("gone", "f0")] {
+            machine.mkdir("", group).unwrap();
+            machine.write(&std::format!("{group}/schemata"), &std::format!("L3:769={mask}\n")).unwrap();
+        }
+        let closid = machine.read("gone/ctrl_hw_id").unwrap();
+        for cpu in [2, 3] {
+            machine.sim.offline(CpuId(cpu)).unwrap();
+        }
+        machine.rmdir("gone").unwrap();
+        machine.sim.advance(5000);
+        machine.mkdir("", "new").unwrap();
+        assert_eq!(machine.read("new/ctrl_hw_id").unwrap(), closid);
+        for cpu in [3, 2] {
+            machine.sim.online(CpuId(cpu)).unwrap();
+        }
+        assert_eq!(lines(&machine.read("old/schemata").unwrap()), ["L3:768=ffff;769=f"]);
+        assert_eq!(lines(&machine.read("new/schemata").unwrap()), ["L3:768=ffff;769=ffff"]);
+        let held = |partid| machine.board.msc(1).control(0, partid, Cpbm::OFFSET);
+        assert_eq!((held(1), held(2)), (Some(0xf), Some(0xffff)));
+        machine.finish();
+    });
+}
+
 /// Groups come and go and are read while a whole cache goes away and comes back: with every order of events the lines of
 /// freed groups are waited for, nothing is touched without power, and in the end nothing is left.
 #[test]

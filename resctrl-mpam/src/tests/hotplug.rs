@@ -27,9 +27,10 @@ fn an_msc_without_cpus_is_reset_and_comes_back_as_it_was() {
         rig.board.msc(1).power_off();
         rig.board.msc(1).power_on();
         rig.sim.online(CpuId(3)).unwrap();
-        // A new domain begins with defaults, in every PARTID that the power loss has closed.
-        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        // Every PARTID, which the power loss has closed.
+        assert_eq!(rig.board.msc(1).control(0, 5, Cpbm::OFFSET), Some(0x3));
         assert_eq!(rig.board.msc(1).control(0, 31, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.value(ResourceId::L3, L3_ID + 1, 5, ConfType::Both), 0x3);
         assert_eq!(rig.board.msc(1).accesses_unpowered(), 0);
     });
 }
@@ -52,6 +53,23 @@ fn an_msc_that_comes_back_is_programmed_from_memory() {
         rig.on(0, |here| devices.cpu_online(here, true));
         assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
         assert_eq!(rig.board.msc(3).accesses_unpowered(), 0);
+    });
+}
+
+#[test]
+fn what_nobody_can_reach_now_is_programmed_when_somebody_can() {
+    sim::run(|| {
+        let mut spec = Spec::new(2);
+        // A slice of the first level 3 cache that only the other one's CPUs can reach.
+        spec.mscs.push(MscSpec { cluster: Some(1), ..spec.mscs[0].clone() });
+        let rig = Rig::new(&spec);
+        rig.sim.offline(CpuId(2)).unwrap();
+        rig.sim.offline(CpuId(3)).unwrap();
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0x3));
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        rig.sim.online(CpuId(3)).unwrap();
+        assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
     });
 }
 
