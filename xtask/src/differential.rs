@@ -15,7 +15,7 @@ mod shrink;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -35,7 +35,7 @@ use record::{Difference, Record};
 /// Attempts to make a sequence shorter.
 const ATTEMPTS: usize = 90;
 
-/// Different differences after which a run ends.
+/// Different differences after which a run ends; and guests that are gone.
 const ENOUGH: usize = 5;
 
 /// What is asked for.
@@ -74,10 +74,48 @@ struct Tally {
     /// Differences that a second attempt did not show.
     unrepeatable: Vec<String>,
     took: Duration,
-    /// What ended it early: in which guest (0 the oracle's), and how.
-    gone: Option<(usize, String)>,
-    /// The sequence during which it ended.
-    last: String,
+    /// Guests that did not live to the end.
+    gone: Vec<Loss>,
+}
+
+/// A guest that crashed, hung or did not boot.
+#[derive(Debug)]
+struct Loss {
+    /// 0 the oracle's.
+    guest: usize,
+    why: String,
+    /// What it was doing.
+    sequence: String,
+    console: PathBuf,
+}
+
+/// Where guests come from.
+struct Boots<'a> {
+    /// Boots the guest of a number for the so-manieth time.
+    start: &'a dyn Fn(usize, u32) -> Result<Replayer>,
+    count: [u32; 2],
+}
+
+impl Boots<'_> {
+    fn one(&mut self, number: usize) -> Result<Replayer> {
+        self.count[number] += 1;
+        (self.start)(number, self.count[number])
+    }
+
+    /// Both boot at the same time. One that hangs is booted once more, as any guest.
+    fn both(&mut self) -> Result<Result<[Replayer; 2], Loss>> {
+        let mut guests = [self.one(0)?, self.one(1)?];
+        for (number, guest) in guests.iter_mut().enumerate() {
+            if guest.wait_until_ready().is_err() {
+                *guest = self.one(number)?;
+                if let Err(Gone(why)) = guest.wait_until_ready() {
+                    let console = guest.folder().console();
+                    return Ok(Err(Loss { guest: number, why, sequence: String::new(), console }));
+                }
+            }
+        }
+        Ok(Ok(guests))
+    }
 }
 
 /// Runs sequences on both and says what came of it, for each.
@@ -104,24 +142,20 @@ pub(crate) fn run(
             let label = format!("{}-{}-{}-{}", case.machine, case.kernel, case.implementation, case.scenario.name);
             Replayer::start(scope, &host, spec, folder.join(format!("{label}.{attempt}")))
         };
-        // Both boot at the same time. One that hangs is booted once more, as any guest.
-        let mut guests = [start(0, 1)?, start(1, 1)?];
+        let mut boots = Boots { start: &start, count: [0, 0] };
         let mut tally = Tally::default();
-        for (number, guest) in guests.iter_mut().enumerate() {
-            if guest.wait_until_ready().is_err() {
-                *guest = start(number, 2)?;
-                if let Err(Gone(why)) = guest.wait_until_ready() {
-                    tally.gone = Some((number, why));
-                }
+        let mut consoles = [PathBuf::new(), PathBuf::new()];
+        match boots.both()? {
+            Err(loss) => tally.gone.push(loss),
+            Ok(guests) => {
+                let mut session = Session { guests, boots, known, next: 0 };
+                session.sequences(&generator, asked, &pair.ours.0, &mut tally)?;
+                consoles = session.guests.each_ref().map(|guest| guest.folder().console());
             }
         }
-        if tally.gone.is_none() {
-            let mut session = Session { guests, known, next: 0 };
-            session.sequences(&generator, asked, &pair.ours.0, &mut tally)?;
-            guests = session.guests;
+        for loss in tally.gone.iter().rev() {
+            consoles[loss.guest].clone_from(&loss.console);
         }
-        let consoles = guests.each_ref().map(|guest| guest.folder().console());
-        drop(guests);
         let [oracle, ours] = consoles;
         let mut outcomes = vec![tally.outcome(&pair.oracle.0, 0, asked), tally.outcome(&pair.ours.0, 1, asked)];
         (outcomes[0].console, outcomes[1].console) = (oracle, ours);
@@ -132,6 +166,7 @@ pub(crate) fn run(
 /// Two guests that wait for plans.
 struct Session<'a> {
     guests: [Replayer; 2],
+    boots: Boots<'a>,
     known: &'a [Random],
     /// Number of the next plan that is sent.
     next: u64,
@@ -146,29 +181,39 @@ impl Session<'_> {
         let start = Instant::now();
         let mut aside = Duration::ZERO;
         let mut number = 0;
-        while tally.operations < asked.operations && tally.found.len() < ENOUGH && tally.gone.is_none() {
+        while tally.operations < asked.operations && tally.found.len() < ENOUGH {
             if interrupt::requested() {
                 bail!("interrupted");
             }
             let operations = generator.plan(number);
-            match self.compare(&operations) {
-                Err((guest, Gone(why))) => {
-                    tally.gone = Some((guest, why));
-                    tally.last = operations.iter().map(|operation| format!("{operation}\n")).collect();
-                }
-                Ok(None) => {}
-                Ok(Some(difference)) => {
-                    let began = Instant::now();
-                    let title = format!("{case}, seed {}, sequence {number}", asked.seed);
-                    if let Err((guest, Gone(why))) = self.investigate(&title, &operations, &difference, tally) {
-                        tally.gone = Some((guest, why));
-                    }
-                    aside += began.elapsed();
-                }
-            }
+            let mut began = None;
+            let end = self.compare(&operations).and_then(|difference| {
+                let Some(difference) = difference else { return Ok(()) };
+                began = Some(Instant::now());
+                let title = format!("{case}, seed {}, sequence {number}", asked.seed);
+                self.investigate(&title, &operations, &difference, tally)
+            });
             number += 1;
             tally.plans += 1;
             tally.operations += operations.len() as u64;
+            if let Err((guest, Gone(why))) = end {
+                began = began.or(Some(Instant::now()));
+                let sequence = operations.iter().map(|operation| format!("{operation}\n")).collect();
+                let console = self.guests[guest].folder().console();
+                tally.gone.push(Loss { guest, why, sequence, console });
+                // That the oracle crashes says nothing of what comes after. Both begin anew, so that both know the same.
+                if guest == 1 || tally.gone.len() >= ENOUGH {
+                    break;
+                }
+                match self.boots.both()? {
+                    Ok(guests) => self.guests = guests,
+                    Err(loss) => {
+                        tally.gone.push(loss);
+                        break;
+                    }
+                }
+            }
+            aside += began.map_or(Duration::ZERO, |began| began.elapsed());
             bar.set_position(tally.operations);
             bar.set_message(format!("{} differences", tally.found.len()));
         }
@@ -250,6 +295,7 @@ impl Tally {
             ("operations_a_minute", per_minute.round()),
             ("differences", times as f64),
             ("not_repeatable", self.unrepeatable.len() as f64),
+            ("guests_gone", self.gone.len() as f64),
         ] {
             outcome.output(format!("# stat {name} {value}"));
         }
@@ -259,8 +305,8 @@ impl Tally {
                 let _ = writeln!(details, "seen {times} times:\n{script}");
             }
         }
-        if let Some((_, why)) = self.gone.as_ref().filter(|(guest, _)| *guest == side) {
-            let _ = writeln!(details, "{why}; the sequence was\n{}", self.last);
+        for Loss { why, sequence, console, .. } in self.gone.iter().filter(|loss| loss.guest == side) {
+            let _ = writeln!(details, "{why} ({}); the sequence was\n{sequence}", console.display());
         }
         let about = format!("{} operations of seed {}", self.operations, asked.seed);
         if details.is_empty() && self.operations > 0 {
@@ -315,8 +361,13 @@ mod tests {
 
     #[test]
     fn a_guest_that_is_gone_fails_its_side_and_nothing_compared_fails_both() {
-        let tally =
-            Tally { operations: 61, gone: Some((0, "the kernel reported a fault".to_owned())), ..Tally::default() };
+        let loss = Loss {
+            guest: 0,
+            why: "the kernel reported a fault".to_owned(),
+            sequence: "mount\t\n".to_owned(),
+            console: PathBuf::from("guest.1/console.log"),
+        };
+        let tally = Tally { operations: 61, gone: vec![loss], ..Tally::default() };
         assert_eq!(tally.outcome(&case(Implementation::Kernel), 0, ASKED).verdict, Verdict::Fail);
         assert_eq!(tally.outcome(&case(Implementation::Rust), 1, ASKED).verdict, Verdict::Pass);
         for side in 0..2 {
