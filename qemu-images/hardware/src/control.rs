@@ -20,6 +20,7 @@
 use crate::monitor::{Event, Fault};
 use crate::rdt::Rdt;
 use crate::registers::PqrAssoc;
+use crate::telemetry::TelemetryEvent;
 use crate::traffic::{Flow, TrafficError};
 use crate::write_log::{Kind, MsrWrite};
 use std::fmt;
@@ -99,6 +100,9 @@ pub enum Request {
     /// [`Rdt::rdmsr`] of a CPU and an address, also while the CPU is offline: answers the value. Costs the guest no
     /// interrupt of that CPU.
     Register(u64, u64),
+    /// [`Telemetry::add`](crate::telemetry::Telemetry::add): socket (31:0) and place of the region (63:32), RMID, event,
+    /// amount.
+    Telemetry(u64, u64, TelemetryEvent, u64),
 }
 
 /// How a command ended.
@@ -128,10 +132,12 @@ pub enum Status {
     NoSuchMsc = 10,
     /// No register of the emulated hardware.
     NoSuchRegister = 11,
+    /// [`TrafficError::NoSuchRegion`].
+    NoSuchRegion = 12,
 }
 
 impl Status {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Ok,
         Self::NoSuchCommand,
         Self::NoSuchDomain,
@@ -144,6 +150,7 @@ impl Status {
         Self::NoSuchWrite,
         Self::NoSuchMsc,
         Self::NoSuchRegister,
+        Self::NoSuchRegion,
     ];
 
     /// Status of a number, if there is one.
@@ -165,6 +172,7 @@ impl fmt::Display for Status {
             Self::NoSuchKind => f.write_str("no such group of registers"),
             Self::NoRateForOccupancy => TrafficError::NoRateForOccupancy.fmt(f),
             Self::NoSuchWrite => f.write_str("no such write"),
+            Self::NoSuchRegion => TrafficError::NoSuchRegion.fmt(f),
             Self::NoSuchMsc => f.write_str("no such MSC, resource instance, control or monitor"),
             Self::NoSuchRegister => f.write_str("no such register"),
         }
@@ -177,6 +185,7 @@ impl From<TrafficError> for Status {
             TrafficError::NoSuchDomain => Self::NoSuchDomain,
             TrafficError::NoSuchRmid => Self::NoSuchRmid,
             TrafficError::NoSuchCpu => Self::NoSuchCpu,
+            TrafficError::NoSuchRegion => Self::NoSuchRegion,
             TrafficError::NoRateForOccupancy => Self::NoRateForOccupancy,
         }
     }
@@ -233,6 +242,7 @@ impl Request {
             Self::MscMonitor(msc, ris, index, kind) => [16, msc, ris, index, kind],
             Self::Transactions(domain, rmid, kinds, bytes) => [17, domain, rmid, kinds, bytes],
             Self::Register(cpu, address) => [18, cpu, address, 0, 0],
+            Self::Telemetry(region, rmid, event, amount) => [19, region, rmid, event as u64, amount],
         }
     }
 
@@ -267,6 +277,10 @@ impl Request {
             16 => Self::MscMonitor(first, second, third, fourth),
             17 => Self::Transactions(first, second, third, fourth),
             18 => Self::Register(first, second),
+            19 => {
+                let event = TelemetryEvent::from_id(third).ok_or(Status::NoSuchEvent)?;
+                Self::Telemetry(first, second, event, fourth)
+            }
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -354,6 +368,11 @@ impl Rdt {
                     u32::try_from(address).ok().and_then(|address| self.rdmsr(cpu, address, now).ok().flatten());
                 return Ok([value.ok_or(Status::NoSuchRegister)?, 0, 0]);
             }
+            Request::Telemetry(region, rmid, event, amount) => {
+                let telemetry = self.telemetry().ok_or(Status::NoSuchRegion)?;
+                let (socket, place) = (index(region & u64::from(u32::MAX)), index(region >> 32));
+                telemetry.add(socket, place, index(rmid), event, amount)?;
+            }
             Request::Msc(_)
             | Request::MscControl(..)
             | Request::MscError(_)
@@ -394,6 +413,7 @@ mod tests {
             Request::MscMonitor(1, 2, 3, 1),
             Request::Transactions(1, 2, 0x7f, 64),
             Request::Register(3, 0xc90),
+            Request::Telemetry(1 << 32, 2, TelemetryEvent::UopsRetired, 64),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -401,7 +421,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([19, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([20, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));
         assert_eq!(Request::decode([9, 99, 0, 0, 0]), Err(Status::NoSuchKind));

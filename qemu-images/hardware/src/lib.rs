@@ -14,6 +14,7 @@
 //! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters; of Intel's RDT and of
 //!   AMD's Platform Quality of Service, which has the same registers and some of its own.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
+//! * [`telemetry`]: what the management units of packages count, and the PCI devices that show it.
 //! * [`control`]: how software inside a guest drives the traffic source.
 //! * [`mpam`]: the same for Arm: MPAM's memory system components, processors and firmware tables.
 //!
@@ -48,6 +49,7 @@ pub mod control;
 pub mod machine;
 pub mod mpam;
 pub mod registers;
+pub mod telemetry;
 pub mod write_log;
 
 pub use machine::{Machine, MachineError};

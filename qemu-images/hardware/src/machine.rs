@@ -8,6 +8,7 @@
 
 mod mpam;
 mod qos;
+mod telemetry;
 mod validate;
 
 use crate::monitor::Event;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
 pub use qos::{Abmc, BandwidthLimit, QosFeatures};
+pub use telemetry::{TelemetryFeatures, TelemetryGroup};
 
 /// Bytes in a cache line; the manual allows others, no processor with RDT has one.
 pub const LINE_SIZE: u64 = 64;
@@ -40,6 +42,8 @@ pub struct Machine {
     pub cache: Caches,
     /// Intel Resource Director Technology.
     pub rdt: Option<RdtFeatures>,
+    /// Intel Application Energy Telemetry.
+    pub telemetry: Option<TelemetryFeatures>,
     /// AMD Platform Quality of Service.
     pub qos: Option<QosFeatures>,
     /// Arm MPAM.

@@ -7,10 +7,11 @@ use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures};
 use crate::monitor::Event;
 use crate::qos::{QosDomain, QosThread};
 use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel, RmidSncConfig};
+use crate::telemetry::Telemetry;
 use crate::traffic::Flow;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A general protection fault, with the rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub struct Rdt {
     pub(crate) features: RdtFeatures,
     /// What only AMD's have.
     pub(crate) qos: Option<QosFeatures>,
+    telemetry: Option<Arc<Telemetry>>,
     state: Mutex<State>,
 }
 
@@ -114,12 +116,18 @@ impl Rdt {
             l2: vec![l2_at_reset(&features); machine.topology.l2_domains()],
             log: WriteLog::default(),
         };
-        Ok(Self { machine: machine.clone(), features, qos, state: Mutex::new(state) })
+        let telemetry = Telemetry::new(machine).map(Arc::new);
+        Ok(Self { machine: machine.clone(), features, qos, telemetry, state: Mutex::new(state) })
     }
 
     /// The machine this is the hardware of.
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// What is counted by package, if anything is.
+    pub fn telemetry(&self) -> Option<&Arc<Telemetry>> {
+        self.telemetry.as_ref()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -292,7 +300,10 @@ impl Rdt {
             return Err(Gp::ReservedBits);
         }
         let RdtFeatures { l3, l2, mba, monitoring } = &self.features;
-        let rmids = monitoring.as_ref().map_or(1, |m| m.rmids);
+        // Where the L3 is not monitored, RMIDs may still be there for telemetry.
+        let counted = self.machine.telemetry.iter().flat_map(|telemetry| telemetry.groups());
+        let counted = counted.map(|(group, _)| group.counters).max();
+        let rmids = monitoring.as_ref().map(|m| m.rmids).or(counted).unwrap_or(1);
         // Where resources differ in their number of classes, the register takes any class some resource knows.
         let cat = |cat: &Option<Cat>| cat.as_ref().map_or(1, |cat| cat.closids);
         let limits = self.qos.as_ref().map_or(1, QosFeatures::limited_closids);

@@ -32,6 +32,11 @@ impl<R> Field<R> {
         self.max() << self.low
     }
 
+    /// What the field holds in a register of this value.
+    pub(crate) const fn get(&self, register: u64) -> u64 {
+        register >> self.low & self.max()
+    }
+
     /// `value` in place of the field.
     ///
     /// # Panics
@@ -68,7 +73,7 @@ macro_rules! registers {
 
             /// Reads one field.
             pub const fn get(self, field: Field<$name>) -> u64 {
-                (self.0 >> field.low) & field.max()
+                field.get(self.0)
             }
 
             /// Sets one field, which is zero so far.
@@ -94,10 +99,14 @@ macro_rules! registers {
 }
 
 mod qos;
+mod telemetry;
 
 pub use qos::{
     AbmcEax, AbmcEbx, AmdCacheEcx, BandwidthEbx, EvtCfg, ExtendedEbx, ExtendedFeaturesEcx, L3QosAbmcCfg, L3QosAbmcDsc,
     L3QosExtCfg, MbaBandwidth, QmEvtselAmd, SmbaBandwidth, TransactionKinds,
+};
+pub use telemetry::{
+    FeatureEntry, FeatureHeader, RegionEntry, TpmiBus, TpmiCommand, TpmiEntry, TpmiMailbox, TpmiVersion,
 };
 
 registers! {

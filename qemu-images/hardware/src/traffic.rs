@@ -41,6 +41,8 @@ pub enum TrafficError {
     NoSuchRmid,
     /// The machine has no such CPU.
     NoSuchCpu,
+    /// The machine has no such telemetry region.
+    NoSuchRegion,
     /// Occupancy does not come at a rate of its own; it fills with a flow and drains.
     NoRateForOccupancy,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for TrafficError {
             Self::NoSuchDomain => "no such L3 domain",
             Self::NoSuchRmid => "no such RMID",
             Self::NoSuchCpu => "no such CPU",
+            Self::NoSuchRegion => "no such telemetry region",
             Self::NoRateForOccupancy => "occupancy has no rate: use a flow to fill it, drain to empty it",
         })
     }

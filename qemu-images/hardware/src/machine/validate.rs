@@ -35,6 +35,9 @@ impl Machine {
         }
         cache_ids(self)?;
         nodes(self)?;
+        if let Some(features) = &self.telemetry {
+            self.validate_telemetry(features)?;
+        }
         if let Some(features) = &self.mpam {
             ensure!(self.rdt.is_none(), "rdt: no machine has both [rdt] and [mpam]");
             ensure!(self.qos.is_none(), "qos: no machine has both [qos] and [mpam]");
