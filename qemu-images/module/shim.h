@@ -35,7 +35,7 @@ void shim_end_service(void);
 
 /* ---- shim_lock.c: locks and delayed works ---- */
 
-#define SHIM_LOCK_CLASSES 3
+#define SHIM_LOCK_CLASSES 4
 
 struct shim_mutex *shim_mutex_new(u32 lock_class);
 void shim_mutex_free(struct shim_mutex *mutex);
@@ -77,6 +77,7 @@ u32 shim_cpu_cache_line(u32 cpu, u32 level);
 int shim_cpu_node(u32 cpu);
 int shim_cpu_package(u32 cpu);
 u32 shim_nodes_per_package(void);
+u32 shim_max_packages(void);
 int shim_call_on(u32 cpu, void *closure);
 int shim_interrupt(u32 cpu, void *closure);
 void shim_interrupt_mask(const u64 *words, u32 bits, void *closure);

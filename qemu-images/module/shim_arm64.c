@@ -147,6 +147,12 @@ u32 shim_nodes_per_package(void)
 	return 1;
 }
 
+/* Nor of packages. */
+u32 shim_max_packages(void)
+{
+	return 1;
+}
+
 int shim_node_of_proximity(u64 domain)
 {
 	return domain > S32_MAX ? NUMA_NO_NODE : pxm_to_node(domain);

@@ -14,7 +14,7 @@
 /* The kernel's own parameter rdt= is not passed to modules. */
 static char *rdt;
 module_param(rdt, charp, 0444);
-MODULE_PARM_DESC(rdt, "features to turn off (!name) or, against a quirk, on (name), between commas: cmt mbmtotal mbmlocal l3cat l3cdp l2cat l2cdp mba");
+MODULE_PARM_DESC(rdt, "features to turn off (!name) or, against a quirk, on (name), between commas: cmt mbmtotal mbmlocal l3cat l3cdp l2cat l2cdp mba energy[:guid] perf[:guid]");
 
 const char *shim_rdt_parameter(void)
 {
@@ -36,6 +36,11 @@ void shim_task_set_word(struct task_struct *task, u64 word)
 u32 shim_nodes_per_package(void)
 {
 	return topology_num_nodes_per_package();
+}
+
+u32 shim_max_packages(void)
+{
+	return topology_max_packages();
 }
 
 void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out)

@@ -20,6 +20,22 @@ int shim_rdmsr(u32 msr, u64 *value);
 int shim_wrmsr(u32 msr, u64 value);
 void shim_flush_caches(void);
 
+/* ---- shim_telemetry.c: what is counted by package ---- */
+
+struct resctrl_aet_group;
+
+struct shim_telemetry_region {
+	u32 guid, package, num_rmids;
+	size_t size;
+};
+
+struct resctrl_aet_group *shim_telemetry_get(u32 feature);
+void shim_telemetry_put(struct resctrl_aet_group *group);
+size_t shim_telemetry_count(const struct resctrl_aet_group *group);
+void shim_telemetry_region(const struct resctrl_aet_group *group, size_t index,
+			   struct shim_telemetry_region *region);
+u64 shim_telemetry_read(const struct resctrl_aet_group *group, size_t index, size_t offset);
+
 /* ---- shim_pseudo_lock.c: pseudo-locked regions ---- */
 
 struct dev_pm_qos_request;

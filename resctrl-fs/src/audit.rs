@@ -31,6 +31,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             in_order(domains.iter().map(|domain| (domain.id, domain.cpus.is_empty())), out)?;
         }
         in_order(state.mon_domains.iter().map(|domain| (domain.id, domain.peek(key).cpus.is_empty())), out)?;
+        in_order(state.packages.iter().map(|package| (package.id, package.cpus.is_empty())), out)?;
         closids(this, state, out)?;
         rmids(&this.arch, key, state, out)?;
         workers(this.has_mbm(), key, state, out)?;

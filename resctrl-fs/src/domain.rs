@@ -36,6 +36,13 @@ impl<D> CtrlDomain<D> {
     }
 }
 
+/// A package that is monitored as a whole. Nothing is kept of it and no worker visits it, so it belongs to its list.
+pub(crate) struct PackageDomain {
+    pub(crate) id: DomainId,
+    /// Never empty.
+    pub(crate) cpus: CpuMask,
+}
+
 /// A monitor domain of the L3.
 pub(crate) struct MonDomain<A: Arch<P>, P: Platform> {
     pub(crate) id: DomainId,

@@ -14,7 +14,7 @@ use resctrl_types::{
 };
 
 use crate::Resctrl;
-use crate::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonDomain, MonState, Target};
+use crate::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonDomain, MonState, PackageDomain, Target};
 use crate::monitor::counters::CounterTable;
 use crate::monitor::{limbo, mon_data, read, worker};
 use crate::nodes::GroupId;
@@ -40,6 +40,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             let _ = join_ctrl(this, state, cpu, resource);
         }
         let _ = join_mon(this, key, state, cpu);
+        let _ = join_package(this, state, cpu.cpu());
         state.online.set(cpu.cpu())?;
         this.arch.set_cpu_default(cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
         state.default_group().cpus.set(cpu.cpu())
@@ -60,6 +61,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             }
             this.regions.lock().leave(cpu.cpu());
             gone = leave_mon(this, key, state, cpu.cpu());
+            leave_package(this, state, cpu.cpu());
             this.arch.cpu_offline(&this.platform, cpu);
         }
         drop(gone);
@@ -208,6 +210,44 @@ fn mon_data_dirs<A: Arch<P>, P: Platform>(state: &State<A, P>) -> impl Iterator<
         let children = group.children.iter().map(|child| (child.id, child.mon_data));
         core::iter::once((group.id, group.mon_data)).chain(children).filter_map(|(id, dir)| dir.map(|dir| (id, dir)))
     })
+}
+
+/// Takes `cpu` into the domain of its package, if packages are monitored.
+pub(crate) fn join_package<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    state: &mut State<A, P>,
+    cpu: CpuId,
+) -> Result<()> {
+    let Some(monitor) = fs.arch.monitor(ResourceId::PerfPkg) else { return Ok(()) };
+    let Some(id) = fs.domain_id(cpu, monitor.scope) else { return Ok(()) };
+    match state.packages.binary_search_by_key(&id, |package| package.id) {
+        Ok(at) => state.packages[at].cpus.set(cpu),
+        Err(at) => {
+            let mut cpus = CpuMask::new(fs.platform.nr_cpu_ids())?;
+            cpus.set(cpu)?;
+            state.packages.insert(at, PackageDomain { id, cpus })?;
+            if state.mount.is_some() {
+                for (group, mon_data) in mon_data_dirs(state) {
+                    // As for the L3.
+                    let _ = mon_data::add_package(fs, group, mon_data, id);
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Takes `cpu` out of the domain of its package, which goes with its last CPU.
+fn leave_package<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, state: &mut State<A, P>, cpu: CpuId) {
+    let Some(at) = state.packages.iter().position(|package| package.cpus.contains(cpu)) else { return };
+    state.packages[at].cpus.clear(cpu);
+    if !state.packages[at].cpus.is_empty() {
+        return;
+    }
+    let package = state.packages.remove(at);
+    if state.mount.is_some() {
+        mon_data::remove_package(fs, mon_data_dirs(state).map(|(_, dir)| dir), package.id);
+    }
 }
 
 /// Takes `cpu` out of its monitor domain. With its last CPU the domain goes off the list: its reference is returned.

@@ -57,10 +57,15 @@ const SCHEMA_FILES: &[SchemaFile] = &[
     row("thread_throttle_mode", 0o444, Of::Throttled, InfoFile::ThreadThrottleMode),
 ];
 
-/// The files of `L3_MON`, with their modes.
-const MONITOR_FILES: &[(&str, u16, InfoFile)] = &[
-    ("num_rmids", 0o444, InfoFile::NumRmids),
-    ("mon_features", 0o444, InfoFile::MonFeatures),
+/// A directory for each resource that can be monitored, in the order of the resources.
+const MONITOR_DIRS: [(&str, ResourceId); 2] = [("L3_MON", ResourceId::L3), ("PERF_PKG_MON", ResourceId::PerfPkg)];
+
+/// The files of each of them. Nobody writes them.
+const MONITOR_FILES: [(&str, fn(ResourceId) -> InfoFile); 2] =
+    [("num_rmids", InfoFile::NumRmids), ("mon_features", InfoFile::MonFeatures)];
+
+/// Further files of `L3_MON`, with their modes.
+const L3_MONITOR_FILES: &[(&str, u16, InfoFile)] = &[
     ("max_threshold_occupancy", 0o644, InfoFile::MaxThresholdOccupancy),
     ("mbm_assign_mode", 0o644, InfoFile::MbmAssignMode),
 ];
@@ -106,25 +111,42 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
             }
         }
     }
-    if fs.mon_capable() {
-        let dir = add(info, "L3_MON", 0o555, Node::InfoDir)?;
-        for &(name, mode, file) in MONITOR_FILES {
-            add(dir, name, mode, Node::InfoFile(file))?;
+    for (name, resource) in MONITOR_DIRS {
+        if fs.arch.monitor(resource).is_none() {
+            continue;
         }
-        for (name, event) in event_config::files(fs) {
-            add(dir, name, 0o644, Node::InfoFile(InfoFile::EventConfig(event)))?;
+        let dir = add(info, name, 0o555, Node::InfoDir)?;
+        for (name, file) in MONITOR_FILES {
+            add(dir, name, 0o444, Node::InfoFile(file(resource)))?;
         }
-        if let Some(counters) = fs.arch.counters() {
-            for &(name, mode, file) in COUNTER_FILES {
-                add(dir, name, mode, Node::InfoFile(file))?;
-            }
-            let configs = add(dir, "event_configs", 0o555, Node::InfoDir)?;
-            let mode = if counters.configurable { 0o644 } else { 0o444 };
-            for event in counters::events(fs) {
-                let config = add(configs, event.name(), 0o555, Node::InfoEventDir)?;
-                add(config, "event_filter", mode, Node::InfoFile(InfoFile::EventFilter(event)))?;
-            }
+        if resource == ResourceId::L3 {
+            add_l3_files(fs, dir, &mut add)?;
         }
+    }
+    Ok(())
+}
+
+/// What `L3_MON` has besides.
+fn add_l3_files<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    dir: NodeId,
+    add: &mut dyn FnMut(NodeId, &str, u16, Node) -> Result<NodeId>,
+) -> Result<()> {
+    for &(name, mode, file) in L3_MONITOR_FILES {
+        add(dir, name, mode, Node::InfoFile(file))?;
+    }
+    for (name, event) in event_config::files(fs) {
+        add(dir, name, 0o644, Node::InfoFile(InfoFile::EventConfig(event)))?;
+    }
+    let Some(counters) = fs.arch.counters() else { return Ok(()) };
+    for &(name, mode, file) in COUNTER_FILES {
+        add(dir, name, mode, Node::InfoFile(file))?;
+    }
+    let configs = add(dir, "event_configs", 0o555, Node::InfoDir)?;
+    let mode = if counters.configurable { 0o644 } else { 0o444 };
+    for event in counters::events(fs) {
+        let config = add(configs, event.name(), 0o555, Node::InfoEventDir)?;
+        add(config, "event_filter", mode, Node::InfoFile(InfoFile::EventFilter(event)))?;
     }
     Ok(())
 }
@@ -168,12 +190,12 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
         })?,
         InfoFile::IoAlloc(schema) => io_alloc::show(op, schema, out)?,
         InfoFile::IoAllocCbm(schema) => io_alloc::show_masks(op, schema, out)?,
-        InfoFile::NumRmids => {
-            let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
+        InfoFile::NumRmids(resource) => {
+            let monitor = fs.arch.monitor(resource).ok_or(Errno::ENOENT)?;
             writeln!(out, "{}", monitor.num_rmid)?;
         }
-        InfoFile::MonFeatures => {
-            let monitor = fs.arch.monitor(ResourceId::L3).ok_or(Errno::ENOENT)?;
+        InfoFile::MonFeatures(resource) => {
+            let monitor = fs.arch.monitor(resource).ok_or(Errno::ENOENT)?;
             for event in monitor.events.iter() {
                 writeln!(out, "{}", event.name())?;
                 if let Some(config) = event_config::feature(fs, event) {

@@ -70,6 +70,8 @@ pub struct Resctrl<A: Arch<P>, P: Platform> {
     controls: [Option<Control>; ResourceId::ALL.len()],
     /// How many counters of each monitor domain can be assigned while no setting takes some away.
     counters: u32,
+    /// Whether all that is only found at the first mount has been found.
+    first_mount: P::Mutex<bool>,
     /// `rdtgroup_mutex` and all that it protects.
     locked: P::Mutex<Locked<A, P>>,
     /// The nodes.
@@ -123,6 +125,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             online: CpuMask::new(nr_cpu_ids)?,
             ctrl_domains: Default::default(),
             mon_domains: KVec::new(),
+            packages: KVec::new(),
             rmids: None,
             threshold: monitor::limbo::default_threshold(&arch),
             assign_on_mkdir: true,
@@ -130,10 +133,11 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             column_width: 0,
             stats: Stats::default(),
         };
+        let first_mount = platform.mutex(LockClass::FirstMount, false)?;
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
         let tree = platform.mutex(LockClass::Tree, Tree::new())?;
         let regions = platform.mutex(LockClass::Regions, Regions::new())?;
-        Ref::new(Resctrl { platform, arch, controls, counters, locked, tree, regions })
+        Ref::new(Resctrl { platform, arch, controls, counters, first_mount, locked, tree, regions })
     }
 
     /// The platform.
@@ -171,7 +175,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
 
     /// Whether anything can be monitored.
     pub(crate) fn mon_capable(&self) -> bool {
-        self.arch.monitor(ResourceId::L3).is_some()
+        ResourceId::ALL.into_iter().any(|resource| self.arch.monitor(resource).is_some())
     }
 
     /// Whether the L3 counts this event.

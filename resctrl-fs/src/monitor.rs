@@ -7,6 +7,7 @@ pub(crate) mod assignments;
 pub(crate) mod counters;
 pub(crate) mod event_config;
 pub(crate) mod event_filter;
+pub(crate) mod fixed_point;
 pub(crate) mod limbo;
 pub(crate) mod mba_sc;
 pub(crate) mod mon_data;

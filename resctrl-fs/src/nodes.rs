@@ -38,13 +38,15 @@ pub(crate) enum Node {
     MonDomain(GroupId, DomainId),
     /// `mon_data/mon_L3_NN` of a group, for an L3 that is several monitor domains.
     MonCache(GroupId, DomainId),
+    /// `mon_data/mon_PERF_PKG_NN` of a group.
+    MonPackage(GroupId, DomainId),
     /// A directory of `info`, or `info` itself.
     InfoDir,
     /// The directory of an event below `event_configs`.
     InfoEventDir,
     /// A file of a group.
     GroupFile(GroupId, GroupFile),
-    /// An event file below `mon_data`, for a domain.
+    /// An event file below `mon_data`, for a domain of the resource that has the event.
     Event(GroupId, DomainId, EventId),
     /// An event file below `mon_data`, for all domains of an L3.
     EventSum(GroupId, DomainId, EventId),
@@ -61,6 +63,7 @@ impl Node {
             | Node::MonData(_)
             | Node::MonDomain(..)
             | Node::MonCache(..)
+            | Node::MonPackage(..)
             | Node::InfoDir
             | Node::InfoEventDir => NodeKind::Dir,
             Node::GroupFile(..) | Node::Event(..) | Node::EventSum(..) | Node::InfoFile(_) => NodeKind::File,
@@ -105,8 +108,8 @@ pub(crate) enum InfoFile {
     ThreadThrottleMode(SchemaId),
     IoAlloc(SchemaId),
     IoAllocCbm(SchemaId),
-    NumRmids,
-    MonFeatures,
+    NumRmids(ResourceId),
+    MonFeatures(ResourceId),
     MaxThresholdOccupancy,
     MbmAssignMode,
     NumMbmCntrs,

@@ -6,7 +6,7 @@ use resctrl_types::locked::Key;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
-use crate::domain::{CtrlDomain, MonDomain};
+use crate::domain::{CtrlDomain, MonDomain, PackageDomain};
 use crate::monitor::counters::Filters;
 use crate::monitor::rmid::RmidTable;
 use crate::nodes::{GroupId, SchemaId};
@@ -35,6 +35,8 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     pub(crate) ctrl_domains: [KVec<KBox<CtrlDomain<A::CtrlDomain>>>; ResourceId::ALL.len()],
     /// Monitor domains of the L3, ascending by id. The list holds one reference to each.
     pub(crate) mon_domains: KVec<Ref<MonDomain<A, P>>>,
+    /// Monitor domains of package telemetry, ascending by id.
+    pub(crate) packages: KVec<PackageDomain>,
     /// Made at the first mount, kept until the end: limbo goes on over unmounts.
     pub(crate) rmids: Option<RmidTable>,
     /// Occupancy in bytes below which a freed RMID is clean: `max_threshold_occupancy`.

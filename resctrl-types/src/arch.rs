@@ -33,7 +33,7 @@ use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned};
 use crate::counter::{Counter, CounterAssignment, Transactions};
 use crate::cpumask::CpuMask;
 use crate::errno::{Errno, Result};
-use crate::event::EventId;
+use crate::event::{EventId, FractionBits};
 use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 use crate::platform::Platform;
 use crate::pseudo_lock::Measurement;
@@ -114,8 +114,19 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     /// none. Constant while mounted.
     fn control(&self, resource: ResourceId) -> Option<Control>;
 
-    /// The monitor half of a resource. Constant.
+    /// The monitor half of a resource. Constant, but that package telemetry may be there from [`Arch::pre_mount`] on.
     fn monitor(&self, resource: ResourceId) -> Option<Monitor>;
+
+    /// Looks for what is only found once devices have their drivers: package telemetry. Called once, before the file system
+    /// is first mounted, with no lock held but that of [`LockClass::FirstMount`](crate::platform::LockClass); may wait for
+    /// modules to load. CPUs come and go meanwhile. Should memory be short, for this or for what the file system makes of it,
+    /// it is called again before the next mount.
+    ///
+    /// # Errors
+    /// `ENOMEM`, which fails the mount.
+    fn pre_mount(&self, _platform: &P) -> Result<()> {
+        Ok(())
+    }
 
     /// Bounds of the occupancy below which a freed RMID counts as clean. Meaningful when the L3 has
     /// [`EventId::LlcOccupancy`].
@@ -123,7 +134,8 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
 
     // ---- Ids ----
 
-    /// How many RMID indexes there are; constant, at least 1 when something can be monitored.
+    /// How many RMID indexes there are: the least that any resource has. At least 1 when something can be monitored; constant,
+    /// but that [`Arch::pre_mount`] makes it smaller, or more than 0.
     fn num_rmid_index(&self) -> u32;
 
     /// The dense index of a monitor id.
@@ -270,6 +282,22 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
 
     /// Makes 0 of a bandwidth count, from a CPU of the domain: what is counted from now on is added to it.
     fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut Self::MonDomain, id: MonId, event: EventId);
+
+    // ---- Package telemetry ----
+
+    /// Reads an event of [`ResourceId::PerfPkg`] in one package, from any CPU. It is never rebased: an RMID that is used
+    /// again goes on from where it was.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn read_package(&self, _platform: &P, _package: DomainId, _id: MonId, _event: EventId) -> Result<u64, ReadError> {
+        Err(ReadError::Unavailable)
+    }
+
+    /// How many of the low bits of an event's value are a fraction; `None` for an event that is a whole number.
+    fn fraction_bits(&self, _event: EventId) -> Option<FractionBits> {
+        None
+    }
 
     // ---- Counters that are assigned ----
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What can be counted.
 
+use crate::resource::ResourceId;
+
 /// A monitoring event. The numbers are the kernel's (`enum resctrl_event_id`) and, for the L3, the hardware's
-/// (SDM vol. 3B, table 19-19, "Monitoring Supported Event IDs").
+/// (SDM vol. 3B, table 19-19, "Monitoring Supported Event IDs"). From [`EventId::CoreEnergy`] on they are counted by package
+/// ([`ResourceId::PerfPkg`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum EventId {
@@ -12,11 +15,45 @@ pub enum EventId {
     MbmTotal = 2,
     /// Bytes that crossed the L3's boundary to or from local memory.
     MbmLocal = 3,
+    /// Energy that cores have used while they worked for the group, in joules.
+    CoreEnergy = 4,
+    /// What the group's work would have made of switching capacitance, in farads: energy without the influence of voltage.
+    Activity = 5,
+    /// Cycles in which cores waited for data that the last level cache had.
+    StallsLlcHit = 6,
+    /// Time that cores were in the sleep state C1, in cycles of the time stamp counter.
+    C1Res = 7,
+    /// Cycles in which cores were not halted.
+    UnhaltedCoreCycles = 8,
+    /// Cycles in which cores waited for data that the last level cache did not have.
+    StallsLlcMiss = 9,
+    /// Time that cores were in the sleep state C6, in cycles of the time stamp counter.
+    C6Res = 10,
+    /// Cycles of the time stamp counter in which cores were not halted.
+    UnhaltedRefCycles = 11,
+    /// Micro-operations that have retired.
+    UopsRetired = 12,
 }
 
 impl EventId {
     /// Every event, in the order of the numbers, which is the order of every listing.
-    pub const ALL: [EventId; 3] = [EventId::LlcOccupancy, EventId::MbmTotal, EventId::MbmLocal];
+    pub const ALL: [EventId; 12] = [
+        EventId::LlcOccupancy,
+        EventId::MbmTotal,
+        EventId::MbmLocal,
+        EventId::CoreEnergy,
+        EventId::Activity,
+        EventId::StallsLlcHit,
+        EventId::C1Res,
+        EventId::UnhaltedCoreCycles,
+        EventId::StallsLlcMiss,
+        EventId::C6Res,
+        EventId::UnhaltedRefCycles,
+        EventId::UopsRetired,
+    ];
+
+    /// The events of the L3.
+    pub const L3: [EventId; 3] = [EventId::LlcOccupancy, EventId::MbmTotal, EventId::MbmLocal];
 
     /// The memory bandwidth events, whose counters wrap and must be read in time.
     pub const MBM: [EventId; 2] = [EventId::MbmTotal, EventId::MbmLocal];
@@ -28,6 +65,24 @@ impl EventId {
             EventId::LlcOccupancy => "llc_occupancy",
             EventId::MbmTotal => "mbm_total_bytes",
             EventId::MbmLocal => "mbm_local_bytes",
+            EventId::CoreEnergy => "core_energy",
+            EventId::Activity => "activity",
+            EventId::StallsLlcHit => "stalls_llc_hit",
+            EventId::C1Res => "c1_res",
+            EventId::UnhaltedCoreCycles => "unhalted_core_cycles",
+            EventId::StallsLlcMiss => "stalls_llc_miss",
+            EventId::C6Res => "c6_res",
+            EventId::UnhaltedRefCycles => "unhalted_ref_cycles",
+            EventId::UopsRetired => "uops_retired",
+        }
+    }
+
+    /// What counts it.
+    #[must_use]
+    pub const fn resource(self) -> ResourceId {
+        match self {
+            EventId::LlcOccupancy | EventId::MbmTotal | EventId::MbmLocal => ResourceId::L3,
+            _ => ResourceId::PerfPkg,
         }
     }
 
@@ -47,10 +102,31 @@ impl EventId {
     #[must_use]
     pub const fn mbm_index(self) -> Option<usize> {
         match self {
-            EventId::LlcOccupancy => None,
             EventId::MbmTotal => Some(0),
             EventId::MbmLocal => Some(1),
+            _ => None,
         }
+    }
+}
+
+/// How many of the low bits of a fixed-point number are its fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FractionBits(u8);
+
+impl FractionBits {
+    /// The most that are shown exactly enough: with more, the steps of the fraction need more than nine decimal places.
+    pub const MAX: u8 = 27;
+
+    /// So many bits, `0..=`[`FractionBits::MAX`].
+    #[must_use]
+    pub const fn new(bits: u8) -> Option<FractionBits> {
+        if bits <= Self::MAX { Some(FractionBits(bits)) } else { None }
+    }
+
+    /// The number of bits.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
     }
 }
 
@@ -106,8 +182,10 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_events() {
-        for event in EventId::ALL {
+        for (number, event) in (1..).zip(EventId::ALL) {
             assert_eq!(EventId::from_name(event.name()), Some(event));
+            assert_eq!(event as u8, number);
+            assert_eq!(event.resource() == ResourceId::L3, EventId::L3.contains(&event));
         }
         assert_eq!(EventId::from_name("mbm_total"), None);
     }

@@ -16,6 +16,7 @@
 //! | [`errno`] | error numbers as a type |
 //! | [`mem`] | `Vec`, `Box` and `String` whose every allocation can fail |
 //! | [`refs`] | the reference count behind monitor domains |
+//! | [`once`] | data that is found out once and never changes again |
 //! | [`locked`] | data that can only be touched while a particular mutex is held |
 //! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
 //! | [`register`] | fields of registers |
@@ -25,7 +26,7 @@
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
 //!
-//! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`] and [`locked`] and to the
+//! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`], [`once`] and [`locked`] and to the
 //! constructors of the proofs in [`context`].
 #![no_std]
 
@@ -43,6 +44,7 @@ pub mod event;
 pub mod ids;
 pub mod locked;
 pub mod mem;
+pub mod once;
 pub mod platform;
 pub mod pseudo_lock;
 pub mod refs;

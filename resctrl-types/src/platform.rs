@@ -7,9 +7,10 @@
 //!
 //! # Lock order
 //!
-//! CPU hotplug lock, then the rdtgroup mutex, then the tree mutex, then the mutex of pseudo-locked regions. Hotplug callbacks
-//! come with the first held for writing; workers take only the second; look-ups in the tree take only the third; whoever
-//! maps a region takes only the fourth, below the locks of his address space. Nothing sleeps on a worker.
+//! The mutex of the first mount, then the CPU hotplug lock, then the rdtgroup mutex, then the tree mutex, then the mutex of
+//! pseudo-locked regions. Hotplug callbacks come with the second held for writing; workers take only the third; look-ups in
+//! the tree take only the fourth; whoever maps a region takes only the fifth, below the locks of his address space. Nothing
+//! sleeps on a worker.
 
 use core::fmt;
 use core::ops::DerefMut;
@@ -41,6 +42,8 @@ pub trait CpusReadGuard {
 /// Which lock a mutex is. Platforms with a lock validator make one class of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockClass {
+    /// What happens once, before the first mount, and may wait for modules to load. Outermost.
+    FirstMount,
     /// `rdtgroup_mutex`: serialises every command, both workers and all hotplug callbacks.
     Rdtgroup,
     /// The node tree of the file system.
@@ -144,7 +147,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// `ENOMEM`; `value` is dropped.
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<Self::Mutex<T>>;
 
-    /// Holds CPU hotplug off. Never called while it is already held by the same thread, nor with a mutex held.
+    /// Holds CPU hotplug off. Never called while it is already held by the same thread, nor with a mutex held but that
+    /// of [`LockClass::FirstMount`].
     fn cpus_read_lock(&self) -> Self::CpusReadGuard<'_>;
 
     // ---- CPUs and topology ----
@@ -167,6 +171,9 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// How many NUMA nodes there are for each package, rounded up: `topology_num_nodes_per_package()`. Constant, at least 1;
     /// 1 where the architecture has no use for it.
     fn nodes_per_package(&self) -> u32;
+
+    /// How many packages there are: `topology_max_packages()`. Constant, at least 1; 1 where the architecture has no use for it.
+    fn max_packages(&self) -> u32;
 
     // ---- Running elsewhere ----
 

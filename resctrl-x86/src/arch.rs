@@ -4,6 +4,7 @@
 use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
+use resctrl_types::event::FractionBits;
 use resctrl_types::pseudo_lock::Measurement;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
@@ -29,6 +30,10 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
 
     fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
         self.monitor(resource)
+    }
+
+    fn pre_mount(&self, platform: &P) -> Result<()> {
+        self.find_telemetry(platform)
     }
 
     fn occupancy_threshold(&self) -> OccupancyThreshold {
@@ -159,6 +164,14 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
 
     fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut MonDomain, id: MonId, event: EventId) {
         self.rebase(here, resource, domain, id.rmid, event);
+    }
+
+    fn read_package(&self, platform: &P, package: DomainId, id: MonId, event: EventId) -> Result<u64, ReadError> {
+        self.read_package(platform, package, id.rmid, event)
+    }
+
+    fn fraction_bits(&self, event: EventId) -> Option<FractionBits> {
+        self.fraction_bits(event)
     }
 
     fn counters(&self) -> Option<CounterAssignment> {

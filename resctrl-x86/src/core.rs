@@ -3,6 +3,7 @@
 
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::event::EventSet;
+use resctrl_types::once::SetOnce;
 use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result};
@@ -10,6 +11,7 @@ use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, Errno, Here, IrqOff, KVe
 use crate::amd::Amd;
 use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
 use crate::fault::{FirstFault, Watched};
+use crate::intel_aet::Telemetry;
 use crate::monitor::{Correction, L3Monitoring, MonDomain};
 use crate::options::Options;
 use crate::pseudo_lock::PseudoLock;
@@ -70,17 +72,20 @@ struct Machine {
 }
 
 /// Intel RDT or AMD QoS: the architecture over the registers `R`.
-pub struct X86<R> {
+pub struct X86<R: Registers> {
     pub(crate) registers: R,
+    /// What the user turned on or off.
+    pub(crate) options: Options,
+    /// Telemetry of packages, once it is found.
+    pub(crate) telemetry: SetOnce<Telemetry<R::Telemetry>>,
     pub(crate) controls: Controls,
     pub(crate) monitoring: Option<L3Monitoring>,
     /// What only AMD has; whether it is there says whose processor this is.
     pub(crate) amd: Option<Amd>,
     /// Bytes of the last level cache.
     pub(crate) llc_bytes: u32,
-    /// CLOSIDs and RMIDs from here on are refused by `IA32_PQR_ASSOC`.
+    /// CLOSIDs from here on are refused by `IA32_PQR_ASSOC`.
     pub(crate) num_closid: u32,
-    pub(crate) num_rmid: u32,
     pub(crate) cdp: CdpSwitches,
     pub(crate) cpus: KVec<CpuState>,
     /// What pseudo-locking takes, where that is known.
@@ -115,8 +120,9 @@ impl<R: Registers> X86<R> {
         let cpus = KVec::from_fn(CpuId(platform.nr_cpu_ids()).index(), |_| CpuState::default())?;
         let x86 = X86 {
             num_closid: controls.num_closid(),
-            num_rmid: monitoring.as_ref().map_or(1, |monitoring| monitoring.monitor.num_rmid),
             registers,
+            options,
+            telemetry: SetOnce::new(),
             controls,
             monitoring,
             amd,
@@ -150,6 +156,7 @@ impl<R: Registers> X86<R> {
     pub(crate) fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
         match resource {
             ResourceId::L3 => self.monitoring.as_ref().map(|monitoring| monitoring.monitor),
+            ResourceId::PerfPkg => self.telemetry.get().map(|telemetry| telemetry.monitor),
             _ => None,
         }
     }

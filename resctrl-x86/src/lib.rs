@@ -17,6 +17,7 @@
 //! | `monitor` | counters: width, wrap, errors, correction |
 //! | `snc` | one L3, several NUMA nodes |
 //! | `intel` | what only Intel does |
+//! | `intel_aet` | energy and performance of each RMID, counted by package |
 //! | `amd` | what only AMD does: extended leaves, limits, switches of each thread |
 //! | `counters` | AMD's counters that choose what they count, and for whom |
 //! | `quirks` | processors that do not do what they say |
@@ -44,6 +45,7 @@ mod cpuid;
 mod ctrlmondata;
 mod fault;
 mod intel;
+mod intel_aet;
 mod monitor;
 mod msr;
 mod options;
@@ -54,6 +56,7 @@ mod register;
 mod snc;
 
 pub use crate::core::{CtrlDomain, X86};
+pub use intel_aet::{NoTelemetry, TelemetryFeature, TelemetryRegion, TelemetryRegions};
 pub use monitor::MonDomain;
 pub use options::Options;
 
@@ -81,6 +84,12 @@ pub struct Gp;
 /// All of this crate's access to hardware goes through here. The kernel module executes the instructions; tests put
 /// emulated hardware in their place.
 pub trait Registers: Send + Sync + 'static {
+    /// Telemetry of packages, which is not in registers but in memory of a device; [`NoTelemetry`] where there is none.
+    type Telemetry: TelemetryRegions;
+
+    /// Every telemetry region of a feature: the kernel's `intel_pmt_get_regions_by_feature`. May wait for a module to load.
+    fn telemetry(&self, feature: TelemetryFeature) -> Option<Self::Telemetry>;
+
     /// Executes CPUID with this leaf in EAX and subleaf in ECX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid;
 

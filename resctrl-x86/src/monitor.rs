@@ -243,7 +243,15 @@ impl<R: Registers> X86<R> {
     }
 
     pub(crate) fn num_rmid_index(&self) -> u32 {
-        self.monitoring.as_ref().map_or(0, |monitoring| monitoring.monitor.num_rmid)
+        let monitored = ResourceId::ALL.into_iter().filter_map(|resource| self.monitor(resource));
+        monitored.map(|monitor| monitor.num_rmid).min().unwrap_or(0)
+    }
+
+    /// RMIDs from here on are refused by `IA32_PQR_ASSOC`, as far as is known.
+    pub(crate) fn num_rmid(&self) -> u32 {
+        let l3 = self.monitoring.as_ref().map(|monitoring| monitoring.monitor.num_rmid);
+        // Where the L3 is not monitored, or that is turned off, whoever counts by package must know.
+        l3.or_else(|| self.telemetry.get().map(|telemetry| telemetry.monitor.num_rmid)).unwrap_or(1)
     }
 
     pub(crate) fn rmid_index(id: MonId) -> RmidIndex {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The parameter `rdt=`: features turned off, or back on where a quirk turned them off.
 
-/// A feature that `rdt=` can name.
+use crate::intel_aet::{EventGroup, GROUPS, TelemetryFeature};
+
+/// A feature that `rdt=` can name, besides those of telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
     /// `cmt`: L3 occupancy monitoring.
@@ -52,6 +54,9 @@ const NAMES: [(&str, Feature); 12] = [
 pub struct Options {
     on: u16,
     off: u16,
+    /// Bit `n` is that of the telemetry group at index `n` of [`GROUPS`].
+    telemetry_on: u8,
+    telemetry_off: u8,
 }
 
 impl Options {
@@ -71,7 +76,10 @@ impl Options {
                 Some(name) => (name, true),
                 None => (token, false),
             };
-            if let Some((_, feature)) = NAMES.iter().find(|(known, _)| *known == name) {
+            if let Some(groups) = telemetry_groups(name) {
+                let set = if off { &mut self.telemetry_off } else { &mut self.telemetry_on };
+                *set |= groups;
+            } else if let Some((_, feature)) = NAMES.iter().find(|(known, _)| *known == name) {
                 let set = if off { &mut self.off } else { &mut self.on };
                 *set |= bit(*feature);
             }
@@ -83,6 +91,16 @@ impl Options {
         self.on & bit(feature) != 0 || !self.turned_off(feature)
     }
 
+    /// Whether events of packages are not to be read: unlike for other features, "off" wins over "on".
+    pub(crate) fn telemetry_off(&self, feature: TelemetryFeature, guid: u32) -> bool {
+        self.telemetry_off & telemetry_bit(feature, guid) != 0
+    }
+
+    /// Whether events of packages are to be read even if the hardware counts them for fewer RMIDs than it is known for.
+    pub(crate) fn telemetry_on(&self, feature: TelemetryFeature, guid: u32) -> bool {
+        self.telemetry_on & telemetry_bit(feature, guid) != 0
+    }
+
     /// Whether the feature was turned off, be it on again or not.
     pub(crate) fn turned_off(&self, feature: Feature) -> bool {
         self.off & bit(feature) != 0
@@ -91,6 +109,29 @@ impl Options {
 
 const fn bit(feature: Feature) -> u16 {
     1 << feature as u8
+}
+
+/// The telemetry groups that a token names: those of a feature (`energy`), or the one of them with a GUID in hexadecimal
+/// (`energy:0x26696143`); the GUID 0 stands for all. `None` where it names nothing.
+fn telemetry_groups(token: &str) -> Option<u8> {
+    let (name, guid) = match token.split_once(':') {
+        Some((name, guid)) => (name, u32::from_str_radix(hexadecimal(guid), 16).ok()?),
+        None => (token, 0),
+    };
+    let named = |group: &EventGroup| group.feature.name() == name && (guid == 0 || group.guid == guid);
+    let groups = (0..).zip(&GROUPS).filter(|(_, group)| named(group));
+    groups.map(|(index, _)| 1 << index).reduce(|all: u8, group| all | group)
+}
+
+/// The digits of a hexadecimal number, which may have `0x` in front.
+fn hexadecimal(text: &str) -> &str {
+    text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text)
+}
+
+/// The bit of the telemetry group of this feature and GUID; none where it is not known.
+fn telemetry_bit(feature: TelemetryFeature, guid: u32) -> u8 {
+    let known = GROUPS.iter().position(|group| (group.feature, group.guid) == (feature, guid));
+    known.map_or(0, |index| 1 << index)
 }
 
 #[cfg(test)]
@@ -123,13 +164,34 @@ mod tests {
         }
     }
 
+    /// Which of the telemetry groups are on, and which are off.
+    fn telemetry(text: &str) -> ([bool; 2], [bool; 2]) {
+        let options = Options::parse(text);
+        let of = |asked: fn(&Options, TelemetryFeature, u32) -> bool| {
+            [0, 1].map(|index: usize| asked(&options, GROUPS[index].feature, GROUPS[index].guid))
+        };
+        (of(Options::telemetry_on), of(Options::telemetry_off))
+    }
+
+    #[test]
+    fn telemetry_is_named_by_feature_or_also_by_guid() {
+        assert_eq!(telemetry("energy"), ([true, false], [false; 2]));
+        assert_eq!(telemetry("!perf,!energy:0x26696143"), ([false; 2], [true; 2]));
+        assert_eq!(telemetry("perf:26557651,!perf:0"), ([false, true], [false, true]));
+        for unknown in ["energy:0x26557651", "energy:", "energy:0x", "perf:0xgg", "perf:0x126557651", "Perf", "perf,:0"]
+        {
+            let on = unknown.starts_with("perf,");
+            assert_eq!(telemetry(unknown), ([false, on], [false; 2]), "{unknown:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_list_of_tokens_means_what_its_tokens_mean(
             tokens in prop::collection::vec((any::<bool>(), 0..NAMES.len() + 2), 0..12),
             equals in any::<bool>(),
         ) {
-            let name = |index: usize| NAMES.get(index).map_or(["perf", "energy:0x1"][index % 2], |(name, _)| *name);
+            let name = |index: usize| NAMES.get(index).map_or(["perfs", "energy:0x1"][index % 2], |(name, _)| *name);
             let words: Vec<String> =
                 tokens.iter().map(|&(off, index)| std::format!("{}{}", if off { "!" } else { "" }, name(index))).collect();
             let text = std::format!("{}{}", if equals { "=" } else { "" }, words.join(","));

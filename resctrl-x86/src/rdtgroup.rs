@@ -75,7 +75,7 @@ impl<R: Registers> X86<R> {
             // An id the processor does not know would fault. None is ever stored; the reserved ids are always good.
             field.put(if id < u64::from(limit) { id } else { 0 })
         };
-        choose(PqrAssoc::CLOSID, self.num_closid) | choose(PqrAssoc::RMID, self.num_rmid)
+        choose(PqrAssoc::CLOSID, self.num_closid) | choose(PqrAssoc::RMID, self.num_rmid())
     }
 
     pub(crate) fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {

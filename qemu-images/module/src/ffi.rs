@@ -34,7 +34,7 @@ pub(crate) const LOG_WARN: u32 = 0;
 pub(crate) const LOG_INFO: u32 = 1;
 
 /// `SHIM_LOCK_CLASSES`.
-pub(crate) const LOCK_CLASSES: u32 = 3;
+pub(crate) const LOCK_CLASSES: u32 = 4;
 
 /// `SHIM_NAME_MAX`.
 pub(crate) const NAME_MAX: usize = 4095;
@@ -132,6 +132,7 @@ unsafe extern "C" {
     pub(crate) fn shim_cpu_node(cpu: u32) -> c_int;
     pub(crate) fn shim_cpu_package(cpu: u32) -> c_int;
     pub(crate) safe fn shim_nodes_per_package() -> u32;
+    pub(crate) safe fn shim_max_packages() -> u32;
     pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);

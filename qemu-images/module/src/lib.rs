@@ -9,7 +9,7 @@
 //! | `instance` | the one [`Resctrl`](resctrl_fs::Resctrl) of this kernel: start, end, hotplug, context switch |
 //! | `vfs` | what the kernel's VFS asks of the tree |
 //! | `platform`, `lock`, `work`, `cpu`, `task` | the [`Platform`](resctrl_types::Platform) over the shim |
-//! | `x86` | the processor's CPUID and MSRs; pseudo-locked regions |
+//! | `x86` | the processor's CPUID and MSRs; telemetry of packages; pseudo-locked regions |
 //! | `mpam` | on arm64: firmware tables, MSCs, system registers, error interrupts |
 //! | `memory` | the allocator, and what a panic does |
 //! | `ffi` | every function that crosses the border, once |

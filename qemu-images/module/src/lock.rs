@@ -31,8 +31,9 @@ impl<T> KernelMutex<T> {
             LockClass::Rdtgroup => 0,
             LockClass::Tree => 1,
             LockClass::Regions => 2,
+            LockClass::FirstMount => 3,
         };
-        const { assert!(ffi::LOCK_CLASSES == 3, "one lock class for each variant") };
+        const { assert!(ffi::LOCK_CLASSES == 4, "one lock class for each variant") };
         // SAFETY: the class is below SHIM_LOCK_CLASSES.
         let lock = NonNull::new(unsafe { ffi::shim_mutex_new(class) }).ok_or(Errno::ENOMEM)?;
         // INVARIANT: fresh from the shim.

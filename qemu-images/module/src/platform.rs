@@ -64,6 +64,10 @@ impl Platform for KernelPlatform {
         ffi::shim_nodes_per_package()
     }
 
+    fn max_packages(&self) -> u32 {
+        ffi::shim_max_packages()
+    }
+
     fn call_on(&self, _: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
         cpu::call_on(cpu, f)
     }

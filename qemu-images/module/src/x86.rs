@@ -4,6 +4,7 @@
 mod ffi;
 pub(crate) mod region;
 mod registers;
+mod telemetry;
 
 use core::ffi::CStr;
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Reading an event: a group's own counter and those of its monitor groups, on a CPU of the domain.
+//! Reading an event: a group's own counter and those of its monitor groups, on a CPU of the domain; those of packages on the
+//! CPU of whoever reads.
 
 use resctrl_types::arch::{MonId, ReadError};
-use resctrl_types::event::EventSet;
+use resctrl_types::event::{EventSet, FractionBits};
 use resctrl_types::{
     Arch, Closid, Counter, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result,
     Rmid,
 };
 
 use super::counters::Owner;
+use super::fixed_point::FixedPoint;
 use crate::Op;
 use crate::domain::{Bandwidth, MonDomain, MonState, any_housekeeping};
 use crate::ops::Shown;
@@ -28,6 +30,12 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
 ) -> Shown {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     let (key, state) = (&mut op.locked.key, &op.locked.state);
+    if event.resource() == ResourceId::PerfPkg {
+        state.packages.iter().find(|package| package.id == domain).ok_or(Errno::ENOENT)?;
+        let group = &state.groups[place.ctrl()];
+        let sum = group_sum(group, place, |Monitored { id, .. }| arch.read_package(platform, domain, id, event));
+        return print(sum, arch.fraction_bits(event), out);
+    }
     let domain = state.mon_domains.iter().find(|candidate| candidate.id == domain).ok_or(Errno::ENOENT)?;
     let MonState { arch: arch_domain, cpus: mask, counters, .. } = domain.open(key);
     let group = &state.groups[place.ctrl()];
@@ -50,7 +58,7 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
             Err(error) => sum = Err(error),
         }
     }
-    print(sum, out)
+    print(sum, None, out)
 }
 
 /// Prints the sum of an event over all domains that are parts of an L3. Any of them that can be read makes a number.
@@ -89,13 +97,14 @@ pub(crate) fn show_sum<A: Arch<P>, P: Platform>(
             });
         })?;
     }
-    print(sum, out)
+    print(sum, None, out)
 }
 
-fn print(value: Result<u64, ReadError>, out: &mut dyn TextOut) -> Shown {
-    match value {
-        Ok(value) => writeln!(out, "{value}")?,
-        Err(error) => writeln!(out, "{}", error.text())?,
+fn print(value: Result<u64, ReadError>, fraction: Option<FractionBits>, out: &mut dyn TextOut) -> Shown {
+    match (value, fraction) {
+        (Ok(value), None) => writeln!(out, "{value}")?,
+        (Ok(value), Some(fraction)) => writeln!(out, "{}", FixedPoint { value, fraction })?,
+        (Err(error), _) => writeln!(out, "{}", error.text())?,
     }
     Ok(())
 }

@@ -259,9 +259,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         let made = (|| {
             let new = self.new_dir(b"mon_data", Node::MonData(self.id), false);
             let mon_data = fs.tree.lock().add(dir, &new)?;
-            for domain in &self.op.locked.state.mon_domains {
-                mon_data::add_domain(fs, self.id, mon_data, domain)?;
-            }
+            mon_data::add_all(fs, &self.op.locked.state, self.id, mon_data)?;
             read::rebase_everywhere(self.op, self.closid, rmid)?;
             Ok(mon_data)
         })();

@@ -6,7 +6,7 @@ use core::fmt;
 use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{ControlKind, Scope};
-use resctrl_types::{Arch, Closid, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::closid::ClosidMap;
 use crate::ctrlmondata::{io_alloc, schema};
@@ -20,7 +20,7 @@ use crate::rdtgroup::tasks;
 use crate::state::{CtrlGroup, Mode, MonGroup, Mount};
 use crate::text::TextOut;
 use crate::tree::NewNode;
-use crate::{Op, Resctrl, info};
+use crate::{Op, Resctrl, hotplug, info};
 
 /// What a mount asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine refuses an option, `ENOMEM`;
     /// everything is as before.
     pub fn mount(this: &Ref<Self>, options: &MountOptions) -> Result<()> {
+        prepare_first(this)?;
         Self::locked_op(this, |op| {
             if op.state().mount.is_some() {
                 return Err(Errno::EBUSY);
@@ -162,6 +163,26 @@ fn finish_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, departures: Option<[O
     for departure in departures.into_iter().flatten().flatten() {
         departure.finish(&fs.regions);
     }
+}
+
+/// Before the file system is first mounted: lets the architecture look for what it could not find any earlier, and makes
+/// domains of it around the CPUs that are there. Somebody who mounts meanwhile waits.
+///
+/// # Errors
+/// `ENOMEM`; the next mount tries again.
+fn prepare_first<A: Arch<P>, P: Platform>(fs: &Ref<Resctrl<A, P>>) -> Result<()> {
+    let mut done = fs.first_mount.lock();
+    if *done {
+        return Ok(());
+    }
+    fs.arch.pre_mount(&fs.platform)?;
+    Resctrl::locked_op(fs, |op| {
+        let state = &mut op.locked.state;
+        let mut cpus = (0..fs.platform.nr_cpu_ids()).map(CpuId);
+        cpus.try_for_each(|cpu| if state.online.contains(cpu) { hotplug::join_package(fs, state, cpu) } else { Ok(()) })
+    })?;
+    *done = true;
+    Ok(())
 }
 
 fn apply_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions) -> Result<()> {
@@ -247,9 +268,7 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
         }
         let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
         op.state().default_group().mon_data = Some(mon_data);
-        for domain in &op.locked.state.mon_domains {
-            mon_data::add_domain(fs, GroupId::DEFAULT, mon_data, domain)?;
-        }
+        mon_data::add_all(fs, &op.locked.state, GroupId::DEFAULT, mon_data)?;
         read::rebase_everywhere(op, Closid::RESERVED, Rmid::RESERVED)?;
     }
     Ok(())

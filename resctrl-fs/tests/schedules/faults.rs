@@ -6,7 +6,7 @@ use resctrl_types::sim::{fail_allocation, run};
 use resctrl_types::{Errno, Result};
 
 use crate::invariants::check;
-use crate::machine::{DEBUG, INTEL, Machine};
+use crate::machine::{DEBUG, Machine, with_telemetry};
 
 /// More allocations than any operation makes; a loop that reaches it does not end by itself.
 const MANY: u64 = 10_000;
@@ -20,7 +20,7 @@ fn each_allocation(
 ) {
     run(move || {
         for n in 0..MANY {
-            let machine = Machine::boot(INTEL);
+            let machine = Machine::boot(&with_telemetry());
             prepare(&machine);
             let (result, failed) = fail_allocation(n, || operation(&machine));
             if machine.is_mounted() {
@@ -139,7 +139,7 @@ fn a_pseudo_locked_group_goes_without_memory_but_for_its_removal() {
     };
     each_allocation(locked, |machine| machine.rmdir("p0"), NO_MEMORY);
     run(move || {
-        let machine = Machine::boot(INTEL);
+        let machine = Machine::boot(&with_telemetry());
         locked(&machine);
         let ((), failed) = fail_allocation(0, || machine.unmount());
         assert!(!failed, "unmounting");
@@ -151,6 +151,13 @@ fn a_pseudo_locked_group_goes_without_memory_but_for_its_removal() {
 fn a_counter_is_not_read_without_memory() {
     let read = |machine: &Machine| machine.read("mon_data/mon_L3_01/mbm_total_bytes").map(|_| ());
     each_allocation(mounted, read, NO_MEMORY);
+    run(|| {
+        let machine = Machine::mounted_on(&with_telemetry());
+        let event = "mon_data/mon_PERF_PKG_01/core_energy";
+        let (shown, failed) = fail_allocation(0, || machine.read_open(machine.open(event).unwrap()));
+        assert!(shown.is_ok() && !failed, "reading what is counted by package takes no memory");
+        machine.finish();
+    });
 }
 
 /// There is no memory for a domain: the CPU comes online without it, and its next coming makes up for it.
@@ -158,7 +165,7 @@ fn a_counter_is_not_read_without_memory() {
 fn a_cpu_comes_online_without_the_domain_there_is_no_memory_for() {
     run(|| {
         for n in 0..MANY {
-            let machine = Machine::boot(INTEL);
+            let machine = Machine::boot(&with_telemetry());
             with_groups(&machine);
             machine.offline(2);
             machine.offline(3);
@@ -182,7 +189,7 @@ fn a_cpu_comes_online_without_the_domain_there_is_no_memory_for() {
 #[test]
 fn leaving_allocates_nothing() {
     run(|| {
-        let machine = Machine::boot(INTEL);
+        let machine = Machine::boot(&with_telemetry());
         with_groups(&machine);
         for cpu in [2, 3] {
             let ((), failed) = fail_allocation(0, || machine.offline(cpu));

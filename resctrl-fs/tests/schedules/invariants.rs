@@ -169,7 +169,9 @@ fn check_tasks(machine: &Machine, groups: &[Group]) {
 
 /// C13, C16.
 fn check_mon_data(machine: &Machine, groups: &[Group]) {
-    let expected: Vec<String> = machine.l3s().into_iter().map(|l3| format!("mon_L3_{l3:02}")).collect();
+    let packages = machine.packages().into_iter().map(|package| format!("mon_PERF_PKG_{package:02}"));
+    let l3s = machine.l3s().into_iter().map(|l3| format!("mon_L3_{l3:02}"));
+    let expected: Vec<String> = l3s.chain(packages).collect();
     for group in groups {
         let mon_data = format!("{}/mon_data", group.path);
         assert_eq!(machine.dirs(&mon_data).unwrap(), expected, "{:?}", group.path);

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
+use resctrl_hardware::telemetry::Telemetry;
 use resctrl_hardware::{Event, Rdt};
 use resctrl_types::platform::{CacheInfo, Platform};
 use resctrl_types::sim::{
     CpuTopology, RegionCounts, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
 };
 use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
-use resctrl_x86::{Cpuid, Gp, Options, Registers, X86};
+use resctrl_x86::{Cpuid, Gp, Options, Registers, TelemetryFeature, TelemetryRegion, TelemetryRegions, X86};
 
 /// The file system under test.
 pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
@@ -27,6 +28,12 @@ pub(crate) fn clustered() -> String {
     let divided = INTEL.replace("\ncores = 2\n", "\ncores = 2\nnodes = 2\n");
     assert_ne!(divided, INTEL);
     divided
+}
+
+/// The same with energy and performance counted by package, energy in two regions of each.
+pub(crate) fn with_telemetry() -> String {
+    let energy = "[telemetry.energy]\nguid = 0x26696143\nrmids = 576\nregions = 2\n";
+    format!("{INTEL}\n{energy}\n[telemetry.perf]\nguid = 0x26557651\nrmids = 576\n")
 }
 
 /// The registers of the CPU that the calling thread of the simulated kernel is on.
@@ -57,7 +64,43 @@ fn native(leaf: u32, machine: &resctrl_hardware::Machine) -> [u32; 4] {
     }
 }
 
+/// The telemetry regions of a feature, of all packages. Any thread may read them, wherever it is.
+pub(crate) struct EmulatedRegions {
+    telemetry: Arc<Telemetry>,
+    of_feature: Vec<usize>,
+}
+
+impl TelemetryRegions for EmulatedRegions {
+    fn count(&self) -> usize {
+        self.of_feature.len()
+    }
+
+    fn region(&self, index: usize) -> TelemetryRegion {
+        let region = &self.telemetry.regions()[self.of_feature[index]];
+        let (package, num_rmids) = (region.package.into(), region.rmids.into());
+        TelemetryRegion { guid: region.guid, package, num_rmids, size: region.size }
+    }
+
+    fn read(&self, index: usize, offset: usize) -> u64 {
+        assert!(offset % 8 == 0 && offset + 8 <= self.region(index).size, "no counter is at {offset}");
+        self.telemetry.read(self.of_feature[index], offset)
+    }
+}
+
 impl Registers for Emulated {
+    type Telemetry = EmulatedRegions;
+
+    fn telemetry(&self, feature: TelemetryFeature) -> Option<EmulatedRegions> {
+        let group = match feature {
+            TelemetryFeature::Energy => "energy",
+            TelemetryFeature::Perf => "perf",
+        };
+        let telemetry = Arc::clone(self.rdt.telemetry()?);
+        let regions = telemetry.regions().iter().enumerate();
+        let of_feature = regions.filter(|(_, region)| region.events[0].group() == group).map(|(index, _)| index);
+        Some(EmulatedRegions { of_feature: of_feature.collect(), telemetry })
+    }
+
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
         let cpu = current_cpu().map_or(0, CpuId::index);
         let answer = self.rdt.cpuid(cpu, leaf, subleaf);
@@ -387,6 +430,12 @@ impl Machine {
     /// The L3s that have an online CPU.
     pub(crate) fn l3s(&self) -> Vec<usize> {
         (0..self.rdt.machine().topology.l3_domains()).filter(|&l3| !self.l3_cpus(l3).is_empty()).collect()
+    }
+
+    /// The packages that are monitored: those that have an online CPU.
+    pub(crate) fn packages(&self) -> BTreeSet<u32> {
+        let online = self.sim.online_cpus().into_iter();
+        online.filter(|_| self.rdt.telemetry().is_some()).filter_map(|cpu| self.sim.package(cpu)).collect()
     }
 
     /// The monitor domains that have an online CPU: the L3 and, where that is divided, the NUMA node.

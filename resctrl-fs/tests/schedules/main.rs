@@ -16,4 +16,5 @@ mod published;
 mod scale;
 mod sequences;
 mod snc;
+mod telemetry;
 mod timing;

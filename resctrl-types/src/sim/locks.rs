@@ -18,6 +18,7 @@ pub struct SimMutex<T> {
 impl<T> SimMutex<T> {
     pub(super) fn new(class: LockClass, value: T) -> Self {
         let lock = match class {
+            LockClass::FirstMount => Lock::FirstMount,
             LockClass::Rdtgroup => Lock::Rdtgroup,
             LockClass::Tree => Lock::Tree,
             LockClass::Regions => Lock::Regions,

@@ -263,6 +263,10 @@ impl Platform for SimPlatform {
         self.kernel.topology.nodes_per_package()
     }
 
+    fn max_packages(&self) -> u32 {
+        self.kernel.topology.max_packages()
+    }
+
     fn call_on(&self, _cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
         self.check_cpus_held();
         Thread::current().might_sleep("a call on a CPU");

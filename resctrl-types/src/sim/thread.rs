@@ -13,6 +13,7 @@ use super::tasks::SimTask;
 /// The locks that there are, outermost first: taking one while holding it or a later one is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lock {
+    FirstMount,
     Hotplug,
     Rdtgroup,
     Tree,
@@ -115,6 +116,7 @@ impl Thread {
     /// Checks that the thread may take `lock` now, before it waits for it.
     pub(super) fn check_order(&self, lock: Lock) {
         self.might_sleep(match lock {
+            Lock::FirstMount => "the mutex of the first mount taken",
             Lock::Hotplug => "the hotplug lock taken",
             Lock::Rdtgroup => "the rdtgroup mutex taken",
             Lock::Tree => "the tree mutex taken",

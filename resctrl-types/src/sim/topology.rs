@@ -70,6 +70,12 @@ impl Topology {
         self.count(|cpu| cpu.node).div_ceil(self.count(|cpu| cpu.package).max(1)).max(1)
     }
 
+    /// Packages; at least 1.
+    #[must_use]
+    pub fn max_packages(&self) -> u32 {
+        self.count(|cpu| cpu.package).max(1)
+    }
+
     /// How many different values CPUs have of something.
     fn count(&self, of: impl Fn(&CpuTopology) -> Option<u32>) -> u32 {
         let different: BTreeSet<u32> = self.cpus.iter().filter_map(of).collect();

@@ -9,3 +9,4 @@ mod monitor;
 mod probe;
 mod pseudo_lock;
 mod snc;
+mod telemetry;

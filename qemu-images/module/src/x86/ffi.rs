@@ -14,6 +14,23 @@ pub(super) struct Cpuid {
     pub(super) edx: u32,
 }
 
+/// `struct resctrl_aet_group`, which Rust never looks into.
+#[repr(C)]
+pub(super) struct TelemetryGroup {
+    bytes: [u8; 0],
+    pinned: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// `struct shim_telemetry_region`.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct TelemetryRegion {
+    pub(super) guid: u32,
+    pub(super) package: u32,
+    pub(super) num_rmids: u32,
+    pub(super) size: usize,
+}
+
 /// `struct dev_pm_qos_request`, which Rust never looks into.
 #[repr(C)]
 pub(super) struct Latency {
@@ -35,6 +52,12 @@ unsafe extern "C" {
     pub(super) fn shim_rdmsr(msr: u32, value: *mut u64) -> c_int;
     pub(super) fn shim_wrmsr(msr: u32, value: u64) -> c_int;
     pub(super) safe fn shim_flush_caches();
+
+    pub(super) safe fn shim_telemetry_get(feature: u32) -> *mut TelemetryGroup;
+    pub(super) fn shim_telemetry_put(group: *mut TelemetryGroup);
+    pub(super) fn shim_telemetry_count(group: *const TelemetryGroup) -> usize;
+    pub(super) fn shim_telemetry_region(group: *const TelemetryGroup, index: usize, region: *mut TelemetryRegion);
+    pub(super) fn shim_telemetry_read(group: *const TelemetryGroup, index: usize, offset: usize) -> u64;
 
     pub(super) safe fn shim_region_max() -> u32;
     pub(super) safe fn shim_region_alloc(size: u32) -> *mut c_void;

@@ -2,14 +2,21 @@
 //! The processor's registers.
 
 use resctrl_types::Here;
-use resctrl_x86::{Cpuid, Gp, Registers};
+use resctrl_x86::{Cpuid, Gp, Registers, TelemetryFeature};
 
 use super::ffi;
+use super::telemetry::KernelTelemetry;
 
 /// CPUID and the model specific registers of the CPU that runs.
 pub(crate) struct KernelRegisters;
 
 impl Registers for KernelRegisters {
+    type Telemetry = KernelTelemetry;
+
+    fn telemetry(&self, feature: TelemetryFeature) -> Option<KernelTelemetry> {
+        KernelTelemetry::get(feature)
+    }
+
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
         let mut out = ffi::Cpuid::default();
         // SAFETY: `out` is writable; every leaf may be asked for.
