@@ -103,6 +103,8 @@ pub enum Request {
     /// [`Telemetry::add`](crate::telemetry::Telemetry::add): socket (31:0) and place of the region (63:32), RMID, event,
     /// amount.
     Telemetry(u64, u64, TelemetryEvent, u64),
+    /// Of MPAM: takes a CPU's power away and gives it back, as far as MPAM's registers are concerned.
+    PowerCycle(u64),
 }
 
 /// How a command ended.
@@ -243,6 +245,7 @@ impl Request {
             Self::Transactions(domain, rmid, kinds, bytes) => [17, domain, rmid, kinds, bytes],
             Self::Register(cpu, address) => [18, cpu, address, 0, 0],
             Self::Telemetry(region, rmid, event, amount) => [19, region, rmid, event as u64, amount],
+            Self::PowerCycle(cpu) => [20, cpu, 0, 0, 0],
         }
     }
 
@@ -281,6 +284,7 @@ impl Request {
                 let event = TelemetryEvent::from_id(third).ok_or(Status::NoSuchEvent)?;
                 Self::Telemetry(first, second, event, fourth)
             }
+            20 => Self::PowerCycle(first),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -377,7 +381,8 @@ impl Rdt {
             | Request::MscControl(..)
             | Request::MscError(_)
             | Request::MscRequest(..)
-            | Request::MscMonitor(..) => return Err(Status::NoSuchCommand),
+            | Request::MscMonitor(..)
+            | Request::PowerCycle(_) => return Err(Status::NoSuchCommand),
         }
         Ok([0; 3])
     }
@@ -414,6 +419,7 @@ mod tests {
             Request::Transactions(1, 2, 0x7f, 64),
             Request::Register(3, 0xc90),
             Request::Telemetry(1 << 32, 2, TelemetryEvent::UopsRetired, 64),
+            Request::PowerCycle(3),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -421,7 +427,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([20, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([21, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

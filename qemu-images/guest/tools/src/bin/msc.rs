@@ -23,6 +23,8 @@ registers. MSC and RIS count from 0; numbers are decimal, or hexadecimal after 0
   msc request MSC RIS PARTID PMG BYTES
                                       send a memory request through, right or wrong: a PARTID or
                                       PMG the MSC does not have is an error, with its interrupt
+  msc power-cycle CPU                 a CPU forgets what is in its registers of MPAM, as if it had
+                                      been without power
 ";
 
 const CONTROLS: [(&str, u32); 9] = [
@@ -48,6 +50,12 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     if command == "list" {
         arguments.end()?;
         return list();
+    }
+    if command == "power-cycle" {
+        let cpu = arguments.number("CPU")?;
+        arguments.end()?;
+        send(Request::PowerCycle(cpu))?;
+        return Ok(());
     }
     if !["control", "error", "monitor", "request"].contains(&command) {
         return Err(unknown_command());

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgroups, setresgi
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -55,6 +55,11 @@ Tasks.
                                     first, one a line; end when standard input ends
   as UID[:GID] COMMAND [ARG...]     drop to that user, then run COMMAND; UID may be three, the
                                     real, the effective and the saved one: REAL/EFFECTIVE/SAVED
+
+Power.
+  image                             freeze all tasks, let the kernel make an image of the memory as for
+                                    hibernation (all CPUs but one go offline, that one's power
+                                    management is asked to save and to restore), throw it away, go on
 
 Exit code 1 and the errno's name on standard error where the kernel refuses.
 ";
@@ -142,8 +147,32 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "spin" => spin(arguments),
         "threads" => threads(arguments),
         "as" => run_as(arguments),
+        "image" => {
+            arguments.end()?;
+            image()
+        }
         _ => Err(unknown_command()),
     }
+}
+
+/// `SNAPSHOT_FREEZE`, `SNAPSHOT_CREATE_IMAGE` and `SNAPSHOT_UNFREEZE` of `<linux/suspend_ioctls.h>`.
+const FREEZE: libc::Ioctl = 0x3301;
+const CREATE_IMAGE: libc::Ioctl = 0x4004_3311;
+const UNFREEZE: libc::Ioctl = 0x3302;
+
+/// Goes half the way of hibernation. Closing the device frees the image.
+fn image() -> Outcome {
+    let device = open("/dev/snapshot", OFlag::O_RDONLY, Mode::empty())?;
+    let mut suspended: libc::c_int = 0;
+    let mut command = |request| {
+        // SAFETY: the descriptor is open; the only command of the three that looks at its argument writes one int there.
+        Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), request, &raw mut suspended) })
+    };
+    command(FREEZE)?;
+    let made = command(CREATE_IMAGE);
+    command(UNFREEZE)?;
+    made?;
+    Ok(())
 }
 
 /// Bytes a read asks for when not told.

@@ -94,6 +94,10 @@ impl System {
                 let MsrWrite { sequence, cpu, address, value, changed } = write.ok_or(Status::NoSuchWrite)?;
                 [value, sequence, u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63]
             }
+            Request::PowerCycle(cpu) if index(cpu) < self.machine.topology.cpus() => {
+                return done(self.power_cycle(index(cpu), now));
+            }
+            Request::PowerCycle(_) => return Err(Status::NoSuchCpu),
             request => return self.carry_out_msc(request, now),
         };
         Ok((values, Effects::default()))

@@ -216,6 +216,18 @@ fn a_request_of_a_partid_that_nobody_has_is_an_error() {
 }
 
 #[test]
+fn a_cpu_without_power_forgets_its_labels() {
+    let system = plain();
+    let _ = system.msr(2, SystemRegister::Mpam0, 3 << 16 | 3, 0);
+    assert_eq!(system.label(2).partid, 3);
+    let (answer, _) = system.control(Request::PowerCycle(2).encode(), 0);
+    assert_eq!(read_answer(answer), Some(Ok([0; 3])));
+    assert_eq!(system.label(2), Label { partid: 31, pmg: 3 });
+    let (answer, _) = system.control(Request::PowerCycle(4).encode(), 0);
+    assert_eq!(read_answer(answer), Some(Err(Status::NoSuchCpu)));
+}
+
+#[test]
 fn a_component_of_one_domain_answers_only_its_cpus() {
     let machine = include_str!("../../../../machines/mpam-2l3.toml");
     let file = machine.replacen("[[mpam.msc]]\n", "[[mpam.msc]]\nreached_from_l3 = 0\n", 1);
