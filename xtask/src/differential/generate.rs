@@ -95,7 +95,12 @@ impl<'a> Generator<'a> {
             State { mounted: true, options: Vec::new(), groups: vec![String::new()], next: VecDeque::new() };
         let mut avoid = self.avoid.clone();
         avoid.extend(self.apart.iter().map(|pair| &pair[usize::from(rng.bool())]));
-        let mut operations = vec![self.mount(&mut rng, &mut state)];
+        let avoided = |operation: &Operation| avoid.iter().any(|avoid| avoid.is_match(&line(operation)));
+        let mut mount = self.mount(&mut rng, &mut state);
+        while avoided(&mount) {
+            mount = self.mount(&mut rng, &mut state);
+        }
+        let mut operations = vec![mount];
         if state.options.iter().any(|&option| option != "debug") {
             // In case the machine has that not.
             operations.push(Operation::Mount(String::new()));
@@ -107,8 +112,7 @@ impl<'a> Generator<'a> {
         while operations.len() <= LENGTH {
             let next = state.next.pop_front();
             let operation = next.unwrap_or_else(|| self.operation(&mut rng, &mut state));
-            let line = line(&operation);
-            if !avoid.iter().any(|avoid| avoid.is_match(&line)) {
+            if !avoided(&operation) {
                 operations.push(operation);
             }
         }
@@ -374,6 +378,11 @@ mod tests {
         let is_rename = |operation: &Operation| matches!(operation, Operation::Rename(..));
         assert!(made(&generator("intel", 1)).iter().any(is_rename));
         assert!(!made(&avoiding).iter().any(is_rename));
+        let cdp = Regex::new("^mount\t[^\t]*cdp").unwrap();
+        let avoiding = Generator { avoid: vec![&cdp], ..generator("intel-cdp", 1) };
+        let mounts_with = |operation: &Operation| cdp.is_match(&operation.to_string());
+        assert!((0..20).any(|number| mounts_with(&generator("intel-cdp", 1).plan(number)[0])));
+        assert!(!made(&avoiding).iter().any(mounts_with));
     }
 
     #[test]
