@@ -32,8 +32,6 @@ pub(crate) struct Generator<'a> {
     seed: u64,
     /// Operations that are not made.
     avoid: Vec<&'a Regex>,
-    /// Pairs of operations of which a sequence has one at most.
-    apart: Vec<&'a [Regex; 2]>,
 }
 
 /// What a sequence has probably come to.
@@ -80,8 +78,7 @@ impl<'a> Generator<'a> {
     /// For a machine with these facts.
     pub(crate) fn new(facts: BTreeMap<String, String>, seed: u64, known: &'a [Random]) -> Self {
         let avoid = known.iter().filter_map(|known| known.avoid.as_ref()).collect();
-        let apart = known.iter().filter_map(|known| known.apart.as_ref()).collect();
-        Self { facts, seed, avoid, apart }
+        Self { facts, seed, avoid }
     }
 
     fn fact(&self, name: &str) -> u32 {
@@ -93,9 +90,7 @@ impl<'a> Generator<'a> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
         let mut state =
             State { mounted: true, options: Vec::new(), groups: vec![String::new()], next: VecDeque::new() };
-        let mut avoid = self.avoid.clone();
-        avoid.extend(self.apart.iter().map(|pair| &pair[usize::from(rng.bool())]));
-        let avoided = |operation: &Operation| avoid.iter().any(|avoid| avoid.is_match(&line(operation)));
+        let avoided = |operation: &Operation| self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)));
         let mut mount = self.mount(&mut rng, &mut state);
         while avoided(&mount) {
             mount = self.mount(&mut rng, &mut state);
@@ -383,22 +378,6 @@ mod tests {
         let mounts_with = |operation: &Operation| cdp.is_match(&operation.to_string());
         assert!((0..20).any(|number| mounts_with(&generator("intel-cdp", 1).plan(number)[0])));
         assert!(!made(&avoiding).iter().any(mounts_with));
-    }
-
-    #[test]
-    fn what_is_kept_apart_is_made_but_not_in_one_sequence() {
-        let pair = ["pseudo-locksetup", "^cpu\t"].map(|pattern| Regex::new(pattern).unwrap());
-        let generator = Generator { apart: vec![&pair], ..generator("intel-pseudo-lock", 1) };
-        let mut made = [0, 0];
-        for number in 0..20 {
-            let lines: Vec<String> = generator.plan(number).iter().map(ToString::to_string).collect();
-            let has = |side: &Regex| lines.iter().any(|line| side.is_match(line));
-            assert!(!(has(&pair[0]) && has(&pair[1])), "{lines:?}");
-            for (made, side) in made.iter_mut().zip(&pair) {
-                *made += u32::from(has(side));
-            }
-        }
-        assert!(made.iter().all(|made| *made > 3), "{made:?}");
     }
 
     #[test]

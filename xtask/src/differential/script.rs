@@ -44,7 +44,10 @@ fn command(operation: &Operation) -> String {
         Operation::Mount(options) if options.is_empty() => "resctrl-sys mount resctrl $M resctrl".to_owned(),
         Operation::Mount(options) => format!("mount -t resctrl -o {} resctrl $M", quoted(options)),
         Operation::Remount(options) => format!("resctrl-sys remount $M {}", quoted(options)),
-        Operation::Unmount => "resctrl-sys umount $M".to_owned(),
+        // Locked regions are given up first, see resctrl-replay.
+        Operation::Unmount => {
+            "(cd /dev/pseudo_lock 2>/dev/null && for g in *; do rmdir $M/$g; done)\nresctrl-sys umount $M".to_owned()
+        }
         Operation::Mkdir(path, mode) => format!("resctrl-sys mkdir {} {mode:o}", place(path)),
         Operation::Rmdir(path) => format!("rmdir {}", place(path)),
         Operation::Rename(old, new, flags) => {

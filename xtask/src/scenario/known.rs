@@ -41,9 +41,6 @@ pub(crate) struct Random {
     /// Operations that are not made, because all that comes after them would differ.
     #[serde(default, deserialize_with = "pattern")]
     pub(crate) avoid: Option<Regex>,
-    /// Two kinds of operations that no sequence has both of.
-    #[serde(default, deserialize_with = "patterns")]
-    pub(crate) apart: Option<[Regex; 2]>,
     #[serde(default)]
     kernels: Vec<String>,
     #[serde(default)]
@@ -68,12 +65,6 @@ fn oracle() -> Implementation {
 fn pattern<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Regex>, D::Error> {
     let text = String::deserialize(source)?;
     Regex::new(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn patterns<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<[Regex; 2]>, D::Error> {
-    let [one, other] = <[String; 2]>::deserialize(source)?;
-    let parse = |text: &str| Regex::new(text).map_err(serde::de::Error::custom);
-    Ok(Some([parse(&one)?, parse(&other)?]))
 }
 
 /// A list that names nothing stands for everything.
@@ -104,8 +95,7 @@ impl KnownDifferences {
         }
         for random in &known.random {
             ensure!(!random.reason.trim().is_empty(), "{random:?} has no reason");
-            let says = random.ignore.is_some() || random.avoid.is_some() || random.apart.is_some();
-            ensure!(says, "{random:?} says nothing");
+            ensure!(random.ignore.is_some() || random.avoid.is_some(), "{random:?} says nothing");
         }
         Ok(known)
     }

@@ -18,7 +18,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::perform::MOUNT_POINT;
+use super::perform::{DEVICES, MOUNT_POINT};
 use super::registers::Registers;
 use super::{cast, tree};
 
@@ -48,7 +48,7 @@ pub(super) fn is_counter(path: &str) -> bool {
 
 /// The devices of pseudo-locked regions, and what there is to measure them with.
 fn devices(seen: &mut Seen) {
-    let places = [("/dev/pseudo_lock", "device"), ("/sys/kernel/debug/resctrl", "measured")];
+    let places = [(DEVICES, "device"), ("/sys/kernel/debug/resctrl", "measured")];
     for (place, what) in places {
         for entry in fs::read_dir(place).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -20,6 +20,9 @@ use super::cast;
 /// Where resctrl is mounted.
 pub(super) const MOUNT_POINT: &str = "/sys/fs/resctrl";
 
+/// Where the devices of locked regions are, by the names of their groups.
+pub(super) const DEVICES: &str = "/dev/pseudo_lock";
+
 /// Files whose content outlives a mount.
 const LASTING: [&str; 5] = [
     "info/L3_MON/mbm_assign_mode",
@@ -60,6 +63,7 @@ impl Performer {
 
     /// Goes back to the state of a machine that has just booted, and leaves resctrl unmounted.
     pub(super) fn reset(&self) -> Outcome {
+        give_up_regions();
         let mut tries = 0;
         loop {
             match umount2(MOUNT_POINT, MntFlags::empty()) {
@@ -110,6 +114,15 @@ fn shown(operation: &Operation, content: &[u8]) -> String {
     match operation {
         Operation::Read(path) => super::observe::normal(path, content),
         _ => escape::quote(content),
+    }
+}
+
+/// Removes the groups of locked regions. Under Linux 7.3.4's own, nobody comes back from an unmount that would have to: it
+/// removes their devices with its mutex held, which is taken again to find out what those are called.
+fn give_up_regions() {
+    for device in fs::read_dir(DEVICES).into_iter().flatten().flatten() {
+        // Without its group, the device of an older mount is in nobody's way.
+        let _ = fs::remove_dir(Path::new(MOUNT_POINT).join(device.file_name()));
     }
 }
 
@@ -172,7 +185,10 @@ fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
             let none = None::<&Path>;
             mount(none, MOUNT_POINT, none, MsFlags::MS_REMOUNT, Some(options.as_str()))?;
         }
-        Operation::Unmount => umount2(MOUNT_POINT, MntFlags::empty())?,
+        Operation::Unmount => {
+            give_up_regions();
+            umount2(MOUNT_POINT, MntFlags::empty())?;
+        }
         Operation::Mkdir(name, mode) => mkdir(&path(name), Mode::from_bits_truncate(*mode))?,
         Operation::Rmdir(name) => fs::remove_dir(path(name))?,
         Operation::Rename(old, new, flags) => {
