@@ -10,6 +10,8 @@
 //! result keeps a copy, because module builds run them again.
 
 mod make;
+pub(crate) mod selftests;
+mod source;
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,9 +22,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::apt::{self, Apt, Available, Cache, Wanted, compare_versions};
+use crate::apt::{self, Available, Cache};
 use crate::kernels::{Arch, Kernel, Recipe};
-use crate::progress;
 use make::Make;
 
 /// Raise when the way kernels are built changes, so that they are built anew.
@@ -92,13 +93,13 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
     let fragment = recipe.fragment()?;
     // The package is the same for every instruction set.
     let apt = cache.packages(Arch::Amd64)?;
-    let source = newest(&apt.available("linux-source-")?, &kernel.suite, recipe)?;
+    let source = source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)?;
     let place =
         shop.cache.join("kernels").join(folder_name(kernel, recipe, &fragment, &source, &shop.compiler_version));
     if built(&place).is_none() {
         check_paths(&[&place, &shop.tools])?;
         fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
-        let archive = fetch(apt, &source)?;
+        let archive = source::fetch(apt, &source)?;
         // Others may want packages while this compiles.
         drop(cache);
         let _lock = apt::lock(&place.join("lock"))?;
@@ -124,24 +125,6 @@ fn folder_name(kernel: &Kernel, recipe: &Recipe, fragment: &str, source: &Availa
     // make cannot have a colon in a path; versions may.
     let version = source.version.replace(':', "_");
     format!("{}-{}-{version}-{:016x}", kernel.name, kernel.arch, hasher.finish())
-}
-
-fn newest(available: &[Available], suite: &str, recipe: &Recipe) -> Result<Available> {
-    let pattern = recipe.pattern()?;
-    available
-        .iter()
-        .filter(|package| package.suite == suite && pattern.is_match(&package.name))
-        .max_by(|a, b| compare_versions(&a.version, &b.version))
-        .cloned()
-        .with_context(|| format!("{suite} has no package {}", recipe.source))
-}
-
-fn fetch(apt: &Apt, source: &Available) -> Result<PathBuf> {
-    let wanted = Wanted { packages: vec![format!("{}={}", source.name, source.version)], closure: false };
-    let packages = apt.resolve(&wanted)?;
-    let [package] = &packages[..] else { bail!("{} is {} packages", source.name, packages.len()) };
-    apt.fetch("the kernel's source", &wanted, &packages)?;
-    Ok(apt.archive(package))
 }
 
 fn built(place: &Path) -> Option<BuiltKernel> {
@@ -210,25 +193,8 @@ impl Job<'_> {
         if tree.exists() {
             return Ok(());
         }
-        let partial = self.place.join("source.partial");
-        remove(&partial)?;
-        fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        let spinner = progress::spinner(&format!("kernel {}: unpacking its source", self.kernel.name));
-        let inside = format!("./usr/src/{}.tar.xz", self.source.name);
-        let output = duct::cmd!("dpkg-deb", "--fsys-tarfile", archive)
-            .pipe(duct::cmd!("tar", "--extract", "--to-stdout", inside))
-            .pipe(duct::cmd!("tar", "--extract", "--xz", "--strip-components=1", "--directory", &partial))
-            .env("LC_ALL", "C")
-            .stderr_capture()
-            .unchecked()
-            .run()?;
-        spinner.finish_and_clear();
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            remove(&partial)?;
-            bail!("cannot unpack {} in {}: {}", archive.display(), self.place.display(), stderr.trim());
-        }
-        fs::rename(&partial, &tree).with_context(|| format!("cannot move {} into place", partial.display()))
+        let label = format!("kernel {}: unpacking its source", self.kernel.name);
+        source::unpack(archive, &self.source.name, &[], &tree, &label)
     }
 
     fn copy_libraries(&self) -> Result<()> {
@@ -318,21 +284,6 @@ mod tests {
 
     fn package(name: &str, version: &str, suite: &str) -> Available {
         Available { name: name.into(), version: version.into(), suite: suite.into() }
-    }
-
-    #[test]
-    fn the_newest_source_of_the_suite_is_taken() {
-        let available = [
-            package("linux-source-7.9", "7.9.1-1~bpo13+1", "trixie-backports"),
-            package("linux-source-7.10", "7.10.2-1~bpo13+1", "trixie-backports"),
-            package("linux-source-7.11", "7.11.1-1", "sid"),
-            package("linux-source-rt", "7.12-1~bpo13+1", "trixie-backports"),
-        ];
-        let recipe = recipe(r"linux-source-\d+\.\d+");
-        let found = newest(&available, "trixie-backports", &recipe).expect("there is one");
-        assert_eq!(found.name, "linux-source-7.10");
-        let error = newest(&available, "trixie", &recipe).expect_err("none there").to_string();
-        assert!(error.contains("trixie has no package"), "{error}");
     }
 
     #[test]

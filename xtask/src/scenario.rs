@@ -108,6 +108,8 @@ pub(crate) struct Scenario {
     pub(crate) compare: bool,
     /// Both implementations run at once, and the rig talks to them.
     pub(crate) lockstep: bool,
+    /// Its guest has the kernel's selftests.
+    pub(crate) selftests: bool,
     /// Snapshots it makes.
     pub(crate) snapshots: Vec<SnapshotName>,
     /// A fault that it provokes.
@@ -139,6 +141,7 @@ impl Scenario {
             refusal: false,
             compare: false,
             lockstep: false,
+            selftests: false,
             snapshots: Vec::new(),
             fault: None,
             checks: checks::named_in(text),
@@ -209,6 +212,10 @@ impl Scenario {
                 "yes" => (self.own_guest, self.lockstep) = (true, true),
                 "no" => self.lockstep = false,
                 _ => bail!("expected `yes` or `no`"),
+            },
+            "programs" => match value {
+                "selftests" => self.selftests = true,
+                _ => bail!("expected `selftests`"),
             },
             "snapshot" => {
                 self.snapshots = value

@@ -24,6 +24,7 @@ use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
 use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
+use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
@@ -249,7 +250,10 @@ impl<'a> Rig<'a> {
         let mut systems = BTreeMap::new();
         for kernel in &used {
             if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
-                place.insert(programs::provisions(&tools, kernel.arch)?);
+                let provisions = place.insert(programs::provisions(&tools, kernel.arch)?);
+                if cases.iter().any(|case| runs(kernel, case) && case.scenario.selftests) {
+                    provisions.tools.push((selftests::PROGRAM.to_owned(), tools.selftests(kernel)?));
+                }
             }
             for &implementation in options.implementation.list() {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {

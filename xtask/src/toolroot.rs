@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Cache};
-use crate::kernel_build::{self, Workshop};
+use crate::kernel_build::{self, Workshop, selftests};
 use crate::kernels::{Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
@@ -169,6 +169,22 @@ impl ToolRoot {
             build(options, kernel, recipe).with_context(|| format!("cannot set up kernel `{}`", kernel.name))?;
         }
         Ok(Self { options: options.clone(), rust_library: rust.library() })
+    }
+
+    /// Linux's own tests of resctrl, as one program for guests with `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// Something is missing and cannot be fetched, or they do not build.
+    pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
+        let components = [kernel_build_component(), compiler_component(Arch::Amd64)];
+        if components.iter().any(|component| component.installed().is_none()) {
+            install_all(&self.options, &components, false)?;
+        }
+        let shop = workshop(&self.options, Arch::Amd64)?;
+        let cache = open_cache(&self.options, &[&kernel.suite])?;
+        selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
+            .context("cannot set up the kernel's selftests")
     }
 
     /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.
@@ -348,16 +364,21 @@ fn open_cache(options: &ToolOptions, suites: &[&str]) -> Result<Cache> {
     Cache::open(&cache_folder(options)?, mirror, suites, options.offline)
 }
 
-/// Builds a kernel with the installed tools, or finds it built by another checkout.
-fn build(options: &ToolOptions, kernel: &Kernel, recipe: &Recipe) -> Result<()> {
-    let (compilers, package) = ([kernel.arch, Arch::Amd64].map(compiler_component), compiler_package(kernel.arch));
+/// What builds something for guests of `arch` with the installed tools.
+fn workshop(options: &ToolOptions, arch: Arch) -> Result<Workshop> {
+    let (compilers, package) = ([arch, Arch::Amd64].map(compiler_component), compiler_package(arch));
     let stamp = compilers[0].installed().context("its compiler is not installed")?;
-    let shop = Workshop {
+    Ok(Workshop {
         cache: cache_folder(options)?,
         tools: folder(KERNEL_BUILD),
         compilers: compilers.iter().map(|compiler| folder(compiler.name()).join("usr/bin")).collect(),
         compiler_version: stamp.package(package).with_context(|| format!("{package} is not installed"))?.to_owned(),
-    };
+    })
+}
+
+/// Builds a kernel with the installed tools, or finds it built by another checkout.
+fn build(options: &ToolOptions, kernel: &Kernel, recipe: &Recipe) -> Result<()> {
+    let shop = workshop(options, kernel.arch)?;
     kernel_build::ensure(kernel, recipe, &shop, open_cache(options, &[&kernel.suite])?, &choice(kernel))
 }
 

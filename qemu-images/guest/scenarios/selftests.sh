@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Linux's own tests of resctrl, as the kernel's source has them: those of masks pass, and all of them clean up.
+# machines: intel intel-noncont amd-sdciae
+# run: asked
+# programs: selftests
+# guest: own
+# timeout: 150
+
+. /rig/lib/check.sh
+
+# What they need that an emulated machine has not: CMT a cache that fills up as memory is read, L3_CAT a counter of cache
+# misses, MBM and MBA those of the memory controllers. The others are to pass, or to find that there is no such cache.
+for test in L3_NONCONT_CAT L2_NONCONT_CAT CMT L3_CAT MBM MBA; do
+	resctrl_tests -t $test >/tmp/$test 2>&1
+	result=$(grep '^\(not \)\?ok 1 ' /tmp/$test)
+	case $test,$result in
+	L?_NONCONT_CAT,"ok 1 "*) pass "abi-241 $test: $result" ;;
+	L?_NONCONT_CAT,*)
+		fail "abi-241 $test"
+		sed 's/^/#   /' /tmp/$test
+		;;
+	CMT,*) note "skipped: abi-242, no cache follows what programs read; it said: $result" ;;
+	L3_CAT,*) note "skipped: abi-243, no counter of cache misses; it said: $result" ;;
+	*) note "skipped: abi-244, no counters of memory controllers; it said: $result" ;;
+	esac
+	check "it ran: $test" test -n "$result"
+	is "abi-245 $test leaves nothing mounted" "" "$(grep ' resctrl ' /proc/mounts)"
+done
+finish
