@@ -147,9 +147,9 @@ impl<'a> Generator<'a> {
         }
         match rng.u32(..100) {
             20..29 => self.write(rng, state, "tasks"),
-            29..34 => self.write(rng, state, "cpus_list"),
-            35 | 36 if state.mounted => self.chain(rng, state),
-            34..37 => self.write(rng, state, "cpus"),
+            29..32 => self.write(rng, state, "cpus_list"),
+            34..37 if state.mounted => self.chain(rng, state),
+            32..37 => self.write(rng, state, "cpus"),
             37..43 => self.write(rng, state, "mode"),
             43..46 if self.has_counters() || rng.u32(..8) == 0 => self.write(rng, state, "mbm_L3_assignments"),
             46..48 if state.options.contains(&"mba_MBps") || rng.u32(..8) == 0 => {

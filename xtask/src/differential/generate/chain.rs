@@ -35,18 +35,25 @@ pub(super) fn monitored_cpus(rng: &mut Rng, state: &mut State, cpus: u32) -> Vec
     chain.push(write(join(&group, "cpus_list"), &list(watched)));
     let cpu = watched[rng.usize(..watched.len())];
     let other = join(&control, &format!("mon_groups/{}", one(rng, &NAMES)));
-    match rng.u32(..9) {
+    match rng.u32(..12) {
         0 => chain.push(write(join(&group, "cpus_list"), "")),
         1 => chain.push(Operation::Rmdir(group)),
         2 if !control.is_empty() => chain.push(Operation::Rmdir(control)),
         3 if !control.is_empty() => chain.push(write(join(&control, "cpus_list"), "")),
-        4 => chain.push(write(join(one(rng, &NAMES), "cpus_list"), &cpu.to_string())),
-        5 => {
+        4..7 => {
+            let taker = one(rng, &NAMES).to_owned();
+            if !state.groups.contains(&taker) {
+                chain.push(Operation::Mkdir(taker.clone(), 0o755));
+                state.groups.push(taker.clone());
+            }
+            chain.push(write(join(&taker, "cpus_list"), &cpu.to_string()));
+        }
+        7 => {
             chain.push(Operation::Mkdir(other.clone(), 0o755));
             chain.push(write(join(&other, "cpus_list"), &cpu.to_string()));
         }
-        6 if cpu > 0 => chain.extend([Operation::Cpu(cpu, false), Operation::Cpu(cpu, true)]),
-        7 => chain.push(Operation::Rename(group, other, 0)),
+        8 | 9 if cpu > 0 => chain.extend([Operation::Cpu(cpu, false), Operation::Cpu(cpu, true)]),
+        10 => chain.push(Operation::Rename(group, other, 0)),
         _ => chain.push(Operation::Rename(group, format!("mon_groups/{name}"), 0)),
     }
     state
