@@ -12,6 +12,9 @@
 # one period (1 s) after the worker was queued; a loop that is faster never meets it. Hence the sleeps
 # of 0.90 to 0.99 s. A run in which no worker was ever displaced proves nothing, so that is a failure.
 #
+# STRESS_RESTS (10) says in how many of ten rounds it sleeps so: with fewer, domains go and come more often, and fewer of them
+# while a worker is due. STRESS_CYCLES (1) is how many cycles there must be in the end.
+#
 # All domains go and come at once, but the kernel takes one CPU at a time, so the CPUs are what limits the cycles. Hence
 # most rounds of a domain with more than two CPUs leave all but two of them offline. And most of an operation is waiting
 # for RCU, so that is told to hurry.
@@ -53,9 +56,9 @@ all_busy() {
 	done
 }
 
-# The period of a worker, less a bit: 0.90 to 0.99 seconds.
+# The period of a worker, less a bit: 0.90 to 0.99 seconds. Only in a round that rests.
 nearly_a_period() {
-	sleep 0.9$((RANDOM % 10))
+	[ -z "$rests" ] || sleep 0.9$((RANDOM % 10))
 }
 
 # choose DOMAIN: the CPUs that take part in the next round, in $cpus; the others are offline meanwhile.
@@ -74,6 +77,8 @@ hotplug() {
 	failed=0
 	while [ ! -e $stop ]; do
 		[ $((cycles % 10)) = 0 ] && choose "$1"
+		rests=
+		[ $((RANDOM % 10)) -ge "${STRESS_RESTS:-10}" ] || rests=yes
 		order=$cpus
 		[ $((RANDOM % 2)) = 0 ] && order=$(printf '%s\n' $cpus | sort -rn)
 		[ $((RANDOM % 4)) = 0 ] && order=$(printf '%s\n' $cpus | shuf)
@@ -207,7 +212,7 @@ for cpu in $(seq 1 $((CPUS - 1))); do online "$cpu" 2>/dev/null; done
 for file in "$counts"/*; do
 	echo "# stat ${file##*/} $(cat "$file")"
 done
-between "hotplug cycles were made" 1 1000000 "$(sum 'hotplug_cycles_*')"
+between "hotplug cycles were made" "${STRESS_CYCLES:-1}" 1000000 "$(sum 'hotplug_cycles_*')"
 between "groups were made and removed" 1 1000000 "$(sum group_cycles)"
 between "it was mounted and unmounted" 1 1000000 "$(sum mount_cycles)"
 between "tasks were moved" 1 10000000 "$(sum task_moves)"
