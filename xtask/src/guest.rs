@@ -44,6 +44,10 @@ const fn modules(arch: Arch) -> &'static [&'static str] {
     }
 }
 
+/// Those that a machine with package telemetry needs besides, each after what it depends on.
+const TELEMETRY_MODULES: &[&str] =
+    &["intel_vsec", "pmt_class", "pmt_discovery", "intel_tpmi_power_domains", "intel_vsec_tpmi", "pmt_telemetry"];
+
 /// Kernel arguments of every guest. `panic=-1` together with QEMU's `-no-reboot` ends a guest that panics;
 /// `mitigations=off` spares a switch of page tables at each system call, which costs an emulated
 /// processor a fifth of its time.
@@ -100,6 +104,8 @@ pub(crate) struct System {
     pub(crate) installed: GuestKernel,
     /// resctrl.ko, if that is what runs.
     pub(crate) module: Option<PathBuf>,
+    /// resctrl_aet.ko, if that is what runs and the kernel can.
+    pub(crate) telemetry_module: Option<PathBuf>,
 }
 
 impl System {
@@ -109,11 +115,14 @@ impl System {
     ///
     /// The kernel is not installed or the module does not build.
     pub(crate) fn prepare(tools: &ToolRoot, kernel: &Kernel, implementation: Implementation) -> Result<Self> {
-        let module = match implementation {
-            Implementation::Kernel => None,
-            Implementation::Rust => Some(module_build::ensure(tools, kernel)?.path),
+        let (module, telemetry_module) = match implementation {
+            Implementation::Kernel => (None, None),
+            Implementation::Rust => {
+                let built = module_build::ensure(tools, kernel)?;
+                (Some(built.path), built.telemetry)
+            }
         };
-        Ok(Self { kernel: kernel.clone(), installed: tools.kernel(kernel)?, module })
+        Ok(Self { kernel: kernel.clone(), installed: tools.kernel(kernel)?, module, telemetry_module })
     }
 
     /// Which resctrl runs.
@@ -200,11 +209,16 @@ impl Spec {
             root.copy(&format!("rig/bin/{name}"), path)?;
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
-        for name in modules(self.arch()) {
+        let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
+        for (number, name) in modules(self.arch()).iter().chain(telemetry).enumerate() {
             if let Some(path) = self.system.installed.module(name) {
                 let file = path.file_name().and_then(|file| file.to_str()).context("odd name")?;
-                root.copy(&format!("rig/modules/{file}"), &path)?;
+                // Loaded in the order of their names.
+                root.copy(&format!("rig/modules/{number:02}-{file}"), &path)?;
             }
+        }
+        if let Some(module) = self.system.telemetry_module.as_ref().filter(|_| !telemetry.is_empty()) {
+            root.copy("rig/resctrl_aet.ko", module)?;
         }
         if let Some(module) = &self.system.module {
             root.copy("rig/resctrl.ko", module)?;
@@ -303,7 +317,7 @@ mod tests {
             machine: machine.to_owned(),
             machine_file,
             hardware,
-            system: System { kernel, installed, module },
+            system: System { kernel, installed, module, telemetry_module: None },
             plan: Plan::Shell,
             settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),
             append: "rdt=!l3cat".to_owned(),

@@ -24,6 +24,8 @@ use staticlib::Flavour;
 pub(crate) struct BuiltModule {
     /// resctrl.ko.
     pub(crate) path: PathBuf,
+    /// resctrl_aet.ko, if the kernel has Intel's driver for telemetry.
+    pub(crate) telemetry: Option<PathBuf>,
     /// What the module needs from the kernel: one undefined symbol a line, sorted.
     pub(crate) undefined_symbols: PathBuf,
 }
@@ -43,6 +45,7 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
+    let telemetry = Some(output.join(kbuild::TELEMETRY)).filter(|path| path.exists());
     if flavour.checks_memory() {
         check_instrumented(&output.join("build/resctrl_rust.o"))?;
     }
@@ -50,7 +53,7 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fs::write(&undefined_symbols, list_undefined(&data)?)
         .with_context(|| format!("cannot write {}", undefined_symbols.display()))?;
-    Ok(BuiltModule { path, undefined_symbols })
+    Ok(BuiltModule { path, telemetry, undefined_symbols })
 }
 
 /// Runs clippy on the module's Rust code as it is built for the kernels of each instruction set; warnings are errors.

@@ -6,6 +6,9 @@
 //! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE]
 //! ```
 //!
+//! Where the machine has package telemetry, its devices are QEMU's to be made: `telemetry=PATH` lets the plugin serve them
+//! on sockets, for a `-device vfio-user-pci` with each of them (`PATH.0`, `PATH.1`, ...).
+//!
 //! One library serves both: what QEMU says of itself decides between RDT (`x86`) and MPAM (`aarch64`). The machine file
 //! must be of that architecture, and QEMU be started with the arguments that the file leads to
 //! ([`Machine::qemu_args`](resctrl_hardware::Machine::qemu_args)); an Arm guest also needs the machine's tables in its
@@ -16,6 +19,7 @@ mod log;
 mod options;
 mod qemu;
 mod spin;
+mod telemetry;
 mod x86;
 
 use options::Options;
@@ -63,6 +67,9 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
     match guest {
         Guest::X86 => {
             let rdt = Rdt::new(&options.machine).map_err(|problem| problem.to_string())?;
+            if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
+                telemetry::serve(telemetry, path)?;
+            }
             x86::Plugin::start(api, rdt, options.log, target.cpus).register(id);
         }
         Guest::Aarch64 => {

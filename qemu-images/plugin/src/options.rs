@@ -5,9 +5,9 @@ use crate::log::Log;
 use crate::qemu::Guest;
 use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Arch;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-const USAGE: &str = "options are machine=PATH (required) and log=PATH";
+const USAGE: &str = "options are machine=PATH (required), log=PATH and telemetry=PATH";
 
 /// The options, with the files behind them opened.
 #[derive(Debug)]
@@ -18,28 +18,31 @@ pub(crate) struct Options {
     pub(crate) machine: Machine,
     /// Where register writes are told; nowhere if not given.
     pub(crate) log: Option<Log>,
+    /// Path of the sockets on which the devices of package telemetry are served; not at all if not given.
+    pub(crate) telemetry: Option<String>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (mut machine, mut log) = (None, None);
+        let (mut machine, mut log, mut telemetry) = (None, None, None);
         for argument in arguments {
             let slot = match argument.split_once('=') {
                 Some(("machine", path)) => (&mut machine, path),
                 Some(("log", path)) => (&mut log, path),
+                Some(("telemetry", path)) => (&mut telemetry, path),
                 _ => return Err(format!("option \"{argument}\" is not known; {USAGE}")),
             };
             if slot.1.is_empty() {
                 return Err(format!("option \"{argument}\" names no file; {USAGE}"));
             }
-            if slot.0.replace(PathBuf::from(slot.1)).is_some() {
+            if slot.0.replace(slot.1.to_owned()).is_some() {
                 return Err(format!("option \"{argument}\" is there twice; {USAGE}"));
             }
         }
-        let machine_path = machine.ok_or_else(|| format!("no machine given; {USAGE}"))?;
+        let machine_path = PathBuf::from(machine.ok_or_else(|| format!("no machine given; {USAGE}"))?);
         let machine = Machine::load(&machine_path).map_err(|problem| problem.to_string())?;
-        let log = log.map(|path| Log::create(&path)).transpose()?;
-        Ok(Self { machine_path, machine, log })
+        let log = log.map(|path| Log::create(Path::new(&path))).transpose()?;
+        Ok(Self { machine_path, machine, log, telemetry })
     }
 
     /// Checks that the machine is one for these guests, with so many CPUs.

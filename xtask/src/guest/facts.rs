@@ -28,6 +28,10 @@ pub(super) fn of(machine: &Machine) -> BTreeMap<String, String> {
     if let Some(rdt) = &machine.rdt {
         facts.rdt(rdt, topology.nodes, &machine.qemu.cpu);
     }
+    if let Some(telemetry) = &machine.telemetry {
+        let rmids = telemetry.groups().map(|(group, _)| group.rmids).min();
+        facts.set("TELEMETRY_RMIDS", rmids.unwrap_or_default());
+    }
     if let Some(qos) = &machine.qos {
         facts.qos(qos);
     }

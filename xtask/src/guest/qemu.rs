@@ -2,6 +2,7 @@
 //! QEMU's command line.
 
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use super::{Plan, Provisions, Spec};
@@ -53,6 +54,14 @@ fn option_path(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
+/// The sockets of a guest's telemetry devices. Their path must be short, which that of the guest's folder need not be; it is
+/// that folder's alone, and no two guests share one.
+fn telemetry_path(folder: &Folder) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    std::path::absolute(&folder.0).unwrap_or_else(|_| folder.0.clone()).hash(&mut hasher);
+    std::env::temp_dir().join(format!("resctrl-rig-{:016x}", hasher.finish()))
+}
+
 /// The command line for `spec` with its files in `folder`.
 pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Vec<OsString> {
     let mut line = provisions.qemu.clone();
@@ -92,8 +101,16 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-initrd", &folder.initramfs().display().to_string()]);
     add(&["-append", &spec.kernel_command_line()]);
     if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
-        let plugin = option_path(&provisions.plugin);
-        add(&["-plugin", &format!("{plugin},machine={}", option_path(&spec.machine_file))]);
+        let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&spec.machine_file));
+        if spec.hardware.telemetry.is_some() {
+            let path = telemetry_path(folder);
+            plugin.push_str(&format!(",telemetry={}", option_path(&path)));
+            for package in 0..spec.hardware.topology.sockets {
+                let socket = format!(r#"{{"type":"unix","path":"{}.{package}"}}"#, path.display());
+                add(&["-device", &format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
+            }
+        }
+        add(&["-plugin", &plugin]);
     }
     for argument in &spec.qemu_arguments {
         add(&[argument]);
@@ -104,6 +121,30 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_package_with_telemetry_is_a_device_on_a_socket_of_the_plugins() {
+        let spec = crate::guest::tests::spec_of("intel-aet", Arch::Amd64, None);
+        let provisions = Provisions {
+            qemu: Vec::new(),
+            firmware: None,
+            busybox: PathBuf::new(),
+            tools: Vec::new(),
+            plugin: PathBuf::from("p.so"),
+        };
+        let line = |folder: &str| {
+            let line = command_line(&spec, &provisions, &Folder(PathBuf::from(folder)));
+            line.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        let words = line("/run/1");
+        let plugin = words.iter().find(|word| word.starts_with("p.so,")).unwrap();
+        let socket = plugin.split_once(",telemetry=").unwrap().1;
+        for package in ["0", "1"] {
+            let path = format!("\"path\":\"{socket}.{package}\"");
+            assert_eq!(words.iter().filter(|word| word.contains(&path)).count(), 1, "{words:?}");
+        }
+        assert!(!line("/run/2").contains(plugin), "two guests share a socket");
+    }
 
     #[test]
     fn a_path_with_a_comma_stays_one_option() {

@@ -17,6 +17,9 @@ const HARMLESS: &[&str] = &[
     "pahole version differs from the one used to build the kernel",
 ];
 
+/// The module beside resctrl.ko on kernels that have Intel's driver for telemetry.
+pub(super) const TELEMETRY: &str = "resctrl_aet.ko";
+
 /// Builds resctrl.ko in `output` from the C files of `sources` and the static `library`; returns its path.
 ///
 /// # Errors
@@ -46,6 +49,9 @@ pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output
         write(&build.join(name), data)?;
     }
     make(kernel, &build)?;
+    if build.join(TELEMETRY).exists() {
+        fs::copy(build.join(TELEMETRY), output.join(TELEMETRY)).context("cannot copy a module")?;
+    }
     // Last, so that a build that was interrupted is not taken for done.
     let built = build.join("resctrl.ko");
     fs::copy(&built, &module).with_context(|| format!("Kbuild made no {}", built.display()))?;

@@ -4,6 +4,7 @@
 use guest_tools::channel::{mine, probe, send, write_at};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, steadiness, unknown_command};
 use resctrl_hardware::control::{CounterId, Request, label_id};
+use resctrl_hardware::telemetry::TelemetryEvent;
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Event, Fault, Flow};
 use std::process::ExitCode;
@@ -25,6 +26,9 @@ multiply by 1024).
                                   make BYTES of transactions, for every counter that counts one of
                                   these kinds; KINDS is a mask, its bits those of the kernel's
                                   mbm_total_bytes_config (not on Arm)
+  telemetry PACKAGE RMID EVENT AMOUNT
+                                  add to a counter of a package, in the unit that it counts in;
+                                  PACKAGE/REGION where a package counts in several (not on Arm)
   fault DOMAIN RMID EVENT STATE   let it read as error (not on Arm) or unavailable (on Arm: its
                                   monitors are not ready), or (none) as usual
 
@@ -75,6 +79,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             arguments.number("KINDS")?,
             arguments.number("BYTES")?,
         ),
+        "telemetry" => telemetry(arguments)?,
         "flow" => flow(arguments)?,
         "drain" => Request::SetDrain(arguments.number("DOMAIN")?, arguments.number("BYTES")?),
         "assoc" => {
@@ -106,6 +111,21 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     };
     arguments.end()?;
     send(request).map(|_| ())
+}
+
+/// What the management unit of a package counts.
+fn telemetry(arguments: &mut Arguments) -> Result<Request, Failure> {
+    let text = arguments.text("PACKAGE")?;
+    let (package, region) = text.split_once('/').unwrap_or((&text, "0"));
+    let number = |text| parse_number(text).and_then(|number| u32::try_from(number).ok()).map(u64::from);
+    let (package, region) = number(package)
+        .zip(number(region))
+        .ok_or_else(|| Failure::Usage(format!("PACKAGE: \"{text}\" is neither a number nor PACKAGE/REGION")))?;
+    let rmid = rmid(arguments)?;
+    let name = arguments.text("EVENT")?;
+    let event =
+        TelemetryEvent::from_name(&name).ok_or_else(|| Failure::Usage(format!("EVENT: there is no \"{name}\"")))?;
+    Ok(Request::Telemetry(package | region << 32, rmid, event, arguments.number("AMOUNT")?))
 }
 
 /// An RMID, or PARTID and PMG, as the protocol has it.
