@@ -60,8 +60,11 @@ const SCHEMA_FILES: &[SchemaFile] = &[
 /// A directory for each resource that can be monitored, in the order of the resources.
 const MONITOR_DIRS: [(&str, ResourceId); 2] = [("L3_MON", ResourceId::L3), ("PERF_PKG_MON", ResourceId::PerfPkg)];
 
+/// A file that each of them has.
+type MonitorFile = fn(ResourceId) -> InfoFile;
+
 /// The files of each of them. Nobody writes them.
-const MONITOR_FILES: [(&str, fn(ResourceId) -> InfoFile); 2] =
+const MONITOR_FILES: [(&str, MonitorFile); 2] =
     [("num_rmids", InfoFile::NumRmids), ("mon_features", InfoFile::MonFeatures)];
 
 /// Further files of `L3_MON`, with their modes.

@@ -3,7 +3,7 @@
 
 use crate::cpuid;
 use crate::domain::{CacheControl, L3Domain, l2_at_reset};
-use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures};
+use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures, TelemetryFeatures};
 use crate::monitor::Event;
 use crate::qos::{QosDomain, QosThread};
 use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel, RmidSncConfig};
@@ -301,7 +301,7 @@ impl Rdt {
         }
         let RdtFeatures { l3, l2, mba, monitoring } = &self.features;
         // Where the L3 is not monitored, RMIDs may still be there for telemetry.
-        let counted = self.machine.telemetry.iter().flat_map(|telemetry| telemetry.groups());
+        let counted = self.machine.telemetry.iter().flat_map(TelemetryFeatures::groups);
         let counted = counted.map(|(group, _)| group.counters).max();
         let rmids = monitoring.as_ref().map(|m| m.rmids).or(counted).unwrap_or(1);
         // Where resources differ in their number of classes, the register takes any class some resource knows.

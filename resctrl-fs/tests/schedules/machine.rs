@@ -82,7 +82,7 @@ impl TelemetryRegions for EmulatedRegions {
     }
 
     fn read(&self, index: usize, offset: usize) -> u64 {
-        assert!(offset % 8 == 0 && offset + 8 <= self.region(index).size, "no counter is at {offset}");
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.region(index).size, "no counter is at {offset}");
         self.telemetry.read(self.of_feature[index], offset)
     }
 }

@@ -49,7 +49,7 @@ impl TelemetryRegions for KernelTelemetry {
     }
 
     fn read(&self, index: usize, offset: usize) -> u64 {
-        assert!(offset % 8 == 0 && self.region(index).size.checked_sub(8).is_some_and(|last| offset <= last));
+        assert!(offset.is_multiple_of(8) && self.region(index).size.checked_sub(8).is_some_and(|last| offset <= last));
         // SAFETY: the group is alive by the invariant and has this region, in which the eight bytes are.
         unsafe { ffi::shim_telemetry_read(self.0.as_ptr(), index, offset) }
     }
