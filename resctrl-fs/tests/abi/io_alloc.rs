@@ -186,6 +186,33 @@ fn masks_are_set_for_one_domain_or_all() {
 }
 
 #[test]
+fn devices_get_nothing_of_a_locked_region() {
+    // The kernel has no more memory in one piece than a small portion of the L3 holds.
+    on(Parameters { l3: INTEL.l3, pseudo_lock: true, ..SDCIAE }, PLAIN, |machine| {
+        machine.set(SWITCH, "1");
+        machine.set(MASKS, "*=f0\n");
+        machine.mkdir("g");
+        machine.set("schemata", "L3:0=ffc;1=ffc\nL2:0=fc;1=fc;2=fc;3=fc\n");
+        machine.set("g/mode", "pseudo-locksetup\n");
+        machine.set("g/schemata", "L3:0=1\n");
+        assert_eq!(machine.read("g/mode"), "pseudo-locked\n");
+        machine.arch().take_applied();
+        for text in ["0=1\n", "0=7\n", "1=1;0=fff\n", "*=3\n"] {
+            machine.refuses(MASKS, text, EINVAL, "CBM overlaps with pseudo-locked region\n");
+            assert_eq!(machine.read(MASKS), "0=f0;1=f0\n", "{text:?}");
+        }
+        assert!(masks(machine).is_empty());
+        // In the other domain there is none.
+        machine.set(MASKS, "1=1\n");
+        machine.set(MASKS, "0=2\n");
+        machine.rmdir("g");
+        machine.set(MASKS, "0=1\n");
+        assert_eq!(machine.read(MASKS), "0=1;1=1\n");
+        machine.audit();
+    });
+}
+
+#[test]
 fn a_mistake_in_the_masks_changes_nothing() {
     on(SDCIAE, PLAIN, |machine| {
         machine.mkdir("x");
