@@ -45,8 +45,7 @@ const fn modules(arch: Arch) -> &'static [&'static str] {
 }
 
 /// Those that a machine with package telemetry needs besides, each after what it depends on.
-const TELEMETRY_MODULES: &[&str] =
-    &["intel_vsec", "pmt_class", "pmt_discovery", "intel_tpmi_power_domains", "intel_vsec_tpmi", "pmt_telemetry"];
+const TELEMETRY_MODULES: &[&str] = &["intel_vsec", "pmt_class", "pmt_discovery", "intel_vsec_tpmi", "pmt_telemetry"];
 
 /// Kernel arguments of every guest. `panic=-1` together with QEMU's `-no-reboot` ends a guest that panics;
 /// `mitigations=off` spares a switch of page tables at each system call, which costs an emulated
