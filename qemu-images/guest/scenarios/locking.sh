@@ -3,6 +3,7 @@
 #
 # More than one process at it: advisory locks of the root directory, commands at the same time, files that stay open.
 # machines: intel
+# timeout: 120
 # compare: yes
 
 . /rig/lib/check.sh

@@ -9,8 +9,8 @@
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
-
 . /rig/lib/msr.sh
+
 is "it mounts" ok "$(mount_resctrl debug)"
 last=$((L3_DOMAINS - 1))
 is "all CPUs are root's" "0-$((CPUS - 1))" "$(cat $M/cpus_list)"
@@ -18,10 +18,10 @@ is "abi-36 num_closids" "$L3_CLOSIDS" "$(cat $M/info/L3/num_closids)"
 is "abi-59 num_rmids" "$RMIDS" "$(cat $M/info/L3_MON/num_rmids)"
 is "all domains" "$(seq 0 $last | xargs)" "$(domains L3 | xargs)"
 
-seq -f "$M/c%g" 1 $((L3_CLOSIDS - 1)) | xargs mkdir
+seq 1 $((L3_CLOSIDS - 1)) | sed "s,^,$M/c," | xargs mkdir
 is "abi-120 no class is left" "ENOSPC, Out of CLOSIDs" "$(Ws mkdir $M/more), $(lcs)"
 is "every group has another class" "$L3_CLOSIDS" "$(cat $M/ctrl_hw_id $M/c*/ctrl_hw_id | sort -u | wc -l)"
-seq -f "$M/mon_groups/m%g" 1 $((RMIDS - L3_CLOSIDS)) | xargs mkdir
+seq 1 $((RMIDS - L3_CLOSIDS)) | sed "s,^,$M/mon_groups/m," | xargs mkdir
 is "abi-121 no monitoring id is left" "ENOSPC, Out of RMIDs" "$(Ws mkdir $M/mon_groups/more), $(lcs)"
 is "every group has another id" "$RMIDS" "$(find $M -name mon_hw_id -exec cat {} + | sort -u | wc -l)"
 
