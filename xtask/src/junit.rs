@@ -37,7 +37,7 @@ fn test_case(run: &Run, outcome: &Outcome) -> TestCase {
                 "{}\nconsole: {}\nagain: {}",
                 outcome.reasons.join("\n"),
                 outcome.console.display(),
-                outcome.case.command(&run.settings)
+                run.again(outcome)
             ));
             status
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 
 use crate::checks;
+use crate::differential::Asked;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// A whole run.
@@ -22,6 +23,8 @@ pub(crate) struct Run {
     pub(crate) outcomes: Vec<Outcome>,
     /// Parameters of the scenarios.
     pub(crate) settings: BTreeMap<String, String>,
+    /// What random sequences were asked for.
+    pub(crate) sequences: Asked,
     /// Folder with the logs.
     pub(crate) folder: PathBuf,
     /// Time the builds took.
@@ -36,6 +39,11 @@ impl Run {
     /// How many outcomes have this verdict.
     pub(crate) fn count(&self, verdict: Verdict) -> usize {
         self.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count()
+    }
+
+    /// The command that runs a case of it again, alone.
+    pub(crate) fn again(&self, outcome: &Outcome) -> String {
+        outcome.case.command(&self.settings, self.sequences)
     }
 
     /// Verdict and time of every case.
@@ -69,7 +77,7 @@ impl Run {
                 let _ = writeln!(text, "  {reason}");
             }
             let _ = writeln!(text, "  console: {}", outcome.console.display());
-            let _ = writeln!(text, "  again:   {}", outcome.case.command(&self.settings));
+            let _ = writeln!(text, "  again:   {}", self.again(outcome));
         }
         text
     }

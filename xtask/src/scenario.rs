@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
 use crate::checks;
+use crate::differential::Asked;
 use crate::kernels::{Arch, Kernel};
 use fault::Fault;
 use known::Known;
@@ -350,7 +351,7 @@ impl Case {
     }
 
     /// The command that runs this case and no other.
-    pub(crate) fn command(&self, settings: &BTreeMap<String, String>) -> String {
+    pub(crate) fn command(&self, settings: &BTreeMap<String, String>, sequences: Asked) -> String {
         let Self { scenario, machine, kernel, implementation, .. } = self;
         let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
         let mut command = format!(
@@ -360,6 +361,9 @@ impl Case {
         );
         for (name, value) in settings {
             command.push_str(&format!(" --set {name}={value}"));
+        }
+        if scenario.lockstep {
+            command.push_str(&format!(" --seed {} --ops {}", sequences.seed, sequences.operations));
         }
         command
     }

@@ -118,6 +118,11 @@ impl Implementations {
 }
 
 impl Options {
+    /// What random sequences are asked for.
+    fn sequences(&self) -> differential::Asked {
+        differential::Asked { seed: self.seed, operations: self.ops }
+    }
+
     fn has_all_machines(&self) -> bool {
         self.machines.iter().any(|name| name == "all")
     }
@@ -192,7 +197,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     compare::check(&mut outcomes);
     let accepted = snapshot::check(&mut outcomes, options.accept)?;
     checks.add(&outcomes);
-    let run = Run { outcomes, settings, folder, build, guests, checks };
+    let sequences = options.sequences();
+    let run = Run { outcomes, settings, sequences, folder, build, guests, checks };
     conclude(&run, accepted, options.checks)
 }
 
@@ -335,9 +341,8 @@ impl<'a> Rig<'a> {
         };
         let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
         let known = differences.random(&ours.machine, &ours.kernel);
-        let asked = differential::Asked { seed: self.options.seed, operations: self.options.ops };
         let boot_limit = Duration::from_secs(self.options.boot_timeout);
-        differential::run(&pair, &self.provisions[&ours.arch], folder, boot_limit, &known, asked)
+        differential::run(&pair, &self.provisions[&ours.arch], folder, boot_limit, &known, self.options.sequences())
     }
 
     /// Runs cases that have guests for themselves.

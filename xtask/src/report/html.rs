@@ -145,7 +145,7 @@ fn failure(run: &Run, outcome: &Outcome) -> Markup {
     html! {
         h2 class="fail" { (outcome.case) }
         pre { @for reason in &outcome.reasons { (reason) "\n" } }
-        p { "Again: " code { (outcome.case.command(&run.settings)) } }
+        p { "Again: " code { (run.again(outcome)) } }
         details {
             summary { "Output" }
             pre { @for line in &outcome.output { (line) "\n" } }

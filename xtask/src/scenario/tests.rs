@@ -223,7 +223,7 @@ fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
 
 #[test]
 fn a_case_prints_the_command_that_repeats_it() {
-    let case = Case {
+    let mut case = Case {
         scenario: scenario("mount", ""),
         machine: "intel".to_owned(),
         arch: Arch::Amd64,
@@ -232,9 +232,16 @@ fn a_case_prints_the_command_that_repeats_it() {
         known: Vec::new(),
     };
     let settings = BTreeMap::from([("STRESS".to_owned(), "5".to_owned())]);
+    let sequences = Asked { seed: 7, operations: 900 };
     assert_eq!(
-        case.command(&settings),
+        case.command(&settings, sequences),
         "cargo xtask test-qemu --machine intel --kernel stock --impl rust \
          --scenario '^mount$' --set STRESS=5"
+    );
+    case.scenario = scenario("differential", "# lockstep: yes");
+    assert_eq!(
+        case.command(&BTreeMap::new(), sequences),
+        "cargo xtask test-qemu --machine intel --kernel stock --impl both \
+         --scenario '^differential$' --seed 7 --ops 900"
     );
 }
