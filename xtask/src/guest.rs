@@ -180,6 +180,10 @@ impl Spec {
     pub(crate) fn kernel_command_line(&self) -> String {
         let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
         line.push_str(&arch_arguments(self.arch()));
+        if !self.system.kernel.arguments.is_empty() {
+            line.push(' ');
+            line.push_str(&self.system.kernel.arguments);
+        }
         if self.system.implementation() == Implementation::Rust {
             // Two file systems called resctrl cannot be registered at once.
             line.push(' ');
@@ -332,6 +336,13 @@ mod tests {
         assert!(!theirs.kernel_command_line().contains(&off));
         assert!(ours.kernel_command_line().contains(&off));
         assert!(ours.kernel_command_line().ends_with(" rdt=!l3cat"));
+    }
+
+    #[test]
+    fn a_kernel_gets_the_arguments_that_it_needs() {
+        let mut spec = spec(None);
+        spec.system.kernel.arguments = "no5lvl".to_owned();
+        assert!(spec.kernel_command_line().contains(" no5lvl "));
     }
 
     #[test]

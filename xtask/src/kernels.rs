@@ -41,6 +41,9 @@ pub(crate) struct Kernel {
     /// How it is built; instead of `release` and packages.
     #[serde(default)]
     pub(crate) build: Option<Recipe>,
+    /// Boot arguments that it needs whatever runs on it.
+    #[serde(default)]
+    pub(crate) arguments: String,
     /// Boot argument that keeps the kernel's own resctrl off; empty if it has none.
     pub(crate) resctrl_off: String,
     /// Why `resctrl.ko` does not run on it; `None` if it does.
