@@ -28,9 +28,13 @@ for dir in info info/L3_MON $([ -d $M/info/L3_MON/event_configs ] && echo info/L
 	is "abi-127 so does rmdir of it" "EPERM, Task list parsing error pid x" "$(errno rmdir $M/$dir), $(lcs)"
 done
 event=info/L3_MON/event_configs/mbm_total_bytes
-if [ -d $M/$event ]; then
+refuses="abi-116 the folder of an event refuses a group as a group does"
+if [ -d $M/$event ] && [ "$IMPL $ARCH" = "kernel arm64" ]; then
+	# It takes the number of the event for the address of a group, and crashes.
+	fail "$refuses" "not tried"
+elif [ -d $M/$event ]; then
 	W $M/tasks x >/dev/null
-	is "abi-116 the folder of an event refuses a group as a group does" "EPERM, ok" "$(Ws mkdir $M/$event/x), $(lcs)"
+	is "$refuses" "EPERM, ok" "$(Ws mkdir $M/$event/x), $(lcs)"
 fi
 is "abi-116 mkdir in a monitoring group" EPERM "$(Ws mkdir $M/p0/mon_groups/m0/x)"
 is "abi-117 a monitoring group called mon_groups" EPERM "$(Ws mkdir $M/mon_groups/mon_groups)"

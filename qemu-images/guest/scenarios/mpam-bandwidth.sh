@@ -10,8 +10,10 @@
 
 . /rig/lib/msc.sh
 
-mount_resctrl >/dev/null
+mount_resctrl debug >/dev/null
 mkdir $M/p0
+# Not 1, if a scenario before this one has left ids of that in limbo.
+partid=$(cat $M/p0/ctrl_hw_id)
 is "abi-233 min_bandwidth is one part, to the nearest percent" "$MB_MIN" "$(cat $M/info/MB/min_bandwidth)"
 is "abi-233 bandwidth_gran is one part, rounded up" "$MB_STEP" "$(cat $M/info/MB/bandwidth_gran)"
 is "abi-44 delay_linear" 1 "$(cat $M/info/MB/delay_linear)"
@@ -23,7 +25,7 @@ unstable=
 for percent in $MB_MIN 1 25 33 35 45 50 52 55 58 75 80 88 95 99 100; do
 	[ "$percent" -ge "$MB_MIN" ] || continue
 	[ "$(Wn $M/p0/schemata "MB:0=$percent")" = ok ] || wrong="$wrong $percent:refused"
-	value=$(holds mbw_max 0 1)
+	value=$(holds mbw_max 0 "$partid")
 	[ "$value" = "$(limit "$percent")" ] || wrong="$wrong $percent:$value"
 	shown=$(value MB 0 p0)
 	[ "$shown" = "$(percent "$value")" ] || wrong="$wrong $percent:shown-as-$shown"
