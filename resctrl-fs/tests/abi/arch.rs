@@ -276,7 +276,7 @@ impl Arch<SimPlatform> for Parametric {
 
     fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
         let num_rmid = self.parameters.num_rmid;
-        let events = EventId::ALL.into_iter().fold(EventSet::EMPTY, EventSet::with);
+        let events = EventId::L3.into_iter().fold(EventSet::EMPTY, EventSet::with);
         (resource == ResourceId::L3 && num_rmid > 0).then_some(Monitor { scope: Scope::L3Cache, num_rmid, events })
     }
 
