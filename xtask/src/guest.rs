@@ -28,6 +28,7 @@ use anyhow::{Context, Result};
 use resctrl_hardware::machine::Machine;
 
 use crate::initramfs::Initramfs;
+use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::module_build;
 use crate::scenario::Implementation;
@@ -105,6 +106,8 @@ pub(crate) struct System {
     pub(crate) module: Option<PathBuf>,
     /// resctrl_aet.ko, if that is what runs and the kernel can.
     pub(crate) telemetry_module: Option<PathBuf>,
+    /// The tests of resctrl that came with the kernel's source, if they are wanted.
+    pub(crate) selftests: Option<PathBuf>,
 }
 
 impl System {
@@ -121,7 +124,7 @@ impl System {
                 (Some(built.path), built.telemetry)
             }
         };
-        Ok(Self { kernel: kernel.clone(), installed: tools.kernel(kernel)?, module, telemetry_module })
+        Ok(Self { kernel: kernel.clone(), installed: tools.kernel(kernel)?, module, telemetry_module, selftests: None })
     }
 
     /// Which resctrl runs.
@@ -180,18 +183,17 @@ impl Spec {
     pub(crate) fn kernel_command_line(&self) -> String {
         let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
         line.push_str(&arch_arguments(self.arch()));
-        if !self.system.kernel.arguments.is_empty() {
-            line.push(' ');
-            line.push_str(&self.system.kernel.arguments);
-        }
-        if self.system.implementation() == Implementation::Rust {
+        let kernel = &self.system.kernel;
+        let off = match self.system.implementation() {
             // Two file systems called resctrl cannot be registered at once.
-            line.push(' ');
-            line.push_str(&self.system.kernel.resctrl_off);
-        }
-        if !self.append.is_empty() {
-            line.push(' ');
-            line.push_str(&self.append);
+            Implementation::Rust => kernel.resctrl_off.as_str(),
+            Implementation::Kernel => "",
+        };
+        for more in [&kernel.arguments, off, &self.append] {
+            if !more.is_empty() {
+                line.push(' ');
+                line.push_str(more);
+            }
         }
         line
     }
@@ -210,6 +212,9 @@ impl Spec {
         root.link("bin/sh", "busybox");
         for (name, path) in &provisions.tools {
             root.copy(&format!("rig/bin/{name}"), path)?;
+        }
+        if let Some(program) = &self.system.selftests {
+            root.copy(&format!("rig/bin/{}", selftests::PROGRAM), program)?;
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
         let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
@@ -320,7 +325,7 @@ mod tests {
             machine: machine.to_owned(),
             machine_file,
             hardware,
-            system: System { kernel, installed, module, telemetry_module: None },
+            system: System { kernel, installed, module, telemetry_module: None, selftests: None },
             plan: Plan::Shell,
             settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),
             append: "rdt=!l3cat".to_owned(),

@@ -24,7 +24,6 @@ use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
 use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
-use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
@@ -256,14 +255,14 @@ impl<'a> Rig<'a> {
         let mut systems = BTreeMap::new();
         for kernel in &used {
             if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
-                let provisions = place.insert(programs::provisions(&tools, kernel.arch)?);
-                if cases.iter().any(|case| runs(kernel, case) && case.scenario.selftests) {
-                    provisions.tools.push((selftests::PROGRAM.to_owned(), tools.selftests(kernel)?));
-                }
+                place.insert(programs::provisions(&tools, kernel.arch)?);
             }
+            let wanted = cases.iter().any(|case| runs(kernel, case) && case.scenario.selftests);
+            let selftests = wanted.then(|| tools.selftests(kernel)).transpose()?;
             for &implementation in options.implementation.list() {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
-                    let system = System::prepare(&tools, kernel, implementation)?;
+                    let mut system = System::prepare(&tools, kernel, implementation)?;
+                    system.selftests.clone_from(&selftests);
                     systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
                 }
             }

@@ -18,6 +18,14 @@ pub(crate) fn actor(
     shuttle::thread::spawn(move || (0..times).for_each(|_| step(&machine)))
 }
 
+/// Starts a thread that takes a CPU away and back `times` times.
+pub(crate) fn away_and_back(machine: &Machine, times: usize, cpu: u32) -> shuttle::thread::JoinHandle<()> {
+    actor(machine, times, move |machine| {
+        machine.offline(cpu);
+        machine.online(cpu);
+    })
+}
+
 /// Lets everything happen at once on a machine.
 pub(crate) fn storm(description: &str) {
     let machine = Machine::mounted_on(description);
@@ -57,6 +65,13 @@ fn a_storm_of_everything_leaves_a_sound_machine() {
     assert_covered();
 }
 
+/// Storms on a machine that is unusual, under schedules of both kinds.
+pub(crate) fn storms(description: &str) {
+    let (random, few) = (description.to_owned(), description.to_owned());
+    explore(120, move || storm(&random));
+    explore_pct(120, 4, move || storm(&few));
+}
+
 #[test]
 fn a_storm_with_few_switches_at_unlikely_places_leaves_a_sound_machine() {
     explore_pct(250, 4, || storm(INTEL));
@@ -71,12 +86,7 @@ fn tug_of_war() {
     machine.set_occupancy(1, rmid, 16 << 20);
     machine.rmdir("g").unwrap();
     let clock = machine.sim.start_clock(20);
-    let actors = [2, 3].map(|cpu| {
-        actor(&machine, 3, move |machine| {
-            machine.offline(cpu);
-            machine.online(cpu);
-        })
-    });
+    let actors = [2, 3].map(|cpu| away_and_back(&machine, 3, cpu));
     for actor in actors {
         actor.join().unwrap();
     }

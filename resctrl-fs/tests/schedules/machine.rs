@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
-use resctrl_hardware::telemetry::Telemetry;
 use resctrl_hardware::{Event, Rdt};
 use resctrl_types::platform::{CacheInfo, Platform};
 use resctrl_types::sim::{
     CpuTopology, RegionCounts, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
 };
 use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
-use resctrl_x86::{Cpuid, Gp, Options, Registers, TelemetryFeature, TelemetryRegion, TelemetryRegions, X86};
+use resctrl_x86::{Cpuid, Gp, Options, Registers, TelemetryFeature, X86};
+
+use crate::regions::EmulatedRegions;
 
 /// The file system under test.
 pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
@@ -64,41 +65,11 @@ fn native(leaf: u32, machine: &resctrl_hardware::Machine) -> [u32; 4] {
     }
 }
 
-/// The telemetry regions of a feature, of all packages. Any thread may read them, wherever it is.
-pub(crate) struct EmulatedRegions {
-    telemetry: Arc<Telemetry>,
-    of_feature: Vec<usize>,
-}
-
-impl TelemetryRegions for EmulatedRegions {
-    fn count(&self) -> usize {
-        self.of_feature.len()
-    }
-
-    fn region(&self, index: usize) -> TelemetryRegion {
-        let region = &self.telemetry.regions()[self.of_feature[index]];
-        let (package, num_rmids) = (region.package.into(), region.rmids.into());
-        TelemetryRegion { guid: region.guid, package, num_rmids, size: region.size }
-    }
-
-    fn read(&self, index: usize, offset: usize) -> u64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.region(index).size, "no counter is at {offset}");
-        self.telemetry.read(self.of_feature[index], offset)
-    }
-}
-
 impl Registers for Emulated {
     type Telemetry = EmulatedRegions;
 
     fn telemetry(&self, feature: TelemetryFeature) -> Option<EmulatedRegions> {
-        let group = match feature {
-            TelemetryFeature::Energy => "energy",
-            TelemetryFeature::Perf => "perf",
-        };
-        let telemetry = Arc::clone(self.rdt.telemetry()?);
-        let regions = telemetry.regions().iter().enumerate();
-        let of_feature = regions.filter(|(_, region)| region.events[0].group() == group).map(|(index, _)| index);
-        Some(EmulatedRegions { of_feature: of_feature.collect(), telemetry })
+        Some(EmulatedRegions::new(self.rdt.telemetry()?, feature))
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {

@@ -13,6 +13,8 @@ mod lifetime;
 mod machine;
 mod pseudo_lock;
 mod published;
+#[path = "../../../resctrl-x86/tests/rdt/regions.rs"]
+mod regions;
 mod scale;
 mod sequences;
 mod snc;

@@ -3,9 +3,9 @@
 
 use resctrl_hardware::Event;
 use resctrl_types::Errno;
-use resctrl_types::sim::{explore, explore_pct, run};
+use resctrl_types::sim::{explore, run};
 
-use crate::concurrent::{actor, storm};
+use crate::concurrent::{actor, away_and_back, storms};
 use crate::invariants::check;
 use crate::machine::{DEBUG, Machine, clustered};
 use crate::sequences::sequence;
@@ -131,14 +131,7 @@ fn sums_are_read_while_the_nodes_of_the_l3_come_and_go() {
         let machine = Machine::mounted_on(&clustered);
         machine.mkdir("g").unwrap();
         let clock = machine.sim.start_clock(10);
-        let mut actors: Vec<_> = [2, 3]
-            .map(|cpu| {
-                actor(&machine, 2, move |machine| {
-                    machine.offline(cpu);
-                    machine.online(cpu);
-                })
-            })
-            .into();
+        let mut actors = Vec::from([2, 3].map(|cpu| away_and_back(&machine, 2, cpu)));
         actors.push(actor(&machine, 6, |machine| {
             let sum = shown(machine, "mon_L3_01/mbm_total_bytes");
             assert!(matches!(sum.as_deref(), Ok("0\n") | Err(&Errno::ENOENT | &Errno::ENODEV)), "{sum:?}");
@@ -160,8 +153,5 @@ fn after_every_command_of_a_random_sequence_the_invariants_hold() {
 
 #[test]
 fn a_storm_of_everything_leaves_a_sound_machine() {
-    let clustered = clustered();
-    let (random, few) = (clustered.clone(), clustered);
-    explore(120, move || storm(&random));
-    explore_pct(120, 4, move || storm(&few));
+    storms(&clustered());
 }

@@ -3,9 +3,9 @@
 
 use resctrl_hardware::telemetry::TelemetryEvent;
 use resctrl_types::Errno;
-use resctrl_types::sim::{explore, explore_pct, run};
+use resctrl_types::sim::{explore, run};
 
-use crate::concurrent::{actor, storm};
+use crate::concurrent::{actor, away_and_back, storms};
 use crate::invariants::check;
 use crate::machine::{DEBUG, Machine, with_telemetry};
 use crate::sequences::sequence;
@@ -147,12 +147,7 @@ fn cpus_that_come_and_go_at_the_first_mount_are_in_their_packages_after_it() {
     let machine = with_telemetry();
     explore(300, move || {
         let machine = Machine::boot(&machine);
-        let cpus = [2, 3].map(|cpu| {
-            actor(&machine, 2, move |machine| {
-                machine.offline(cpu);
-                machine.online(cpu);
-            })
-        });
+        let cpus = [2, 3].map(|cpu| away_and_back(&machine, 2, cpu));
         let mounters = [0, 1].map(|_| {
             actor(&machine, 1, |machine| {
                 let mounted = machine.mount_with(&DEBUG);
@@ -175,14 +170,7 @@ fn counts_are_read_while_packages_come_and_go() {
         let machine = Machine::mounted_on(&machine);
         machine.mkdir("g").unwrap();
         add(&machine, 1, 0, rmid(&machine, "g"), TelemetryEvent::C6Res, 5);
-        let mut actors: Vec<_> = [2, 3]
-            .map(|cpu| {
-                actor(&machine, 2, move |machine| {
-                    machine.offline(cpu);
-                    machine.online(cpu);
-                })
-            })
-            .into();
+        let mut actors = Vec::from([2, 3].map(|cpu| away_and_back(&machine, 2, cpu)));
         actors.push(actor(&machine, 6, |machine| {
             let count = shown(machine, "g", 1, "c6_res");
             assert!(matches!(count.as_deref(), Ok("5\n") | Err(&Errno::ENOENT | &Errno::ENODEV)), "{count:?}");
@@ -203,8 +191,5 @@ fn after_every_command_of_a_random_sequence_the_invariants_hold() {
 
 #[test]
 fn a_storm_of_everything_leaves_a_sound_machine() {
-    let machine = with_telemetry();
-    let (random, few) = (machine.clone(), machine);
-    explore(120, move || storm(&random));
-    explore_pct(120, 4, move || storm(&few));
+    storms(&with_telemetry());
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use resctrl_hardware::telemetry::Telemetry;
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Machine, Rdt};
 use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard};
@@ -14,9 +13,9 @@ use resctrl_types::sim::{CpuTopology, SimPlatform, Topology, current_cpu};
 use resctrl_types::{
     Arch, CpuId, CpuMask, CpusHeld, DomainId, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result,
 };
-use resctrl_x86::{
-    Cpuid, CtrlDomain, Gp, MonDomain, Options, Registers, TelemetryFeature, TelemetryRegion, TelemetryRegions, X86,
-};
+use resctrl_x86::{Cpuid, CtrlDomain, Gp, MonDomain, Options, Registers, TelemetryFeature, X86};
+
+use crate::regions::EmulatedRegions;
 
 /// CPUID leaf 1 of a processor without quirks: Ice Lake server.
 pub(crate) const ICELAKE_X: u32 = 0x606a6;
@@ -136,46 +135,11 @@ impl Emulated {
     }
 }
 
-/// The telemetry regions of a feature, of all packages.
-pub(crate) struct EmulatedRegions {
-    telemetry: Arc<Telemetry>,
-    of_feature: Vec<usize>,
-}
-
-impl TelemetryRegions for EmulatedRegions {
-    fn count(&self) -> usize {
-        self.of_feature.len()
-    }
-
-    fn region(&self, index: usize) -> TelemetryRegion {
-        let region = &self.telemetry.regions()[self.of_feature[index]];
-        TelemetryRegion {
-            guid: region.guid,
-            package: region.package.into(),
-            num_rmids: region.rmids.into(),
-            size: region.size,
-        }
-    }
-
-    fn read(&self, index: usize, offset: usize) -> u64 {
-        assert_eq!(offset % 8, 0, "a counter is read as a whole");
-        assert!(offset + 8 <= self.region(index).size, "a read beyond the region");
-        self.telemetry.read(self.of_feature[index], offset)
-    }
-}
-
 impl Registers for Emulated {
     type Telemetry = EmulatedRegions;
 
     fn telemetry(&self, feature: TelemetryFeature) -> Option<EmulatedRegions> {
-        let group = match feature {
-            TelemetryFeature::Energy => "energy",
-            TelemetryFeature::Perf => "perf",
-        };
-        let telemetry = Arc::clone(self.0.rdt.telemetry()?);
-        let regions = telemetry.regions().iter().enumerate();
-        let of_feature = regions.filter(|(_, region)| region.events[0].group() == group).map(|(index, _)| index);
-        Some(EmulatedRegions { of_feature: of_feature.collect(), telemetry })
+        Some(EmulatedRegions::new(self.0.rdt.telemetry()?, feature))
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {

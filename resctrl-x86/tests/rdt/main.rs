@@ -8,5 +8,6 @@ mod machine;
 mod monitor;
 mod probe;
 mod pseudo_lock;
+mod regions;
 mod snc;
 mod telemetry;

@@ -88,8 +88,7 @@ impl<'a> Generator<'a> {
     /// The sequence of this number.
     pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
-        let mut state =
-            State { mounted: true, options: Vec::new(), groups: vec![String::new()], next: VecDeque::new() };
+        let mut state = State { mounted: true, groups: vec![String::new()], ..State::default() };
         let avoided = |operation: &Operation| self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)));
         let mut mount = self.mount(&mut rng, &mut state);
         while avoided(&mount) {

@@ -46,24 +46,26 @@ pub(super) fn is_counter(path: &str) -> bool {
     path.starts_with("mon_data/") || path.contains("/mon_data/")
 }
 
+/// What is in a folder; nothing if there is none.
+fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = (String, fs::DirEntry)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry))
+}
+
 /// The devices of pseudo-locked regions, and what there is to measure them with.
 fn devices(seen: &mut Seen) {
-    let places = [(DEVICES, "device"), ("/sys/kernel/debug/resctrl", "measured")];
-    for (place, what) in places {
-        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Files there are of one implementation alone; folders are those of regions.
-            if what == "measured" && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let files = fs::read_dir(entry.path()).into_iter().flatten().flatten();
-                let mut files: Vec<String> =
-                    files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
-                files.sort();
-                seen.insert(format!("{what} {name}"), files.join(" "));
-            } else if let (Ok(metadata), "device") = (entry.metadata(), what) {
-                // Of the number, the kernel chooses the part that stands for the driver.
-                let minor = metadata.rdev() & 0xff;
-                seen.insert(format!("{what} {name}"), format!("{:o} minor {minor}", metadata.mode()));
-            }
+    for (name, device) in entries(DEVICES) {
+        let Ok(metadata) = device.metadata() else { continue };
+        // Of the number, the kernel chooses the part that stands for the driver.
+        let minor = metadata.rdev() & 0xff;
+        seen.insert(format!("device {name}"), format!("{:o} minor {minor}", metadata.mode()));
+    }
+    // Files there are of one implementation alone; folders are those of regions.
+    for (name, region) in entries("/sys/kernel/debug/resctrl") {
+        if region.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let mut files: Vec<String> = entries(region.path()).map(|(name, _)| name).collect();
+            files.sort();
+            seen.insert(format!("measured {name}"), files.join(" "));
         }
     }
 }
