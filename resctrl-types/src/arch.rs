@@ -234,7 +234,16 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
 
     /// Programs the default in what belongs to offline CPUs only, and so is in no domain now: for a CLOSID that a new group
     /// gets, or at the end of a mount for every one. For an architecture that goes on with old values when such CPUs come back.
-    fn reset_away(&self, _platform: &P, _cpus: CpusHeld<'_>, _resource: ResourceId, _closid: Option<Closid>) {}
+    /// `online` are the CPUs that [`Arch::cpu_online`] has seen come and that have not gone.
+    fn reset_away(
+        &self,
+        _platform: &P,
+        _cpus: CpusHeld<'_>,
+        _online: &CpuMask,
+        _resource: ResourceId,
+        _closid: Option<Closid>,
+    ) {
+    }
 
     /// Whether code and data are told apart in this cache now.
     fn cdp_enabled(&self, resource: ResourceId) -> bool;

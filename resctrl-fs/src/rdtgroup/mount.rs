@@ -238,7 +238,7 @@ fn reset_controls<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
             let domain = &mut **domain;
             arch.reset(platform, cpus, resource, &mut domain.arch, &domain.cpus);
         }
-        arch.reset_away(platform, cpus, resource, None);
+        arch.reset_away(platform, cpus, &op.state().online, resource, None);
     }
 }
 

@@ -6,7 +6,10 @@
 //! What leads there and what checks the outcome is done in one order; in between a timer fires and something else happens,
 //! and the search takes them apart at every place where a thread can be preempted.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use resctrl_hardware::Event;
+use resctrl_types::Errno;
 use resctrl_types::sim::{explore_preemptions, in_one_order, is_replay};
 
 use crate::invariants::check;
@@ -270,4 +273,42 @@ fn a_domain_comes_and_goes_while_the_file_system_is_mounted() {
         hotplug.join().unwrap();
         in_one_order(|| all_is_well(machine));
     });
+}
+
+/// Who waits for the mutex while a group goes is told so, by the group's name; who comes later finds no file.
+#[test]
+fn a_command_that_waits_while_its_group_goes_is_told_that_it_was_deleted() {
+    static ENDS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+    search(TWO, 20, || {
+        let (machine, node) = in_one_order(|| {
+            let machine = Machine::mounted();
+            machine.mkdir("g").unwrap();
+            let node = machine.open("g/schemata").unwrap();
+            (machine, node)
+        });
+        let writer = {
+            let machine = machine.clone();
+            shuttle::thread::spawn(move || machine.write_open(node, "L3:0=f\n"))
+        };
+        machine.rmdir("g").unwrap();
+        let result = writer.join().unwrap();
+        in_one_order(|| {
+            let end = match result {
+                Ok(()) => 0,
+                Err(Errno::ENOENT) => {
+                    let status = machine.read("info/last_cmd_status").unwrap();
+                    assert_eq!(status, "Resource group g deleted. No commands possible.\n");
+                    1
+                }
+                Err(errno) => {
+                    assert_eq!(errno, Errno::ENODEV);
+                    2
+                }
+            };
+            ENDS[end].fetch_add(1, Ordering::Relaxed);
+            all_is_well(machine);
+        });
+    });
+    let ends = ENDS.each_ref().map(|end| end.load(Ordering::Relaxed));
+    assert!(is_replay() || ends.iter().all(|&end| end > 0), "before, while and after it went: {ends:?}");
 }

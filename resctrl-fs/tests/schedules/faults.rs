@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Every allocation of every operation fails once: an errno comes back, nothing has changed for the worse, nothing leaks.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use resctrl_fs::MountOptions;
 use resctrl_types::sim::{fail_allocation, run};
 use resctrl_types::{Errno, Result};
@@ -12,23 +15,29 @@ use crate::machine::{DEBUG, Machine, with_telemetry};
 const MANY: u64 = 10_000;
 
 /// For every allocation of `operation`: prepares a machine, fails that one, and sees that the errno is one of
-/// `documented`, that the invariants hold, that the operation works when repeated, and that the module unloads.
+/// `documented`, that the invariants hold, that the operation works when repeated, and that the module unloads. Gives
+/// what the status said of failures, each text once.
 fn each_allocation(
     prepare: impl Fn(&Machine) + Send + Sync + 'static,
     operation: impl Fn(&Machine) -> Result<()> + Send + Sync + 'static,
     documented: &'static [Errno],
-) {
+) -> BTreeSet<String> {
+    let said = Arc::new(Mutex::new(BTreeSet::new()));
+    let texts = Arc::clone(&said);
     run(move || {
         for n in 0..MANY {
             let machine = Machine::boot(&with_telemetry());
             prepare(&machine);
             let (result, failed) = fail_allocation(n, || operation(&machine));
+            // Looking at other files clears it.
+            let status = machine.read("info/last_cmd_status").ok();
             if machine.is_mounted() {
                 check(&machine);
             }
             // Some failures are survived, as a directory that is missing until its domain comes back.
             if let Err(errno) = result {
                 assert!(failed && documented.contains(&errno), "allocation {n}: {errno}");
+                texts.lock().unwrap_or_else(PoisonError::into_inner).extend(status);
                 assert_eq!(operation(&machine), Ok(()), "again after allocation {n} failed");
             }
             machine.finish();
@@ -39,6 +48,12 @@ fn each_allocation(
         }
         panic!("{MANY} allocations and no end");
     });
+    std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Texts of the status, as [`each_allocation`] gives them.
+fn texts<const N: usize>(lines: [&str; N]) -> BTreeSet<String> {
+    lines.map(|line| format!("{line}\n")).into()
 }
 
 const NO_MEMORY: &[Errno] = &[Errno::ENOMEM];
@@ -67,12 +82,20 @@ fn a_mount_without_memory_leaves_nothing_mounted() {
 
 #[test]
 fn a_control_group_without_memory_is_not_made() {
-    each_allocation(mounted, |machine| machine.mkdir("p0"), NO_GROUP);
+    let said = each_allocation(mounted, |machine| machine.mkdir("p0"), NO_GROUP);
+    assert_eq!(
+        said,
+        texts(["Kernel out of memory", "kernfs create error", "kernfs fill error", "kernfs subdir error"])
+    );
 }
 
 #[test]
 fn a_monitor_group_without_memory_is_not_made() {
-    each_allocation(with_groups, |machine| machine.mkdir("p0/mon_groups/m2"), NO_GROUP);
+    let said = each_allocation(with_groups, |machine| machine.mkdir("p0/mon_groups/m2"), NO_GROUP);
+    assert_eq!(
+        said,
+        texts(["Kernel out of memory", "kernfs create error", "kernfs fill error", "kernfs subdir error"])
+    );
 }
 
 #[test]
@@ -105,7 +128,15 @@ const NO_REGION: &[Errno] = &[Errno::ENOMEM, Errno::EINVAL];
 
 #[test]
 fn a_region_without_memory_is_not_locked() {
-    each_allocation(in_locksetup, |machine| machine.write("p0/schemata", "L3:0=1\n"), NO_REGION);
+    let said = each_allocation(in_locksetup, |machine| machine.write("p0/schemata", "L3:0=1\n"), NO_REGION);
+    let wants = [
+        "ok",
+        "Unable to allocate memory",
+        "Failure to allocate memory for PM QoS",
+        "Locking thread returned error -12",
+        "Failed to create character device: -12",
+    ];
+    assert_eq!(said, texts(wants));
 }
 
 #[test]

@@ -320,9 +320,14 @@ impl Machine {
         let write = || {
             let node = self.node(path)?;
             self.fs.open(node, false, true)?;
-            Fs::write(&self.fs, node, command.as_bytes())
+            self.write_open(node, command)
         };
         self.note(format_args!("write {command:?} to {path}"), write())
+    }
+
+    /// Writes into an open file, which may have gone since.
+    pub(crate) fn write_open(&self, node: NodeId, command: &str) -> Result<()> {
+        Fs::write(&self.fs, node, command.as_bytes())
     }
 
     pub(crate) fn mkdir(&self, path: &str) -> Result<()> {

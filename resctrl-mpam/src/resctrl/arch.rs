@@ -111,8 +111,15 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.reset(platform, cpus, resource, domain, mask);
     }
 
-    fn reset_away(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, closid: Option<Closid>) {
-        self.reset_away(platform, cpus, resource, closid);
+    fn reset_away(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        online: &CpuMask,
+        resource: ResourceId,
+        closid: Option<Closid>,
+    ) {
+        self.reset_away(platform, cpus, online, resource, closid);
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {

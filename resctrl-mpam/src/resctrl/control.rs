@@ -167,13 +167,14 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
+        online: &CpuMask,
         resource: ResourceId,
         closid: Option<Closid>,
     ) {
         let class = self.resources.control(resource).and_then(|class| self.devices.classes.get(class));
         let Some(class) = class else { return };
         let wanted = closid.and_then(|closid| self.partids(closid).ok());
-        for component in class.components.iter().filter(|component| !self.is_any_online(&component.cpus)) {
+        for component in class.components.iter().filter(|component| !component.cpus.intersects(online)) {
             let partids = (0..=self.devices.ids.partid_max)
                 .filter(move |&partid| closid.is_none() || wanted.is_some_and(|wanted| wanted.contains(partid)));
             let defaults = self.defaults(resource, component, partids);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The labels of processors: at context switches, and as processors come and go.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{CpuId, CpuMask, Errno, Here, HotplugCpu, IrqOff, Result, TaskWord};
+use resctrl_types::{CpuId, Errno, Here, HotplugCpu, IrqOff, Result, TaskWord};
 
 use super::ids::task_word;
 use super::{Mpam, ids_of};
@@ -22,12 +22,11 @@ pub(crate) struct CpuState {
     current: AtomicU64,
     /// The word that tasks of the default group run with.
     default: AtomicU64,
-    online: AtomicBool,
 }
 
 impl Default for CpuState {
     fn default() -> Self {
-        CpuState { current: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0), online: AtomicBool::new(false) }
+        CpuState { current: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0) }
     }
 }
 
@@ -93,23 +92,10 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
         self.reset_labels(here.into());
         self.devices.cpu_online(here, !self.has_failed());
-        self.set_online(cpu.cpu(), true);
         Ok(())
     }
 
-    fn set_online(&self, cpu: CpuId, online: bool) {
-        if let Some(state) = self.cpus.get(cpu.index()) {
-            state.online.store(online, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether one of these CPUs is online. Holds for as long as CPU hotplug is held off.
-    pub(crate) fn is_any_online(&self, cpus: &CpuMask) -> bool {
-        cpus.iter().filter_map(|cpu| self.cpus.get(cpu.index())).any(|state| state.online.load(Ordering::Relaxed))
-    }
-
     pub(crate) fn cpu_offline(&self, cpu: HotplugCpu<'_>) {
-        self.set_online(cpu.cpu(), false);
         self.devices.cpu_offline(cpu.here());
         self.reset_labels(cpu.here().into());
     }

@@ -232,6 +232,11 @@ impl<'a> Generator<'a> {
         let domain = rng.u32(..self.fact("L3_DOMAINS").max(1)) + self.fact("L3_FIRST_ID");
         let event = one(rng, &["llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"]);
         match rng.u32(..10) {
+            0 | 1 if self.fact("TELEMETRY_RMIDS") > 0 && rng.bool() => {
+                let event = one(rng, &["core_energy", "activity", "stalls_llc_hit", "uops_retired"]);
+                let package = rng.u32(..2);
+                state.file(rng, &format!("mon_data/mon_PERF_PKG_{package:02}/{event}"))
+            }
             0 | 1 => state.file(rng, &format!("mon_data/mon_L3_{domain:02}/{event}")),
             2 => one(
                 rng,
@@ -312,6 +317,7 @@ fn remove(rng: &mut Rng, state: &mut State) -> Operation {
                 "a/mon_data",
                 "nosuch",
                 "mon_data/mon_L3_00",
+                "mon_data/mon_PERF_PKG_00",
             ],
         );
         return Operation::Rmdir(path.to_owned());

@@ -52,8 +52,7 @@ impl Facts {
     /// What resctrl makes of RDT where an L3 is so many NUMA nodes.
     fn rdt(&mut self, rdt: &RdtFeatures, nodes: usize, processor: &str) {
         self.set("NODES", nodes);
-        // The only such processor among the machines: Linux knows how to turn the prefetchers of some models off.
-        self.set("PSEUDO_LOCK", u8::from(processor.contains("model=79")));
+        self.set("PSEUDO_LOCK", u8::from(can_lock_regions(processor)));
         for (name, cat) in [("L3", &rdt.l3), ("L2", &rdt.l2)] {
             let Some(cat) = cat else { continue };
             self.cat(name, cat, cat.noncontiguous);
@@ -182,6 +181,16 @@ impl Facts {
     }
 }
 
+/// Whether Linux knows how to turn the prefetchers of this QEMU processor off: of Broadwell-X, Goldmont and Goldmont Plus
+/// (`resctrl_arch_get_prefetch_disable_bits()`). Family 6 is that of QEMU's `max`.
+fn can_lock_regions(processor: &str) -> bool {
+    let number = |name: &str| {
+        let value = processor.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='))?;
+        value.parse::<u32>().ok()
+    };
+    number("family").is_none_or(|family| family == 6) && matches!(number("model"), Some(0x4f | 0x5c | 0x7a))
+}
+
 /// The CPUs that each resource instance of a cache is for: `MSC.RIS=FIRST-LAST`. They are numbered domain by domain.
 fn cpus_behind(machine: &Machine, mpam: &MpamFeatures) -> String {
     let topology = &machine.topology;
@@ -219,6 +228,15 @@ mod tests {
         let steps = [(1, 50), (2, 25), (3, 13), (6, 2), (7, 1), (16, 1)];
         for (bits, step) in steps {
             assert_eq!(bandwidth_limits(bits).1, step, "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn regions_can_be_locked_where_the_kernel_knows_the_prefetchers() {
+        assert!(can_lock_regions("max,vendor=GenuineIntel,family=6,model=79,stepping=1"));
+        assert!(can_lock_regions("max,model=122"));
+        for other in ["max", "max,model=85", "max,family=15,model=79", "max,model=790"] {
+            assert!(!can_lock_regions(other), "{other}");
         }
     }
 

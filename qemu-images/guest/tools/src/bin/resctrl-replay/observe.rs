@@ -101,7 +101,9 @@ impl Observer {
         sched_setaffinity(Pid::from_raw(0), &first)?;
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         let occupancy = std::env::var("MON_EVENTS").is_ok_and(|events| events.contains("llc_occupancy"));
-        let ids = if occupancy { number("RMIDS") } else { usize::MAX };
+        // Groups need an id that all that counts knows.
+        let of_packages = Some(number("TELEMETRY_RMIDS")).filter(|&ids| ids > 0).unwrap_or(usize::MAX);
+        let ids = if occupancy { number("RMIDS").min(of_packages) } else { usize::MAX };
         Ok(Self { registers: Registers::new()?, ids: (ids, number("PMGS") > 0) })
     }
 

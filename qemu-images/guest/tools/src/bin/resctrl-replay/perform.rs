@@ -108,7 +108,8 @@ impl Performer {
 /// What a read gave. A counter is only told to be a number: two machines never count the same.
 fn shown(operation: &Operation, content: &[u8]) -> String {
     let counter = matches!(operation, Operation::Read(path) if super::observe::is_counter(path));
-    if counter && content.iter().all(|byte| byte.is_ascii_digit() || *byte == b'\n') && content.len() > 1 {
+    let number = |content: &[u8]| content.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'\n'));
+    if counter && number(content) && content.len() > 1 {
         return "number".to_owned();
     }
     match operation {
