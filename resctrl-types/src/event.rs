@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn events_are_numbered_in_order_and_have_names_of_their_own() {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = alloc::collections::BTreeSet::new();
         for (number, event) in (1..).zip(EventId::ALL) {
             assert!(names.insert(event.name()), "{event:?}");
             assert_eq!(event as u8, number);
