@@ -9,7 +9,9 @@
 //! instruction set was asked for. Packages that two components have in common are fetched once.
 
 mod component;
+mod guest_kernel;
 mod loader;
+mod packages;
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,6 +24,12 @@ use crate::kernel_build::{self, Workshop, selftests};
 use crate::kernels::{Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
+pub(crate) use guest_kernel::GuestKernel;
+pub(crate) use packages::folder;
+use packages::{
+    KERNEL_BUILD, UEFI, busybox, choice, compiler, compiler_component, compiler_package, kernel_build_component,
+    kernel_component, kernel_folder, tool_components,
+};
 
 /// Flags of every subcommand that needs the tool root.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -81,24 +89,6 @@ impl ToolOptions {
 pub(crate) struct ToolRoot {
     options: ToolOptions,
     rust_library: PathBuf,
-}
-
-/// An installed guest kernel.
-#[derive(Debug, Clone)]
-pub(crate) struct GuestKernel {
-    /// Instruction set.
-    pub(crate) arch: Arch,
-    /// Release as `uname -r` prints it.
-    pub(crate) release: String,
-    /// The bootable image.
-    pub(crate) image: PathBuf,
-    /// Folder with the modules, `.../usr/lib/modules/RELEASE`, or the user's build tree.
-    pub(crate) modules: PathBuf,
-    /// Folder to build modules against: the headers, or the user's build tree.
-    pub(crate) build: PathBuf,
-    /// Folder of programs to build modules with, to put before the host's in `PATH`; `None` for the
-    /// user's build tree for amd64, which is used with the host's compiler.
-    pub(crate) compiler: Option<PathBuf>,
 }
 
 impl ToolRoot {
@@ -272,63 +262,6 @@ impl ToolRoot {
     }
 }
 
-impl GuestKernel {
-    fn from_build_tree(tree: &Path) -> Result<Self> {
-        let tree = tree.canonicalize().with_context(|| format!("--kdir {}: no such folder", tree.display()))?;
-        let release_file = tree.join("include/config/kernel.release");
-        let release = fs::read_to_string(&release_file).with_context(|| {
-            format!("--kdir {}: not a built kernel tree, no {}", tree.display(), release_file.display())
-        })?;
-        let configuration = fs::read_to_string(tree.join("include/config/auto.conf")).unwrap_or_default();
-        let arm = configuration.lines().any(|line| line == "CONFIG_ARM64=y");
-        let (arch, image) =
-            if arm { (Arch::Arm64, "arch/arm64/boot/Image") } else { (Arch::Amd64, "arch/x86/boot/bzImage") };
-        Ok(Self {
-            arch,
-            release: release.trim().to_owned(),
-            image: tree.join(image),
-            modules: tree.clone(),
-            build: tree,
-            // Few hosts have a compiler for another instruction set than their own.
-            compiler: arm.then(|| folder(compiler(arch)).join("usr/bin")),
-        })
-    }
-
-    /// Whether `option` is `y` in its configuration.
-    pub(crate) fn has(&self, option: &str) -> bool {
-        let configuration = fs::read_to_string(self.build.join("include/config/auto.conf")).unwrap_or_default();
-        let wanted = format!("{option}=y");
-        configuration.lines().any(|line| line == wanted)
-    }
-
-    /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz`, `.ko.zst` or
-    /// `.ko.gz`; `None` if it is built in or absent.
-    pub(crate) fn module(&self, name: &str) -> Option<PathBuf> {
-        find_module(&self.modules, name)
-    }
-}
-
-fn find_module(folder: &Path, name: &str) -> Option<PathBuf> {
-    let mut folders = Vec::new();
-    for entry in folder.read_dir().ok()?.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        let file = entry.file_name();
-        let file = file.to_string_lossy();
-        if kind.is_dir() {
-            folders.push(entry.path());
-        } else if kind.is_file() {
-            // Names of modules do not tell `-` from `_`.
-            let is_module = file.split_once(".ko").is_some_and(|(stem, rest)| {
-                stem.replace('-', "_") == name.replace('-', "_") && ["", ".xz", ".zst", ".gz"].contains(&rest)
-            });
-            if is_module {
-                return Some(entry.path());
-            }
-        }
-    }
-    folders.iter().find_map(|folder| find_module(folder, name))
-}
-
 /// Says early what a user's own QEMU or kernel tree lacks.
 fn check_overrides(options: &ToolOptions) -> Result<()> {
     if let Some(qemu) = options.qemu.iter().find(|qemu| !qemu.is_file()) {
@@ -397,114 +330,9 @@ fn default_cache() -> PathBuf {
         .map_or_else(|| workspace::target().join("cache"), |folder| folder.join("resctrl-rig"))
 }
 
-/// Folder of the component `name`.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    workspace::target().join("tools").join(name)
-}
-
-fn kernel_folder(kernel: &Kernel) -> String {
-    match kernel.arch {
-        Arch::Amd64 => format!("kernel-{}", kernel.name),
-        Arch::Arm64 => format!("kernel-{}-arm64", kernel.name),
-    }
-}
-
-/// Component with the guest's user land.
-fn busybox(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "busybox",
-        Arch::Arm64 => "busybox-arm64",
-    }
-}
-
-/// Component with the programs that build modules for guests of `arch`.
-fn compiler(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "compiler",
-        Arch::Arm64 => "compiler-arm64",
-    }
-}
-
-/// Where qemu-efi-aarch64 has the firmware that is no more than firmware: no Secure Boot.
-const UEFI: &str = "usr/share/qemu-efi-aarch64";
-
-/// What the headers' Makefiles call, beyond a compiler, the shell and the text tools that any Debian has.
-const BUILD_TOOLS: [&str; 4] = ["make", "libelf1t64", "libssl3t64", "pahole"];
-const BUILD_FOLDERS: &[&str] = &["usr/bin", "usr/libexec"];
-
-/// Everything guests of `arch` need beside a kernel.
-fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> {
-    let mut components = vec![Component::packages(busybox(arch), &["busybox-static"]).of_arch(arch)];
-    let packaged_qemu = options.qemu_for(arch).is_none();
-    match arch {
-        Arch::Amd64 => {
-            components.extend(packaged_qemu.then(|| Component::packages("qemu", &["qemu-system-x86"])));
-            if options.kernel_tree(arch)?.is_none() {
-                components.push(compiler_component(arch));
-            }
-        }
-        Arch::Arm64 => {
-            components.extend(packaged_qemu.then(|| Component::packages("qemu-arm64", &["qemu-system-arm"])));
-            components.push(Component::version(
-                "firmware-arm64",
-                "qemu-efi-aarch64",
-                "",
-                UEFI,
-                "guests for arm64 boot through UEFI",
-            ));
-            components.push(compiler_component(arch));
-        }
-    }
-    Ok(components)
-}
-
-fn compiler_package(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "gcc-14",
-        Arch::Arm64 => "gcc-14-aarch64-linux-gnu",
-    }
-}
-
-fn compiler_component(arch: Arch) -> Component {
-    let libraries: &[&str] = match arch {
-        Arch::Amd64 => &[],
-        // Guest programs are linked with it, too.
-        Arch::Arm64 => &["libc6-dev-arm64-cross"],
-    };
-    let packages = [&[compiler_package(arch)][..], libraries, &BUILD_TOOLS].concat();
-    Component::packages(compiler(arch), &packages).with_loader(BUILD_FOLDERS, compiler(arch))
-}
-
-const KERNEL_BUILD: &str = "kernel-build";
-
-/// Component with what builds of kernels need beside a compiler.
-fn kernel_build_component() -> Component {
-    Component::packages(KERNEL_BUILD, kernel_build::PACKAGES).with_loader(&["usr/bin"], KERNEL_BUILD)
-}
-
-/// The file that says which built kernel this checkout uses for `kernel`.
-fn choice(kernel: &Kernel) -> PathBuf {
-    folder(&format!("{}.toml", kernel_folder(kernel)))
-}
-
-fn kernel_component(kernel: &Kernel) -> Component {
-    Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], compiler(kernel.arch))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_module_is_found_in_any_folder_compression_and_spelling() {
-        let tree = tempfile::tempdir().expect("a folder");
-        let deep = tree.path().join("kernel/arch/x86");
-        fs::create_dir_all(&deep).expect("created");
-        fs::write(deep.join("intel-pmt.ko.xz"), "").expect("written");
-        fs::write(deep.join("msr.ko.sig"), "").expect("written");
-        assert_eq!(find_module(tree.path(), "intel_pmt"), Some(deep.join("intel-pmt.ko.xz")));
-        assert_eq!(find_module(tree.path(), "msr"), None);
-    }
 
     #[test]
     fn a_folder_that_is_no_built_kernel_tree_is_refused_by_name() {

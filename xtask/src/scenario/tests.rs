@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+use regex::Regex;
+
 use super::*;
+use crate::differential::Asked;
+use crate::kernels::Arch;
 
 fn scenario(name: &str, header: &str) -> Scenario {
     Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{header}\necho\n")).unwrap()
@@ -117,7 +121,8 @@ fn what_is_done_to_the_module_before_anything_runs_needs_a_guest_of_its_own() {
 #[test]
 fn shards_cover_every_item_once() {
     let all: Vec<u32> = (0..10).collect();
-    let mut seen: Vec<u32> = (1..=3).flat_map(|index| Shard { index, count: 3 }.select(all.clone())).collect();
+    let mut seen: Vec<u32> =
+        (1..=3).flat_map(|index| format!("{index}/3").parse::<Shard>().unwrap().select(all.clone())).collect();
     seen.sort_unstable();
     assert_eq!(seen, all);
     for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which scenarios run where: cases, and the guests that some of them share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use regex::Regex;
+
+use super::fault::Fault;
+use super::known::Known;
+use super::{Implementation, Scenario};
+use crate::differential::Asked;
+use crate::kernels::{Arch, Kernel};
+
+/// Part of the cases for one of several machines that share the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// 1-based.
+    index: usize,
+    count: usize,
+}
+
+impl FromStr for Shard {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (index, count) = text.split_once('/').context("expected I/N, for example 1/4")?;
+        let shard = Self { index: index.parse()?, count: count.parse()? };
+        ensure!((1..=shard.count).contains(&shard.index), "shard {text}: I goes from 1 to N");
+        Ok(shard)
+    }
+}
+
+impl Shard {
+    /// The shard's part of `items`: every N-th one, beginning with the I-th.
+    pub(crate) fn select<T>(self, items: Vec<T>) -> Vec<T> {
+        items.into_iter().skip(self.index - 1).step_by(self.count).collect()
+    }
+}
+
+/// A scenario on one machine, kernel and implementation: what gets a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// The scenario.
+    pub(crate) scenario: Scenario,
+    /// Name of the machine.
+    pub(crate) machine: String,
+    /// Its instruction set.
+    pub(crate) arch: Arch,
+    /// Name of the guest kernel.
+    pub(crate) kernel: String,
+    /// Which resctrl.
+    pub(crate) implementation: Implementation,
+    /// Checks that are known to fail here.
+    pub(crate) known: Vec<Known>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenario, machine, kernel, implementation, .. } = self;
+        write!(f, "{} [{machine} {kernel} {implementation}]", scenario.name)
+    }
+}
+
+impl Case {
+    /// The fault that must show in this case, for it to pass.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.kernel, self.implementation))
+    }
+
+    /// The command that runs this case and no other.
+    pub(crate) fn command(&self, settings: &BTreeMap<String, String>, sequences: Asked) -> String {
+        let Self { scenario, machine, kernel, implementation, .. } = self;
+        let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
+        let mut command = format!(
+            "cargo xtask test-qemu --machine {machine} --kernel {kernel} --impl {implementation} \
+             --scenario '^{}$'",
+            scenario.name
+        );
+        for (name, value) in settings {
+            command.push_str(&format!(" --set {name}={value}"));
+        }
+        if scenario.lockstep {
+            command.push_str(&format!(" --seed {} --ops {}", sequences.seed, sequences.operations));
+        }
+        command
+    }
+}
+
+/// What to run, as asked for on the command line.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    /// Machines: name and instruction set.
+    pub(crate) machines: &'a [(String, Arch)],
+    /// Kernels.
+    pub(crate) kernels: &'a [Kernel],
+    /// Implementations.
+    pub(crate) implementations: &'a [Implementation],
+    /// Patterns a scenario's name must match one of; none: all.
+    pub(crate) patterns: &'a [Regex],
+    /// Part of the result.
+    pub(crate) shard: Option<Shard>,
+}
+
+impl Selection<'_> {
+    /// The selected cases.
+    ///
+    /// # Errors
+    ///
+    /// There are none: a run that tests nothing is not green.
+    pub(crate) fn cases(&self, scenarios: &[Scenario]) -> Result<Vec<Case>> {
+        let mut cases = Vec::new();
+        for kernel in self.kernels {
+            for machine in self.machines {
+                let (machine, arch) = machine;
+                if *arch != kernel.arch {
+                    continue;
+                }
+                for scenario in scenarios.iter().filter(|scenario| self.wants(scenario)) {
+                    if !(scenario.machines.contains(machine) && scenario.runs_on(kernel)) {
+                        continue;
+                    }
+                    for implementation in self.implementations {
+                        if implementation.why_not(kernel).is_some() {
+                            continue;
+                        }
+                        let wanted =
+                            !(*implementation == Implementation::Kernel && self.spares_the_oracle(kernel, scenario));
+                        if wanted && scenario.implementations.contains(implementation) {
+                            cases.push(Case {
+                                scenario: scenario.clone(),
+                                machine: machine.clone(),
+                                arch: *arch,
+                                kernel: kernel.name.clone(),
+                                implementation: *implementation,
+                                known: Vec::new(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(shard) = self.shard {
+            cases = shard.select(cases);
+        }
+        if cases.is_empty() {
+            bail!("{}", self.nothing(scenarios));
+        }
+        Ok(cases)
+    }
+
+    /// In a run of everything the oracle only answers where answers are compared: what ours does is under test.
+    fn spares_the_oracle(&self, kernel: &Kernel, scenario: &Scenario) -> bool {
+        let ours_runs = kernel.no_module.is_none() && self.implementations.contains(&Implementation::Rust);
+        let is_compared = scenario.compare || !scenario.snapshots.is_empty();
+        self.patterns.is_empty()
+            && !is_compared
+            && ours_runs
+            && scenario.implementations.contains(&Implementation::Rust)
+    }
+
+    fn wants(&self, scenario: &Scenario) -> bool {
+        if self.patterns.is_empty() {
+            return !scenario.only_asked;
+        }
+        self.patterns.iter().any(|pattern| pattern.is_match(&scenario.name))
+    }
+
+    /// What is asked for and cannot be, each with its reason.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let mut left_out = Vec::new();
+        for kernel in self.kernels {
+            for implementation in self.implementations {
+                if let Some(reason) = implementation.why_not(kernel) {
+                    left_out.push(format!("[{} {} {implementation}]: {reason}", kernel.name, kernel.arch));
+                }
+            }
+        }
+        left_out
+    }
+
+    /// Why there is no case.
+    fn nothing(&self, scenarios: &[Scenario]) -> String {
+        let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
+        let implementations: Vec<_> = self.implementations.iter().map(ToString::to_string).collect();
+        let mut text = format!(
+            "no scenario matches --scenario {patterns:?} --machine {:?} --impl {implementations:?}",
+            self.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+        );
+        for scenario in scenarios.iter().filter(|scenario| !patterns.is_empty() && self.wants(scenario)) {
+            text.push_str(&format!(
+                "\n  `{}` runs on {}, on {}",
+                scenario.name,
+                scenario.machines.join(" "),
+                scenario.implementations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            ));
+        }
+        for left_out in self.left_out() {
+            text.push_str(&format!("\n  not run: {left_out}"));
+        }
+        text.push_str("\n`cargo xtask test-qemu --machine all --list` shows all of them");
+        text
+    }
+}
+
+/// Cases that run in one guest, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Boot {
+    /// At least one; all of the same machine, kernel and implementation.
+    pub(crate) cases: Vec<Case>,
+}
+
+impl Boot {
+    /// Puts cases that may share a guest together. Guests of one case come first: they are the long ones.
+    pub(crate) fn group(cases: Vec<Case>) -> Vec<Self> {
+        let (mut boots, mut shared): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
+        for case in cases {
+            if case.scenario.own_guest {
+                boots.push(Self { cases: vec![case] });
+                continue;
+            }
+            let same = |boot: &&mut Self| {
+                let first = boot.first();
+                (&first.machine, &first.kernel, first.implementation, first.scenario.waits)
+                    == (&case.machine, &case.kernel, case.implementation, case.scenario.waits)
+            };
+            match shared.iter_mut().find(same) {
+                Some(boot) => boot.cases.push(case),
+                None => shared.push(Self { cases: vec![case] }),
+            }
+        }
+        // Waiting takes long and costs nothing, so it begins first.
+        shared.sort_by_key(|boot| !boot.first().scenario.waits);
+        boots.append(&mut shared);
+        boots
+    }
+
+    /// The case that stands for what all of them have in common.
+    pub(crate) fn first(&self) -> &Case {
+        &self.cases[0]
+    }
+
+    /// Name for folders and the live view.
+    pub(crate) fn label(&self) -> String {
+        let Case { scenario, machine, kernel, implementation, .. } = self.first();
+        if scenario.own_guest {
+            format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
+        } else if scenario.waits {
+            format!("{machine}-{kernel}-{implementation}-waits")
+        } else {
+            format!("{machine}-{kernel}-{implementation}")
+        }
+    }
+}

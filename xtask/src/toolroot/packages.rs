@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which packages each component of the tool root is made of, and what it is called.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{Component, ToolOptions};
+use crate::kernels::{Arch, Kernel};
+use crate::{kernel_build, workspace};
+
+/// Folder of the component `name`.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    workspace::target().join("tools").join(name)
+}
+
+pub(super) fn kernel_folder(kernel: &Kernel) -> String {
+    match kernel.arch {
+        Arch::Amd64 => format!("kernel-{}", kernel.name),
+        Arch::Arm64 => format!("kernel-{}-arm64", kernel.name),
+    }
+}
+
+/// Component with the guest's user land.
+pub(super) fn busybox(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "busybox",
+        Arch::Arm64 => "busybox-arm64",
+    }
+}
+
+/// Component with the programs that build modules for guests of `arch`.
+pub(super) fn compiler(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "compiler",
+        Arch::Arm64 => "compiler-arm64",
+    }
+}
+
+/// Where qemu-efi-aarch64 has the firmware that is no more than firmware: no Secure Boot.
+pub(super) const UEFI: &str = "usr/share/qemu-efi-aarch64";
+
+/// What the headers' Makefiles call, beyond a compiler, the shell and the text tools that any Debian has.
+const BUILD_TOOLS: [&str; 4] = ["make", "libelf1t64", "libssl3t64", "pahole"];
+const BUILD_FOLDERS: &[&str] = &["usr/bin", "usr/libexec"];
+
+/// Everything guests of `arch` need beside a kernel.
+pub(super) fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> {
+    let mut components = vec![Component::packages(busybox(arch), &["busybox-static"]).of_arch(arch)];
+    let packaged_qemu = options.qemu_for(arch).is_none();
+    match arch {
+        Arch::Amd64 => {
+            components.extend(packaged_qemu.then(|| Component::packages("qemu", &["qemu-system-x86"])));
+            if options.kernel_tree(arch)?.is_none() {
+                components.push(compiler_component(arch));
+            }
+        }
+        Arch::Arm64 => {
+            components.extend(packaged_qemu.then(|| Component::packages("qemu-arm64", &["qemu-system-arm"])));
+            components.push(Component::version(
+                "firmware-arm64",
+                "qemu-efi-aarch64",
+                "",
+                UEFI,
+                "guests for arm64 boot through UEFI",
+            ));
+            components.push(compiler_component(arch));
+        }
+    }
+    Ok(components)
+}
+
+pub(super) fn compiler_package(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "gcc-14",
+        Arch::Arm64 => "gcc-14-aarch64-linux-gnu",
+    }
+}
+
+pub(super) fn compiler_component(arch: Arch) -> Component {
+    let libraries: &[&str] = match arch {
+        Arch::Amd64 => &[],
+        // Guest programs are linked with it, too.
+        Arch::Arm64 => &["libc6-dev-arm64-cross"],
+    };
+    let packages = [&[compiler_package(arch)][..], libraries, &BUILD_TOOLS].concat();
+    Component::packages(compiler(arch), &packages).with_loader(BUILD_FOLDERS, compiler(arch))
+}
+
+pub(super) const KERNEL_BUILD: &str = "kernel-build";
+
+/// Component with what builds of kernels need beside a compiler.
+pub(super) fn kernel_build_component() -> Component {
+    Component::packages(KERNEL_BUILD, kernel_build::PACKAGES).with_loader(&["usr/bin"], KERNEL_BUILD)
+}
+
+/// The file that says which built kernel this checkout uses for `kernel`.
+pub(super) fn choice(kernel: &Kernel) -> PathBuf {
+    folder(&format!("{}.toml", kernel_folder(kernel)))
+}
+
+pub(super) fn kernel_component(kernel: &Kernel) -> Component {
+    Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], compiler(kernel.arch))
+}
