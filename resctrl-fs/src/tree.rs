@@ -8,7 +8,11 @@
 //!
 //! # Invariants
 //! * Ids count up from the root's 1 and are never used again, so that an id is a stale-proof reference.
-//! * `nodes` is sorted by id, and so are the children of each directory.
+//! * `slots` is sorted by id, and so are the children of each directory; its `names` are sorted by their hashes.
+//! * `subdirs` is the number of a directory's visible subdirectories.
+//!
+//! There is a node for each event of each domain in each group, so their number is the product of the three. Nothing that is
+//! done for one node goes through all of them, or through all children of a directory.
 
 use resctrl_types::platform::{Owner, Timestamp};
 use resctrl_types::{Errno, KBox, KVec, Result};
@@ -80,7 +84,6 @@ pub struct DirEntry {
 }
 
 struct Node {
-    id: NodeId,
     parent: NodeId,
     name: KVec<u8>,
     key: Key,
@@ -89,9 +92,30 @@ struct Node {
     times: [Timestamp; 3],
     /// Look-ups do not find it: a directory under construction, a file that another setting has no use for.
     hidden: bool,
-    /// On its way out, with the subtree it is in.
-    doomed: bool,
     children: KVec<NodeId>,
+    /// The children again, to be found by name.
+    names: KVec<Named>,
+    subdirs: u32,
+}
+
+impl Node {
+    /// Whether it counts as a link of the directory it is in.
+    const fn is_subdir(&self) -> bool {
+        !self.hidden && matches!(self.key.kind(), NodeKind::Dir)
+    }
+}
+
+/// A child, by the hash of its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Named {
+    hash: u32,
+    id: NodeId,
+}
+
+/// Where a node is, or was. The ids lie side by side, so that looking for one touches little memory.
+struct Slot {
+    id: NodeId,
+    node: Option<KBox<Node>>,
 }
 
 /// What a new node is like.
@@ -107,7 +131,9 @@ pub(crate) struct NewNode<'a> {
 
 /// The tree of one file system, empty while it is not mounted.
 pub(crate) struct Tree {
-    nodes: KVec<KBox<Node>>,
+    slots: KVec<Slot>,
+    /// Slots whose node has gone: less than half of them.
+    empty: usize,
     root: Option<NodeId>,
     next: u64,
 }
@@ -118,7 +144,7 @@ pub(crate) const NAME_MAX: usize = 4095;
 
 impl Tree {
     pub(crate) const fn new() -> Self {
-        Tree { nodes: KVec::new(), root: None, next: 1 }
+        Tree { slots: KVec::new(), empty: 0, root: None, next: 1 }
     }
 
     pub(crate) const fn root(&self) -> Option<NodeId> {
@@ -145,50 +171,69 @@ impl Tree {
         if self.child(dir, new.name).is_some() {
             return Err(Errno::EEXIST);
         }
-        self.find_mut(parent).ok_or(Errno::ENOENT)?.children.reserve(1)?;
+        self.make_room(parent)?;
         let id = self.insert(parent, new)?;
-        self.find_mut(parent).ok_or(Errno::ENOENT)?.children.push(id)?;
+        self.link(id, parent)?;
         Ok(id)
     }
 
     /// Makes a hidden directory visible.
     pub(crate) fn activate(&mut self, id: NodeId) {
-        if let Some(node) = self.find_mut(id) {
-            node.hidden = false;
-        }
+        self.hide(id, false);
     }
 
     /// Removes a node and everything below it. Unknown ids are ignored.
     pub(crate) fn remove(&mut self, id: NodeId) {
-        self.detach(id);
-        self.sweep();
-    }
-
-    /// Takes a node and everything below it out of the tree, in which nobody finds it any more. Its memory is given back
-    /// by [`Tree::sweep`], before the lock is: that goes through all nodes, which whoever removes many does once.
-    pub(crate) fn detach(&mut self, id: NodeId) {
-        let Some(parent) = self.find(id).map(|node| node.parent) else { return };
-        if let Some(dir) = self.find_mut(parent) {
-            dir.children.retain(|&child| child != id);
-        }
+        self.unlink(id);
         if self.root == Some(id) {
             self.root = None;
         }
-        self.doom(id);
+        self.free(id);
+        // Each slot is moved less than once for each node that goes.
+        if self.empty * 2 >= self.slots.len() {
+            self.slots.retain(|slot| slot.node.is_some());
+            self.empty = 0;
+        }
     }
 
-    /// Frees what has been detached.
-    pub(crate) fn sweep(&mut self) {
-        self.nodes.retain(|node| !node.doomed);
+    /// Frees a subtree. Its depth is bounded by the layout: root, `mon_groups` of a group, group, `mon_data`, domain.
+    fn free(&mut self, id: NodeId) {
+        let Some(node) = self.place(id).and_then(|at| self.slots[at].node.take()) else { return };
+        self.empty += 1;
+        for &child in &node.children {
+            self.free(child);
+        }
     }
 
-    /// Marks a subtree. Its depth is bounded by the layout: root, `mon_groups` of a group, group, `mon_data`, domain.
-    fn doom(&mut self, id: NodeId) {
-        let Some(node) = self.find_mut(id) else { return };
-        node.doomed = true;
-        let children = core::mem::take(&mut node.children);
-        for &child in &children {
-            self.doom(child);
+    /// Makes room for one more child of a directory.
+    fn make_room(&mut self, dir: NodeId) -> Result<()> {
+        let dir = self.find_mut(dir).ok_or(Errno::ENOENT)?;
+        dir.children.reserve(1)?;
+        dir.names.reserve(1)
+    }
+
+    /// Makes a node the child of a directory, where there is room.
+    fn link(&mut self, id: NodeId, parent: NodeId) -> Result<()> {
+        let node = self.find_mut(id).ok_or(Errno::ENOENT)?;
+        node.parent = parent;
+        let (named, subdir) = (Named { hash: hash(&node.name), id }, node.is_subdir());
+        let dir = self.find_mut(parent).ok_or(Errno::ENOENT)?;
+        dir.subdirs += u32::from(subdir);
+        dir.children.insert(dir.children.partition_point(|&child| child < id), id)?;
+        dir.names.insert(dir.names.partition_point(|other| *other < named), named)
+    }
+
+    /// Takes a node out of its directory.
+    fn unlink(&mut self, id: NodeId) {
+        let Some(node) = self.find(id) else { return };
+        let (parent, named, subdir) = (node.parent, Named { hash: hash(&node.name), id }, node.is_subdir());
+        let Some(dir) = self.find_mut(parent) else { return };
+        dir.subdirs -= u32::from(subdir);
+        if let Ok(at) = dir.children.binary_search(&id) {
+            dir.children.remove(at);
+        }
+        if let Ok(at) = dir.names.binary_search(&named) {
+            dir.names.remove(at);
         }
     }
 
@@ -197,31 +242,37 @@ impl Tree {
     /// # Errors
     /// `ENOENT`, `EEXIST`, `ENOMEM`; nothing changed.
     pub(crate) fn rename(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<()> {
-        let old_parent = self.find(id).ok_or(Errno::ENOENT)?.parent;
+        self.find(id).ok_or(Errno::ENOENT)?;
         let dir = self.find(parent).ok_or(Errno::ENOENT)?;
         if self.child(dir, name).is_some_and(|child| child != id) {
             return Err(Errno::EEXIST);
         }
         let name = KVec::from_slice(name)?;
-        let dir = self.find_mut(parent).ok_or(Errno::ENOENT)?;
-        if old_parent != parent {
-            let at = dir.children.partition_point(|&child| child < id);
-            dir.children.insert(at, id)?;
-            if let Some(old) = self.find_mut(old_parent) {
-                old.children.retain(|&child| child != id);
-            }
-        }
+        self.make_room(parent)?;
+        self.unlink(id);
         if let Some(node) = self.find_mut(id) {
-            node.parent = parent;
             node.name = name;
         }
-        Ok(())
+        self.link(id, parent)
     }
 
     /// Hides a node, or shows it again, wherever it is. Who has it open finds it gone for as long as it is hidden.
     pub(crate) fn set_hidden(&mut self, key: Key, hidden: bool) {
-        for node in self.nodes.iter_mut().filter(|node| node.key == key) {
-            node.hidden = hidden;
+        for at in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            if slot.node.as_ref().is_some_and(|node| node.key == key) {
+                self.hide(slot.id, hidden);
+            }
+        }
+    }
+
+    fn hide(&mut self, id: NodeId, hidden: bool) {
+        let Some(node) = self.find_mut(id) else { return };
+        let before = u32::from(node.is_subdir());
+        node.hidden = hidden;
+        let (parent, now) = (node.parent, u32::from(node.is_subdir()));
+        if let Some(dir) = self.find_mut(parent) {
+            dir.subdirs = dir.subdirs + now - before;
         }
     }
 
@@ -232,7 +283,8 @@ impl Tree {
 
     /// The name of the node that is `key`.
     pub(crate) fn name_of(&self, key: Key) -> Option<&[u8]> {
-        self.nodes.iter().find(|node| node.key == key).map(|node| &node.name[..])
+        let mut nodes = self.slots.iter().filter_map(|slot| slot.node.as_ref());
+        nodes.find(|node| node.key == key).map(|node| &node.name[..])
     }
 
     /// The directory a node is in.
@@ -259,11 +311,9 @@ impl Tree {
     pub(crate) fn attr(&self, id: NodeId) -> Option<Attr> {
         let node = self.find(id)?;
         let kind = node.key.kind();
-        let subdirs =
-            node.children.iter().filter(|&&child| self.key(child).is_some_and(|key| key.kind() == NodeKind::Dir));
         let nlink = match kind {
             NodeKind::File => 1,
-            NodeKind::Dir => 2 + u32::try_from(subdirs.count()).unwrap_or(u32::MAX - 2),
+            NodeKind::Dir => 2 + node.subdirs,
         };
         let [atime, mtime, ctime] = node.times;
         Some(Attr { id, kind, mode: node.mode, owner: node.owner, nlink, atime, mtime, ctime })
@@ -288,11 +338,11 @@ impl Tree {
     pub(crate) fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8]) -> Result<Option<DirEntry>> {
         let dir = self.find(dir).ok_or(Errno::ENOENT)?;
         let start = dir.children.partition_point(|child| child.0 <= after);
-        let visible = dir.children[start..].iter().filter_map(|&child| self.find(child)).find(|node| !node.hidden);
-        let Some(node) = visible else { return Ok(None) };
+        let children = dir.children[start..].iter().filter_map(|&id| self.find(id).map(|node| (id, node)));
+        let Some((id, node)) = children.into_iter().find(|(_, node)| !node.hidden) else { return Ok(None) };
         let len = node.name.len();
         name.get_mut(..len).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&node.name);
-        Ok(Some(DirEntry { position: node.id.0, id: node.id, kind: node.key.kind(), len }))
+        Ok(Some(DirEntry { position: id.0, id, kind: node.key.kind(), len }))
     }
 
     /// Changes the permission bits of the child of this name, if there is one: whatever was set before.
@@ -306,7 +356,6 @@ impl Tree {
     fn insert(&mut self, parent: NodeId, new: &NewNode<'_>) -> Result<NodeId> {
         let id = NodeId(self.next);
         let node = Node {
-            id,
             parent,
             name: KVec::from_slice(new.name)?,
             key: new.key,
@@ -314,27 +363,40 @@ impl Tree {
             owner: new.owner,
             times: [new.now; 3],
             hidden: new.hidden,
-            doomed: false,
             children: KVec::new(),
+            names: KVec::new(),
+            subdirs: 0,
         };
-        self.nodes.push(KBox::new(node)?)?;
+        self.slots.push(Slot { id, node: Some(KBox::new(node)?) })?;
         self.next += 1;
         Ok(id)
     }
 
     fn place(&self, id: NodeId) -> Option<usize> {
-        self.nodes.binary_search_by_key(&id, |node| node.id).ok()
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 
     fn find(&self, id: NodeId) -> Option<&Node> {
-        self.place(id).map(|at| &*self.nodes[at])
+        self.slots[self.place(id)?].node.as_deref()
     }
 
     fn find_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.place(id).map(|at| &mut *self.nodes[at])
+        let at = self.place(id)?;
+        self.slots[at].node.as_deref_mut()
     }
 
     fn child(&self, dir: &Node, name: &[u8]) -> Option<NodeId> {
-        dir.children.iter().copied().find(|&child| self.name(child) == Some(name))
+        let hash = hash(name);
+        let first = dir.names.partition_point(|named| named.hash < hash);
+        let alike = dir.names[first..].iter().take_while(|named| named.hash == hash);
+        alike.map(|named| named.id).find(|&id| self.name(id) == Some(name))
     }
 }
+
+/// FNV-1a, as good as any for names that root chooses: names that collide take longer.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests;

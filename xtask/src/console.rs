@@ -8,14 +8,20 @@ use anyhow::{Context, Result};
 use regex::Regex;
 use serde::Deserialize;
 
+const SOFT_LOCKUP: &str = "soft lockup";
+/// A CPU ran into a breakpoint that was gone already, of those with which the kernel patches itself: QEMU had translated it, and
+/// does not always notice in time.
+const STALE_CODE: &str = "stale code";
+
 /// What a kernel says when something is wrong, with the name that reports use. The first match
 /// counts, so the special ones stand before the general ones.
 const MARKERS: &[(&str, &str)] = &[
     ("KASAN", r"BUG: KASAN:"),
     ("KCSAN", r"BUG: KCSAN:"),
     ("UBSAN", r"UBSAN:"),
-    ("soft lockup", r"watchdog: BUG: soft lockup|BUG: workqueue lockup"),
+    (SOFT_LOCKUP, r"watchdog: BUG: soft lockup|BUG: workqueue lockup"),
     ("hard lockup", r"[Hh]ard LOCKUP"),
+    (STALE_CODE, r"Oops: int3: "),
     ("panic", r"Kernel panic - not syncing"),
     ("BUG", r"\bBUG: |kernel BUG at|Oops: |general protection fault|invalid opcode: |Unable to handle kernel"),
     (
@@ -47,6 +53,14 @@ pub(crate) struct Splat {
     pub(crate) kind: &'static str,
     /// The line, without its time stamp.
     pub(crate) line: String,
+}
+
+impl Splat {
+    /// Whether it is more likely that a loaded host or the emulation is at fault than the guest, as long as the guest does no more
+    /// than boot.
+    pub(crate) fn is_the_hosts(&self) -> bool {
+        [SOFT_LOCKUP, STALE_CODE].contains(&self.kind)
+    }
 }
 
 #[derive(Debug)]
@@ -141,6 +155,7 @@ mod tests {
         ("[   12.000001][   T35] BUG: KASAN: slab-use-after-free in resctrl_arch_rmid_read+0x1a/0x2b0", "KASAN"),
         ("[    5.183805] Kernel panic - not syncing: No working init found.", "panic"),
         ("[    5.190364] Call Trace:", "Call Trace"),
+        ("[   23.817020] Oops: int3: 0000 [#1] SMP NOPTI", "stale code"),
         ("[   61.2] watchdog: BUG: soft lockup - CPU#2 stuck for 26s! [kworker/2:1:57]", "soft lockup"),
         ("[   61.2] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "RCU stall"),
         ("[   61.2] rcu: INFO: rcu_preempt self-detected stall on CPU", "RCU stall"),

@@ -156,18 +156,17 @@ pub(crate) fn remove_domain<A: Arch<P>, P: Platform>(
         let name = DirName::cache(domain.part_of.unwrap_or(domain.id));
         let Some(dir) = tree.lookup(mon_data, name.as_bytes()) else { continue };
         if domain.part_of.is_none() {
-            tree.detach(dir);
+            tree.remove(dir);
             continue;
         }
         if let Some(part) = tree.lookup(dir, DirName::part(domain.id).as_bytes()) {
-            tree.detach(part);
+            tree.remove(part);
         }
         // Without directories in it a directory has two links.
         if tree.attr(dir).is_some_and(|attr| attr.nlink == 2) {
-            tree.detach(dir);
+            tree.remove(dir);
         }
     }
-    tree.sweep();
 }
 
 /// Takes a package out of the `mon_data` of each group.
@@ -179,8 +178,7 @@ pub(crate) fn remove_package<A: Arch<P>, P: Platform>(
     let mut tree = fs.tree.lock();
     for mon_data in mon_data {
         if let Some(dir) = tree.lookup(mon_data, DirName::package(package).as_bytes()) {
-            tree.detach(dir);
+            tree.remove(dir);
         }
     }
-    tree.sweep();
 }

@@ -210,7 +210,7 @@ pub(crate) struct Collected {
 pub(crate) struct NoBoot {
     /// For reports.
     pub(crate) reasons: Vec<String>,
-    /// It died or hung, as guests on a loaded host do: worth a second attempt.
+    /// It died or hung, as guests on a loaded host or emulated ones do: worth a second attempt.
     pub(crate) retry: bool,
 }
 
@@ -233,6 +233,8 @@ pub(crate) struct Collector {
     booted: bool,
     retried: bool,
     splats: Vec<String>,
+    /// Whether the first splat is not the guest's own fault, if it came while that booted.
+    host_at_fault: bool,
     /// The console from the line of the first splat on.
     after_splat: Vec<String>,
     no_boot: Option<NoBoot>,
@@ -248,6 +250,7 @@ impl Collector {
             booted: false,
             retried,
             splats: Vec::new(),
+            host_at_fault: false,
             after_splat: Vec::new(),
             no_boot: None,
         }
@@ -267,6 +270,7 @@ impl Collector {
             }
             Event::Splat(splat) => {
                 if self.splats.is_empty() {
+                    self.host_at_fault = splat.is_the_hosts();
                     self.after_splat.push(splat.line.clone());
                 }
                 self.splats.push(format!("{}: {}", splat.kind, splat.line));
@@ -294,7 +298,7 @@ impl Collector {
         if !self.booted {
             let mut reasons = vec![end.describe()];
             reasons.extend(splats);
-            let retry = end.is_worth_a_retry();
+            let retry = end.is_worth_a_retry() || (*end == End::Splat && self.host_at_fault);
             self.no_boot = Some(NoBoot { reasons, retry });
             return None;
         }

@@ -118,13 +118,17 @@ fn a_time_out_fails_the_running_case_only() {
 }
 
 #[test]
-fn a_hang_at_boot_is_worth_a_retry_and_a_splat_at_boot_is_not() {
+fn a_boot_is_tried_again_if_it_hung_or_the_host_is_at_fault() {
     let hang = Event::Ended(End::BootTimeout(Duration::from_secs(90)));
     let (outcomes, collected) = collect(&[case("a", "")], &[hang]);
     assert!(outcomes.is_empty());
     assert!(collected.no_boot.unwrap().retry);
-    let (_, collected) = collect(&[case("a", "")], &[Event::Ended(End::Splat)]);
-    assert!(!collected.no_boot.unwrap().retry);
+    for (kind, retry) in [("BUG", false), ("soft lockup", true), ("stale code", true)] {
+        let splats = [kind, "BUG"].map(|kind| Event::Splat(Splat { kind, line: "what it said".to_owned() }));
+        let events = [&splats[..], &[Event::Ended(End::Splat)]].concat();
+        let (_, collected) = collect(&[case("a", "")], &events);
+        assert_eq!(collected.no_boot.unwrap().retry, retry, "{kind}");
+    }
 }
 
 #[test]
