@@ -4,7 +4,7 @@
 # No number is built in: 128 classes, 2,048 monitoring ids, 64 CPUs and 16 domains in one machine, all of them in use.
 # machines: intel-scale
 # run: asked
-# timeout: 1200
+# timeout: 600
 # compare: yes
 
 . /rig/lib/check.sh
