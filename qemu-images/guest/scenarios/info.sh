@@ -81,6 +81,13 @@ is "abi-63 mbm_assign_mode" "$mode" "$(xargs <$I/L3_MON/mbm_assign_mode)"
 if [ "$ARCH" = amd64 ] && ! has_assignment; then
 	refused "abi-63 mbm_event is not supported" EINVAL "mbm_event mode is not supported" $I/L3_MON/mbm_assign_mode mbm_event
 fi
+if [ "$mode" = "[mbm_event]" ]; then
+	is "abi-227 there is no other mode" EINVAL "$(Wn $I/L3_MON/mbm_assign_mode default)"
+	is "abi-227 of which the status says" "Counter assignment mode is not configurable" "$(lcs)"
+	is "abi-228 what an event counts cannot be changed" 444 \
+		"$(stat -c %a $I/L3_MON/event_configs/mbm_total_bytes/event_filter)"
+	is "abi-228 local bytes are not told apart" "" "$(find $M -name 'mbm_local_bytes*')"
+fi
 refused "abi-64 an unknown mode" EINVAL "Unsupported assign mode" $I/L3_MON/mbm_assign_mode bogus
 # Filters are for a user to choose on AMD alone.
 [ "$VENDOR" = amd ] && writable=event_filter || writable=mbm_assign_on_mkdir
