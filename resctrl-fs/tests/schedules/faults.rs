@@ -59,6 +59,8 @@ fn texts<const N: usize>(lines: [&str; N]) -> BTreeSet<String> {
 const NO_MEMORY: &[Errno] = &[Errno::ENOMEM];
 /// `mkdir` says `ENOSPC` when there is no memory for the group itself: ABI 3.3.
 const NO_GROUP: &[Errno] = &[Errno::ENOMEM, Errno::ENOSPC];
+const NO_GROUP_TEXTS: [&str; 4] =
+    ["Kernel out of memory", "kernfs create error", "kernfs fill error", "kernfs subdir error"];
 
 fn mounted(machine: &Machine) {
     machine.mount().unwrap();
@@ -83,19 +85,13 @@ fn a_mount_without_memory_leaves_nothing_mounted() {
 #[test]
 fn a_control_group_without_memory_is_not_made() {
     let said = each_allocation(mounted, |machine| machine.mkdir("p0"), NO_GROUP);
-    assert_eq!(
-        said,
-        texts(["Kernel out of memory", "kernfs create error", "kernfs fill error", "kernfs subdir error"])
-    );
+    assert_eq!(said, texts(NO_GROUP_TEXTS));
 }
 
 #[test]
 fn a_monitor_group_without_memory_is_not_made() {
     let said = each_allocation(with_groups, |machine| machine.mkdir("p0/mon_groups/m2"), NO_GROUP);
-    assert_eq!(
-        said,
-        texts(["Kernel out of memory", "kernfs create error", "kernfs fill error", "kernfs subdir error"])
-    );
+    assert_eq!(said, texts(NO_GROUP_TEXTS));
 }
 
 #[test]

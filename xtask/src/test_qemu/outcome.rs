@@ -210,7 +210,7 @@ pub(crate) struct Collected {
 pub(crate) struct NoBoot {
     /// For reports.
     pub(crate) reasons: Vec<String>,
-    /// It died or hung, as guests on a loaded host or emulated ones do: worth a second attempt.
+    /// It died or hung, or its fault is the host's, as happens on a loaded one: worth a second attempt.
     pub(crate) retry: bool,
 }
 
