@@ -9,8 +9,8 @@ use regex::Regex;
 use serde::Deserialize;
 
 const SOFT_LOCKUP: &str = "soft lockup";
-/// A CPU ran into a breakpoint that was gone already, of those with which the kernel patches itself: QEMU had translated it, and
-/// does not always notice in time.
+/// A CPU ran into a breakpoint that was gone already, of those with which the kernel patches itself; presumably in code that QEMU had
+/// translated before.
 const STALE_CODE: &str = "stale code";
 
 /// What a kernel says when something is wrong, with the name that reports use. The first match
