@@ -338,8 +338,8 @@ impl Tree {
     pub(crate) fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8]) -> Result<Option<DirEntry>> {
         let dir = self.find(dir).ok_or(Errno::ENOENT)?;
         let start = dir.children.partition_point(|child| child.0 <= after);
-        let children = dir.children[start..].iter().filter_map(|&id| self.find(id).map(|node| (id, node)));
-        let Some((id, node)) = children.into_iter().find(|(_, node)| !node.hidden) else { return Ok(None) };
+        let mut children = dir.children[start..].iter().filter_map(|&id| self.find(id).map(|node| (id, node)));
+        let Some((id, node)) = children.find(|(_, node)| !node.hidden) else { return Ok(None) };
         let len = node.name.len();
         name.get_mut(..len).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&node.name);
         Ok(Some(DirEntry { position: id.0, id, kind: node.key.kind(), len }))

@@ -4,6 +4,8 @@
 //! A line that matches a [`Marker`] is a [`Splat`], unless `console/allowed.toml` has a pattern for
 //! it with the reason why it may appear.
 
+use std::fmt;
+
 use anyhow::{Context, Result};
 use regex::Regex;
 use serde::Deserialize;
@@ -53,6 +55,12 @@ pub(crate) struct Splat {
     pub(crate) kind: &'static str,
     /// The line, without its time stamp.
     pub(crate) line: String,
+}
+
+impl fmt::Display for Splat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.line)
+    }
 }
 
 impl Splat {

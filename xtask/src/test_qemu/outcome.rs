@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::console::Splat;
 use crate::guest::event::{End, Event};
 use crate::scenario::known::Known;
 use crate::scenario::{Case, fault};
@@ -232,9 +233,7 @@ pub(crate) struct Collector {
     console: PathBuf,
     booted: bool,
     retried: bool,
-    splats: Vec<String>,
-    /// Whether the first splat is not the guest's own fault, if it came while that booted.
-    host_at_fault: bool,
+    splats: Vec<Splat>,
     /// The console from the line of the first splat on.
     after_splat: Vec<String>,
     no_boot: Option<NoBoot>,
@@ -250,7 +249,6 @@ impl Collector {
             booted: false,
             retried,
             splats: Vec::new(),
-            host_at_fault: false,
             after_splat: Vec::new(),
             no_boot: None,
         }
@@ -270,10 +268,9 @@ impl Collector {
             }
             Event::Splat(splat) => {
                 if self.splats.is_empty() {
-                    self.host_at_fault = splat.is_the_hosts();
                     self.after_splat.push(splat.line.clone());
                 }
-                self.splats.push(format!("{}: {}", splat.kind, splat.line));
+                self.splats.push(splat.clone());
             }
             Event::Console(line) if !self.splats.is_empty() => self.after_splat.push(line.clone()),
             Event::Ended(end) => complete = self.ended(end),
@@ -297,8 +294,10 @@ impl Collector {
         let splats = std::mem::take(&mut self.splats);
         if !self.booted {
             let mut reasons = vec![end.describe()];
-            reasons.extend(splats);
-            let retry = end.is_worth_a_retry() || (*end == End::Splat && self.host_at_fault);
+            // What comes after the first follows from it.
+            let host_at_fault = *end == End::Splat && splats.first().is_some_and(Splat::is_the_hosts);
+            reasons.extend(splats.iter().map(Splat::to_string));
+            let retry = end.is_worth_a_retry() || host_at_fault;
             self.no_boot = Some(NoBoot { reasons, retry });
             return None;
         }
@@ -322,7 +321,7 @@ impl Collector {
             return Some(self.complete(outcome));
         }
         outcome.fail(end.describe());
-        outcome.reasons.extend(splats);
+        outcome.reasons.extend(splats.iter().map(Splat::to_string));
         Some(self.complete(outcome))
     }
 

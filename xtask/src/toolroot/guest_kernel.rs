@@ -39,8 +39,7 @@ impl GuestKernel {
         let release = fs::read_to_string(&release_file).with_context(|| {
             format!("--kdir {}: not a built kernel tree, no {}", tree.display(), release_file.display())
         })?;
-        let configuration = fs::read_to_string(tree.join("include/config/auto.conf")).unwrap_or_default();
-        let arm = configuration.lines().any(|line| line == "CONFIG_ARM64=y");
+        let arm = is_configured(&tree, "CONFIG_ARM64");
         let (arch, image) =
             if arm { (Arch::Arm64, "arch/arm64/boot/Image") } else { (Arch::Amd64, "arch/x86/boot/bzImage") };
         Ok(Self {
@@ -56,9 +55,7 @@ impl GuestKernel {
 
     /// Whether `option` is `y` in its configuration.
     pub(crate) fn has(&self, option: &str) -> bool {
-        let configuration = fs::read_to_string(self.build.join("include/config/auto.conf")).unwrap_or_default();
-        let wanted = format!("{option}=y");
-        configuration.lines().any(|line| line == wanted)
+        is_configured(&self.build, option)
     }
 
     /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz`, `.ko.zst` or
@@ -66,6 +63,13 @@ impl GuestKernel {
     pub(crate) fn module(&self, name: &str) -> Option<PathBuf> {
         find_module(&self.modules, name)
     }
+}
+
+/// Whether `option` is `y` in the configuration of a kernel's build folder.
+fn is_configured(build: &Path, option: &str) -> bool {
+    let configuration = fs::read_to_string(build.join("include/config/auto.conf")).unwrap_or_default();
+    let wanted = format!("{option}=y");
+    configuration.lines().any(|line| line == wanted)
 }
 
 fn find_module(folder: &Path, name: &str) -> Option<PathBuf> {

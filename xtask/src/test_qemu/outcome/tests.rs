@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 use super::*;
-use crate::console::Splat;
 use crate::guest::protocol::Available;
 use crate::scenario::{Implementation, Scenario};
 
