@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask ci`.
 
+use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,7 +17,8 @@ use crate::workspace;
 
 /// Runs what continuous integration runs: formatting, lints, module, unit tests, guests
 ///
-/// A step that fails does not keep the following ones from running; the last line says which failed.
+/// A step that fails does not keep the following ones from running; the last lines say which failed, and
+/// repeat the end of what they printed if that went to a file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Leave the guests out
@@ -24,6 +27,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) tools: ToolOptions,
 }
+
+/// Lines of a failed step that are printed again at the end. Services that keep the log of a run show its end, some nothing else,
+/// and after the step that failed comes what the others print.
+const REPEATED: usize = 60;
 
 /// A command and what it is called in the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,11 +52,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let steps = steps(&xtask, options);
     let mut failed = Vec::new();
     for step in &steps {
-        if !run_step(step, folded)? {
-            failed.push(step.name);
+        let ended = run_step(step, folded)?;
+        if !ended.passed {
+            failed.push((step.name, ended.last));
         }
     }
-    println!("{}", verdict(steps.len(), &failed, start.elapsed()));
+    for (name, last) in failed.iter().filter(|(_, last)| !last.is_empty()) {
+        println!("\n== {name} FAILED, and ended with:");
+        last.iter().for_each(|line| println!("{line}"));
+        println!();
+    }
+    let names: Vec<_> = failed.iter().map(|(name, _)| *name).collect();
+    println!("{}", verdict(steps.len(), &names, start.elapsed()));
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -100,22 +114,52 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     steps
 }
 
-fn run_step(step: &Step, folded: bool) -> Result<bool> {
+/// How a step ended.
+struct Ended {
+    passed: bool,
+    /// The last lines that it printed, unless they are on a terminal.
+    last: VecDeque<String>,
+}
+
+fn run_step(step: &Step, folded: bool) -> Result<Ended> {
     println!("{}{}", if folded { "::group::" } else { "== " }, step.name);
     let start = Instant::now();
-    let status = Command::new(&step.program)
-        .args(&step.arguments)
-        .current_dir(workspace::root())
+    let command = duct::cmd(&step.program, &step.arguments)
+        .dir(workspace::root())
         // The profile of .config/nextest.toml that keeps quiet and writes JUnit.
         .env("NEXTEST_PROFILE", "ci")
-        .status()
-        .with_context(|| format!("cannot run {}", step.program.display()))?;
+        .unchecked();
+    // On a terminal, programs draw their progress, and whoever looks can scroll.
+    let ended = if io::stdout().is_terminal() {
+        command.run().map(|output| Ended { passed: output.status.success(), last: VecDeque::new() })
+    } else {
+        pass_on(&command, &mut io::stdout())
+    };
+    let ended = ended.with_context(|| format!("cannot run {}", step.program.display()))?;
     if folded {
         println!("::endgroup::");
     }
-    let result = if status.success() { "passed" } else { "FAILED" };
+    let result = if ended.passed { "passed" } else { "FAILED" };
     println!("{}: {result} in {} s", step.name, start.elapsed().as_secs());
-    Ok(status.success())
+    Ok(ended)
+}
+
+/// Runs a command, passes on what it prints, and keeps the last lines.
+fn pass_on(command: &duct::Expression, to: &mut impl Write) -> io::Result<Ended> {
+    let reader = command.stderr_to_stdout().reader()?;
+    let mut lines = BufReader::new(&reader);
+    let (mut line, mut last) = (Vec::new(), VecDeque::with_capacity(REPEATED));
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        to.flush()?;
+        if last.len() == REPEATED {
+            last.pop_front();
+        }
+        last.push_back(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+        line.clear();
+    }
+    let status = reader.try_wait()?.map(|output| output.status);
+    Ok(Ended { passed: status.is_some_and(|status| status.success()), last })
 }
 
 /// The closing line.
@@ -167,6 +211,24 @@ mod tests {
         let mut listed: Vec<_> = lists.flat_map(|list| list.split(", ")).map(str::to_owned).collect();
         listed.sort();
         assert_eq!(listed, crate::machine::names(crate::guest::platform::Kind::Qemu).expect("the folder is there"));
+    }
+
+    #[test]
+    fn the_last_lines_of_a_step_are_kept_and_all_are_passed_on() {
+        let command = duct::cmd("sh", ["-c", "seq 100; echo fault >&2; exit 3"]).unchecked();
+        let mut passed_on = Vec::new();
+        let ended = pass_on(&command, &mut passed_on).unwrap();
+        assert!(!ended.passed);
+        assert_eq!(ended.last.len(), REPEATED);
+        assert_eq!(ended.last.back().map(String::as_str), Some("fault"));
+        assert_eq!(passed_on.iter().filter(|byte| **byte == b'\n').count(), 101);
+    }
+
+    #[test]
+    fn a_step_that_ends_well_has_passed() {
+        let ended = pass_on(&duct::cmd!("echo", "done").unchecked(), &mut io::sink()).unwrap();
+        assert!(ended.passed);
+        assert_eq!(ended.last, ["done"]);
     }
 
     #[test]

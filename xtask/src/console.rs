@@ -11,9 +11,6 @@ use regex::Regex;
 use serde::Deserialize;
 
 const SOFT_LOCKUP: &str = "soft lockup";
-/// A CPU ran into a breakpoint that was gone already, of those with which the kernel patches itself; presumably in code that QEMU had
-/// translated before.
-const STALE_CODE: &str = "stale code";
 
 /// What a kernel says when something is wrong, with the name that reports use. The first match
 /// counts, so the special ones stand before the general ones.
@@ -23,7 +20,6 @@ const MARKERS: &[(&str, &str)] = &[
     ("UBSAN", r"UBSAN:"),
     (SOFT_LOCKUP, r"watchdog: BUG: soft lockup|BUG: workqueue lockup"),
     ("hard lockup", r"[Hh]ard LOCKUP"),
-    (STALE_CODE, r"Oops: int3: "),
     ("panic", r"Kernel panic - not syncing"),
     ("BUG", r"\bBUG: |kernel BUG at|Oops: |general protection fault|invalid opcode: |Unable to handle kernel"),
     (
@@ -64,10 +60,9 @@ impl fmt::Display for Splat {
 }
 
 impl Splat {
-    /// Whether it is more likely that a loaded host or the emulation is at fault than the guest, as long as the guest does no more
-    /// than boot.
+    /// Whether it is more likely that a loaded host is at fault than the guest, as long as the guest does no more than boot.
     pub(crate) fn is_the_hosts(&self) -> bool {
-        [SOFT_LOCKUP, STALE_CODE].contains(&self.kind)
+        self.kind == SOFT_LOCKUP
     }
 }
 
@@ -163,7 +158,7 @@ mod tests {
         ("[   12.000001][   T35] BUG: KASAN: slab-use-after-free in resctrl_arch_rmid_read+0x1a/0x2b0", "KASAN"),
         ("[    5.183805] Kernel panic - not syncing: No working init found.", "panic"),
         ("[    5.190364] Call Trace:", "Call Trace"),
-        ("[   23.817020] Oops: int3: 0000 [#1] SMP NOPTI", "stale code"),
+        ("[   23.817020] Oops: int3: 0000 [#1] SMP NOPTI", "BUG"),
         ("[   61.2] watchdog: BUG: soft lockup - CPU#2 stuck for 26s! [kworker/2:1:57]", "soft lockup"),
         ("[   61.2] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "RCU stall"),
         ("[   61.2] rcu: INFO: rcu_preempt self-detected stall on CPU", "RCU stall"),

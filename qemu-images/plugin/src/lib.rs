@@ -70,7 +70,7 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
             if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
                 telemetry::serve(telemetry, path)?;
             }
-            x86::Plugin::start(api, rdt, options.log, target.cpus).register(id);
+            x86::Plugin::start(id, api, rdt, options.log, target.cpus).register();
         }
         Guest::Aarch64 => {
             let system = System::new(&options.machine)

@@ -114,6 +114,7 @@ macro_rules! api {
 }
 
 api! {
+    fn qemu_plugin_reset(PluginId, PlainCallback, *mut c_void);
     fn qemu_plugin_register_vcpu_init_cb(PluginId, CpuCallback, *mut c_void);
     fn qemu_plugin_register_vcpu_tb_trans_cb(PluginId, BlockCallback, *mut c_void);
     fn qemu_plugin_register_vcpu_discon_cb(PluginId, c_uint, DisconCallback, *mut c_void);
@@ -200,6 +201,13 @@ impl Api {
     pub(crate) fn register_interruption(&self, id: PluginId, interruption: DisconCallback) {
         // SAFETY: `id` is this plugin's; the callback lives as long as the plugin, which is never unloaded.
         unsafe { (self.qemu_plugin_register_vcpu_discon_cb)(id, DISCON_INTERRUPTION, interruption, null_mut()) };
+    }
+
+    /// Has QEMU forget all callbacks and all that it has translated. It does so soon, while no CPU executes anything, and
+    /// then calls `done`, which registers what is to be called from then on. Asking again before that does nothing.
+    pub(crate) fn reset(&self, id: PluginId, done: PlainCallback) {
+        // SAFETY: `id` is this plugin's; the callback lives as long as the plugin, which is never unloaded.
+        unsafe { (self.qemu_plugin_reset)(id, done, null_mut()) };
     }
 
     /// The instructions of a block.
@@ -453,6 +461,6 @@ mod tests {
     #[test]
     fn outside_qemu_the_missing_function_is_named() {
         let problem = Api::resolve().unwrap_err();
-        assert!(problem.contains("qemu_plugin_register_vcpu_init_cb"), "{problem}");
+        assert!(problem.contains("qemu_plugin_reset"), "{problem}");
     }
 }

@@ -8,12 +8,14 @@
 //!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
 //! * WRMSR is carried out before QEMU drops it.
 //! * PAUSE is left to QEMU, and to [`crate::spin`].
+//! * A breakpoint of the kernel's is executed if it is still there (`breakpoint`).
 //! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
 //!   the guest's own back when the exception is on its way.
 //!
 //! A leaf of CPUID that no processor has is the way for guest programs to drive the traffic source, see
 //! [`resctrl_hardware::control`].
 
+mod breakpoint;
 mod instruction;
 mod pending;
 
@@ -53,6 +55,7 @@ static PLUGIN: OnceLock<Plugin> = OnceLock::new();
 /// Everything a callback needs.
 #[derive(Debug)]
 pub(crate) struct Plugin {
+    id: PluginId,
     api: Api,
     handles: OnceLock<Handles>,
     rdt: Rdt,
@@ -79,9 +82,10 @@ const REFUSED_READ: u64 = 0x8ff;
 
 impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
-    pub(crate) fn start(api: Api, rdt: Rdt, log: Option<Log>, cpus: usize) -> &'static Self {
+    pub(crate) fn start(id: PluginId, api: Api, rdt: Rdt, log: Option<Log>, cpus: usize) -> &'static Self {
         let cpus = (0..cpus).map(|_| Mutex::default()).collect();
         PLUGIN.get_or_init(|| Self {
+            id,
             api,
             handles: OnceLock::new(),
             rdt,
@@ -94,9 +98,9 @@ impl Plugin {
     }
 
     /// Has the hooks called.
-    pub(crate) fn register(&self, id: PluginId) {
-        self.api.register(id, on_init, on_translate, on_exit);
-        self.api.register_interruption(id, on_interruption);
+    pub(crate) fn register(&self) {
+        self.api.register(self.id, on_init, on_translate, on_exit);
+        self.api.register_interruption(self.id, on_interruption);
     }
 
     /// Nanoseconds since the plugin was set up.
@@ -265,8 +269,12 @@ impl Plugin {
             }
             let mut room = [0; MAX_LENGTH];
             let size = insn.size();
-            // Shorter than any of them, or longer than any with the prefixes compilers and kernels use.
-            let watched = (2..=8).contains(&size).then(|| Instruction::decode(insn.bytes(&mut room))).flatten();
+            // Shorter or longer than any that is watched, with the prefixes compilers and kernels use.
+            let bytes = if (1..=8).contains(&size) { insn.bytes(&mut room) } else { &[] };
+            if breakpoint::is_kernels(size, bytes, address) {
+                breakpoint::watch(&insn, address);
+            }
+            let watched = Instruction::decode(bytes);
             let next = address.wrapping_add(size as u64);
             results_due = Some(matches!(watched, Some(Instruction::Cpuid | Instruction::Rdmsr)));
             let Some(watched) = watched else { continue };

@@ -14,6 +14,10 @@ use crate::scenario::{Case, fault};
 /// Exit code by which a scenario says that it does not apply, as in the kernel's selftests.
 const SKIPPED: i32 = 4;
 
+/// Lines of a kernel's report that are given as a reason: to its registers and the first callers. The report page and the console
+/// log have it all.
+const QUOTED: usize = 30;
+
 /// The result of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -298,6 +302,9 @@ impl Collector {
             let host_at_fault = *end == End::Splat && splats.first().is_some_and(Splat::is_the_hosts);
             reasons.extend(splats.iter().map(Splat::to_string));
             let retry = end.is_worth_a_retry() || host_at_fault;
+            if !retry {
+                reasons.extend(quoted(&self.after_splat));
+            }
             self.no_boot = Some(NoBoot { reasons, retry });
             return None;
         }
@@ -322,6 +329,7 @@ impl Collector {
         }
         outcome.fail(end.describe());
         outcome.reasons.extend(splats.iter().map(Splat::to_string));
+        outcome.reasons.extend(quoted(&self.after_splat));
         Some(self.complete(outcome))
     }
 
@@ -349,6 +357,13 @@ impl Running {
             _ => {}
         }
     }
+}
+
+/// The beginning of the first report of `console`, which begins with its first line; `None` where that is all.
+fn quoted(console: &[String]) -> Option<String> {
+    let report = fault::report(console);
+    let lines = &report[..report.len().min(QUOTED)];
+    (lines.len() > 1).then(|| format!("on the console:\n    {}", lines.join("\n    ")))
 }
 
 /// The outcome of a case whose guest did not come up.

@@ -107,6 +107,16 @@ fn a_splat_after_the_exit_still_fails_the_case_and_the_others_remain() {
 }
 
 #[test]
+fn the_kernels_report_is_quoted_where_a_case_fails_for_it() {
+    let splat = Splat { kind: "BUG", line: "Oops: x".to_owned() };
+    let lines = ["[ 1.0] RIP: 0010:f+0x1", "[ 1.0] ---[ end trace 0 ]---", "[ 1.1] later"];
+    let lines = lines.map(|line| Event::Console(line.to_owned()));
+    let events = [&[booted(), start("a"), Event::Splat(splat)][..], &lines, &[Event::Ended(End::Splat)]].concat();
+    let (outcomes, _) = collect(&[case("a", "")], &events);
+    assert_eq!(outcomes[0].reasons.last().unwrap(), "on the console:\n    Oops: x\n    RIP: 0010:f+0x1");
+}
+
+#[test]
 fn a_time_out_fails_the_running_case_only() {
     let (outcomes, collected) = collect(
         &[case("a", ""), case("b", "")],
@@ -122,7 +132,7 @@ fn a_boot_is_tried_again_if_it_hung_or_the_host_is_at_fault() {
     let (outcomes, collected) = collect(&[case("a", "")], &[hang]);
     assert!(outcomes.is_empty());
     assert!(collected.no_boot.unwrap().retry);
-    for (kind, retry) in [("BUG", false), ("soft lockup", true), ("stale code", true)] {
+    for (kind, retry) in [("BUG", false), ("soft lockup", true)] {
         let splats = [kind, "BUG"].map(|kind| Event::Splat(Splat { kind, line: "what it said".to_owned() }));
         let events = [&splats[..], &[Event::Ended(End::Splat)]].concat();
         let (_, collected) = collect(&[case("a", "")], &events);
