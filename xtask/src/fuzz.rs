@@ -3,6 +3,8 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -12,8 +14,9 @@ use crate::workspace;
 /// The instruction set of the rig; naming it keeps the flags below from build scripts and macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Which branches were taken and what was compared, noted for libFuzzer. No sanitizer: the crates have no unsafe code.
-const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+/// Has notes taken for libFuzzer, of which branches were taken and what was compared. No sanitizer: the crates have no unsafe
+/// code.
+const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
@@ -24,8 +27,18 @@ pub(crate) enum Target {
     Tables,
     /// Identification registers of memory system components
     Registers,
-    /// What users write into the files of the file system
+    /// What users write into the files of the file system, and names of groups
     Commands,
+    /// What they write into `schemata`
+    Schemata,
+    /// What they write into `tasks`
+    Tasks,
+    /// What they write into `cpus` and `cpus_list`
+    Cpus,
+    /// What they write into `event_filter`
+    EventFilter,
+    /// What they write into `mbm_L3_assignments`
+    Assignments,
 }
 
 impl Target {
@@ -34,13 +47,20 @@ impl Target {
             Target::Tables => "tables",
             Target::Registers => "registers",
             Target::Commands => "commands",
+            Target::Schemata => "schemata",
+            Target::Tasks => "tasks",
+            Target::Cpus => "cpus",
+            Target::EventFilter => "event-filter",
+            Target::Assignments => "assignments",
         }
     }
 
-    const fn package(self) -> &'static str {
+    /// The package and its program. One does for all files: it is told which.
+    const fn program(self) -> (&'static str, &'static str) {
         match self {
-            Target::Tables | Target::Registers => "resctrl-fuzz",
-            Target::Commands => "resctrl-fs-fuzz",
+            Target::Tables => ("resctrl-fuzz", "fuzz-tables"),
+            Target::Registers => ("resctrl-fuzz", "fuzz-registers"),
+            _ => ("resctrl-fs-fuzz", "fuzz-commands"),
         }
     }
 }
@@ -48,8 +68,8 @@ impl Target {
 /// Looks for input that harms the Arm driver or the file system, with libFuzzer
 ///
 /// Begins with good inputs and what earlier runs found interesting, in target/fuzz/corpus. An input that makes the code
-/// panic, touch a register that is not there, or change something it refuses, is left in target/fuzz. Needs a C++ compiler. The unit tests run the same
-/// targets on random changes of good inputs.
+/// panic, touch a register that is not there, or change something it refuses, is left in target/fuzz. Needs a C++ compiler.
+/// The unit tests run the same targets on random changes of good inputs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// What is given hostile input
@@ -59,7 +79,7 @@ pub(crate) struct Options {
     seconds: u32,
     /// Run this input only
     #[arg(long, value_name = "FILE", conflicts_with = "seconds")]
-    input: Option<std::path::PathBuf>,
+    input: Option<PathBuf>,
 }
 
 /// Runs libFuzzer; the exit code says whether it found nothing.
@@ -72,21 +92,21 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let folder = workspace::target().join("fuzz");
     let corpus = folder.join("corpus").join(name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-    let bin = format!("fuzz-{name}");
+    let (package, program) = options.target.program();
     succeed(
         cargo()
-            .args(["build", "--release", "--locked", "--package", options.target.package(), "--features", "libfuzzer"])
-            .args(["--bin", &bin, "--target", TARGET, "--target-dir"])
+            .args(["build", "--release", "--locked", "--package", package, "--features", "libfuzzer"])
+            .args(["--bin", program, "--target", TARGET, "--target-dir"])
             .arg(&folder)
             // What would pass unnoticed in a release build shall not.
             .envs([
                 ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
                 ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
             ])
-            .env("RUSTFLAGS", RUSTFLAGS),
+            .env("RUSTC_WORKSPACE_WRAPPER", compiler(&folder)?),
     )?;
-    let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(bin));
-    fuzzer.env("FUZZ_SEEDS", &corpus);
+    let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(program));
+    fuzzer.env("FUZZ_SEEDS", &corpus).env("FUZZ_TARGET", name);
     match &options.input {
         Some(input) => fuzzer.arg(input),
         None => fuzzer
@@ -97,6 +117,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let status = fuzzer.status().context("cannot run the fuzzer")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes a compiler that takes notes of this project's crates alone. Of others, the scheduler of the simulated kernel above all,
+/// they would cost more time than everything else, and what is seen there leads nowhere.
+fn compiler(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("rustc-with-coverage");
+    let script = format!("#!/bin/sh\nexec \"$@\" {COVERAGE}\n");
+    fs::write(&path, script)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn cargo() -> Command {

@@ -22,8 +22,8 @@ use crate::kernels::Kernel;
 use fault::Fault;
 pub(crate) use selection::{Boot, Case, Selection, Shard};
 
-/// Time limit of a scenario that names none.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit of a scenario that names none: several times what any of them takes, for hosts with more to do than this.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which resctrl a guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, serde::Deserialize)]

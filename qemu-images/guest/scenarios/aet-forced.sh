@@ -6,7 +6,6 @@
 # kernels: debug plain
 # append: rdt=energy,perf:26557651
 # parameters: rdt=energy,perf:26557651
-# timeout: 60
 # compare: yes
 
 . /rig/lib/check.sh

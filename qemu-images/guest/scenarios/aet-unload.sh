@@ -6,7 +6,6 @@
 # kernels: debug plain
 # impl: rust
 # guest: own
-# timeout: 60
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -3,7 +3,6 @@
 #
 # AMD: bandwidth counters that are assigned to groups (ABMC), and the mode without assignment.
 # machines: amd-abmc
-# timeout: 60
 # compare: yes
 
 . /rig/lib/check.sh

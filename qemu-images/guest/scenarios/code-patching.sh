@@ -4,7 +4,6 @@
 # The emulation survives that the kernel changes its own code while all CPUs execute it.
 # machines: intel mpam
 # guest: own
-# timeout: 60
 # seconds: PATCHING_SECONDS=60 unasked=10
 #
 # This is about the rig, not about resctrl: mounting changes code as well, once, and that went wrong once in many hundred

@@ -3,7 +3,6 @@
 #
 # A domain goes away with its last CPU and comes back with its first.
 # machines: intel intel-big amd
-# timeout: 60
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

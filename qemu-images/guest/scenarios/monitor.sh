@@ -3,7 +3,6 @@
 #
 # Monitoring data: events, what they count for whom, width, faults, limbo.
 # machines: intel intel-big intel-narrow-mbm amd amd-abmc
-# timeout: 60
 # guest: waits
 
 . /rig/lib/check.sh

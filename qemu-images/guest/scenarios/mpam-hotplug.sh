@@ -3,7 +3,6 @@
 #
 # A domain goes away with its last CPU and comes back with its first; unmounting in between resets its component, too.
 # machines: mpam-2l3
-# timeout: 60
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -3,7 +3,6 @@
 #
 # Monitoring ids that belong to a PARTID: how many a group can have, and what limbo means for the next owner.
 # machines: mpam mpam-2l3 mpam-narrow mpam-few-monitors
-# timeout: 60
 # guest: waits
 
 . /rig/lib/check.sh

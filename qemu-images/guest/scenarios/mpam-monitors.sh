@@ -3,7 +3,6 @@
 #
 # Occupancy: whose, where, with as many monitors as there are, and when they are not ready.
 # machines: mpam mpam-2l3 mpam-ris mpam-few-monitors
-# timeout: 60
 # guest: waits
 
 . /rig/lib/check.sh

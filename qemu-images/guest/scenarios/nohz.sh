@@ -4,7 +4,6 @@
 # A CPU that is to be left alone (nohz_full) neither reads counters nor runs a worker while its domain has another one.
 # machines: intel
 # append: nohz_full=2
-# timeout: 40
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

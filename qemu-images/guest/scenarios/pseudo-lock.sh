@@ -3,7 +3,6 @@
 #
 # Pseudo-locking: what a group must be for it, what it is meanwhile and after, its device, its measurements, its end.
 # machines: intel-pseudo-lock
-# timeout: 60
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

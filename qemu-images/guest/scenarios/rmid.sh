@@ -3,7 +3,6 @@
 #
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
 # machines: intel amd intel-mon-only intel-narrow-mbm
-# timeout: 60
 # guest: waits
 
 . /rig/lib/check.sh

@@ -5,7 +5,6 @@
 # machines: intel-skylake
 # append: rdt=l3cat,cmt,mbmtotal,mbmlocal
 # parameters: rdt=l3cat,cmt,mbmtotal,mbmlocal
-# timeout: 60
 # compare: yes
 
 . /rig/lib/check.sh

@@ -70,6 +70,86 @@ pub(crate) struct Command {
     text: Cow<'static, [u8]>,
 }
 
+/// The files that commands are for: those of one parser find more of its corners in the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every file, and names of groups.
+    Commands,
+    /// `schemata`.
+    Schemata,
+    /// `tasks`.
+    Tasks,
+    /// `cpus` and `cpus_list`.
+    Cpus,
+    /// `event_filter`.
+    EventFilter,
+    /// `mbm_L3_assignments`.
+    Assignments,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Commands, Self::Schemata, Self::Tasks, Self::Cpus, Self::EventFilter, Self::Assignments];
+
+    /// What `cargo xtask fuzz` calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::Schemata => "schemata",
+            Self::Tasks => "tasks",
+            Self::Cpus => "cpus",
+            Self::EventFilter => "event-filter",
+            Self::Assignments => "assignments",
+        }
+    }
+
+    fn has(self, file: usize) -> bool {
+        let wanted: &[&str] = match self {
+            Self::Commands => return true,
+            Self::Schemata => &["schemata"],
+            Self::Tasks => &["tasks"],
+            Self::Cpus => &["cpus", "cpus_list"],
+            Self::EventFilter => &["event_filter"],
+            Self::Assignments => &["mbm_L3_assignments"],
+        };
+        FILES.get(file).and_then(|file| file.path.rsplit('/').next()).is_some_and(|name| wanted.contains(&name))
+    }
+
+    /// The numbers of its files, in the order in which the bytes of an input count them.
+    fn files(self) -> Vec<usize> {
+        (0..=FILES.len()).filter(|file| self.has(*file)).collect()
+    }
+
+    /// The bytes of those of these commands that are for its files.
+    pub(crate) fn to_bytes(self, commands: &[Command]) -> Vec<u8> {
+        let byte = |number| u8::try_from(number).expect("small");
+        let (files, mut bytes) = (self.files(), Vec::new());
+        for Command { file, text } in commands {
+            if let Some(place) = files.iter().position(|other| other == file) {
+                bytes.extend([byte(place), byte(text.len())]);
+                bytes.extend_from_slice(text);
+            }
+        }
+        bytes
+    }
+
+    /// Any bytes are commands: which file, how long the text, the text.
+    pub(crate) fn commands(self, mut data: &[u8]) -> Vec<Command> {
+        let (files, mut commands) = (self.files(), Vec::new());
+        while let [place, len, rest @ ..] = data
+            && commands.len() < MOST
+        {
+            let (text, behind) = rest.split_at(usize::from(*len).min(rest.len()));
+            let file = files[usize::from(*place) % files.len()];
+            commands.push(Command { file, text: Cow::Owned(text.to_vec()) });
+            data = behind;
+        }
+        commands
+    }
+}
+
 const fn put(file: usize, text: &'static str) -> Command {
     Command { file, text: Cow::Borrowed(text.as_bytes()) }
 }
@@ -115,33 +195,8 @@ pub(crate) const GOOD: &[&[Command]] = &[
     &[put(22, "1\n"), put(23, "0=f;1=3\n"), put(23, "*=c;\n"), put(24, "0=1\n"), put(1, "L3:0=c\n"), put(22, "off\n")],
 ];
 
-impl Command {
-    /// The bytes that mean it: which file, how long the text, the text.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let byte = |number| u8::try_from(number).expect("small");
-        [&[byte(self.file), byte(self.text.len())], &*self.text].concat()
-    }
-
-    fn new(file: u8, text: &[u8]) -> Command {
-        Command { file: usize::from(file) % (FILES.len() + 1), text: Cow::Owned(text.to_vec()) }
-    }
-}
-
 /// The most commands of one input, so that none takes long.
 const MOST: usize = 40;
-
-/// Any bytes are commands; the first says on which machine.
-pub(crate) fn from_bytes(mut data: &[u8]) -> Vec<Command> {
-    let mut commands = Vec::new();
-    while let [file, len, rest @ ..] = data
-        && commands.len() < MOST
-    {
-        let (text, behind) = rest.split_at(usize::from(*len).min(rest.len()));
-        commands.push(Command::new(*file, text));
-        data = behind;
-    }
-    commands
-}
 
 /// A machine with every file there is.
 const EVERYTHING: Parameters = Parameters {
@@ -253,12 +308,20 @@ mod tests {
 
     #[test]
     fn bytes_lead_back_to_their_commands() {
-        for session in GOOD {
-            let bytes: Vec<u8> = session.iter().flat_map(Command::to_bytes).collect();
-            assert_eq!(from_bytes(&bytes), *session);
+        for target in Target::ALL {
+            for session in GOOD {
+                let own: Vec<_> = session.iter().filter(|command| target.has(command.file)).cloned().collect();
+                assert_eq!(target.commands(&target.to_bytes(session)), own, "{target:?}");
+            }
         }
-        assert_eq!(from_bytes(&[7, 200, b'f']), [put(7, "f")]);
-        assert_eq!(from_bytes(&[7]), []);
+        assert_eq!(Target::Commands.commands(&[7, 200, b'f']), [put(7, "f")]);
+        assert_eq!(Target::Commands.commands(&[7]), []);
+    }
+
+    #[test]
+    fn each_target_has_the_files_of_its_parser() {
+        let count = |target: Target| target.files().len();
+        assert_eq!(Target::ALL.map(count), [FILES.len() + 1, 3, 3, 5, 2, 2]);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! commands are carried out step by step: but for the steps before the mistake), what a file shows it takes back, and the
 //! state stays consistent.
 //!
-//! The target takes bytes and makes commands of them, on a machine that has every kind of file. The unit tests run it on
-//! random bytes and on inputs that were good before some bytes changed; `cargo xtask fuzz commands` lets libFuzzer look for
-//! more.
+//! A target takes bytes and makes commands of them, for all files or for those of one parser, on a machine that has every kind of
+//! file. The unit tests run each on random bytes and on inputs that were good before some bytes changed; `cargo xtask fuzz`
+//! lets libFuzzer look for more.
 
 #[path = "../../tests/abi/amd.rs"]
 #[expect(dead_code, reason = "the tests of single files ask for more")]
@@ -24,26 +24,37 @@ mod tests;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use command::Command;
+pub use command::Target;
 
-/// Commands out of bytes. Returns how many were carried out.
-pub fn commands(data: &[u8]) -> usize {
-    command::carry_out(command::from_bytes(data))
+/// Carries out the commands that bytes are for a target. Returns how many were accepted.
+pub fn carry_out(target: Target, data: &[u8]) -> usize {
+    command::carry_out(target.commands(data))
 }
 
-/// Good inputs.
+/// Good inputs of a target.
 #[must_use]
-pub fn seeds() -> Vec<Vec<u8>> {
-    command::GOOD.iter().map(|session| session.iter().flat_map(Command::to_bytes).collect()).collect()
+pub fn seeds(target: Target) -> Vec<Vec<u8>> {
+    let inputs = command::GOOD.iter().map(|session| target.to_bytes(session));
+    inputs.filter(|input| !input.is_empty()).collect()
 }
 
-/// Writes them into the folder that the environment variable `FUZZ_SEEDS` names, if it is set.
+/// The target that the environment variable `FUZZ_TARGET` names.
+///
+/// # Panics
+/// When there is none of this name.
+#[must_use]
+pub fn target() -> Target {
+    let name = env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
+    Target::ALL.into_iter().find(|target| target.name() == name).expect("FUZZ_TARGET names a target")
+}
+
+/// Writes a target's good inputs into the folder that the environment variable `FUZZ_SEEDS` names, if it is set.
 ///
 /// # Panics
 /// When that is impossible.
-pub fn write_seeds() {
+pub fn write_seeds(target: Target) {
     let Some(folder) = env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
-    for (number, seed) in seeds().iter().enumerate() {
+    for (number, seed) in seeds(target).iter().enumerate() {
         fs::write(folder.join(format!("seed-{number}")), seed).expect("a folder that can be written to");
     }
 }

@@ -7,12 +7,24 @@ use resctrl_types::Transactions;
 
 use crate::arch::{ABMC, BMEC, INTEL, SDCIAE};
 use crate::machine::{PLAIN, on};
-use crate::{commands, seeds};
+use crate::{Target, carry_out, seeds};
 
 #[test]
 fn most_of_the_good_commands_are_accepted() {
-    let accepted: Vec<_> = seeds().iter().map(|seed| commands(seed)).collect();
+    let accepted: Vec<_> = seeds(Target::Commands).iter().map(|seed| carry_out(Target::Commands, seed)).collect();
     assert!(accepted.iter().all(|&accepted| accepted >= 8), "{accepted:?}");
+}
+
+#[test]
+fn each_target_begins_with_commands_that_are_accepted() {
+    for target in Target::ALL {
+        let inputs = seeds(target);
+        assert!(!inputs.is_empty() && inputs.iter().all(|input| carry_out(target, input) > 0), "{target:?}");
+    }
+}
+
+fn targets() -> impl Strategy<Value = Target> {
+    prop::sample::select(Target::ALL.to_vec())
 }
 
 fn mutated(seeds: &[Vec<u8>], which: &Index, changes: &[(Index, u8)]) -> Vec<u8> {
@@ -33,16 +45,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn no_bytes_as_commands_do_harm(data in prop::collection::vec(telling(), 0..200)) {
-        commands(&data);
+    fn no_bytes_as_commands_do_harm(target in targets(), data in prop::collection::vec(telling(), 0..200)) {
+        carry_out(target, &data);
     }
 
     #[test]
     fn no_change_of_good_commands_does_harm(
+        target in targets(),
         which: Index,
         changes in prop::collection::vec((any::<Index>(), telling()), 0..10),
     ) {
-        commands(&mutated(&seeds(), &which, &changes));
+        carry_out(target, &mutated(&seeds(target), &which, &changes));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! libFuzzer on [`resctrl_fs_fuzz::commands`].
+//! libFuzzer on one of the targets of [`resctrl_fs_fuzz`], which the environment variable `FUZZ_TARGET` names.
 #![no_main]
 
+use resctrl_fs_fuzz::{Target, carry_out, target, write_seeds};
+use std::sync::LazyLock;
+
+static TARGET: LazyLock<Target> = LazyLock::new(target);
+
 libfuzzer_sys::fuzz_target!(
-    init: resctrl_fs_fuzz::write_seeds(),
+    init: write_seeds(*TARGET),
     |data: &[u8]| {
-        resctrl_fs_fuzz::commands(data);
+        carry_out(*TARGET, data);
     }
 );
