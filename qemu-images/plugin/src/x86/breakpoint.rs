@@ -22,7 +22,8 @@ use std::ffi::{c_uint, c_void};
 const INT3: u8 = 0xcc;
 
 /// First bytes of what Linux puts over its breakpoints: NOP of two bytes and more, JMP, CALL, also with a prefix. None is an
-/// instruction of one byte.
+/// instruction of one byte. (RET is one, so it cannot be told from a breakpoint that it has replaced; Linux puts it only where
+/// a static call at the end of a function is to call nothing.)
 const PATCHED: [u8; 7] = [0x0f, 0x2e, 0x3e, 0x66, 0xe8, 0xe9, 0xeb];
 
 /// Whether an instruction of this size was translated from a breakpoint in the kernel's half of addresses. (Programs that change
