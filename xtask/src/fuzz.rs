@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum as _;
 
 use crate::workspace;
 
@@ -42,17 +43,9 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    const fn name(self) -> &'static str {
-        match self {
-            Target::Tables => "tables",
-            Target::Registers => "registers",
-            Target::Commands => "commands",
-            Target::Schemata => "schemata",
-            Target::Tasks => "tasks",
-            Target::Cpus => "cpus",
-            Target::EventFilter => "event-filter",
-            Target::Assignments => "assignments",
-        }
+    /// As on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().expect("none is hidden").get_name().to_owned()
     }
 
     /// The package and its program. One does for all files: it is told which.
@@ -90,7 +83,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let name = options.target.name();
     let folder = workspace::target().join("fuzz");
-    let corpus = folder.join("corpus").join(name);
+    let corpus = folder.join("corpus").join(&name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
     let (package, program) = options.target.program();
     succeed(
@@ -106,7 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .env("RUSTC_WORKSPACE_WRAPPER", compiler(&folder)?),
     )?;
     let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(program));
-    fuzzer.env("FUZZ_SEEDS", &corpus).env("FUZZ_TARGET", name);
+    fuzzer.env("FUZZ_SEEDS", &corpus).env("FUZZ_TARGET", &name);
     match &options.input {
         Some(input) => fuzzer.arg(input),
         None => fuzzer
