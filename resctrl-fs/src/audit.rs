@@ -7,13 +7,14 @@ use resctrl_types::locked::Key;
 use resctrl_types::platform::{Mutex, WorkKind};
 use resctrl_types::{Arch, DomainId, Platform, Ref, ResourceId, RmidIndex};
 
-use crate::Resctrl;
-use crate::ctrlmondata::io_alloc;
-use crate::domain::{MBPS_UNLIMITED, Target};
-use crate::monitor::counters::Owner;
-use crate::monitor::rmid::{Entry, RmidTable};
-use crate::pseudo_lock::regions::Slot;
-use crate::state::{Locked, Mode, State};
+use crate::ctrlmondata::schema;
+use crate::data::counters::Owner;
+use crate::data::domain::{MBPS_UNLIMITED, Target};
+use crate::data::group::Mode;
+use crate::data::regions::Slot;
+use crate::data::rmid::{Entry, RmidTable};
+use crate::data::state::Resctrl;
+use crate::data::state::{Locked, State};
 use crate::text::TextOut;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
@@ -101,7 +102,7 @@ fn in_order(domains: impl Iterator<Item = (DomainId, bool)>, out: &mut dyn TextO
 
 /// A CLOSID is taken exactly when a group or the devices have it, and only one of them has.
 fn closids<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, state: &State<A, P>, out: &mut dyn TextOut) -> fmt::Result {
-    let devices = || ResourceId::ALL.into_iter().filter_map(|resource| io_alloc::enabled(fs, resource));
+    let devices = || ResourceId::ALL.into_iter().filter_map(|resource| schema::devices(fs, resource));
     let Some(mount) = &state.mount else {
         return devices().try_for_each(|closid| writeln!(out, "devices have CLOSID {closid}, unmounted"));
     };

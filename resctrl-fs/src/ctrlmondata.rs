@@ -3,6 +3,7 @@
 
 pub(crate) mod initial;
 pub(crate) mod io_alloc;
+pub(crate) mod live;
 pub(crate) mod overlap;
 pub(crate) mod parse;
 pub(crate) mod schema;

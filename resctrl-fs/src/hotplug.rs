@@ -13,12 +13,14 @@ use resctrl_types::{
     Rmid,
 };
 
-use crate::Resctrl;
-use crate::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonDomain, MonState, PackageDomain, Target};
-use crate::monitor::counters::CounterTable;
+use crate::data::counters::CounterTable;
+use crate::data::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonState, PackageDomain, Target};
+use crate::data::group::Monitored;
+use crate::data::state::MonDomain;
+use crate::data::state::Resctrl;
+use crate::data::state::State;
 use crate::monitor::{limbo, mon_data, read, worker};
 use crate::nodes::GroupId;
-use crate::state::{Monitored, State};
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {

@@ -6,13 +6,13 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
 
 use crate::ctrlmondata::{io_alloc, schema};
+use crate::data::group::{Mode, Sharing};
+use crate::data::state::{Op, Resctrl};
 use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
-use crate::ops::{Shown, Stop};
-use crate::state::{Mode, Sharing};
+use crate::text::{Shown, Stop};
 use crate::text::{TextOut, parse_u32, until_nul};
 use crate::tree::{NewNode, NodeId};
-use crate::{Op, Resctrl};
 
 /// Which schemas have a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -248,7 +248,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     for domain in &state.ctrl_domains[schema.resource.index()] {
         let locked = fs.regions.lock().locked_bits(schema.resource, domain.id);
         let (mut shared, mut exclusive) = (0, 0);
-        let devices = io_alloc::enabled(fs, schema.resource)
+        let devices = schema::devices(fs, schema.resource)
             .map_or(0, |closid| fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type));
         let hardware = cache.shareable_bits | devices;
         for group in &state.groups {

@@ -9,7 +9,7 @@
 //!
 //! | Module | What |
 //! |---|---|
-//! | [`state`](self) `state`, `domain` | what the rdtgroup mutex protects; control domains, reference-counted monitor domains |
+//! | `data/` | what the rdtgroup mutex protects: groups, ids, counters; control domains, reference-counted monitor domains; regions |
 //! | `tree`, `nodes` | the tree of files; what each node is; the tables of files |
 //! | `ops` | the file operations: from a node to the function that serves it |
 //! | `rdtgroup/` | mount, mkdir, rmdir, rename, tasks, cpus, mode |
@@ -21,6 +21,9 @@
 //! | `status`, `text` | `last_cmd_status`; number grammars |
 //! | `audit` | for tests: whether the state is consistent |
 //!
+//! Data at the bottom (`text`, `status`, `tree`, `nodes`, `data/`), above it rules (masks, overlaps, parsers), above those
+//! commands, and dispatch on top (`ops`, `hotplug`, `audit`, this file). No file knows one above it.
+//!
 //! # Invariants
 //!
 //! All state is in one [`Resctrl`]. It changes only under the rdtgroup mutex (the tree: under its own, inside), and
@@ -30,9 +33,8 @@
 #![forbid(unsafe_code)]
 
 mod audit;
-mod closid;
 mod ctrlmondata;
-mod domain;
+mod data;
 mod hotplug;
 mod info;
 mod monitor;
@@ -40,7 +42,6 @@ mod nodes;
 mod ops;
 mod pseudo_lock;
 mod rdtgroup;
-mod state;
 mod stats;
 mod status;
 mod text;
@@ -48,58 +49,19 @@ mod tree;
 
 use resctrl_types::locked::Key;
 use resctrl_types::platform::{LockClass, Mutex};
-use resctrl_types::resource::Control;
-use resctrl_types::{Arch, CpuMask, CpusHeld, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result};
+use resctrl_types::{Arch, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result};
 
+pub use data::state::Resctrl;
 pub use pseudo_lock::MapRequest;
 pub use rdtgroup::mount::{MountOptions, OptionError};
 pub use stats::Stats;
 pub use text::{Bytes, TextOut};
 pub use tree::{Attr, DirEntry, NodeId, NodeKind, SetAttr};
 
-use pseudo_lock::regions::Regions;
-use state::{CtrlGroup, Locked, State};
+use data::group::CtrlGroup;
+use data::regions::Regions;
+use data::state::{Locked, State};
 use tree::Tree;
-
-/// One resctrl: what in the kernel are the globals of `fs/resctrl`.
-pub struct Resctrl<A: Arch<P>, P: Platform> {
-    platform: P,
-    arch: A,
-    /// What can be controlled while no setting hides it. A resource that is hidden for the moment (MB while MPAM emulates
-    /// CDP) still has its domains, and CPUs come to them and go.
-    controls: [Option<Control>; ResourceId::ALL.len()],
-    /// How many counters of each monitor domain can be assigned while no setting takes some away.
-    counters: u32,
-    /// Whether all that is only found at the first mount has been found.
-    first_mount: P::Mutex<bool>,
-    /// `rdtgroup_mutex` and all that it protects.
-    locked: P::Mutex<Locked<A, P>>,
-    /// The nodes.
-    tree: P::Mutex<Tree>,
-    /// The pseudo-locked regions; innermost lock.
-    regions: P::Mutex<Regions<P>>,
-}
-
-/// A command on its way: with CPU hotplug held off and the rdtgroup mutex held.
-pub(crate) struct Op<'a, A: Arch<P>, P: Platform> {
-    pub(crate) fs: &'a Ref<Resctrl<A, P>>,
-    pub(crate) cpus: CpusHeld<'a>,
-    pub(crate) locked: &'a mut Locked<A, P>,
-}
-
-impl<'a, A: Arch<P>, P: Platform> Op<'a, A, P> {
-    pub(crate) fn state(&mut self) -> &mut State<A, P> {
-        &mut self.locked.state
-    }
-
-    pub(crate) fn arch(&self) -> &'a A {
-        &self.fs.arch
-    }
-
-    pub(crate) fn platform(&self) -> &'a P {
-        &self.fs.platform
-    }
-}
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Makes the file system of a machine, without any domain yet: report each online CPU with
@@ -129,7 +91,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             rmids: None,
             threshold: monitor::limbo::default_threshold(&arch),
             assign_on_mkdir: true,
-            filters: monitor::counters::default_filters(&arch),
+            filters: data::counters::default_filters(&arch),
             column_width: 0,
             stats: Stats::default(),
         };
@@ -166,25 +128,5 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let stats = this.locked.lock().state.stats;
         stats.show(out)?;
         writeln!(out, "references {}", Ref::count(this) - 1)
-    }
-
-    /// Whether anything can be controlled.
-    pub(crate) fn alloc_capable(&self) -> bool {
-        ResourceId::ALL.into_iter().any(|resource| self.arch.control(resource).is_some())
-    }
-
-    /// Whether anything can be monitored.
-    pub(crate) fn mon_capable(&self) -> bool {
-        ResourceId::ALL.into_iter().any(|resource| self.arch.monitor(resource).is_some())
-    }
-
-    /// Whether the L3 counts this event.
-    pub(crate) fn has_event(&self, event: EventId) -> bool {
-        self.arch.monitor(ResourceId::L3).is_some_and(|monitor| monitor.events.contains(event))
-    }
-
-    /// Whether the L3 counts memory bandwidth.
-    pub(crate) fn has_mbm(&self) -> bool {
-        EventId::MBM.into_iter().any(|event| self.has_event(event))
     }
 }

@@ -13,5 +13,5 @@ pub(crate) mod mba_sc;
 pub(crate) mod mon_data;
 pub(crate) mod overflow;
 pub(crate) mod read;
-pub(crate) mod rmid;
+mod run;
 pub(crate) mod worker;

@@ -4,40 +4,16 @@
 //! Each takes the locks in their order, finds out whether what the node stands for still lives, clears the status where
 //! the rules say so, and hands an [`Op`] to the function of the file.
 
-use core::fmt;
-
 use resctrl_types::platform::{CpusReadGuard, Mutex};
 use resctrl_types::{Arch, Errno, Platform, Ref, Result};
 
+use crate::data::group::Place;
+use crate::data::state::{Op, Resctrl};
 use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
 use crate::rdtgroup::{cpus, mode, tasks};
-use crate::state::Place;
-use crate::text::TextOut;
+use crate::text::{Shown, Stop, TextOut};
 use crate::tree::{Attr, DirEntry, NodeId, SetAttr};
-use crate::{Op, Resctrl, ctrlmondata, info, monitor};
-
-/// Why a file's content stopped.
-pub(crate) enum Stop {
-    /// The reader's buffer is full; it will come back with a larger one.
-    Full,
-    /// The file cannot be read.
-    Errno(Errno),
-}
-
-/// The result of printing a file.
-pub(crate) type Shown = Result<(), Stop>;
-
-impl From<fmt::Error> for Stop {
-    fn from(_: fmt::Error) -> Self {
-        Stop::Full
-    }
-}
-
-impl From<Errno> for Stop {
-    fn from(errno: Errno) -> Self {
-        Stop::Errno(errno)
-    }
-}
+use crate::{ctrlmondata, info, monitor};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// The root of the tree while mounted.

@@ -6,18 +6,17 @@
 //! | `mode` = `pseudo-locksetup` ([`enter`]) | the group has no tasks and no CPUs, may have none from now on, and gives its RMID up |
 //! | a line in `schemata` ([`create`]) | memory is read into the part of the cache that the line names, with the group's CLOSID |
 //! | mode `pseudo-locked` | the CLOSID is given up as well: nobody fills that part any more. The memory is a device |
-//! | `rmdir`, unmounting ([`regions`]) | device and directory go; the memory, with the last who has the device open |
+//! | `rmdir`, unmounting ([`regions`](crate::data::regions)) | device and directory go; the memory, with the last who has the device open |
 //!
 //! # Invariants
 //! * A group has a CLOSID unless it is pseudo-locked, and an RMID unless it is in one of the two modes
-//!   ([`CtrlGroup::owns_closid`], [`CtrlGroup::monitored`]).
-//! * A region is in the table of [`regions`] only when it is complete, so that what fails on the way leaves nothing behind
+//!   (`CtrlGroup::owns_closid`, `CtrlGroup::monitored`).
+//! * A region is in the table of [`regions`](crate::data::regions) only when it is complete, so that what fails on the way leaves nothing behind
 //!   at its domain.
 //! * Nodes of a region are dropped without a lock: removing the directory waits for measurements, which take them all.
 
 mod create;
 mod device;
-pub(crate) mod regions;
 
 use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, ConfType, Errno, Platform, ResourceId, Result};
@@ -25,41 +24,15 @@ use resctrl_types::{Arch, ConfType, Errno, Platform, ResourceId, Result};
 pub(crate) use create::create;
 pub use device::MapRequest;
 
-use crate::Op;
+use crate::data::group::{Mode, Place};
+use crate::data::state::Op;
 use crate::monitor::{counters, limbo, read};
 use crate::nodes::{GROUP_FILES, GroupFile, GroupId};
 use crate::rdtgroup::tasks;
-use crate::state::{CtrlGroup, Mode, Place};
-use crate::status::Status;
 use crate::tree::NodeId;
 
 /// The files by which a group is used, which a group that sets up a region is not to be.
 const USED_BY: [GroupFile; 3] = [GroupFile::Tasks, GroupFile::Cpus, GroupFile::CpusList];
-
-impl Mode {
-    /// Whether the group is there for a region, and not for tasks.
-    pub(crate) const fn is_pseudo_locking(self) -> bool {
-        matches!(self, Mode::PseudoLocksetup | Mode::PseudoLocked(_))
-    }
-}
-
-/// Refuses what a group that is there for a region cannot have.
-///
-/// # Errors
-/// `EINVAL`.
-pub(crate) fn refuse_members<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Result<()> {
-    if op.state().groups[ctrl].mode.is_pseudo_locking() {
-        op.state().status.text("Pseudo-locking in progress\n");
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
-}
-
-/// Says that the domain of a region, and with it what was cached, is gone.
-pub(crate) fn offline(status: &mut Status) -> Errno {
-    status.text("Cache domain offline\n");
-    Errno::ENODEV
-}
 
 /// Makes a group, whose directory is `dir`, ready to set up a region.
 ///
@@ -154,11 +127,4 @@ fn meets_region<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> 
             mask & regions.locked_bits(cache, domain.id) != 0
         })
     })
-}
-
-impl CtrlGroup {
-    /// Whether the CLOSID is this group's: a pseudo-locked group has given it up.
-    pub(crate) const fn owns_closid(&self) -> bool {
-        !matches!(self.mode, Mode::PseudoLocked(_))
-    }
 }

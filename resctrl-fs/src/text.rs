@@ -21,6 +21,29 @@ pub trait TextOut: fmt::Write {
     fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result;
 }
 
+/// Why a file's content stopped.
+pub(crate) enum Stop {
+    /// The reader's buffer is full; it will come back with a larger one.
+    Full,
+    /// The file cannot be read.
+    Errno(Errno),
+}
+
+/// The result of printing a file.
+pub(crate) type Shown = Result<(), Stop>;
+
+impl From<fmt::Error> for Stop {
+    fn from(_: fmt::Error) -> Self {
+        Stop::Full
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Stop::Errno(errno)
+    }
+}
+
 /// Removes the white space at both ends, as `strim` does.
 pub(crate) fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0xa0);

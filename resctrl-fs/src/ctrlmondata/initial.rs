@@ -8,11 +8,12 @@ use resctrl_types::resource::{CacheControl, ControlKind};
 use resctrl_types::{Arch, Closid, ConfType, DomainId, Errno, KBox, Platform, ResourceId, Result};
 
 use super::overlap::{self, Holder};
-use crate::Op;
-use crate::Resctrl;
-use crate::domain::{CtrlDomain, MBPS_UNLIMITED};
+use crate::data::domain::{CtrlDomain, MBPS_UNLIMITED};
+use crate::data::group::{CtrlGroup, Sharing};
+use crate::data::state::Op;
+use crate::data::state::Resctrl;
+use crate::data::state::State;
 use crate::nodes::SchemaId;
-use crate::state::{CtrlGroup, Sharing, State};
 
 /// Programs the initial values of the group at `ctrl`, schema by schema. Its mode is shareable.
 ///

@@ -9,25 +9,13 @@ use resctrl_types::resource::ControlKind;
 use resctrl_types::{Arch, Closid, ConfType, Errno, Platform, ResourceId, Result};
 
 use super::initial;
-use super::parse;
-use super::schemata::{self, Live};
+use super::live::{self, Live};
+use super::{parse, schema};
+use crate::data::group::Mode;
+use crate::data::state::{Op, Resctrl};
 use crate::nodes::{GroupId, Node, SchemaId};
-use crate::ops::Shown;
-use crate::state::Mode;
+use crate::text::Shown;
 use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
-use crate::{Op, Resctrl};
-
-/// The CLOSID that devices have in a resource where they are given cache.
-fn closid<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, resource: ResourceId) -> Closid {
-    let hardware = fs.arch.control(resource).map_or(0, |control| control.num_closid);
-    let usable = if fs.arch.cdp_enabled(resource) { hardware / 2 } else { hardware };
-    Closid(usable.saturating_sub(1))
-}
-
-/// The CLOSID that devices have now, if they have one.
-pub(crate) fn enabled<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, resource: ResourceId) -> Option<Closid> {
-    (fs.arch.io_alloc(resource) == Some(true)).then(|| closid(fs, resource))
-}
 
 /// Whether the caches have these files. Every cache does if the L3 can give devices a part.
 pub(crate) fn capable<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> bool {
@@ -66,7 +54,7 @@ fn require_enabled<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: Schem
         op.state().status.format(format_args!("io_alloc is not enabled on {name}\n"));
         return Err(Errno::EINVAL);
     }
-    Ok(closid(op.fs, schema.resource))
+    Ok(schema::device_closid(op.fs, schema.resource))
 }
 
 /// Carries out a write to `io_alloc`.
@@ -79,7 +67,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: Sche
     if require_capable(op, schema)? == enable {
         return Ok(());
     }
-    let closid = closid(fs, schema.resource);
+    let closid = schema::device_closid(fs, schema.resource);
     let state = op.state();
     let mount = state.mount.as_mut().ok_or(Errno::ENOENT)?;
     if !mount.closids.contains(closid) {
@@ -147,7 +135,7 @@ fn say_taken<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) {
 /// Devices have no cache of their own any more. Values are not touched.
 pub(crate) fn disable_all<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     for resource in ResourceId::ALL {
-        if let Some(closid) = enabled(op.fs, resource) {
+        if let Some(closid) = schema::devices(op.fs, resource) {
             // Disabling cannot fail, by the contract of `set_io_alloc`.
             let _ = set(op, resource, false);
             release(op, closid);
@@ -194,5 +182,5 @@ pub(crate) fn write_masks<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema
             staged.push(twin)?;
         }
     }
-    schemata::apply(fs, cpus, state, closid, &mut staged)
+    live::apply(fs, cpus, state, closid, &mut staged)
 }

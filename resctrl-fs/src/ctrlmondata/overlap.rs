@@ -7,10 +7,10 @@
 use resctrl_types::resource::ControlKind;
 use resctrl_types::{Arch, Closid, ConfType, KBox, Platform};
 
-use super::io_alloc;
-use crate::Resctrl;
+use super::schema;
+use crate::data::group::{CtrlGroup, Sharing};
+use crate::data::state::Resctrl;
 use crate::nodes::SchemaId;
-use crate::state::{CtrlGroup, Sharing};
 
 /// How a mask meets those of others. The larger is the more serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub(crate) fn others<'a, A: Arch<P>, P: Platform>(
         ConfType::Both => &[ConfType::Both],
         ConfType::Code | ConfType::Data => &[ConfType::Code, ConfType::Data],
     };
-    let devices = io_alloc::enabled(fs, schema.resource).map(|closid| (Holder::Devices, closid));
+    let devices = schema::devices(fs, schema.resource).map(|closid| (Holder::Devices, closid));
     // Groups that are there for a region fill nothing: one has no mask yet that counts, the other no CLOSID any more.
     let users = groups.iter().filter_map(|group| group.mode.sharing().map(|sharing| (sharing, group.closid)));
     let holders = users.map(|(sharing, closid)| (Holder::Group(sharing), closid)).chain(devices);

@@ -19,8 +19,8 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::{DomainId, Errno, KVec};
 
 use super::overlap::Overlap;
+use crate::data::group::{Mode, Sharing};
 use crate::nodes::SchemaId;
-use crate::state::{Mode, Sharing};
 use crate::status::Status;
 use crate::text::{parse_u32, parse_u64, split_once, trim};
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Schemas: the controllable resources as users see them, one line of `schemata` each.
 
-use resctrl_types::{Arch, ConfType, KVec, Platform, ResourceId, Result};
+use resctrl_types::platform::CacheLevel;
+use resctrl_types::resource::{Control, ControlKind, Scope};
+use resctrl_types::{Arch, Closid, ConfType, KVec, Platform, ResourceId, Result};
 
-use crate::Resctrl;
+use crate::data::domain::CtrlDomain;
+use crate::data::state::Resctrl;
 use crate::nodes::SchemaId;
 
 /// The resources that can be controlled, in the order of every listing.
@@ -56,4 +59,38 @@ pub(crate) fn width<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, schemas: &[Sche
         schema.name().len() + if could_split { ConfType::Code.suffix().len() } else { 0 }
     };
     schemas.iter().map(room).max().unwrap_or(0)
+}
+
+/// The CLOSID that devices have in a resource where they are given cache.
+pub(crate) fn device_closid<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, resource: ResourceId) -> Closid {
+    let hardware = fs.arch.control(resource).map_or(0, |control| control.num_closid);
+    let usable = if fs.arch.cdp_enabled(resource) { hardware / 2 } else { hardware };
+    Closid(usable.saturating_sub(1))
+}
+
+/// The CLOSID that devices have now, if they have one.
+pub(crate) fn devices<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, resource: ResourceId) -> Option<Closid> {
+    (fs.arch.io_alloc(resource) == Some(true)).then(|| device_closid(fs, resource))
+}
+
+/// The bytes that a mask of a domain stands for.
+pub(crate) fn mask_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>, mask: u32) -> u32 {
+    match control.kind {
+        ControlKind::Cache(cache) => {
+            let bytes = cache_size(platform, control, domain) / cache.cbm_len.max(1);
+            bytes * (mask & cache.full_mask()).count_ones()
+        }
+        ControlKind::Bandwidth(_) => 0,
+    }
+}
+
+/// The size of a domain's cache in bytes, 0 where the kernel does not know it.
+fn cache_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>) -> u32 {
+    let level = match control.scope {
+        Scope::L2Cache => CacheLevel::L2,
+        Scope::L3Cache => CacheLevel::L3,
+        Scope::Node | Scope::Package => return 0,
+    };
+    let cache = domain.cpus.first().and_then(|cpu| platform.cache(cpu, level));
+    cache.map_or(0, |cache| cache.size)
 }

@@ -6,25 +6,12 @@
 use resctrl_types::{Arch, CounterAssignment, Errno, Platform, Result};
 
 use super::{counters, event_config};
-use crate::Op;
-use crate::domain::{Bandwidth, MonState};
-use crate::ops::Shown;
-use crate::state::Locked;
+use crate::data::counters::default_filters;
+use crate::data::domain::{Bandwidth, MonState};
+use crate::data::state::Locked;
+use crate::data::state::Op;
+use crate::text::Shown;
 use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
-
-const NOT_ENABLED: &str = "mbm_event counter assignment mode is not enabled\n";
-
-/// Requires that counters are assigned.
-///
-/// # Errors
-/// `EINVAL` with a line in the status.
-pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Result<()> {
-    if !op.arch().counters_assigned() {
-        op.state().status.text(NOT_ENABLED);
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
-}
 
 /// Prints `mbm_assign_mode`: the mode that is on, then the other one, where there is another one.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
@@ -82,7 +69,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Res
             memory.fill(Bandwidth::default());
         }
     }
-    state.filters = counters::default_filters(arch);
+    state.filters = default_filters(arch);
     state.assign_on_mkdir |= assigned;
     event_config::show_files(op.fs);
     Ok(())
@@ -90,7 +77,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Res
 
 /// Prints `mbm_assign_on_mkdir`: whether new groups get counters.
 pub(crate) fn show_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
-    require_assigned(op)?;
+    counters::require_assigned(op)?;
     Ok(writeln!(out, "{}", u8::from(op.state().assign_on_mkdir))?)
 }
 
@@ -100,7 +87,7 @@ pub(crate) fn write_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, dat
         op.state().status.text("mbm_assign_on_mkdir: Invalid input\n");
         return Err(Errno::EINVAL);
     };
-    require_assigned(op)?;
+    counters::require_assigned(op)?;
     op.state().assign_on_mkdir = assign;
     Ok(())
 }

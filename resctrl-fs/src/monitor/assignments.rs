@@ -3,16 +3,17 @@
 
 use resctrl_types::{Arch, Errno, EventId, Platform, Result};
 
-use super::assign_mode;
-use super::counters::{self, Owner};
-use crate::ops::Shown;
-use crate::state::{Locked, Monitored, Place};
+use super::counters;
+use crate::data::counters::Owner;
+use crate::data::group::{Monitored, Place};
+use crate::data::state::Locked;
+use crate::data::state::Op;
+use crate::text::Shown;
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
-use crate::{Op, pseudo_lock};
 
 /// Prints a line for each event: `e` for each domain in which the group has a counter, `_` where it has none.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
-    assign_mode::require_assigned(op)?;
+    counters::require_assigned(op)?;
     let who = op.state().monitored(place);
     let Locked { key, state } = &*op.locked;
     for event in counters::events(op.fs) {
@@ -38,7 +39,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
         op.state().status.text("mbm_event mode is not enabled\n");
         return Err(Errno::EINVAL);
     }
-    let Some(who) = op.state().monitored(place) else { return pseudo_lock::refuse_members(op, place.ctrl()) };
+    let Some(who) = op.state().monitored(place) else { return op.refuse_members(place.ctrl()) };
     let mut rest = Some(text);
     while let Some(lines) = rest {
         let (line, behind) = split_once(lines, b'\n');

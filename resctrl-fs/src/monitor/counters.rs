@@ -1,87 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Who has which counter, where bandwidth is counted by counters that are assigned (`mbm_event` mode).
-//!
-//! Each monitor domain has a table of its own: a group may be counted in one domain and not in another. The counters of a
-//! domain that goes offline are gone with it, and one that comes has none assigned.
-//!
-//! # Invariants
-//! * An entry names a group that lives and an event that the machine has.
-//! * No pair of group and event has two counters in one domain.
+//! Giving counters to groups and taking them back, where bandwidth is counted by counters that are assigned (`mbm_event`
+//! mode). Who has which is in [`crate::data::counters`].
 
-use resctrl_types::{Arch, Counter, CpuMask, Errno, EventId, KVec, Platform, Result, Transactions};
+use resctrl_types::{Arch, Counter, CpuMask, Errno, EventId, Platform, Result, Transactions};
 
-use super::assign_mode;
-use crate::domain::MonState;
-use crate::nodes::GroupId;
-use crate::ops::Shown;
-use crate::state::{Locked, Monitored};
+use crate::data::counters::{CounterTable, Owner, filter};
+use crate::data::domain::MonState;
+use crate::data::group::Monitored;
+use crate::data::state::Locked;
+use crate::data::state::{Op, Resctrl};
+use crate::text::Shown;
 use crate::text::TextOut;
-use crate::{Op, Resctrl};
 
-/// What a counter was given for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) group: GroupId,
-    pub(crate) event: EventId,
-}
+const NOT_ENABLED: &str = "mbm_event counter assignment mode is not enabled\n";
 
-/// The counters of one domain.
-#[derive(Default)]
-pub(crate) struct CounterTable(KVec<Option<Owner>>);
-
-impl CounterTable {
-    /// `count` counters that are nobody's.
-    pub(crate) fn new(count: u32) -> Result<Self> {
-        Ok(CounterTable(KVec::from_fn(count as usize, |_| None)?))
+/// Requires that counters are assigned.
+///
+/// # Errors
+/// `EINVAL` with a line in the status.
+pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Result<()> {
+    if !op.arch().counters_assigned() {
+        op.state().status.text(NOT_ENABLED);
+        return Err(Errno::EINVAL);
     }
-
-    /// The counter of `owner`.
-    pub(crate) fn find(&self, owner: Owner) -> Option<u32> {
-        (0..).zip(self.0.iter()).find(|&(_, &taken)| taken == Some(owner)).map(|(number, _)| number)
-    }
-
-    /// Gives the lowest free counter of the first `usable` ones to `owner`, who has none.
-    fn take(&mut self, owner: Owner, usable: u32) -> Option<u32> {
-        let (number, entry) = (0..usable).zip(self.0.iter_mut()).find(|(_, entry)| entry.is_none())?;
-        *entry = Some(owner);
-        Some(number)
-    }
-
-    /// Takes the counter of `owner` back and says which it was.
-    fn release(&mut self, owner: Owner) -> Option<u32> {
-        let number = self.find(owner)?;
-        self.0[number as usize] = None;
-        Some(number)
-    }
-
-    /// Takes all counters back.
-    pub(crate) fn clear(&mut self) {
-        self.0.fill(None);
-    }
-
-    /// How many of the first `usable` counters are free.
-    fn available(&self, usable: u32) -> usize {
-        self.0.iter().take(usable as usize).filter(|entry| entry.is_none()).count()
-    }
-
-    /// Whoever has a counter.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = Owner> + '_ {
-        self.0.iter().filter_map(|&entry| entry)
-    }
-}
-
-/// What each event counts, in the order of [`EventId::MBM`]: `event_filter`.
-pub(crate) type Filters = [Transactions; EventId::MBM.len()];
-
-/// What each event counts unless told otherwise.
-pub(crate) fn default_filters<A: Arch<P>, P: Platform>(arch: &A) -> Filters {
-    let counters = arch.counters();
-    EventId::MBM.map(|event| counters.map_or(Transactions::EMPTY, |counters| counters.default_filter(event)))
-}
-
-/// What an event counts.
-pub(crate) fn filter(filters: &Filters, event: EventId) -> Transactions {
-    event.mbm_index().map_or(Transactions::EMPTY, |index| filters[index])
+    Ok(())
 }
 
 /// The bandwidth events of the machine: total before local.
@@ -206,7 +148,7 @@ pub(crate) fn show_count<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut d
 
 /// Prints `available_mbm_cntrs`: the counters of each domain that nobody has.
 pub(crate) fn show_available<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
-    assign_mode::require_assigned(op)?;
+    require_assigned(op)?;
     show_each(op, out, CounterTable::available)
 }
 
@@ -223,37 +165,4 @@ fn show_each<A: Arch<P>, P: Platform>(
         separator = ";";
     }
     Ok(out.write_str("\n")?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn owner(group: u64) -> Owner {
-        Owner { group: GroupId(group), event: EventId::MbmTotal }
-    }
-
-    #[test]
-    fn the_lowest_free_counter_is_given_and_none_beyond_the_usable_ones() {
-        let mut table = CounterTable::new(3).unwrap();
-        assert_eq!([1, 2, 3].map(|group| table.take(owner(group), 2)), [Some(0), Some(1), None]);
-        assert_eq!(table.available(2), 0);
-        assert_eq!(table.release(owner(1)), Some(0));
-        assert_eq!(table.release(owner(1)), None);
-        assert_eq!((table.available(2), table.find(owner(2))), (1, Some(1)));
-        assert_eq!(table.take(owner(3), 3), Some(0));
-        assert_eq!(table.take(owner(4), 3), Some(2));
-        assert!(table.owners().eq([3, 2, 4].map(owner)));
-    }
-
-    #[test]
-    fn an_event_of_a_group_has_a_counter_of_its_own() {
-        let mut table = CounterTable::new(2).unwrap();
-        let local = Owner { event: EventId::MbmLocal, ..owner(1) };
-        assert_eq!((table.take(owner(1), 2), table.take(local, 2)), (Some(0), Some(1)));
-        table.release(owner(1));
-        assert_eq!((table.find(owner(1)), table.find(local)), (None, Some(1)));
-        table.clear();
-        assert_eq!(table.available(2), 2);
-    }
 }

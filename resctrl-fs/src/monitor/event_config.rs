@@ -7,12 +7,12 @@
 use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
 
-use crate::domain::{Bandwidth, MonState};
+use crate::data::domain::{Bandwidth, MonState};
+use crate::data::state::Locked;
+use crate::data::state::{Op, Resctrl};
 use crate::nodes::{InfoFile, Node};
-use crate::ops::Shown;
-use crate::state::Locked;
+use crate::text::Shown;
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
-use crate::{Op, Resctrl};
 
 /// The events whose choice there is, and the names of their files.
 pub(crate) fn files<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> impl Iterator<Item = (&'static str, EventId)> + '_ {

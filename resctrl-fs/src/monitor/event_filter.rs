@@ -3,16 +3,17 @@
 
 use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
 
-use super::{assign_mode, counters};
-use crate::Op;
-use crate::ops::Shown;
+use super::counters;
+use crate::data::counters::filter;
+use crate::data::state::Op;
+use crate::text::Shown;
 use crate::text::{TextOut, split_once, strip_newline, trim};
 
 /// Prints the names of what the event counts.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, out: &mut dyn TextOut) -> Shown {
-    assign_mode::require_assigned(op)?;
+    counters::require_assigned(op)?;
     let mut separator = "";
-    for name in counters::filter(&op.state().filters, event).names() {
+    for name in filter(&op.state().filters, event).names() {
         write!(out, "{separator}{name}")?;
         separator = ",";
     }
@@ -25,7 +26,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: Event
         op.state().status.text("event_filter: Invalid input\n");
         return Err(Errno::EINVAL);
     };
-    assign_mode::require_assigned(op)?;
+    counters::require_assigned(op)?;
     if !op.arch().counters().is_some_and(|counters| counters.configurable) {
         op.state().status.text("event_filter is not configurable\n");
         return Err(Errno::EPERM);

@@ -7,10 +7,11 @@ use resctrl_types::platform::WorkKind;
 use resctrl_types::{Arch, DomainId, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
 
 use super::worker::{self, Next};
-use crate::domain::{MonDomain, MonState};
-use crate::state::State;
+use crate::data::domain::MonState;
+use crate::data::state::MonDomain;
+use crate::data::state::State;
+use crate::data::state::{Op, Resctrl};
 use crate::stats::Stats;
-use crate::{Op, Resctrl};
 
 /// What `max_threshold_occupancy` starts with: an RMID's even share of the cache, rounded as the hardware counts.
 pub(crate) fn default_threshold<A: Arch<P>, P: Platform>(arch: &A) -> u32 {

@@ -8,10 +8,10 @@ use resctrl_types::arch::{Change, MonId};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
 use resctrl_types::{Arch, ConfType, Errno, EventId, Pinned, Platform, ResourceId, Result};
 
-use crate::Op;
-use crate::domain::{Bandwidth, MonState};
-use crate::ops::Shown;
-use crate::state::State;
+use crate::data::domain::{Bandwidth, MonState};
+use crate::data::state::Op;
+use crate::data::state::State;
+use crate::text::Shown;
 use crate::text::{TextOut, strip_newline};
 
 /// Bytes of a MiB, as a shift: the unit of the targets.

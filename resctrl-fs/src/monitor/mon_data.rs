@@ -10,10 +10,10 @@ use core::fmt;
 use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, DomainId, EventId, Platform, ResourceId, Result};
 
-use crate::Resctrl;
-use crate::domain::MonDomain;
+use crate::data::state::MonDomain;
+use crate::data::state::Resctrl;
+use crate::data::state::State;
 use crate::nodes::{GroupId, Node};
-use crate::state::State;
 use crate::tree::{NewNode, NodeId, Tree};
 
 /// The name of a directory.

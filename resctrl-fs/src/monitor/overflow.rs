@@ -6,11 +6,12 @@
 
 use resctrl_types::{Arch, Counter, EventId, Pinned, Platform, ResourceId};
 
-use super::counters::Owner;
 use super::mba_sc;
 use super::worker::Next;
-use crate::domain::MonState;
-use crate::state::{Monitored, State};
+use crate::data::counters::Owner;
+use crate::data::domain::MonState;
+use crate::data::group::Monitored;
+use crate::data::state::State;
 
 /// Reads every bandwidth counter of every group in one domain, then lets the bandwidth controller act.
 pub(crate) fn run<A: Arch<P>, P: Platform>(

@@ -9,12 +9,13 @@ use resctrl_types::{
     Rmid,
 };
 
-use super::counters::Owner;
 use super::fixed_point::FixedPoint;
-use crate::Op;
-use crate::domain::{Bandwidth, MonDomain, MonState, any_housekeeping};
-use crate::ops::Shown;
-use crate::state::{CtrlGroup, Monitored, Place};
+use crate::data::counters::Owner;
+use crate::data::domain::{Bandwidth, MonState, any_housekeeping};
+use crate::data::group::{CtrlGroup, Monitored, Place};
+use crate::data::state::MonDomain;
+use crate::data::state::Op;
+use crate::text::Shown;
 use crate::text::TextOut;
 
 /// Prints an event file.

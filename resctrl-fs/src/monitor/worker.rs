@@ -14,21 +14,21 @@
 //! 4. A domain without CPUs is dead: the worker only drops its reference.
 //!
 //! The target says exactly whether a worker is under way, so arming an armed worker changes nothing, and in particular
-//! does not forget where it really is queued.
+//! does not forget where it really is queued. What a worker does when it runs is in [`super::run`].
 
 use resctrl_types::locked::Key;
-use resctrl_types::platform::{Mutex, WorkKind, WorkTarget};
+use resctrl_types::platform::WorkKind;
 use resctrl_types::{Arch, Pinned, Platform, Ref, WorkerContext};
 
-use super::{limbo, overflow};
-use crate::domain::{MonDomain, MonState, Target, any_housekeeping};
-use crate::state::State;
+use crate::data::domain::{MonState, Target, any_housekeeping};
+use crate::data::state::MonDomain;
+use crate::data::state::State;
 
 /// Milliseconds between two runs of a worker.
 pub(crate) const PERIOD_MS: u32 = 1000;
 
 /// Milliseconds until a displaced worker runs again: rounded up to the next tick, by when its handler has returned.
-const REPICK_MS: u32 = 1;
+pub(crate) const REPICK_MS: u32 = 1;
 
 /// What a worker wants when its work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,12 @@ pub(crate) fn arm<A: Arch<P>, P: Platform>(
 }
 
 /// Sends the worker to a housekeeping CPU of its domain; without one, ends it by dropping the reference.
-fn dispatch<A: Arch<P>, P: Platform>(key: &mut Key, domain: Ref<MonDomain<A, P>>, kind: WorkKind, delay_ms: u32) {
+pub(crate) fn dispatch<A: Arch<P>, P: Platform>(
+    key: &mut Key,
+    domain: Ref<MonDomain<A, P>>,
+    kind: WorkKind,
+    delay_ms: u32,
+) {
     let fs = domain.fs.clone();
     let state = domain.open(key);
     let Some(cpu) = any_housekeeping(&fs.platform, &state.cpus) else {
@@ -66,49 +71,15 @@ fn dispatch<A: Arch<P>, P: Platform>(key: &mut Key, domain: Ref<MonDomain<A, P>>
     }
 }
 
-impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
-    fn work(&self, kind: WorkKind) -> &P::Work {
-        match kind {
-            WorkKind::Overflow => &self.overflow,
-            WorkKind::Limbo => &self.limbo,
-        }
-    }
-
-    fn run(this: Ref<Self>, kind: WorkKind, context: WorkerContext<'_>) {
-        // Kept beyond `this`, so that the guard does not outlive the mutex when this was the last reference.
-        let fs = this.fs.clone();
-        let mut locked = fs.locked.lock();
-        let locked = &mut *locked;
-        let (key, state) = (&mut locked.key, &mut locked.state);
-
-        let inner = this.open(key);
-        if !inner.alive {
-            state.stats.dead_domain_runs += 1;
-            *inner.target(kind) = Target::Idle;
-            return;
-        }
-        let Some(here) = on_target(inner, kind, context) else {
-            state.stats.displaced += u64::from(matches!(context, WorkerContext::Displaced));
-            state.stats.repicks += 1;
-            dispatch(key, this, kind, REPICK_MS);
-            return;
-        };
-        let next = match kind {
-            WorkKind::Overflow => overflow::run(&fs.arch, state, inner, here),
-            WorkKind::Limbo => limbo::run(&fs, state, this.id, inner, here),
-        };
-        match next {
-            Next::Again => dispatch(key, this, kind, PERIOD_MS),
-            Next::Stop => *inner.target(kind) = Target::Idle,
-        }
-    }
-}
-
 /// The proof of running on the CPU that the worker was meant for, which is in the domain; `None` when displaced.
 ///
 /// With the mutex held and the CPU in the mask, the CPU's offline callback cannot have passed, so the thread stays bound
 /// to it until the mutex is released.
-fn on_target<'a, D>(state: &mut MonState<D>, kind: WorkKind, context: WorkerContext<'a>) -> Option<Pinned<'a>> {
+pub(crate) fn on_target<'a, D>(
+    state: &mut MonState<D>,
+    kind: WorkKind,
+    context: WorkerContext<'a>,
+) -> Option<Pinned<'a>> {
     match (context, *state.target(kind)) {
         (WorkerContext::Bound(here), Target::On(cpu)) if here.cpu() == cpu => Some(here),
         _ => None,

@@ -6,11 +6,11 @@ use resctrl_types::pseudo_lock::{LatencyError, ThreadError, ThreadKind};
 use resctrl_types::resource::{ControlKind, Scope};
 use resctrl_types::{Arch, CpuId, CpuMask, Errno, KVec, Platform, Ref, Result};
 
-use super::regions::{Nodes, Part, Region, Slot};
-use crate::Op;
 use crate::ctrlmondata::parse::Staged;
-use crate::ctrlmondata::schemata::mask_size;
-use crate::state::Mode;
+use crate::ctrlmondata::schema::mask_size;
+use crate::data::group::Mode;
+use crate::data::regions::{Nodes, Part, Region, Slot};
+use crate::data::state::Op;
 use crate::tree::NodeId;
 
 /// Sets up the region of the group at `ctrl`, whose directory is `dir`, in the part of the cache that `staged` names and

@@ -5,8 +5,8 @@ use resctrl_types::platform::{CacheLevel, Mutex};
 use resctrl_types::pseudo_lock::{LockMemory, Measurement, ThreadError, ThreadKind};
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Ref, Result};
 
-use super::regions::Minor;
-use crate::Resctrl;
+use crate::data::regions::Minor;
+use crate::data::state::Resctrl;
 use crate::text::{parse_i32, until_nul};
 
 /// How many bytes of a number the file looks at.

@@ -10,10 +10,11 @@ use resctrl_types::{Arch, CpuMask, Errno, Platform, Result};
 
 use super::cpu_text;
 use super::tasks::refresh;
-use crate::ops::Shown;
-use crate::state::{Mode, Place};
+use crate::data::group::{Mode, Place};
+use crate::data::regions;
+use crate::data::state::Op;
+use crate::text::Shown;
 use crate::text::{TextOut, until_nul};
-use crate::{Op, pseudo_lock};
 
 /// How a set of CPUs is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(
     let cpus = match (place, state.groups[place.ctrl()].mode) {
         (Place::Ctrl(_), Mode::PseudoLocked(region)) => match regions.of(region).filter(|slot| slot.part.is_some()) {
             Some(slot) => &slot.cpus,
-            None => return Err(pseudo_lock::offline(&mut state.status).into()),
+            None => return Err(regions::offline(&mut state.status).into()),
         },
         _ => state.cpus(place),
     };
@@ -90,7 +91,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
     data: &[u8],
 ) -> Result<()> {
     let fs = op.fs;
-    pseudo_lock::refuse_members(op, place.ctrl())?;
+    op.refuse_members(place.ctrl())?;
     let state = op.state();
     let mut sets = Sets::new(fs.platform.nr_cpu_ids()).inspect_err(|_| {
         state.status.format(format_args!("{}: Kernel allocation failure\n", form.file()));

@@ -5,11 +5,12 @@ use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, Result, Rmid};
 
+use crate::ctrlmondata;
+use crate::data::group::{CtrlGroup, Mode, MonGroup, Monitored, Place};
+use crate::data::state::{Op, Resctrl};
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
-use crate::state::{CtrlGroup, Mode, MonGroup, Monitored, Place};
 use crate::tree::{NewNode, NodeId};
-use crate::{Op, Resctrl, ctrlmondata, pseudo_lock};
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                     if name == b"mon_groups" {
                         return Err(Errno::EPERM);
                     }
-                    pseudo_lock::refuse_members(op, place.ctrl())?;
+                    op.refuse_members(place.ctrl())?;
                     Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
                 })
             }

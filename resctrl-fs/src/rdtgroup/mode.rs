@@ -5,11 +5,12 @@ use resctrl_types::resource::ControlKind;
 use resctrl_types::{Arch, Errno, Platform, Result};
 
 use crate::ctrlmondata::overlap::{self, Overlap};
-use crate::ops::Shown;
-use crate::state::{Mode, Sharing};
+use crate::data::group::{Mode, Sharing};
+use crate::data::state::Op;
+use crate::pseudo_lock;
+use crate::text::Shown;
 use crate::text::{TextOut, strip_newline};
 use crate::tree::NodeId;
-use crate::{Op, pseudo_lock};
 
 /// Prints the mode.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {

@@ -8,19 +8,21 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{ControlKind, Scope};
 use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
 
-use crate::closid::ClosidMap;
 use crate::ctrlmondata::{io_alloc, schema};
-use crate::domain::MBPS_UNLIMITED;
-use crate::monitor::rmid::RmidTable;
+use crate::data::closid::ClosidMap;
+use crate::data::domain::MBPS_UNLIMITED;
+use crate::data::group::{CtrlGroup, Mode, MonGroup};
+use crate::data::regions::{Departure, MAX_REGIONS};
+use crate::data::rmid::RmidTable;
+use crate::data::state::Mount;
+use crate::data::state::{Op, Resctrl};
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read, worker};
 use crate::nodes::{GroupId, Node};
-use crate::pseudo_lock::regions::{Departure, MAX_REGIONS};
 use crate::rdtgroup::mkdir::{self, Kind};
 use crate::rdtgroup::tasks;
-use crate::state::{CtrlGroup, Mode, MonGroup, Mount};
 use crate::text::TextOut;
 use crate::tree::NewNode;
-use crate::{Op, Resctrl, hotplug, info};
+use crate::{hotplug, info};
 
 /// What a mount asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

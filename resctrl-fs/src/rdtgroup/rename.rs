@@ -6,10 +6,10 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Ref, Result};
 
 use super::tasks;
+use crate::data::group::Place;
+use crate::data::state::{Op, Resctrl};
 use crate::nodes::{GroupId, Node};
-use crate::state::Place;
 use crate::tree::NodeId;
-use crate::{Op, Resctrl, pseudo_lock};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Renames a monitor group, or moves it below another control group. Its tasks keep their RMID and get the CLOSID
@@ -79,7 +79,7 @@ fn adopt<A: Arch<P>, P: Platform>(
     let fs = op.fs;
     let Some(Place::Ctrl(new_ctrl)) = op.state().find_group(to) else { return Err(Errno::ENOENT) };
     // The kernel lets it in, and gives it a CLOSID that is nobody's.
-    pseudo_lock::refuse_members(op, new_ctrl)?;
+    op.refuse_members(new_ctrl)?;
     let mut affected = CpuMask::new(fs.platform.nr_cpu_ids())?;
     op.state().groups[new_ctrl].children.reserve(1)?;
     rename()?;

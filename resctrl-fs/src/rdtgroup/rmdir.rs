@@ -6,13 +6,13 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, Rmid};
 
 use super::tasks;
+use crate::data::group::{Mode, Monitored, Place};
+use crate::data::regions::Departure;
+use crate::data::state::{Op, Resctrl};
 use crate::monitor::{counters, limbo};
 use crate::nodes::Node;
-use crate::pseudo_lock::regions::Departure;
-use crate::state::{Mode, Monitored, Place};
 use crate::status;
 use crate::tree::NodeId;
-use crate::{Op, Resctrl};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Removes a group, with the monitor groups in it. Open files do not keep it.

@@ -18,10 +18,10 @@ use core::sync::atomic::{Ordering, fence};
 use resctrl_types::arch::MonId;
 use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord};
 
-use crate::ops::{Shown, Stop};
-use crate::state::Place;
+use crate::data::group::Place;
+use crate::data::state::{Op, Resctrl};
+use crate::text::{Shown, Stop};
 use crate::text::{TextOut, parse_i32, split_once, trim, until_nul};
-use crate::{Op, Resctrl, pseudo_lock};
 
 /// Which tasks, by the ids in their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members)
 
 /// Moves threads into the group, one after the other until one cannot be moved.
 pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
-    pseudo_lock::refuse_members(op, place.ctrl())?;
+    op.refuse_members(place.ctrl())?;
     let mut rest = Some(until_nul(data));
     while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
         let (token, following) = split_once(list, b',');

@@ -9,12 +9,10 @@
 //! What is in a monitor domain opens with the key of the rdtgroup mutex ([`LockedBy`]), so a worker that has a reference
 //! still cannot look inside without the mutex.
 
-use resctrl_types::locked::{Key, LockedBy};
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainId, KVec, Platform, Ref, Result, RmidIndex};
+use resctrl_types::{Closid, CpuId, CpuMask, DomainId, KVec, Platform, Result, RmidIndex};
 
-use crate::Resctrl;
-use crate::monitor::counters::CounterTable;
+use crate::data::counters::CounterTable;
 
 /// MB/s target of a CLOSID without a target.
 pub(crate) const MBPS_UNLIMITED: u32 = u32::MAX;
@@ -41,18 +39,6 @@ pub(crate) struct PackageDomain {
     pub(crate) id: DomainId,
     /// Never empty.
     pub(crate) cpus: CpuMask,
-}
-
-/// A monitor domain of the L3.
-pub(crate) struct MonDomain<A: Arch<P>, P: Platform> {
-    pub(crate) id: DomainId,
-    /// The L3 of which this domain, a NUMA node, is a part; `None` where the domain is a whole L3.
-    pub(crate) part_of: Option<DomainId>,
-    /// Workers have nobody else to ask. The cycle through the domain list ends when the domain goes offline.
-    pub(crate) fs: Ref<Resctrl<A, P>>,
-    pub(crate) overflow: P::Work,
-    pub(crate) limbo: P::Work,
-    pub(crate) inner: LockedBy<MonState<A::MonDomain>>,
 }
 
 /// Where a worker is meant to run next.
@@ -102,18 +88,6 @@ impl<D> MonState<D> {
             WorkKind::Overflow => &mut self.overflow,
             WorkKind::Limbo => &mut self.limbo,
         }
-    }
-}
-
-impl<A: Arch<P>, P: Platform> MonDomain<A, P> {
-    /// Opens the domain for writing.
-    pub(crate) fn open<'a>(&'a self, key: &'a mut Key) -> &'a mut MonState<A::MonDomain> {
-        self.inner.get_mut(key)
-    }
-
-    /// Opens the domain for reading.
-    pub(crate) fn peek<'a>(&'a self, key: &'a Key) -> &'a MonState<A::MonDomain> {
-        self.inner.get(key)
     }
 }
 

@@ -1,19 +1,97 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the rdtgroup mutex protects.
+//! One resctrl: the instance, what its rdtgroup mutex protects, and the monitor domains that outlive the mutex. They
+//! refer to each other, so they are in one place.
 
-use resctrl_types::arch::MonId;
-use resctrl_types::locked::Key;
-use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::locked::{Key, LockedBy};
+use resctrl_types::resource::Control;
+use resctrl_types::{
+    Arch, Closid, CpuMask, CpusHeld, DomainId, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid,
+};
 
-use crate::closid::ClosidMap;
-use crate::domain::{CtrlDomain, MonDomain, PackageDomain};
-use crate::monitor::counters::Filters;
-use crate::monitor::rmid::RmidTable;
+use super::closid::ClosidMap;
+use super::counters::Filters;
+use super::domain::{CtrlDomain, MonState, PackageDomain};
+use super::group::{CtrlGroup, Monitored, Place};
+use super::regions::Regions;
+use super::rmid::RmidTable;
 use crate::nodes::{GroupId, SchemaId};
-use crate::pseudo_lock::regions::RegionId;
 use crate::stats::Stats;
 use crate::status::Status;
-use crate::tree::NodeId;
+use crate::tree::Tree;
+
+/// One resctrl: what in the kernel are the globals of `fs/resctrl`.
+pub struct Resctrl<A: Arch<P>, P: Platform> {
+    pub(crate) platform: P,
+    pub(crate) arch: A,
+    /// What can be controlled while no setting hides it. A resource that is hidden for the moment (MB while MPAM emulates
+    /// CDP) still has its domains, and CPUs come to them and go.
+    pub(crate) controls: [Option<Control>; ResourceId::ALL.len()],
+    /// How many counters of each monitor domain can be assigned while no setting takes some away.
+    pub(crate) counters: u32,
+    /// Whether all that is only found at the first mount has been found.
+    pub(crate) first_mount: P::Mutex<bool>,
+    /// `rdtgroup_mutex` and all that it protects.
+    pub(crate) locked: P::Mutex<Locked<A, P>>,
+    /// The nodes.
+    pub(crate) tree: P::Mutex<Tree>,
+    /// The pseudo-locked regions; innermost lock.
+    pub(crate) regions: P::Mutex<Regions<P>>,
+}
+
+/// A command on its way: with CPU hotplug held off and the rdtgroup mutex held.
+pub(crate) struct Op<'a, A: Arch<P>, P: Platform> {
+    pub(crate) fs: &'a Ref<Resctrl<A, P>>,
+    pub(crate) cpus: CpusHeld<'a>,
+    pub(crate) locked: &'a mut Locked<A, P>,
+}
+
+impl<'a, A: Arch<P>, P: Platform> Op<'a, A, P> {
+    pub(crate) fn state(&mut self) -> &mut State<A, P> {
+        &mut self.locked.state
+    }
+
+    pub(crate) fn arch(&self) -> &'a A {
+        &self.fs.arch
+    }
+
+    pub(crate) fn platform(&self) -> &'a P {
+        &self.fs.platform
+    }
+
+    /// Refuses what a group that is there for a region cannot have.
+    ///
+    /// # Errors
+    /// `EINVAL`.
+    pub(crate) fn refuse_members(&mut self, ctrl: usize) -> Result<()> {
+        if self.state().groups[ctrl].mode.is_pseudo_locking() {
+            self.state().status.text("Pseudo-locking in progress\n");
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
+    }
+}
+
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// Whether anything can be controlled.
+    pub(crate) fn alloc_capable(&self) -> bool {
+        ResourceId::ALL.into_iter().any(|resource| self.arch.control(resource).is_some())
+    }
+
+    /// Whether anything can be monitored.
+    pub(crate) fn mon_capable(&self) -> bool {
+        ResourceId::ALL.into_iter().any(|resource| self.arch.monitor(resource).is_some())
+    }
+
+    /// Whether the L3 counts this event.
+    pub(crate) fn has_event(&self, event: EventId) -> bool {
+        self.arch.monitor(ResourceId::L3).is_some_and(|monitor| monitor.events.contains(event))
+    }
+
+    /// Whether the L3 counts memory bandwidth.
+    pub(crate) fn has_mbm(&self) -> bool {
+        EventId::MBM.into_iter().any(|event| self.has_event(event))
+    }
+}
 
 /// The content of the rdtgroup mutex: the key to what the monitor domains hold, and everything else.
 pub(crate) struct Locked<A: Arch<P>, P: Platform> {
@@ -60,89 +138,6 @@ pub(crate) struct Mount {
     pub(crate) mba_sc: bool,
     /// Whether the hardware ids are shown.
     pub(crate) debug: bool,
-}
-
-/// Who may use the cache portions of a control group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sharing {
-    Shareable,
-    Exclusive,
-}
-
-/// What a control group is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Tasks, which use its portions of caches.
-    Using(Sharing),
-    /// Setting up a pseudo-locked region: no tasks, no CPUs, no RMID.
-    PseudoLocksetup,
-    /// A region, and nothing else: no CLOSID any more.
-    PseudoLocked(RegionId),
-}
-
-impl Mode {
-    /// What a new group is.
-    pub(crate) const SHAREABLE: Mode = Mode::Using(Sharing::Shareable);
-
-    /// Who may use its cache portions, if it has any to use.
-    pub(crate) const fn sharing(self) -> Option<Sharing> {
-        match self {
-            Mode::Using(sharing) => Some(sharing),
-            Mode::PseudoLocksetup | Mode::PseudoLocked(_) => None,
-        }
-    }
-}
-
-/// A control group, the default group included.
-pub(crate) struct CtrlGroup {
-    pub(crate) id: GroupId,
-    /// Its own unless it is pseudo-locked; then only what it was.
-    pub(crate) closid: Closid,
-    /// Its own unless it is there for a region; then only what it was.
-    pub(crate) rmid: Rmid,
-    /// The CPUs it owns; its monitor groups' CPUs among them.
-    pub(crate) cpus: CpuMask,
-    pub(crate) mode: Mode,
-    /// What the bandwidth controller compares with the group's targets.
-    pub(crate) mba_event: Option<EventId>,
-    /// Its monitor groups, oldest first.
-    pub(crate) children: KVec<KBox<MonGroup>>,
-    /// The directory `mon_data`, where something can be monitored. The default group's comes and goes with the mount.
-    pub(crate) mon_data: Option<NodeId>,
-}
-
-/// A monitor group. Its CLOSID is its parent's.
-pub(crate) struct MonGroup {
-    pub(crate) id: GroupId,
-    pub(crate) rmid: Rmid,
-    pub(crate) cpus: CpuMask,
-    /// The directory `mon_data`.
-    pub(crate) mon_data: Option<NodeId>,
-}
-
-/// A group as it is monitored: whose counts, and by which ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Monitored {
-    pub(crate) group: GroupId,
-    pub(crate) id: MonId,
-}
-
-/// Where a group is in [`State::groups`]. Good for as long as the mutex is held and no group is made or removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The control group at this index.
-    Ctrl(usize),
-    /// The monitor group at the second index of the control group at the first.
-    Mon(usize, usize),
-}
-
-impl Place {
-    /// The index of the control group: itself, or the parent.
-    pub(crate) const fn ctrl(self) -> usize {
-        match self {
-            Place::Ctrl(ctrl) | Place::Mon(ctrl, _) => ctrl,
-        }
-    }
 }
 
 impl<A: Arch<P>, P: Platform> State<A, P> {
@@ -214,15 +209,26 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
     }
 }
 
-impl CtrlGroup {
-    /// The group itself, to be monitored, unless it is there for a region.
-    pub(crate) fn monitored(&self) -> Option<Monitored> {
-        let id = MonId { closid: self.closid, rmid: self.rmid };
-        (!self.mode.is_pseudo_locking()).then_some(Monitored { group: self.id, id })
+/// A monitor domain of the L3.
+pub(crate) struct MonDomain<A: Arch<P>, P: Platform> {
+    pub(crate) id: DomainId,
+    /// The L3 of which this domain, a NUMA node, is a part; `None` where the domain is a whole L3.
+    pub(crate) part_of: Option<DomainId>,
+    /// Workers have nobody else to ask. The cycle through the domain list ends when the domain goes offline.
+    pub(crate) fs: Ref<Resctrl<A, P>>,
+    pub(crate) overflow: P::Work,
+    pub(crate) limbo: P::Work,
+    pub(crate) inner: LockedBy<MonState<A::MonDomain>>,
+}
+
+impl<A: Arch<P>, P: Platform> MonDomain<A, P> {
+    /// Opens the domain for writing.
+    pub(crate) fn open<'a>(&'a self, key: &'a mut Key) -> &'a mut MonState<A::MonDomain> {
+        self.inner.get_mut(key)
     }
 
-    /// One of its monitor groups, to be monitored.
-    pub(crate) const fn monitored_child(&self, child: &MonGroup) -> Monitored {
-        Monitored { group: child.id, id: MonId { closid: self.closid, rmid: child.rmid } }
+    /// Opens the domain for reading.
+    pub(crate) fn peek<'a>(&'a self, key: &'a Key) -> &'a MonState<A::MonDomain> {
+        self.inner.get(key)
     }
 }

@@ -6,9 +6,10 @@
 //! open, and keeps its part of the cache so long; therefore it is here and not in the group.
 
 use resctrl_types::platform::Mutex;
-use resctrl_types::{CpuId, CpuMask, DomainId, KVec, Platform, Ref, ResourceId};
+use resctrl_types::{CpuId, CpuMask, DomainId, Errno, KVec, Platform, Ref, ResourceId};
 
 use crate::nodes::SchemaId;
+use crate::status::Status;
 
 /// How many regions there can be: the bits of a minor number, by which the kernel limits them.
 pub(crate) const MAX_REGIONS: usize = 20;
@@ -72,6 +73,12 @@ impl<P: Platform> Slot<P> {
     pub(crate) const fn has_group(&self) -> bool {
         matches!(self.nodes, Nodes::There(_))
     }
+}
+
+/// Says that the domain of a region, and with it what was cached, is gone.
+pub(crate) fn offline(status: &mut Status) -> Errno {
+    status.text("Cache domain offline\n");
+    Errno::ENODEV
 }
 
 /// All regions.
