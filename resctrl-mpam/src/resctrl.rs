@@ -27,6 +27,7 @@ mod sched;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use resctrl_types::cpu::CpuLabels;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, IrqOff, KVec, Platform, Ref, Result};
 
@@ -39,7 +40,6 @@ use crate::registers::Mpamidr;
 use crate::{Firmware, Msc, SystemRegisters};
 use classes::Resources;
 use ids::CdpSwitches;
-use sched::CpuState;
 
 /// What the user of the driver decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Mpam<M, S> {
     pub(crate) resources: Resources,
     options: Options,
     cdp: CdpSwitches,
-    cpus: KVec<CpuState>,
+    cpus: KVec<CpuLabels>,
     possible: CpuMask,
     /// An MSC reported an error: what it does is not known any more, and nothing is changed or read until the end.
     failed: AtomicBool,
@@ -92,7 +92,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             LogLevel::Info,
             format_args!("MPAM enabled with {} PARTIDs and {} PMGs", u32::from(partid_max) + 1, u32::from(pmg_max) + 1),
         );
-        let cpus = KVec::from_fn(platform.nr_cpu_ids() as usize, |_| CpuState::default())?;
+        let cpus = KVec::from_fn(platform.nr_cpu_ids() as usize, |_| CpuLabels::default())?;
         Ok(Mpam {
             devices,
             system,

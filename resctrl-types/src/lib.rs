@@ -21,6 +21,7 @@
 //! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
 //! | [`register`] | fields of registers |
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
+//! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
@@ -38,6 +39,7 @@ pub mod arch;
 pub mod cbm;
 pub mod context;
 pub mod counter;
+pub mod cpu;
 pub mod cpumask;
 pub mod errno;
 pub mod event;

@@ -2,6 +2,7 @@
 //! What the machine has, and CPUs and domains as they come.
 
 use resctrl_types::context::HotplugCpu;
+use resctrl_types::cpu::CpuLabels;
 use resctrl_types::event::EventSet;
 use resctrl_types::once::SetOnce;
 use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
@@ -16,7 +17,7 @@ use crate::monitor::{Correction, L3Monitoring, MonDomain};
 use crate::options::Options;
 use crate::pseudo_lock::PseudoLock;
 use crate::quirks::Model;
-use crate::rdtgroup::{CdpSwitches, CpuState};
+use crate::rdtgroup::CdpSwitches;
 use crate::{Gp, Registers, amd, intel};
 
 /// Last CPUID leaf without which there is no monitoring.
@@ -87,7 +88,7 @@ pub struct X86<R: Registers> {
     /// CLOSIDs from here on are refused by `IA32_PQR_ASSOC`.
     pub(crate) num_closid: u32,
     pub(crate) cdp: CdpSwitches,
-    pub(crate) cpus: KVec<CpuState>,
+    pub(crate) cpus: KVec<CpuLabels>,
     /// What pseudo-locking takes, where that is known.
     pub(crate) pseudo_lock: Option<PseudoLock>,
     pub(crate) fault: FirstFault,
@@ -117,7 +118,7 @@ impl<R: Registers> X86<R> {
             (found?, cache.map_or(0, |cache| cache.size))
         };
         let Machine { controls, monitoring, pseudo_lock, amd, llc_bytes: of_vendor } = machine;
-        let cpus = KVec::from_fn(CpuId(platform.nr_cpu_ids()).index(), |_| CpuState::default())?;
+        let cpus = KVec::from_fn(CpuId(platform.nr_cpu_ids()).index(), |_| CpuLabels::default())?;
         let x86 = X86 {
             num_closid: controls.num_closid(),
             registers,

@@ -2,7 +2,7 @@
 //! Ids: the words stored in tasks, the register that is rewritten at context switches, and whether control ids are told
 //! apart by code and data.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::MonId;
 use resctrl_types::{
@@ -12,25 +12,6 @@ use resctrl_types::{
 use crate::Registers;
 use crate::core::{X86, on_each_cpu, on_some_cpu};
 use crate::msr::{L2QosCfg, L3QosCfg, PqrAssoc};
-
-/// A value no CPU can have: both ids of 32 ones.
-const UNKNOWN: u64 = u64::MAX;
-
-/// What is remembered of one CPU. Each has a cache line of its own: this is touched at every context switch.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct CpuState {
-    /// What `IA32_PQR_ASSOC` holds, or [`UNKNOWN`]. Written only by code that runs on this CPU.
-    current: AtomicU64,
-    /// The word of the ids that tasks without ids of their own run with.
-    default: AtomicU64,
-}
-
-impl Default for CpuState {
-    fn default() -> Self {
-        CpuState { current: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0) }
-    }
-}
 
 /// Whether code and data are told apart, for each cache.
 #[derive(Debug, Default)]
@@ -63,7 +44,7 @@ pub(crate) fn task_ids(word: TaskWord) -> MonId {
 impl<R: Registers> X86<R> {
     pub(crate) fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
         if let Some(state) = self.cpus.get(cpu.index()) {
-            state.default.store(task_word(id).0, Ordering::Relaxed);
+            state.set_default_word(task_word(id).0);
         }
     }
 
@@ -80,25 +61,20 @@ impl<R: Registers> X86<R> {
 
     pub(crate) fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        let wanted = self.effective(word, state.default.load(Ordering::Relaxed));
-        if state.current.load(Ordering::Relaxed) != wanted {
-            state.current.store(wanted, Ordering::Relaxed);
-            // A refusal is noted and not tried again at the next switch.
-            let _ = self.write_msr(here.into(), PqrAssoc::ADDRESS, wanted);
-        }
+        let wanted = self.effective(word, state.default_word());
+        state.switch(wanted, |labels| self.write_labels(here.into(), labels));
+    }
+
+    fn write_labels(&self, here: Here<'_>, labels: u64) {
+        // A refusal is noted and not tried again at the next switch.
+        let _ = self.write_msr(here, PqrAssoc::ADDRESS, labels);
     }
 
     /// Makes the reserved ids this CPU's, from a thread that context switches may interrupt.
     pub(crate) fn reset_cpu(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        state.default.store(0, Ordering::Relaxed);
-        // A context switch in here finds UNKNOWN and writes. Whether it came before or after the write below cannot be
-        // told then, so the register stays unknown and the next switch writes again.
-        state.current.store(UNKNOWN, Ordering::Relaxed);
-        let _ = self.write_msr(here, PqrAssoc::ADDRESS, 0);
-        if state.current.compare_exchange(UNKNOWN, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            state.current.store(UNKNOWN, Ordering::Relaxed);
-        }
+        state.set_default_word(0);
+        state.write_from_thread(0, |labels| self.write_labels(here, labels));
     }
 
     pub(crate) fn cdp_enabled(&self, resource: ResourceId) -> bool {

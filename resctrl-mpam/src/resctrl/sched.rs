@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The labels of processors: at context switches, and as processors come and go.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use resctrl_types::arch::MonId;
 use resctrl_types::{CpuId, Errno, Here, HotplugCpu, IrqOff, Result, TaskWord};
 
@@ -11,29 +9,10 @@ use super::{Mpam, ids_of};
 use crate::registers::Labels;
 use crate::{Msc, SystemRegister, SystemRegisters};
 
-/// Labels no processor can have.
-const UNKNOWN: u64 = u64::MAX;
-
-/// What is remembered of one CPU. Each has a cache line of its own: this is touched at every context switch.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct CpuState {
-    /// The labels in the registers, or [`UNKNOWN`]. Written only by code that runs on this CPU.
-    current: AtomicU64,
-    /// The word that tasks of the default group run with.
-    default: AtomicU64,
-}
-
-impl Default for CpuState {
-    fn default() -> Self {
-        CpuState { current: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0) }
-    }
-}
-
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
         if let Some(state) = self.cpus.get(cpu.index()) {
-            state.default.store(task_word(id).0, Ordering::Relaxed);
+            state.set_default_word(task_word(id).0);
         }
     }
 
@@ -42,12 +21,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         if self.has_failed() {
             return;
         }
-        let word = if word.0 == 0 { TaskWord(state.default.load(Ordering::Relaxed)) } else { word };
-        let labels = self.labels(word);
-        if state.current.load(Ordering::Relaxed) != labels {
-            state.current.store(labels, Ordering::Relaxed);
-            self.write_labels(here.into(), labels);
-        }
+        let word = if word.0 == 0 { TaskWord(state.default_word()) } else { word };
+        state.switch(self.labels(word), |labels| self.write_labels(here.into(), labels));
     }
 
     fn write_labels(&self, here: Here<'_>, labels: u64) {
@@ -64,22 +39,14 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// Makes the default group's labels this CPU's, from a thread that context switches may interrupt.
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        state.default.store(0, Ordering::Relaxed);
-        let labels = self.labels(TaskWord(0));
-        // A context switch in here finds UNKNOWN and writes. Whether it came before or after the writes below cannot be
-        // told then, so the registers stay unknown and the next switch writes again.
-        state.current.store(UNKNOWN, Ordering::Relaxed);
-        self.write_labels(here, labels);
-        if state.current.compare_exchange(UNKNOWN, labels, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            state.current.store(UNKNOWN, Ordering::Relaxed);
-        }
+        state.set_default_word(0);
+        state.write_from_thread(self.labels(TaskWord(0)), |labels| self.write_labels(here, labels));
     }
 
     /// The power management of this CPU has lost its registers: writes them again from memory.
     pub fn cpu_resumed(&self, here: IrqOff<'_>) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
-            let current = state.current.load(Ordering::Relaxed);
-            let labels = if current == UNKNOWN { self.labels(TaskWord(0)) } else { current };
+            let labels = state.held().unwrap_or_else(|| self.labels(TaskWord(0)));
             self.write_labels(here.into(), labels);
         }
     }
