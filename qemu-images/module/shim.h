@@ -18,6 +18,7 @@ struct dentry;
 struct seq_file;
 struct task_struct;
 struct shim_mutex;
+struct shim_rwsem;
 struct shim_work;
 
 /* ---- shim.c: memory, log, fate ---- */
@@ -41,6 +42,12 @@ struct shim_mutex *shim_mutex_new(u32 lock_class);
 void shim_mutex_free(struct shim_mutex *mutex);
 void shim_mutex_lock(struct shim_mutex *mutex);
 void shim_mutex_unlock(struct shim_mutex *mutex);
+struct shim_rwsem *shim_rwsem_new(u32 lock_class);
+void shim_rwsem_free(struct shim_rwsem *rwsem);
+void shim_rwsem_read(struct shim_rwsem *rwsem);
+void shim_rwsem_read_end(struct shim_rwsem *rwsem);
+void shim_rwsem_write(struct shim_rwsem *rwsem);
+void shim_rwsem_write_end(struct shim_rwsem *rwsem);
 void shim_cpus_read_lock(void);
 void shim_cpus_read_unlock(void);
 

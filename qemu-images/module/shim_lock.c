@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Mutexes, the hotplug lock, delayed works. */
+/* Mutexes, shared locks, the hotplug lock, delayed works. */
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -41,6 +42,46 @@ void shim_mutex_lock(struct shim_mutex *mutex)
 void shim_mutex_unlock(struct shim_mutex *mutex)
 {
 	mutex_unlock(&mutex->lock);
+}
+
+struct shim_rwsem {
+	struct rw_semaphore lock;
+};
+
+struct shim_rwsem *shim_rwsem_new(u32 lock_class)
+{
+	struct shim_rwsem *rwsem = kmalloc(sizeof(*rwsem), GFP_KERNEL);
+
+	if (!rwsem)
+		return NULL;
+	init_rwsem(&rwsem->lock);
+	lockdep_set_class(&rwsem->lock, &lock_classes[lock_class]);
+	return rwsem;
+}
+
+void shim_rwsem_free(struct shim_rwsem *rwsem)
+{
+	kfree(rwsem);
+}
+
+void shim_rwsem_read(struct shim_rwsem *rwsem)
+{
+	down_read(&rwsem->lock);
+}
+
+void shim_rwsem_read_end(struct shim_rwsem *rwsem)
+{
+	up_read(&rwsem->lock);
+}
+
+void shim_rwsem_write(struct shim_rwsem *rwsem)
+{
+	down_write(&rwsem->lock);
+}
+
+void shim_rwsem_write_end(struct shim_rwsem *rwsem)
+{
+	up_write(&rwsem->lock);
 }
 
 void shim_cpus_read_lock(void)

@@ -7,13 +7,13 @@
 //!
 //! # Lock order
 //!
-//! The mutex of the first mount, then the CPU hotplug lock, then the rdtgroup mutex, then the tree mutex, then the mutex of
-//! pseudo-locked regions. Hotplug callbacks come with the second held for writing; workers take only the third; look-ups in
-//! the tree take only the fourth; whoever maps a region takes only the fifth, below the locks of his address space. Nothing
-//! sleeps on a worker.
+//! The mutex of the first mount, then the CPU hotplug lock, then the rdtgroup mutex, then the lock of the tree, then the mutex
+//! of pseudo-locked regions. Hotplug callbacks come with the second held for writing; workers take only the third; look-ups in
+//! the tree take only the fourth, and share it; whoever maps a region takes only the fifth, below the locks of his address
+//! space. Nothing sleeps on a worker, and nothing is allocated or freed under the fourth.
 
 use core::fmt;
-use core::ops::DerefMut;
+use core::ops::{Deref, DerefMut};
 
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
@@ -33,13 +33,33 @@ pub trait Mutex<T>: Send + Sync {
     fn lock(&self) -> Self::Guard<'_>;
 }
 
+/// A sleeping lock around a value that many look at or one changes: `struct rw_semaphore`.
+///
+/// Nobody takes it twice, not even to look: whoever waits to change the value keeps newcomers from looking.
+pub trait RwLock<T>: Send + Sync {
+    /// The lock held for looking; dropping it releases.
+    type ReadGuard<'a>: Deref<Target = T>
+    where
+        Self: 'a;
+    /// The lock held for changing; dropping it releases.
+    type WriteGuard<'a>: DerefMut<Target = T>
+    where
+        Self: 'a;
+
+    /// Takes the lock together with others who look; may sleep, cannot fail, is not interrupted by signals.
+    fn read(&self) -> Self::ReadGuard<'_>;
+
+    /// Takes the lock alone; may sleep, cannot fail, is not interrupted by signals.
+    fn write(&self) -> Self::WriteGuard<'_>;
+}
+
 /// The CPU hotplug lock held for reading: `cpus_read_lock()`. Dropping it releases.
 pub trait CpusReadGuard {
     /// The proof that CPUs neither come nor go.
     fn held(&self) -> CpusHeld<'_>;
 }
 
-/// Which lock a mutex is. Platforms with a lock validator make one class of each.
+/// Which lock a mutex or an [`RwLock`] is. Platforms with a lock validator make one class of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockClass {
     /// What happens once, before the first mount, and may wait for modules to load. Outermost.
@@ -122,6 +142,8 @@ pub trait WorkTarget<P: Platform>: Send + Sync + Sized + 'static {
 pub trait Platform: Sized + Send + Sync + 'static {
     /// The mutex.
     type Mutex<T: Send + 'static>: Mutex<T> + 'static;
+    /// The lock that many may share.
+    type RwLock<T: Send + Sync + 'static>: RwLock<T> + 'static;
     /// The hotplug lock held for reading.
     type CpusReadGuard<'a>: CpusReadGuard
     where
@@ -146,6 +168,12 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// # Errors
     /// `ENOMEM`; `value` is dropped.
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<Self::Mutex<T>>;
+
+    /// A new shared lock around `value`.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `value` is dropped.
+    fn rw_lock<T: Send + Sync + 'static>(&self, class: LockClass, value: T) -> Result<Self::RwLock<T>>;
 
     /// Holds CPU hotplug off. Never called while it is already held by the same thread, nor with a mutex held but that
     /// of [`LockClass::FirstMount`].

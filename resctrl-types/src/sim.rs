@@ -68,7 +68,7 @@ mod workqueue;
 
 pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run};
 pub use fault::fail_allocation;
-pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard};
+pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard, SimReadGuard, SimRwLock, SimWriteGuard};
 pub use platform::{LimboEvent, SimPlatform, Stats};
 pub use preemptions::in_one_order;
 pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimLatencyLimit, SimLockMemory, SimRegionNodes};

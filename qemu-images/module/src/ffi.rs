@@ -20,6 +20,8 @@ macro_rules! opaque {
 opaque! {
     /// `struct shim_mutex`.
     Mutex;
+    /// `struct shim_rwsem`.
+    RwSem;
     /// `struct shim_work`.
     Work;
     /// `struct task_struct`.
@@ -107,6 +109,12 @@ unsafe extern "C" {
     pub(crate) fn shim_mutex_free(mutex: *mut Mutex);
     pub(crate) fn shim_mutex_lock(mutex: *mut Mutex);
     pub(crate) fn shim_mutex_unlock(mutex: *mut Mutex);
+    pub(crate) fn shim_rwsem_new(lock_class: u32) -> *mut RwSem;
+    pub(crate) fn shim_rwsem_free(rwsem: *mut RwSem);
+    pub(crate) fn shim_rwsem_read(rwsem: *mut RwSem);
+    pub(crate) fn shim_rwsem_read_end(rwsem: *mut RwSem);
+    pub(crate) fn shim_rwsem_write(rwsem: *mut RwSem);
+    pub(crate) fn shim_rwsem_write_end(rwsem: *mut RwSem);
     pub(crate) fn shim_cpus_read_lock();
     pub(crate) fn shim_cpus_read_unlock();
     pub(crate) safe fn shim_work_new() -> *mut Work;

@@ -8,7 +8,7 @@ use resctrl_types::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKin
 use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
 
 use crate::line::Line;
-use crate::lock::{CpusRead, KernelMutex};
+use crate::lock::{CpusRead, KernelMutex, KernelRwLock};
 #[cfg(target_arch = "aarch64")]
 use crate::mpam::region;
 use crate::task::Task;
@@ -22,6 +22,7 @@ pub(crate) struct KernelPlatform;
 
 impl Platform for KernelPlatform {
     type Mutex<T: Send + 'static> = KernelMutex<T>;
+    type RwLock<T: Send + Sync + 'static> = KernelRwLock<T>;
     type CpusReadGuard<'a> = CpusRead;
     type Work = KernelWork;
     type Task = Task;
@@ -31,6 +32,10 @@ impl Platform for KernelPlatform {
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<KernelMutex<T>> {
         KernelMutex::new(class, value)
+    }
+
+    fn rw_lock<T: Send + Sync + 'static>(&self, class: LockClass, value: T) -> Result<KernelRwLock<T>> {
+        KernelRwLock::new(class, value)
     }
 
     fn cpus_read_lock(&self) -> CpusRead {

@@ -5,9 +5,18 @@ use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 
 use crate::context::CpusHeld;
-use crate::platform::{CpusReadGuard, LockClass, Mutex};
+use crate::platform::{CpusReadGuard, LockClass, Mutex, RwLock};
 
 use super::thread::{Hold, Lock, Thread};
+
+const fn lock_of(class: LockClass) -> Lock {
+    match class {
+        LockClass::FirstMount => Lock::FirstMount,
+        LockClass::Rdtgroup => Lock::Rdtgroup,
+        LockClass::Tree => Lock::Tree,
+        LockClass::Regions => Lock::Regions,
+    }
+}
 
 /// A [`Mutex`] of the simulated kernel.
 pub struct SimMutex<T> {
@@ -17,13 +26,7 @@ pub struct SimMutex<T> {
 
 impl<T> SimMutex<T> {
     pub(super) fn new(class: LockClass, value: T) -> Self {
-        let lock = match class {
-            LockClass::FirstMount => Lock::FirstMount,
-            LockClass::Rdtgroup => Lock::Rdtgroup,
-            LockClass::Tree => Lock::Tree,
-            LockClass::Regions => Lock::Regions,
-        };
-        SimMutex { lock, inner: shuttle::sync::Mutex::new(value) }
+        SimMutex { lock: lock_of(class), inner: shuttle::sync::Mutex::new(value) }
     }
 }
 
@@ -52,6 +55,71 @@ impl<T> Deref for SimMutexGuard<'_, T> {
 }
 
 impl<T> DerefMut for SimMutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// An [`RwLock`] of the simulated kernel.
+pub struct SimRwLock<T> {
+    lock: Lock,
+    inner: shuttle::sync::RwLock<T>,
+}
+
+impl<T> SimRwLock<T> {
+    pub(super) fn new(class: LockClass, value: T) -> Self {
+        SimRwLock { lock: lock_of(class), inner: shuttle::sync::RwLock::new(value) }
+    }
+}
+
+impl<T: Send + Sync + 'static> RwLock<T> for SimRwLock<T> {
+    type ReadGuard<'a> = SimReadGuard<'a, T>;
+    type WriteGuard<'a> = SimWriteGuard<'a, T>;
+
+    fn read(&self) -> SimReadGuard<'_, T> {
+        let thread = Thread::current();
+        thread.check_order(self.lock);
+        let guard = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        SimReadGuard { guard, _hold: Hold::new(thread, self.lock) }
+    }
+
+    fn write(&self) -> SimWriteGuard<'_, T> {
+        let thread = Thread::current();
+        thread.check_order(self.lock);
+        let guard = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        SimWriteGuard { guard, _hold: Hold::new(thread, self.lock) }
+    }
+}
+
+/// A [`SimRwLock`] held for looking.
+#[must_use = "dropped at once, the lock is not held"]
+pub struct SimReadGuard<'a, T> {
+    guard: shuttle::sync::RwLockReadGuard<'a, T>,
+    _hold: Hold,
+}
+
+impl<T> Deref for SimReadGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+/// A [`SimRwLock`] held for changing.
+#[must_use = "dropped at once, the lock is not held"]
+pub struct SimWriteGuard<'a, T> {
+    guard: shuttle::sync::RwLockWriteGuard<'a, T>,
+    _hold: Hold,
+}
+
+impl<T> Deref for SimWriteGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for SimWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
     }

@@ -19,7 +19,7 @@ use crate::refs::Ref;
 
 use super::fault;
 use super::hotplug::{Callbacks, CpuState};
-use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex};
+use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex, SimRwLock};
 use super::pseudo_lock::{Shared, SimLatencyLimit, SimLockMemory, SimRegionNodes};
 use super::tasks::{SchedIn, SimTask, Tasks};
 use super::thread::{Lock, Place, Thread, atomically, on_cpu, preemption_point};
@@ -217,6 +217,7 @@ impl SimPlatform {
 
 impl Platform for SimPlatform {
     type Mutex<T: Send + 'static> = SimMutex<T>;
+    type RwLock<T: Send + Sync + 'static> = SimRwLock<T>;
     type CpusReadGuard<'a> = SimCpusReadGuard<'a>;
     type Work = SimWork;
     type Task = SimTask;
@@ -229,6 +230,13 @@ impl Platform for SimPlatform {
             return Err(Errno::ENOMEM);
         }
         Ok(SimMutex::new(class, value))
+    }
+
+    fn rw_lock<T: Send + Sync + 'static>(&self, class: LockClass, value: T) -> Result<SimRwLock<T>> {
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(SimRwLock::new(class, value))
     }
 
     fn cpus_read_lock(&self) -> SimCpusReadGuard<'_> {

@@ -119,7 +119,7 @@ impl Thread {
             Lock::FirstMount => "the mutex of the first mount taken",
             Lock::Hotplug => "the hotplug lock taken",
             Lock::Rdtgroup => "the rdtgroup mutex taken",
-            Lock::Tree => "the tree mutex taken",
+            Lock::Tree => "the lock of the tree taken",
             Lock::Regions => "the mutex of regions taken",
         });
         let state = self.state();

@@ -3,7 +3,7 @@ use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::platform::{CpusReadGuard, Mutex};
+use crate::platform::{CpusReadGuard, Mutex, RwLock};
 use crate::sim::{current_cpu, explore_all, run};
 
 fn machine() -> SimPlatform {
@@ -31,25 +31,62 @@ fn a_mutex_excludes() {
 }
 
 #[test]
+fn a_shared_lock_lets_readers_meet_and_keeps_a_writer_alone() {
+    static MET: AtomicUsize = AtomicUsize::new(0);
+    explore_all(Some(2000), || {
+        let lock = Arc::new(machine().rw_lock(LockClass::Tree, (0, 0)).unwrap());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let readers = [0, 1].map(|_| {
+            let (lock, inside) = (Arc::clone(&lock), Arc::clone(&inside));
+            shuttle::thread::spawn(move || {
+                let guard = lock.read();
+                MET.fetch_max(inside.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                preemption_point();
+                assert_eq!(guard.0, guard.1, "half of a change was seen");
+                inside.fetch_sub(1, Ordering::Relaxed);
+            })
+        });
+        let mut guard = lock.write();
+        assert_eq!(inside.load(Ordering::Relaxed), 0);
+        guard.0 += 1;
+        preemption_point();
+        guard.1 += 1;
+        drop(guard);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert_eq!(MET.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+#[should_panic(expected = "Tree lock taken twice")]
+fn a_shared_lock_read_twice_is_caught() {
+    run(|| {
+        let tree = machine().rw_lock(LockClass::Tree, ()).unwrap();
+        let _tree = tree.read();
+        let _again = tree.read();
+    });
+}
+
+#[test]
 fn the_lock_order_of_the_contract_is_accepted() {
     run(|| {
         let sim = machine();
-        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.mutex(LockClass::Tree, ()).unwrap());
+        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.rw_lock(LockClass::Tree, ()).unwrap());
         for _ in 0..2 {
             let _cpus = sim.cpus_read_lock();
             let _rdtgroup = rdtgroup.lock();
-            let _tree = tree.lock();
+            let _tree = tree.read();
         }
     });
 }
 
 #[test]
 #[should_panic(expected = "Rdtgroup lock taken while holding Tree")]
-fn the_rdtgroup_mutex_inside_the_tree_mutex_is_caught() {
+fn the_rdtgroup_mutex_inside_the_lock_of_the_tree_is_caught() {
     run(|| {
         let sim = machine();
-        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.mutex(LockClass::Tree, ()).unwrap());
-        let _tree = tree.lock();
+        let (rdtgroup, tree) = (sim.mutex(LockClass::Rdtgroup, ()).unwrap(), sim.rw_lock(LockClass::Tree, ()).unwrap());
+        let _tree = tree.read();
         let _rdtgroup = rdtgroup.lock();
     });
 }
@@ -98,23 +135,23 @@ fn a_lock_taken_in_a_function_called_on_a_cpu_is_caught() {
 }
 
 #[test]
-#[should_panic(expected = "the tree mutex taken with interrupts off")]
+#[should_panic(expected = "the lock of the tree taken with interrupts off")]
 fn sleeping_in_an_interrupt_is_caught() {
     run(|| {
         let sim = machine();
-        let tree = sim.mutex(LockClass::Tree, ()).unwrap();
+        let tree = sim.rw_lock(LockClass::Tree, ()).unwrap();
         let cpus = sim.cpus_read_lock();
-        let _ = sim.interrupt(cpus.held(), CpuId(1), &mut |_| drop(tree.lock()));
+        let _ = sim.interrupt(cpus.held(), CpuId(1), &mut |_| drop(tree.write()));
     });
 }
 
 #[test]
-#[should_panic(expected = "the tree mutex taken in a callback that must not sleep")]
+#[should_panic(expected = "the lock of the tree taken in a callback that must not sleep")]
 fn sleeping_among_the_tasks_is_caught() {
     run(|| {
         let sim = machine();
-        let tree = sim.mutex(LockClass::Tree, ()).unwrap();
-        sim.for_each_task(&mut |_| drop(tree.lock()));
+        let tree = sim.rw_lock(LockClass::Tree, ()).unwrap();
+        sim.for_each_task(&mut |_| drop(tree.write()));
     });
 }
 
