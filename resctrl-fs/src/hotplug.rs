@@ -43,7 +43,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         }
         let _ = join_mon(this, key, state, cpu);
         let _ = join_package(this, state, cpu.cpu());
-        state.online.set(cpu.cpu())?;
+        state.online.come(cpu)?;
         this.arch.set_cpu_default(cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
         state.default_group().cpus.set(cpu.cpu())
     }
@@ -56,7 +56,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             let mut locked = this.locked.lock();
             let locked = &mut *locked;
             let (key, state) = (&mut locked.key, &mut locked.state);
-            state.online.clear(cpu.cpu());
+            state.online.go(cpu);
             leave_groups(state, cpu.cpu());
             for resource in ResourceId::ALL {
                 leave_ctrl(state, cpu.cpu(), resource);

@@ -49,7 +49,7 @@ mod tree;
 
 use resctrl_types::locked::Key;
 use resctrl_types::platform::{LockClass, Mutex};
-use resctrl_types::{Arch, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result};
+use resctrl_types::{Arch, Errno, KBox, KVec, OnlineCpus, Platform, Ref, ResourceId, Result};
 
 pub use data::state::Resctrl;
 pub use pseudo_lock::MapRequest;
@@ -77,6 +77,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let controls = ResourceId::ALL.map(|resource| arch.control(resource));
         let counters = arch.counters().map_or(0, |counters| counters.count);
         let nr_cpu_ids = platform.nr_cpu_ids();
+        let key = Key::new();
         let mut groups = KVec::new();
         groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
         let state = State {
@@ -84,7 +85,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             mount: None,
             groups,
             next_group: 0,
-            online: CpuMask::new(nr_cpu_ids)?,
+            online: OnlineCpus::new(&key, nr_cpu_ids)?,
             ctrl_domains: Default::default(),
             mon_domains: KVec::new(),
             packages: KVec::new(),
@@ -96,7 +97,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             stats: Stats::default(),
         };
         let first_mount = platform.mutex(LockClass::FirstMount, false)?;
-        let locked = platform.mutex(LockClass::Rdtgroup, Locked { key: Key::new(), state })?;
+        let locked = platform.mutex(LockClass::Rdtgroup, Locked { key, state })?;
         let tree = platform.mutex(LockClass::Tree, Tree::new())?;
         let regions = platform.mutex(LockClass::Regions, Regions::new())?;
         Ref::new(Resctrl { platform, arch, controls, counters, first_mount, locked, tree, regions })

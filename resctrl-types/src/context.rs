@@ -13,12 +13,15 @@
 //! | [`Here`] | one of the two: on one CPU, ask before sleeping |
 //! | [`HotplugCpu`] | in the hotplug callback of a CPU, on that CPU, with hotplug held off otherwise |
 //! | [`WorkerContext`] | in a delayed worker, perhaps no longer on the CPU it was queued on |
+//! | [`BoundTo`] | on a CPU for as long as that does not finish its hotplug callback: half of a [`Pinned`] |
 //!
 //! None of them is `Send`: a proof is about the thread that holds it.
 
 use core::marker::PhantomData;
 
 use crate::ids::CpuId;
+use crate::locked::MutexHeld;
+use crate::online::OnlineCpus;
 
 type NotSend<'a> = PhantomData<(&'a (), *const ())>;
 
@@ -149,15 +152,81 @@ impl<'a> HotplugCpu<'a> {
     }
 }
 
+/// On the worker thread of one CPU, which leaves it only when the CPU goes.
+///
+/// That is not yet [`Pinned`]: the CPU may go at any moment. Who holds the mutex which the CPU's offline callback takes, and
+/// finds the CPU in the set from which that callback takes it, knows that it has not passed and cannot: see
+/// [`BoundTo::pin`].
+///
+/// A worker's context by itself is no proof to read a register with:
+///
+/// ```compile_fail,E0308
+/// use resctrl_types::{Pinned, WorkerContext};
+///
+/// fn read_counter(_: Pinned<'_>) {}
+///
+/// fn run(context: WorkerContext<'_>) {
+///     if let WorkerContext::Bound(here) = context {
+///         read_counter(here);
+///     }
+/// }
+/// ```
+///
+/// Nor does the proof outlive the mutex, here the borrow of its key:
+///
+/// ```compile_fail,E0502
+/// use resctrl_types::locked::{Key, LockedBy};
+/// use resctrl_types::{BoundTo, OnlineCpus};
+///
+/// fn run(bound: BoundTo<'_>, key: &mut Key, online: &OnlineCpus, domain: &LockedBy<u64>) {
+///     let (_, held) = domain.get_mut_held(key);
+///     let here = bound.pin(online, held);
+///     release(key);
+///     drop(here);
+/// }
+/// # fn release(_: &mut Key) {}
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BoundTo<'a> {
+    cpu: CpuId,
+    scope: NotSend<'a>,
+}
+
+impl<'a> BoundTo<'a> {
+    /// # Safety
+    /// Until the offline callback of `cpu` has finished, or the lifetime ends, the calling thread runs on `cpu` and nowhere
+    /// else, and may sleep.
+    #[must_use]
+    pub const unsafe fn new(cpu: CpuId) -> Self {
+        BoundTo { cpu, scope: PhantomData }
+    }
+
+    /// The CPU this runs on, unless that has gone.
+    #[must_use]
+    pub const fn cpu(self) -> CpuId {
+        self.cpu
+    }
+
+    /// The proof of running on this CPU for as long as the mutex is held; `None` when the CPU has been reported offline, or
+    /// when it is not this mutex that keeps `online`.
+    #[must_use]
+    pub fn pin<'k>(self, online: &OnlineCpus, held: MutexHeld<'k>) -> Option<Pinned<'k>>
+    where
+        'a: 'k,
+    {
+        // SAFETY: the CPU's offline callback takes it out of the set with the mutex held (what `OnlineCpus` asks of its
+        // owner). It has not done so yet, and cannot while the mutex is held; so the thread stays where it is.
+        online.keeps(self.cpu, held).then(|| unsafe { Pinned::new(self.cpu) })
+    }
+}
+
 /// In the handler of a delayed work.
 ///
 /// A work queued on a CPU runs there, unless the CPU went offline in between; then it runs on any CPU, unbound.
 #[derive(Clone, Copy, Debug)]
 pub enum WorkerContext<'a> {
-    /// On the worker thread of one CPU, bound to it. The proof holds for as long as the CPU has not finished its hotplug
-    /// callback: whoever relies on it must hold the mutex which that callback takes, and find the CPU in a mask which
-    /// that callback clears.
-    Bound(Pinned<'a>),
+    /// On the worker thread of one CPU.
+    Bound(BoundTo<'a>),
     /// The CPU it was queued on has gone.
     Displaced,
 }

@@ -23,6 +23,7 @@
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
+//! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
 //! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
@@ -47,6 +48,7 @@ pub mod ids;
 pub mod locked;
 pub mod mem;
 pub mod once;
+pub mod online;
 pub mod platform;
 pub mod pseudo_lock;
 pub mod refs;
@@ -56,13 +58,14 @@ pub mod resource;
 pub mod sim;
 
 pub use arch::Arch;
-pub use context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
+pub use context::{BoundTo, CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
 pub use counter::{Counter, CounterAssignment, Transactions};
 pub use cpumask::CpuMask;
 pub use errno::{Errno, Result};
 pub use event::EventId;
 pub use ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 pub use mem::{KBox, KString, KVec};
+pub use online::OnlineCpus;
 pub use platform::Platform;
 pub use refs::Ref;
 pub use resource::{ConfType, ResourceId};

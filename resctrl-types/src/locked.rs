@@ -7,6 +7,7 @@
 //! locked value is open for writing at the same time.
 
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
@@ -25,11 +26,37 @@ impl Key {
         // INVARIANT: the counter is 64 bits wide and never comes around.
         Key(NEXT_KEY.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// That the mutex is held for as long as the key is lent.
+    pub const fn held(&self) -> MutexHeld<'_> {
+        MutexHeld { key: self.0, scope: PhantomData }
+    }
+
+    /// What tells it from other keys.
+    pub(crate) const fn number(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for Key {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The mutex of a [`Key`] stays held while this lives: the key is lent for as long, and the mutex's guard with it.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
+pub struct MutexHeld<'a> {
+    key: u64,
+    /// Neither `Send` nor `Sync`: the mutex is this thread's.
+    scope: PhantomData<(&'a Key, *const ())>,
+}
+
+impl MutexHeld<'_> {
+    /// The number of the key.
+    pub(crate) const fn number(self) -> u64 {
+        self.key
     }
 }
 
@@ -69,6 +96,15 @@ impl<T> LockedBy<T> {
         assert_eq!(self.key, key.0, "the key of another mutex");
         // SAFETY: `&mut Key` is exclusive for as long as the result lives, and the key is unique.
         unsafe { &mut *self.value.get() }
+    }
+
+    /// Opens the value for writing, and proves that the mutex is held meanwhile: the key itself cannot, as it is lent.
+    ///
+    /// # Panics
+    /// As [`LockedBy::get_mut`].
+    pub fn get_mut_held<'a>(&'a self, key: &'a mut Key) -> (&'a mut T, MutexHeld<'a>) {
+        let held = MutexHeld { key: key.0, scope: PhantomData };
+        (self.get_mut(key), held)
     }
 }
 

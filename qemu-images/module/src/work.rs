@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 
 use resctrl_types::platform::{WorkKind, WorkTarget};
-use resctrl_types::{CpuId, Errno, Pinned, Ref, Result, WorkerContext};
+use resctrl_types::{BoundTo, CpuId, Errno, Ref, Result, WorkerContext};
 
 use crate::platform::KernelPlatform;
 use crate::{convert, ffi};
@@ -86,8 +86,8 @@ unsafe fn run<T: WorkTarget<KernelPlatform>>(target: *const c_void, kind: WorkKi
     // SAFETY: by the contract.
     let target = unsafe { Ref::<T>::from_raw(target.cast()) };
     let context = match convert::cpu(bound_cpu) {
-        // SAFETY: bound by the contract, until the CPU's hotplug callback has finished: the proof's documented limit.
-        Some(cpu) => WorkerContext::Bound(unsafe { Pinned::new(cpu) }),
+        // SAFETY: bound by the contract, until the CPU's hotplug callback has finished.
+        Some(cpu) => WorkerContext::Bound(unsafe { BoundTo::new(cpu) }),
         None => WorkerContext::Displaced,
     };
     T::run(target, kind, context);

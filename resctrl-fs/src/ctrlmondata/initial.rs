@@ -27,7 +27,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
     let state = op.state();
     let closid = state.groups[ctrl].closid;
     for resource in ResourceId::ALL.into_iter().filter(|&resource| fs.arch.control(resource).is_some()) {
-        fs.arch.reset_away(&fs.platform, cpus, &state.online, resource, Some(closid));
+        fs.arch.reset_away(&fs.platform, cpus, state.online.mask(), resource, Some(closid));
     }
     for place in 0..state.mount()?.schemas.len() {
         let mount = state.mount()?;

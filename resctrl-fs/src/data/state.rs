@@ -2,10 +2,11 @@
 //! One resctrl: the instance, what its rdtgroup mutex protects, and the monitor domains that outlive the mutex. They
 //! refer to each other, so they are in one place.
 
-use resctrl_types::locked::{Key, LockedBy};
+use resctrl_types::locked::{Key, LockedBy, MutexHeld};
 use resctrl_types::resource::Control;
 use resctrl_types::{
-    Arch, Closid, CpuMask, CpusHeld, DomainId, Errno, EventId, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid,
+    Arch, Closid, CpuMask, CpusHeld, DomainId, Errno, EventId, KBox, KVec, OnlineCpus, Platform, Ref, ResourceId,
+    Result, Rmid,
 };
 
 use super::closid::ClosidMap;
@@ -108,7 +109,7 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     pub(crate) groups: KVec<KBox<CtrlGroup>>,
     pub(crate) next_group: u64,
     /// CPUs whose online callback has run.
-    pub(crate) online: CpuMask,
+    pub(crate) online: OnlineCpus,
     /// Control domains of each resource, ascending by id.
     pub(crate) ctrl_domains: [KVec<KBox<CtrlDomain<A::CtrlDomain>>>; ResourceId::ALL.len()],
     /// Monitor domains of the L3, ascending by id. The list holds one reference to each.
@@ -225,6 +226,11 @@ impl<A: Arch<P>, P: Platform> MonDomain<A, P> {
     /// Opens the domain for writing.
     pub(crate) fn open<'a>(&'a self, key: &'a mut Key) -> &'a mut MonState<A::MonDomain> {
         self.inner.get_mut(key)
+    }
+
+    /// Opens the domain for writing, and proves that the mutex is held meanwhile.
+    pub(crate) fn open_held<'a>(&'a self, key: &'a mut Key) -> (&'a mut MonState<A::MonDomain>, MutexHeld<'a>) {
+        self.inner.get_mut_held(key)
     }
 
     /// Opens the domain for reading.

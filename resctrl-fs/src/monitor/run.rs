@@ -24,13 +24,13 @@ impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
         let locked = &mut *locked;
         let (key, state) = (&mut locked.key, &mut locked.state);
 
-        let inner = this.open(key);
+        let (inner, held) = this.open_held(key);
         if !inner.alive {
             state.stats.dead_domain_runs += 1;
             *inner.target(kind) = Target::Idle;
             return;
         }
-        let Some(here) = on_target(inner, kind, context) else {
+        let Some(here) = on_target(inner, kind, context).and_then(|bound| bound.pin(&state.online, held)) else {
             state.stats.displaced += u64::from(matches!(context, WorkerContext::Displaced));
             state.stats.repicks += 1;
             dispatch(key, this, kind, REPICK_MS);

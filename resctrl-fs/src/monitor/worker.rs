@@ -18,7 +18,7 @@
 
 use resctrl_types::locked::Key;
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Arch, Pinned, Platform, Ref, WorkerContext};
+use resctrl_types::{Arch, BoundTo, Platform, Ref, WorkerContext};
 
 use crate::data::domain::{MonState, Target, any_housekeeping};
 use crate::data::state::MonDomain;
@@ -71,17 +71,14 @@ pub(crate) fn dispatch<A: Arch<P>, P: Platform>(
     }
 }
 
-/// The proof of running on the CPU that the worker was meant for, which is in the domain; `None` when displaced.
-///
-/// With the mutex held and the CPU in the mask, the CPU's offline callback cannot have passed, so the thread stays bound
-/// to it until the mutex is released.
+/// Where the worker is, if that is the CPU it was meant for, which is in the domain; `None` when displaced.
 pub(crate) fn on_target<'a, D>(
     state: &mut MonState<D>,
     kind: WorkKind,
     context: WorkerContext<'a>,
-) -> Option<Pinned<'a>> {
+) -> Option<BoundTo<'a>> {
     match (context, *state.target(kind)) {
-        (WorkerContext::Bound(here), Target::On(cpu)) if here.cpu() == cpu => Some(here),
+        (WorkerContext::Bound(bound), Target::On(cpu)) if bound.cpu() == cpu => Some(bound),
         _ => None,
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
         Form::List => cpu_text::parse_list(text, &mut sets.wanted),
     };
     parsed.inspect_err(|_| state.status.text("Bad CPU list/mask\n"))?;
-    if !sets.wanted.is_subset(&state.online) {
+    if !sets.wanted.is_subset(state.online.mask()) {
         state.status.text("Can only assign online CPUs\n");
         return Err(Errno::EINVAL);
     }

@@ -181,7 +181,9 @@ fn prepare_first<A: Arch<P>, P: Platform>(fs: &Ref<Resctrl<A, P>>) -> Result<()>
     Resctrl::locked_op(fs, |op| {
         let state = &mut op.locked.state;
         let mut cpus = (0..fs.platform.nr_cpu_ids()).map(CpuId);
-        cpus.try_for_each(|cpu| if state.online.contains(cpu) { hotplug::join_package(fs, state, cpu) } else { Ok(()) })
+        cpus.try_for_each(|cpu| {
+            if state.online.mask().contains(cpu) { hotplug::join_package(fs, state, cpu) } else { Ok(()) }
+        })
     })?;
     *done = true;
     Ok(())
@@ -240,7 +242,7 @@ fn reset_controls<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
             let domain = &mut **domain;
             arch.reset(platform, cpus, resource, &mut domain.arch, &domain.cpus);
         }
-        arch.reset_away(platform, cpus, &op.state().online, resource, None);
+        arch.reset_away(platform, cpus, op.state().online.mask(), resource, None);
     }
 }
 
@@ -306,10 +308,10 @@ fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let children = core::mem::take(&mut op.state().default_group().children);
     free_children(op, Closid::RESERVED, &children);
     let default = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
-    for cpu in op.locked.state.online.iter() {
+    for cpu in op.locked.state.online.mask().iter() {
         fs.arch.set_cpu_default(cpu, default);
     }
-    tasks::refresh(op.fs, op.cpus, &op.locked.state.online);
+    tasks::refresh(op.fs, op.cpus, op.locked.state.online.mask());
 }
 
 fn free_children<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid, children: &[KBox<MonGroup>]) {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 use std::thread::panicking;
 use std::vec::Vec;
 
-use crate::context::{Pinned, WorkerContext};
+use crate::context::{BoundTo, WorkerContext};
 use crate::errno::Errno;
 use crate::ids::CpuId;
 
@@ -224,9 +224,8 @@ fn worker(kernel: &Arc<Kernel>, id: u64) {
             None => stats.displaced_runs += 1,
         });
         let context = bound.map_or(WorkerContext::Displaced, |cpu| {
-            // SAFETY: the thread is bound to `cpu`, and stays so until the CPU has run its hotplug callback, which is
-            // all that the proof in a `WorkerContext` says.
-            WorkerContext::Bound(unsafe { Pinned::new(cpu) })
+            // SAFETY: the thread is bound to `cpu`, and stays so until the CPU has run its hotplug callback.
+            WorkerContext::Bound(unsafe { BoundTo::new(cpu) })
         });
         run(context);
         assert!(panicking() || thread.holds_nothing(), "a work returned with a lock held");
