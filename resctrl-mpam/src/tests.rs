@@ -7,4 +7,5 @@ mod devices;
 mod file_system;
 mod hotplug;
 mod monitors;
+mod moves;
 mod resctrl;

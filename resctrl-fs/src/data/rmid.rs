@@ -56,16 +56,32 @@ impl RmidTable {
     /// Takes the RMID that has been free for longest; where RMIDs depend on the CLOSID, of those of `closid`.
     ///
     /// # Errors
-    /// `EBUSY` when none is free but some are in limbo, `ENOSPC`.
+    /// As [`RmidTable::next`].
     pub(crate) fn alloc<A: Arch<P>, P: Platform>(&mut self, arch: &A, closid: Closid) -> Result<Rmid> {
+        let next = self.next(arch, closid)?;
+        self.take(next);
+        Ok(arch.rmid_decode(next).rmid)
+    }
+
+    /// The index that is to be taken next: the one that has been free for longest; where RMIDs depend on the CLOSID, of
+    /// those of `closid`.
+    ///
+    /// # Errors
+    /// `EBUSY` when none is free but some are in limbo, `ENOSPC`.
+    pub(crate) fn next<A: Arch<P>, P: Platform>(&self, arch: &A, closid: Closid) -> Result<RmidIndex> {
         if self.free.is_empty() {
             return Err(if self.limbo > 0 { Errno::EBUSY } else { Errno::ENOSPC });
         }
-        let fits = |&index: &RmidIndex| !A::RMID_DEPENDS_ON_CLOSID || arch.rmid_decode(index).closid == closid;
-        let at = self.free.iter().position(fits).ok_or(Errno::ENOSPC)?;
-        let index = self.free.remove(at);
-        self.entries[index.index()] = Entry::InUse;
-        Ok(arch.rmid_decode(index).rmid)
+        let fits = |&&index: &&RmidIndex| !A::RMID_DEPENDS_ON_CLOSID || arch.rmid_decode(index).closid == closid;
+        self.free.iter().find(fits).copied().ok_or(Errno::ENOSPC)
+    }
+
+    /// Takes an index that is free.
+    pub(crate) fn take(&mut self, index: RmidIndex) {
+        if let Some(at) = self.free.iter().position(|&free| free == index) {
+            self.free.remove(at);
+            self.entries[index.index()] = Entry::InUse;
+        }
     }
 
     /// How many RMIDs that depend on `closid` are in limbo.

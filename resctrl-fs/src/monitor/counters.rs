@@ -2,6 +2,7 @@
 //! Giving counters to groups and taking them back, where bandwidth is counted by counters that are assigned (`mbm_event`
 //! mode). Who has which is in [`crate::data::counters`].
 
+use resctrl_types::arch::MonId;
 use resctrl_types::{Arch, Counter, CpuMask, Errno, EventId, Platform, Result, Transactions};
 
 use crate::data::counters::{CounterTable, Owner, filter};
@@ -91,6 +92,21 @@ pub(crate) fn release<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monit
     for event in events(fs) {
         for place in 0..op.state().mon_domains.len() {
             unassign(op, place, who, event);
+        }
+    }
+}
+
+/// Lets the counters of a group count for other ids, from 0 on: the group has got these.
+pub(crate) fn pass_on<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored, to: MonId) {
+    let (fs, cpus) = (op.fs, op.cpus);
+    let Locked { key, state } = &mut *op.locked;
+    for domain in &state.mon_domains {
+        let MonState { arch: arch_domain, cpus: mask, counters, .. } = domain.open(key);
+        for event in events(fs) {
+            let Some(number) = counters.find(Owner { group: who.group, event }) else { continue };
+            for (id, filter) in [(who.id, None), (to, Some(filter(&state.filters, event)))] {
+                fs.arch.configure_counter(&fs.platform, cpus, arch_domain, mask, Counter { number, id, event }, filter);
+            }
         }
     }
 }

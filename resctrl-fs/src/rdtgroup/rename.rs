@@ -3,22 +3,24 @@
 
 use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
-use resctrl_types::{Arch, CpuMask, Errno, Platform, Ref, Result};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, RmidIndex};
 
 use super::tasks;
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
+use crate::monitor::{counters, limbo, read};
 use crate::nodes::{GroupId, Node};
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
-    /// Renames a monitor group, or moves it below another control group. Its tasks keep their RMID and get the CLOSID
-    /// of the new parent.
+    /// Renames a monitor group, or moves it below another control group. Its tasks get the CLOSID of the new parent and keep
+    /// their RMID; where RMIDs depend on the CLOSID, they get one of those of the new parent's. Then the group's counters
+    /// begin at 0 again, and its old RMID is freed: the lines that it has filled so far are not the group's any more.
     ///
     /// # Errors
-    /// `EINVAL` for any flag of `renameat2`; `ENOENT` for nodes outside of groups; `EPERM` with a reason in the status;
-    /// `EEXIST`, `ENOMEM`. Where RMIDs depend on the CLOSID a move is refused with `EPERM` (hazard B3): the RMID
-    /// would be another one there.
+    /// `EINVAL` for any flag of `renameat2`, a newline in the name or a new parent that is there for a region; `ENOENT` for
+    /// nodes outside of groups; `EPERM` with a reason in the status; `EEXIST`, `ENOMEM`; `ENOSPC` or `EBUSY` as for
+    /// [`Resctrl::mkdir`] when the new parent's CLOSID has no RMID left. Nothing changed.
     pub fn rename(this: &Ref<Self>, node: NodeId, new_parent: NodeId, new_name: &[u8], flags: u32) -> Result<()> {
         if flags != 0 {
             return Err(Errno::EINVAL);
@@ -56,9 +58,6 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             if same_parent {
                 return this.tree.lock().rename(node, new_parent, new_name);
             }
-            if A::RMID_DEPENDS_ON_CLOSID {
-                return Err(Errno::EPERM);
-            }
             adopt(op, (ctrl, mon), to, || this.tree.lock().rename(node, new_parent, new_name))
         })
     }
@@ -76,25 +75,54 @@ fn adopt<A: Arch<P>, P: Platform>(
     to: GroupId,
     rename: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let fs = op.fs;
+    let (fs, arch) = (op.fs, op.arch());
     let Some(Place::Ctrl(new_ctrl)) = op.state().find_group(to) else { return Err(Errno::ENOENT) };
     // The kernel lets it in, and gives it a CLOSID that is nobody's.
     op.refuse_members(new_ctrl)?;
     let mut affected = CpuMask::new(fs.platform.nr_cpu_ids())?;
     op.state().groups[new_ctrl].children.reserve(1)?;
+    let group = &op.state().groups[ctrl];
+    let old = group.monitored_child(&group.children[mon]);
+    let closid = op.state().groups[new_ctrl].closid;
+    let index = next_index(op, old.id, closid)?;
+    let new = MonId { closid, rmid: arch.rmid_decode(index).rmid };
+    if A::RMID_DEPENDS_ON_CLOSID {
+        // Nobody has these ids yet, so their counts are nobody's either.
+        read::rebase_everywhere(op, new.closid, new.rmid)?;
+    }
     rename()?;
-    let old_closid = op.state().groups[ctrl].closid;
-    let child = op.state().groups[ctrl].children.remove(mon);
-    let rmid = child.rmid;
-    let parent = &mut op.state().groups[new_ctrl];
-    let closid = parent.closid;
-    parent.children.push(child)?;
-    tasks::move_matching(
-        fs,
-        tasks::Members::Mon(MonId { closid: old_closid, rmid }),
-        MonId { closid, rmid },
-        &mut affected,
-    );
+
+    // Nothing fails any more.
+    let mut child = op.state().groups[ctrl].children.remove(mon);
+    child.rmid = new.rmid;
+    op.state().groups[new_ctrl].children.push(child)?;
+    if A::RMID_DEPENDS_ON_CLOSID {
+        if let Some(rmids) = &mut op.state().rmids {
+            rmids.take(index);
+        }
+        // Before the tasks, so that all they do with their new ids is counted.
+        counters::pass_on(op, old, new);
+    }
+    tasks::move_matching(fs, tasks::Members::Mon(old.id), new, &mut affected);
     tasks::refresh(fs, op.cpus, &affected);
+    if A::RMID_DEPENDS_ON_CLOSID {
+        limbo::free_rmid(op, old.id);
+    }
     Ok(())
+}
+
+/// The index that a monitor group with the ids `old` is to have below a group of `closid`: its own, unless RMIDs depend on
+/// the CLOSID; then one that is free.
+///
+/// # Errors
+/// As [`RmidTable::next`](crate::data::rmid::RmidTable::next), and the status says so.
+fn next_index<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, old: MonId, closid: Closid) -> Result<RmidIndex> {
+    let arch = op.arch();
+    let state = op.state();
+    match &state.rmids {
+        Some(rmids) if A::RMID_DEPENDS_ON_CLOSID => {
+            rmids.next(arch, closid).inspect_err(|_| state.status.text("Out of RMIDs\n"))
+        }
+        _ => Ok(arch.rmid_index(old)),
+    }
 }

@@ -24,7 +24,7 @@ fn counting(caches: u32) -> Spec {
 }
 
 impl Machine {
-    fn traffic(&self, msc: usize, partid: u16, pmg: u8, bytes: u64) {
+    pub(super) fn traffic(&self, msc: usize, partid: u16, pmg: u8, bytes: u64) {
         self.board.msc(msc).request(0, Request { partid, pmg, bytes, write: false });
     }
 

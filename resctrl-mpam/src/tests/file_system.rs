@@ -85,6 +85,20 @@ impl Machine {
         Fs::rmdir(&self.fs, self.node(path)?)
     }
 
+    /// Renames or moves a group.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (parent, name) = to.rsplit_once('/').unwrap_or(("", to));
+        Fs::rename(&self.fs, self.node(from)?, self.node(parent)?, name.as_bytes(), 0)
+    }
+
+    /// Sees that nothing that files do not show is wrong.
+    #[track_caller]
+    pub(super) fn audit(&self) {
+        let mut text = Text::default();
+        Fs::audit(&self.fs, &mut text).unwrap();
+        assert_eq!(String::from_utf8_lossy(&text.0), "");
+    }
+
     /// Whether a file or directory is there.
     pub(super) fn has(&self, path: &str) -> bool {
         self.node(path).is_ok()
