@@ -117,7 +117,10 @@ void rust_sched_in(u32 cpu, u64 word);
 #define SHIM_NAME_MAX (PATH_MAX - 1)
 #define SHIM_OPTIONS_SIZE 32
 
+/* What a node is like, or that there is none: id is 0 then. */
 struct shim_attr {
+	/* The tree's when it was so: still is while the tree has this one. */
+	u64 version;
 	u64 id;
 	s64 atime_sec, mtime_sec, ctime_sec;
 	u32 atime_nsec, mtime_nsec, ctime_nsec;
@@ -141,7 +144,12 @@ struct shim_entry {
 	u64 id;
 	u32 len;
 	u32 is_dir;
+	/* With a NUL behind it. */
+	char name[];
 };
+
+/* For entries one after the other, each aligned as the first: at least the longest. */
+#define SHIM_ENTRIES_SIZE 8192
 
 int shim_vfs_start(void);
 /* Ends mounting; what is mounted stays and can be unmounted. */
@@ -159,11 +167,20 @@ int rust_mount(const void *options);
 void rust_unmount(void);
 int rust_show_options(struct seq_file *seq);
 u64 rust_root(void);
-u64 rust_lookup(u64 parent, const char *name, size_t len);
-bool rust_is_linked(u64 node, u64 parent, const char *name, size_t len);
+/* Never 0; takes no lock. */
+u64 rust_tree_version(void);
+bool rust_entry(u64 parent, const char *name, size_t len, struct shim_attr *attr);
 bool rust_attr(u64 node, struct shim_attr *attr);
-int rust_set_attr(u64 node, u32 set, const struct shim_attr *attr);
-int rust_next_entry(u64 dir, u64 after, char *name, struct shim_entry *entry);
+/* Nothing happens to a node that has gone. */
+void rust_set_attr(u64 node, u32 set, const struct shim_attr *attr);
+/* How many bytes it has filled, 0 at the end. */
+int rust_entries(u64 dir, u64 after, void *entries, size_t size);
+/* How long the value is. NULL: it is not wanted. */
+int rust_xattr_get(u64 node, const char *name, size_t len, void *value, size_t size);
+/* NULL: it is removed. flags: those of setxattr(2). */
+int rust_xattr_set(u64 node, const char *name, size_t len, const void *value, size_t size, int flags);
+/* How long all names are, each with a NUL. Those that have no room are left out. */
+ssize_t rust_xattr_list(u64 node, char *names, size_t size);
 int rust_open(u64 node, bool read, bool write);
 int rust_read(u64 node, struct seq_file *seq);
 int rust_write(u64 node, const char *data, size_t len);

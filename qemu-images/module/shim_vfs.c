@@ -4,9 +4,11 @@
  *
  * The tree is Rust's. A node's id is its inode number; inodes and dentries are
  * a cache over the tree that is checked at each use, since directories come
- * and go with CPUs behind the back of the VFS. What a user sees follows kernfs:
- * one write is one command, a read is one text, descriptors of nodes that have
- * gone say -ENODEV. shim_file.c has the regular files.
+ * and go with CPUs behind the back of the VFS. A dentry remembers the tree's
+ * version with which its name was looked up, in d_time: while the tree has that
+ * version nobody is asked. What a user sees follows kernfs: one write is one
+ * command, a read is one text, descriptors of nodes that have gone say -ENODEV.
+ * shim_inode.c has the inodes, shim_file.c the regular files.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -15,7 +17,6 @@
 #include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/namei.h>
-#include <linux/rwsem.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -24,164 +25,112 @@
 #include <linux/uuid.h>
 #include "shim.h"
 #include "shim_file.h"
+#include "shim_inode.h"
 
 #define RESCTRL_MAGIC 0x07655821
-
-/* ---- Attributes: those of the node, copied into the inode at each use ---- */
-
-/* Makes a change of attributes atomic towards permission checks. Taken before Rust's tree lock. */
-static DECLARE_RWSEM(attr_lock);
-
-static void copy_attr(struct inode *inode, const struct shim_attr *attr)
-{
-	inode->i_mode = attr->mode | (attr->is_dir ? S_IFDIR : S_IFREG);
-	inode->i_uid = KUIDT_INIT(attr->uid);
-	inode->i_gid = KGIDT_INIT(attr->gid);
-	inode_set_atime(inode, attr->atime_sec, attr->atime_nsec);
-	inode_set_mtime(inode, attr->mtime_sec, attr->mtime_nsec);
-	inode_set_ctime(inode, attr->ctime_sec, attr->ctime_nsec);
-	set_nlink(inode, attr->nlink);
-}
-
-/* A node that has gone leaves its inode as it was, without links. */
-static void refresh(struct inode *inode)
-{
-	struct shim_attr attr;
-
-	if (rust_attr(inode->i_ino, &attr)) {
-		copy_attr(inode, &attr);
-	} else {
-		/* Counted by the superblock, so once; attr_lock is shared. */
-		spin_lock(&inode->i_lock);
-		clear_nlink(inode);
-		spin_unlock(&inode->i_lock);
-	}
-}
-
-static int resctrl_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
-{
-	int err;
-
-	if (mask & MAY_NOT_BLOCK)
-		return -ECHILD;
-	down_read(&attr_lock);
-	refresh(inode);
-	err = generic_permission(&nop_mnt_idmap, inode, mask);
-	up_read(&attr_lock);
-	return err;
-}
-
-static int resctrl_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
-			   u32 request_mask, unsigned int query_flags)
-{
-	struct inode *inode = d_inode(path->dentry);
-
-	down_read(&attr_lock);
-	refresh(inode);
-	generic_fillattr(&nop_mnt_idmap, request_mask, inode, stat);
-	up_read(&attr_lock);
-	return 0;
-}
-
-static int resctrl_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *change)
-{
-	struct inode *inode = d_inode(dentry);
-	struct shim_attr attr = {
-		.mode = change->ia_mode & S_IALLUGO,
-		.uid = __kuid_val(change->ia_uid),
-		.gid = __kgid_val(change->ia_gid),
-		.atime_sec = change->ia_atime.tv_sec,
-		.atime_nsec = change->ia_atime.tv_nsec,
-		.mtime_sec = change->ia_mtime.tv_sec,
-		.mtime_nsec = change->ia_mtime.tv_nsec,
-		.ctime_sec = change->ia_ctime.tv_sec,
-		.ctime_nsec = change->ia_ctime.tv_nsec,
-	};
-	u32 set = 0;
-	int err;
-
-	set |= change->ia_valid & ATTR_MODE ? SHIM_SET_MODE : 0;
-	set |= change->ia_valid & ATTR_UID ? SHIM_SET_UID : 0;
-	set |= change->ia_valid & ATTR_GID ? SHIM_SET_GID : 0;
-	set |= change->ia_valid & ATTR_ATIME ? SHIM_SET_ATIME : 0;
-	set |= change->ia_valid & ATTR_MTIME ? SHIM_SET_MTIME : 0;
-
-	down_write(&attr_lock);
-	err = setattr_prepare(&nop_mnt_idmap, dentry, change);
-	if (!err)
-		err = rust_set_attr(inode->i_ino, set, &attr);
-	if (!err)
-		setattr_copy(&nop_mnt_idmap, inode, change);
-	up_write(&attr_lock);
-	return err;
-}
-
-static const struct inode_operations resctrl_file_inode_operations = {
-	.permission = resctrl_permission,
-	.getattr = resctrl_getattr,
-	.setattr = resctrl_setattr,
-};
 
 /* ---- Directories ---- */
 
 static const struct inode_operations resctrl_dir_inode_operations;
 static const struct file_operations resctrl_dir_operations;
 
-/* The inode of a node; NULL if the node has gone. */
-static struct inode *node_inode(struct super_block *sb, u64 node)
+static struct inode *node_inode(struct super_block *sb, const struct shim_attr *attr)
+{
+	return resctrl_inode(sb, attr, &resctrl_dir_inode_operations, &resctrl_dir_operations);
+}
+
+/* That there is no such name is remembered, too. */
+static struct dentry *resctrl_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = NULL;
+	struct shim_attr attr;
+
+	if (dentry->d_name.len > SHIM_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	if (rust_entry(dir->i_ino, dentry->d_name.name, dentry->d_name.len, &attr))
+		inode = node_inode(dir->i_sb, &attr);
+	dentry->d_time = attr.version;
+	return d_splice_alias(inode, dentry);
+}
+
+static int resctrl_revalidate(struct inode *dir, const struct qstr *name, struct dentry *dentry,
+			      unsigned int flags)
 {
 	struct shim_attr attr;
 	struct inode *inode;
 
-	if (!rust_attr(node, &attr))
-		return NULL;
-	inode = iget_locked(sb, node);
-	if (!inode)
-		return ERR_PTR(-ENOMEM);
-	if (!(inode_state_read_once(inode) & I_NEW))
-		return inode;
-	copy_attr(inode, &attr);
-	if (attr.is_dir) {
-		inode->i_op = &resctrl_dir_inode_operations;
-		inode->i_fop = &resctrl_dir_operations;
-	} else {
-		inode->i_op = &resctrl_file_inode_operations;
-		inode->i_fop = &resctrl_file_operations;
-	}
-	unlock_new_inode(inode);
-	return inode;
-}
-
-static struct dentry *resctrl_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
-{
-	u64 node;
-
-	if (dentry->d_name.len > SHIM_NAME_MAX)
-		return ERR_PTR(-ENAMETOOLONG);
-	node = rust_lookup(dir->i_ino, dentry->d_name.name, dentry->d_name.len);
-	return d_splice_alias(node ? node_inode(dir->i_sb, node) : NULL, dentry);
-}
-
-/* That a name is not there is never remembered: CPUs may bring it. */
-static int resctrl_revalidate(struct inode *dir, const struct qstr *name, struct dentry *dentry,
-			      unsigned int flags)
-{
+	if (READ_ONCE(dentry->d_time) == rust_tree_version())
+		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
-	if (d_really_is_negative(dentry))
+	inode = d_inode(dentry);
+	rust_entry(dir->i_ino, name->name, name->len, &attr);
+	if (attr.id != (inode ? inode->i_ino : 0))
 		return 0;
-	return rust_is_linked(d_inode(dentry)->i_ino, dir->i_ino, name->name, name->len);
+	if (inode)
+		resctrl_update_inode(inode, &attr);
+	WRITE_ONCE(dentry->d_time, attr.version);
+	return 1;
 }
 
 static const struct dentry_operations resctrl_dentry_operations = {
 	.d_revalidate = resctrl_revalidate,
 };
 
+static const struct shim_entry *next_entry(const struct shim_entry *entry)
+{
+	return (const void *)entry + ALIGN(sizeof(*entry) + entry->len + 1, __alignof__(*entry));
+}
+
+/* Labels a new node and, if the security modules had a label for it, all that is in it. */
+static int label_all(struct inode *dir, const char *name, u32 len)
+{
+	struct qstr qname = QSTR_INIT(name, len);
+	const struct shim_entry *entry, *end;
+	struct shim_attr attr;
+	struct inode *inode;
+	void *entries;
+	u64 after = 0;
+	int result;
+
+	if (!rust_entry(dir->i_ino, name, len, &attr))
+		return 0;
+	inode = node_inode(dir->i_sb, &attr);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	result = resctrl_label(inode, dir, &qname);
+	entries = result > 0 && attr.is_dir ? kmalloc(SHIM_ENTRIES_SIZE, GFP_KERNEL) : NULL;
+	if (result > 0 && attr.is_dir && !entries)
+		result = -ENOMEM;
+	while (result >= 0 && entries) {
+		result = rust_entries(inode->i_ino, after, entries, SHIM_ENTRIES_SIZE);
+		if (result <= 0)
+			break;
+		end = entries + result;
+		for (entry = entries; entry < end && result >= 0; entry = next_entry(entry)) {
+			after = entry->position;
+			result = label_all(inode, entry->name, entry->len);
+		}
+	}
+	kfree(entries);
+	iput(inode);
+	return min(result, 0);
+}
+
 /* The new directory is left to the next look-up. */
 static struct dentry *resctrl_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
 				    umode_t mode)
 {
-	return ERR_PTR(rust_mkdir(dir->i_ino, dentry->d_name.name, dentry->d_name.len, mode & S_IALLUGO));
+	const struct qstr *name = &dentry->d_name;
+	struct shim_attr attr;
+	int err = rust_mkdir(dir->i_ino, name->name, name->len, mode & S_IALLUGO);
+
+	if (err)
+		return ERR_PTR(err);
+	err = label_all(dir, name->name, name->len);
+	if (err && rust_entry(dir->i_ino, name->name, name->len, &attr))
+		rust_rmdir(attr.id);
+	return ERR_PTR(err);
 }
 
 static int resctrl_rmdir(struct inode *dir, struct dentry *dentry)
@@ -201,6 +150,7 @@ static const struct inode_operations resctrl_dir_inode_operations = {
 	.permission = resctrl_permission,
 	.getattr = resctrl_getattr,
 	.setattr = resctrl_setattr,
+	.listxattr = resctrl_listxattr,
 	.mkdir = resctrl_mkdir,
 	.rmdir = resctrl_rmdir,
 	.rename = resctrl_rename,
@@ -210,23 +160,28 @@ static const struct inode_operations resctrl_dir_inode_operations = {
 static int resctrl_readdir(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
-	struct shim_entry entry;
-	char *name;
+	const struct shim_entry *entry, *end;
+	void *entries;
 	int found;
 
 	if (!dir_emit_dots(file, ctx))
 		return 0;
-	name = kmalloc(SHIM_NAME_MAX, GFP_KERNEL);
-	if (!name)
+	entries = kmalloc(SHIM_ENTRIES_SIZE, GFP_KERNEL);
+	if (!entries)
 		return -ENOMEM;
-	while ((found = rust_next_entry(dir->i_ino, ctx->pos - 2, name, &entry)) > 0) {
-		if (!dir_emit(ctx, name, entry.len, entry.id, entry.is_dir ? DT_DIR : DT_REG)) {
-			found = 0;
-			break;
+	while ((found = rust_entries(dir->i_ino, ctx->pos - 2, entries, SHIM_ENTRIES_SIZE)) > 0) {
+		end = entries + found;
+		for (entry = entries; entry < end; entry = next_entry(entry)) {
+			if (!dir_emit(ctx, entry->name, entry->len, entry->id,
+				      entry->is_dir ? DT_DIR : DT_REG)) {
+				found = 0;
+				goto full;
+			}
+			ctx->pos = entry->position + 2;
 		}
-		ctx->pos = entry.position + 2;
 	}
-	kfree(name);
+full:
+	kfree(entries);
 	return found;
 }
 
@@ -267,6 +222,7 @@ struct resctrl_fs_context {
 static int fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct resctrl_fs_context *context = fc->fs_private;
+	struct shim_attr attr;
 	struct inode *root;
 
 	context->has_super = true;
@@ -275,6 +231,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_magic = RESCTRL_MAGIC;
 	sb->s_op = &resctrl_super_operations;
+	sb->s_xattr = resctrl_xattr_handlers;
 	sb->s_time_gran = 1;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	/* Nothing is read from a disk to make a dentry or an inode again. */
@@ -283,9 +240,11 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_uuid_len = sizeof(sb->s_uuid);
 	set_default_d_op(sb, &resctrl_dentry_operations);
 
-	root = node_inode(sb, rust_root());
-	if (IS_ERR_OR_NULL(root))
-		return root ? PTR_ERR(root) : -ENODEV;
+	if (!rust_attr(rust_root(), &attr))
+		return -ENODEV;
+	root = node_inode(sb, &attr);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
 	return sb->s_root ? 0 : -ENOMEM;
 }

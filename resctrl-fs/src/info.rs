@@ -3,7 +3,7 @@
 
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, ThrottleMode};
-use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Errno, EventId, Platform, ResourceId, Result};
 
 use crate::ctrlmondata::{io_alloc, schema};
 use crate::data::group::{Mode, Sharing};
@@ -12,7 +12,7 @@ use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::text::{Shown, Stop};
 use crate::text::{TextOut, parse_u32, until_nul};
-use crate::tree::{NewNode, NodeId};
+use crate::tree::{Branch, Name, NewNode, NodeId};
 
 /// Which schemas have a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,21 +80,28 @@ const COUNTER_FILES: &[(&str, u16, InfoFile)] = &[
     ("mbm_assign_on_mkdir", 0o644, InfoFile::MbmAssignOnMkdir),
 ];
 
-/// Makes the directory below `root`.
+/// Makes the directory at the top of a branch that will be the whole tree.
 ///
 /// # Errors
-/// Those of [`Tree::add`](crate::tree::Tree::add); what has been made stays, for the caller to remove with `root`.
-pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId) -> Result<()> {
+/// `ENOMEM`, and `ENOENT` when nothing is mounted.
+pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, branch: &mut Branch<Node>) -> Result<()> {
     let fs = op.fs;
+    let root = branch.top();
     let (owner, now) = (fs.platform.owner(), fs.platform.now());
-    let mut tree = fs.tree.lock();
-    let hidden_in_this_mode = |key| match key {
-        Node::InfoFile(InfoFile::EventConfig(_)) => fs.arch.counters_assigned(),
-        _ => false,
-    };
-    let mut add = |parent, name: &str, mode, key| {
-        let hidden = hidden_in_this_mode(key);
-        tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden })
+    let mut config_files = [None; EventId::MBM.len()];
+    let mut add = |parent, name: &'static str, mode, content| {
+        let id = fs.tree.grow(branch, parent, NewNode { name: Name::from(name), content, mode, owner, now })?;
+        if let Node::InfoFile(InfoFile::EventConfig(event)) = content {
+            config_files
+                .iter_mut()
+                .zip(EventId::MBM)
+                .filter(|(_, of)| *of == event)
+                .for_each(|(file, _)| *file = Some(id));
+            if fs.arch.counters_assigned() {
+                branch.hide(id);
+            }
+        }
+        Ok(id)
     };
     let info = add(root, "info", 0o555, Node::InfoDir)?;
     add(info, "last_cmd_status", 0o444, Node::InfoFile(InfoFile::LastCmdStatus))?;
@@ -126,6 +133,7 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
             add_l3_files(fs, dir, &mut add)?;
         }
     }
+    op.locked.state.mount.as_mut().ok_or(Errno::ENOENT)?.config_files = config_files;
     Ok(())
 }
 
@@ -133,7 +141,7 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, root: NodeId
 fn add_l3_files<A: Arch<P>, P: Platform>(
     fs: &Resctrl<A, P>,
     dir: NodeId,
-    add: &mut dyn FnMut(NodeId, &str, u16, Node) -> Result<NodeId>,
+    add: &mut dyn FnMut(NodeId, &'static str, u16, Node) -> Result<NodeId>,
 ) -> Result<()> {
     for &(name, mode, file) in L3_MONITOR_FILES {
         add(dir, name, mode, Node::InfoFile(file))?;

@@ -51,17 +51,19 @@ use resctrl_types::locked::Key;
 use resctrl_types::platform::{LockClass, Mutex};
 use resctrl_types::{Arch, Errno, KBox, KVec, OnlineCpus, Platform, Ref, ResourceId, Result};
 
+pub use data::options::MountOptions;
 pub use data::state::Resctrl;
 pub use pseudo_lock::MapRequest;
-pub use rdtgroup::mount::{MountOptions, OptionError};
+pub use rdtgroup::mount::OptionError;
 pub use stats::Stats;
 pub use text::{Bytes, TextOut};
-pub use tree::{Attr, DirEntry, NodeId, NodeKind, SetAttr};
+pub use tree::{Attr, DirEntry, NodeId, NodeKind, Seen, SetAttr, XattrSet};
 
 use data::group::CtrlGroup;
+use data::options::ShownOptions;
 use data::regions::Regions;
 use data::state::{Locked, State};
-use tree::Tree;
+use tree::SharedTree;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Makes the file system of a machine, without any domain yet: report each online CPU with
@@ -98,9 +100,19 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         };
         let first_mount = platform.mutex(LockClass::FirstMount, false)?;
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key, state })?;
-        let tree = platform.mutex(LockClass::Tree, Tree::new())?;
+        let tree = SharedTree::new(&platform)?;
         let regions = platform.mutex(LockClass::Regions, Regions::new())?;
-        Ref::new(Resctrl { platform, arch, controls, counters, first_mount, locked, tree, regions })
+        Ref::new(Resctrl {
+            platform,
+            arch,
+            controls,
+            counters,
+            first_mount,
+            locked,
+            tree,
+            shown: ShownOptions::none(),
+            regions,
+        })
     }
 
     /// The platform.

@@ -6,7 +6,7 @@
 
 use resctrl_types::{ConfType, DomainId, EventId, ResourceId};
 
-use crate::tree::NodeKind;
+use crate::tree::{Content, NodeKind};
 
 /// A control or monitor group; never used again. The default group is [`GroupId::DEFAULT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +54,8 @@ pub(crate) enum Node {
     InfoFile(InfoFile),
 }
 
-impl Node {
-    pub(crate) const fn kind(self) -> NodeKind {
+impl Content for Node {
+    fn kind(self) -> NodeKind {
         match self {
             Node::Root
             | Node::Group(_)
@@ -69,7 +69,9 @@ impl Node {
             Node::GroupFile(..) | Node::Event(..) | Node::EventSum(..) | Node::InfoFile(_) => NodeKind::File,
         }
     }
+}
 
+impl Node {
     /// Whether the node has a write method at all, whatever its mode says. A file without a meaning for a write still
     /// has one, which answers `EINVAL`.
     pub(crate) const fn is_writable(self) -> bool {

@@ -9,31 +9,42 @@ use resctrl_types::{Arch, Errno, Platform, Ref, Result};
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
+use crate::data::target::Target;
 use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
 use crate::rdtgroup::{cpus, mode, tasks};
 use crate::text::{Shown, Stop, TextOut};
-use crate::tree::{Attr, DirEntry, NodeId, SetAttr};
+use crate::tree::{Attr, DirEntry, Name, NodeId, Seen, SetAttr, XattrSet};
 use crate::{ctrlmondata, info, monitor};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// The root of the tree while mounted.
     pub fn root(&self) -> Option<NodeId> {
-        self.tree.lock().root()
+        self.tree.read().root()
+    }
+
+    /// The version of the tree, never 0: what was [seen](Seen) of it with this one still is so. Takes no lock.
+    pub fn tree_version(&self) -> u64 {
+        self.tree.version()
+    }
+
+    /// What `stat` shows of what is called `name` in the directory `parent`, if anything is.
+    pub fn entry(&self, parent: NodeId, name: &[u8]) -> Seen<Option<Attr>> {
+        self.tree.see(|tree| tree.attr(tree.lookup(parent, name)?))
     }
 
     /// The node called `name` in the directory `parent`.
     pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        self.tree.lock().lookup(parent, name)
+        self.tree.read().lookup(parent, name)
     }
 
-    /// Whether `node` still is what `name` in `parent` leads to.
-    pub fn is_linked(&self, node: NodeId, parent: NodeId, name: &[u8]) -> bool {
-        self.tree.lock().is_linked(node, parent, name)
+    /// What `stat` shows of a node, if it is still there.
+    pub fn look(&self, node: NodeId) -> Seen<Option<Attr>> {
+        self.tree.see(|tree| tree.attr(node))
     }
 
     /// What `stat` shows; `None` when the node has gone.
     pub fn attr(&self, node: NodeId) -> Option<Attr> {
-        self.tree.lock().attr(node)
+        self.look(node).what
     }
 
     /// Changes attributes, as the VFS has permitted.
@@ -41,16 +52,44 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `ENOENT` when the node has gone.
     pub fn set_attr(&self, node: NodeId, change: &SetAttr) -> Result<()> {
-        self.tree.lock().set_attr(node, change)
+        self.tree.set_attr(node, change)
     }
 
-    /// The entry of a directory that follows the position `after` (0: the first); its name goes into `name`. No name is
-    /// longer than 4095 bytes.
+    /// Copies the value of an extended attribute, whose full name this is, to `value`, if there is such a buffer; gives the
+    /// length of the value.
     ///
     /// # Errors
-    /// `ENOENT` when the directory has gone, `ENAMETOOLONG` when there is no room for the name.
-    pub fn next_entry(&self, dir: NodeId, after: u64, name: &mut [u8]) -> Result<Option<DirEntry>> {
-        self.tree.lock().next_entry(dir, after, name)
+    /// `ENODATA` when the node has none of this name, `ERANGE` when the buffer is too short.
+    pub fn xattr(&self, node: NodeId, name: &[u8], value: Option<&mut [u8]>) -> Result<usize> {
+        let tree = self.tree.read();
+        let (_, found) = tree.xattrs(node).find(|&(known, _)| known == name).ok_or(Errno::ENODATA)?;
+        if let Some(value) = value {
+            value.get_mut(..found.len()).ok_or(Errno::ERANGE)?.copy_from_slice(found);
+        }
+        Ok(found.len())
+    }
+
+    /// Sets an extended attribute, whose full name this is, or removes it if there is no value.
+    ///
+    /// # Errors
+    /// `ENODEV` when the node has gone; `EEXIST` or `ENODATA` as `how` says; `ENOMEM`.
+    pub fn set_xattr(&self, node: NodeId, name: &[u8], value: Option<&[u8]>, how: XattrSet) -> Result<()> {
+        self.tree.set_xattr(node, name, value, how)
+    }
+
+    /// Calls `visit` with the name of each extended attribute of a node, in the order of their coming, until it says false. It
+    /// must not call anything of this.
+    pub fn xattr_names(&self, node: NodeId, visit: &mut dyn FnMut(&[u8]) -> bool) {
+        let _ = self.tree.read().xattrs(node).all(|(name, _)| visit(name));
+    }
+
+    /// Calls `visit` with the entries of a directory that follow the position `after` (0: the first), until it says false. It
+    /// must not call anything of this. No name is longer than 4095 bytes.
+    ///
+    /// # Errors
+    /// `ENOENT` when the directory has gone.
+    pub fn entries(&self, dir: NodeId, after: u64, visit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        self.tree.read().entries(dir, after, visit)
     }
 
     /// Whether a file may be opened so, beyond the permission bits that the VFS checks: reading needs some read bit,
@@ -59,9 +98,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `ENODEV` when the file has gone, `EACCES`.
     pub fn open(&self, node: NodeId, read: bool, write: bool) -> Result<()> {
-        let tree = self.tree.lock();
-        let (attr, key) = tree.attr(node).zip(tree.key(node)).ok_or(Errno::ENODEV)?;
-        if write && (attr.mode & 0o222 == 0 || !key.is_writable()) || read && attr.mode & 0o444 == 0 {
+        let tree = self.tree.read();
+        let (attr, content) = tree.attr(node).zip(tree.content(node)).ok_or(Errno::ENODEV)?;
+        if write && (attr.mode & 0o222 == 0 || !content.is_writable()) || read && attr.mode & 0o444 == 0 {
             return Err(Errno::EACCES);
         }
         Ok(())
@@ -74,17 +113,21 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `ENODEV` when the file had gone before, `ENOENT` when it went meanwhile, and those of the file.
     pub fn read(this: &Ref<Self>, node: NodeId, out: &mut dyn TextOut) -> Result<()> {
-        let key = this.tree.lock().key(node).ok_or(Errno::ENODEV)?;
-        let shown = match key {
-            Node::GroupFile(group, file) => {
-                Self::on_group(this, group, node, Errno::ENOENT, |op, place| show_group_file(op, place, file, out))
+        let Target { content, group_name } = this.target(node)?;
+        let shown = match content {
+            Node::GroupFile(group, file) => Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
+                show_group_file(op, place, file, out)
+            }),
+            Node::Event(group, domain, event) => {
+                Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
+                    monitor::read::show_event(op, place, domain, event, out)
+                })
             }
-            Node::Event(group, domain, event) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
-                monitor::read::show_event(op, place, domain, event, out)
-            }),
-            Node::EventSum(group, cache, event) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
-                monitor::read::show_sum(op, place, cache, event, out)
-            }),
+            Node::EventSum(group, cache, event) => {
+                Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
+                    monitor::read::show_sum(op, place, cache, event, out)
+                })
+            }
             Node::InfoFile(file) => Self::locked_op(this, |op| {
                 op.state().mount()?;
                 if info::read_clears_status(file) {
@@ -105,12 +148,12 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// As [`Resctrl::read`]; `EINVAL` for a file that takes no commands.
     pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
-        let key = this.tree.lock().key(node).ok_or(Errno::ENODEV)?;
-        match key {
+        let Target { content, group_name } = this.target(node)?;
+        match content {
             // Files made writable by a chmod have no commands and touch nothing.
             Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => Err(Errno::EINVAL),
-            Node::GroupFile(group, file) => Self::on_group(this, group, node, Errno::ENOENT, |op, place| {
-                let dir = this.tree.lock().parent(node).ok_or(Errno::ENODEV)?;
+            Node::GroupFile(group, file) => Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
+                let dir = this.tree.read().parent(node).ok_or(Errno::ENODEV)?;
                 write_group_file(op, place, dir, file, data)
             }),
             Node::InfoFile(
@@ -138,23 +181,21 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     }
 
     /// Takes both locks, clears the status and runs `f` on the group; if the group has been removed while this waited,
-    /// says so in the status and returns `gone`.
+    /// says so in the status, by its name, and returns `gone`.
     pub(crate) fn on_group<T, E: From<Errno>>(
         this: &Ref<Self>,
         group: GroupId,
-        node: NodeId,
+        name: &Name,
         gone: Errno,
         f: impl FnOnce(&mut Op<'_, A, P>, Place) -> Result<T, E>,
     ) -> Result<T, E> {
-        // A node that is gone has no name any more, so its directory's name is taken before waiting.
-        let name = this.group_name(node)?;
         Self::locked_op(this, |op| {
             op.state().status.clear();
             let mounted = op.state().mount.is_some();
             match op.state().find_group(group).filter(|_| mounted) {
                 Some(place) => f(op, place),
                 None => {
-                    op.state().status.quote("Resource group ", &name, " deleted. No commands possible.\n");
+                    op.state().status.quote("Resource group ", name, " deleted. No commands possible.\n");
                     Err(gone.into())
                 }
             }

@@ -27,12 +27,16 @@ pub use device::MapRequest;
 use crate::data::group::{Mode, Place};
 use crate::data::state::Op;
 use crate::monitor::{counters, limbo, read};
-use crate::nodes::{GROUP_FILES, GroupFile, GroupId};
+use crate::nodes::{GROUP_FILES, GroupFile, GroupFileSpec, GroupId};
 use crate::rdtgroup::tasks;
 use crate::tree::NodeId;
 
 /// The files by which a group is used, which a group that sets up a region is not to be.
 const USED_BY: [GroupFile; 3] = [GroupFile::Tasks, GroupFile::Cpus, GroupFile::CpusList];
+
+fn used_by() -> impl Iterator<Item = &'static GroupFileSpec> {
+    GROUP_FILES.iter().filter(|row| USED_BY.contains(&row.file))
+}
 
 /// Makes a group, whose directory is `dir`, ready to set up a region.
 ///
@@ -43,12 +47,7 @@ pub(crate) fn enter<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize,
         op.state().status.text(reason);
         return Err(Errno::EINVAL);
     }
-    let mut tree = op.fs.tree.lock();
-    for file in GROUP_FILES.iter().filter(|row| USED_BY.contains(&row.file)) {
-        tree.set_mode(dir, file.name, 0);
-    }
-    tree.set_mode(dir, "mon_groups", 0);
-    drop(tree);
+    op.fs.tree.set_modes(dir, used_by().map(|file| (file.name, 0)).chain([("mon_groups", 0)]));
     if let Some(who) = op.state().groups[ctrl].monitored() {
         counters::release(op, who);
         limbo::free_rmid(op, who.id);
@@ -100,14 +99,9 @@ pub(crate) fn leave<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize,
             }
         }
     }
-    let mut tree = op.fs.tree.lock();
-    for file in GROUP_FILES.iter().filter(|row| USED_BY.contains(&row.file)) {
-        tree.set_mode(dir, file.name, file.mode);
-    }
-    if let Some(attr) = tree.attr(dir) {
-        tree.set_mode(dir, "mon_groups", attr.mode);
-    }
-    drop(tree);
+    let tree = &op.fs.tree;
+    let of_dir = tree.see(|tree| tree.attr(dir)).what.map(|attr| ("mon_groups", attr.mode));
+    tree.set_modes(dir, used_by().map(|file| (file.name, file.mode)).chain(of_dir));
     let (closid, rmid) = op.state().ids(Place::Ctrl(ctrl));
     // Without memory for that, its counts begin where those of the RMID's last user ended.
     let _ = read::rebase_everywhere(op, closid, rmid);

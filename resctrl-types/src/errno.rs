@@ -66,6 +66,8 @@ errnos! {
     ERANGE = 34,
     /// Name too long.
     ENAMETOOLONG = 36,
+    /// No such extended attribute.
+    ENODATA = 61,
     /// Value too wide for the mask.
     EOVERFLOW = 75,
     /// Not supported.

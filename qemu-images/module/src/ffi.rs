@@ -38,9 +38,6 @@ pub(crate) const LOG_INFO: u32 = 1;
 /// `SHIM_LOCK_CLASSES`.
 pub(crate) const LOCK_CLASSES: u32 = 4;
 
-/// `SHIM_NAME_MAX`.
-pub(crate) const NAME_MAX: usize = 4095;
-
 /// `SHIM_OPTIONS_SIZE`.
 pub(crate) const OPTIONS_SIZE: usize = 32;
 
@@ -65,7 +62,9 @@ pub(crate) struct Cache {
 
 /// `struct shim_attr`.
 #[repr(C)]
+#[derive(Default)]
 pub(crate) struct Attr {
+    pub(crate) version: u64,
     pub(crate) id: u64,
     pub(crate) atime_sec: i64,
     pub(crate) mtime_sec: i64,
@@ -80,7 +79,12 @@ pub(crate) struct Attr {
     pub(crate) is_dir: u32,
 }
 
-/// `struct shim_entry`.
+/// `XATTR_CREATE` of `<linux/xattr.h>`.
+pub(crate) const XATTR_CREATE: c_int = 1;
+/// `XATTR_REPLACE`.
+pub(crate) const XATTR_REPLACE: c_int = 2;
+
+/// `struct shim_entry`. The name follows it.
 #[repr(C)]
 pub(crate) struct Entry {
     pub(crate) position: u64,

@@ -9,7 +9,7 @@ use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
 use core::slice;
 
-use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, OptionError, Resctrl, SetAttr, TextOut};
+use resctrl_fs::{Attr, Bytes, MountOptions, NodeId, NodeKind, OptionError, Resctrl, Seen, SetAttr, TextOut, XattrSet};
 use resctrl_types::Errno;
 use resctrl_types::platform::Timestamp;
 
@@ -127,27 +127,14 @@ unsafe extern "C" fn rust_root() -> u64 {
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_lookup(parent: u64, name: *const c_char, len: usize) -> u64 {
-    // SAFETY: by the contract.
-    let name = unsafe { bytes(name, len) };
-    instance().lookup(NodeId(parent), name).map_or(0, |node| node.0)
+unsafe extern "C" fn rust_tree_version() -> u64 {
+    instance().tree_version()
 }
 
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_is_linked(node: u64, parent: u64, name: *const c_char, len: usize) -> bool {
-    // SAFETY: by the contract.
-    let name = unsafe { bytes(name, len) };
-    instance().is_linked(NodeId(node), NodeId(parent), name)
-}
-
-/// # Safety
-/// As the module says.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_attr(node: u64, attr: *mut ffi::Attr) -> bool {
-    let Some(found) = instance().attr(NodeId(node)) else { return false };
-    let found = ffi::Attr {
+fn to_attr(seen: Seen<Option<Attr>>) -> ffi::Attr {
+    let version = seen.version;
+    seen.what.map_or(ffi::Attr { version, ..ffi::Attr::default() }, |found| ffi::Attr {
+        version,
         id: found.id.0,
         atime_sec: found.atime.sec,
         mtime_sec: found.mtime.sec,
@@ -160,16 +147,35 @@ unsafe extern "C" fn rust_attr(node: u64, attr: *mut ffi::Attr) -> bool {
         gid: found.owner.gid,
         nlink: found.nlink,
         is_dir: (found.kind == NodeKind::Dir).into(),
-    };
-    // SAFETY: by the contract.
-    unsafe { attr.write(found) };
-    true
+    })
 }
 
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_set_attr(node: u64, set: u32, attr: *const ffi::Attr) -> c_int {
+unsafe extern "C" fn rust_entry(parent: u64, name: *const c_char, len: usize, attr: *mut ffi::Attr) -> bool {
+    // SAFETY: by the contract.
+    let name = unsafe { bytes(name, len) };
+    let seen = instance().entry(NodeId(parent), name);
+    // SAFETY: by the contract.
+    unsafe { attr.write(to_attr(seen)) };
+    seen.what.is_some()
+}
+
+/// # Safety
+/// As the module says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_attr(node: u64, attr: *mut ffi::Attr) -> bool {
+    let seen = instance().look(NodeId(node));
+    // SAFETY: by the contract.
+    unsafe { attr.write(to_attr(seen)) };
+    seen.what.is_some()
+}
+
+/// # Safety
+/// As the module says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_set_attr(node: u64, set: u32, attr: *const ffi::Attr) {
     // SAFETY: by the contract.
     let attr = unsafe { &*attr };
     let is_set = |bit| set & bit != 0;
@@ -182,36 +188,111 @@ unsafe extern "C" fn rust_set_attr(node: u64, set: u32, attr: *const ffi::Attr) 
         mtime: time(ffi::SET_MTIME, attr.mtime_sec, attr.mtime_nsec),
         ctime: Timestamp { sec: attr.ctime_sec, nsec: attr.ctime_nsec },
     };
-    match instance().set_attr(NodeId(node), &change) {
-        // Only its inode is left, in the hands of whoever has it open: that one may be changed, as in kernfs.
-        Err(_) if instance().attr(NodeId(node)).is_none() => 0,
-        result => to_ret(result),
+    // Of a node that has gone only the inode is left, in the hands of whoever has it open, as in kernfs.
+    let _ = instance().set_attr(NodeId(node), &change);
+}
+
+/// The bytes that were filled, 0 at the end, or an error.
+///
+/// # Safety
+/// As the module says; `entries` has room for `size` bytes, aligned for an [`ffi::Entry`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, size: usize) -> c_int {
+    let mut filled = 0;
+    let listed = instance().entries(NodeId(dir), after, &mut |found| {
+        let bytes = (size_of::<ffi::Entry>() + found.name.len() + 1).next_multiple_of(align_of::<ffi::Entry>());
+        if bytes > size - filled {
+            return false;
+        }
+        let entry = ffi::Entry {
+            position: found.position,
+            id: found.id.0,
+            // Names are at most 4095 bytes.
+            len: found.name.len() as u32,
+            is_dir: (found.kind == NodeKind::Dir).into(),
+        };
+        // SAFETY: there is room for `bytes` bytes behind `filled`, which is a multiple of the alignment.
+        let place = unsafe { entries.byte_add(filled) }.cast::<ffi::Entry>();
+        // SAFETY: as above.
+        unsafe { place.write(entry) };
+        // SAFETY: as above.
+        let name = unsafe { place.add(1) }.cast::<u8>();
+        // SAFETY: as above; the name is not in the caller's buffer.
+        unsafe { name.copy_from_nonoverlapping(found.name.as_ptr(), found.name.len()) };
+        // SAFETY: as above: there is room for one byte more than the name.
+        unsafe { name.add(found.name.len()).write(0) };
+        filled += bytes;
+        true
+    });
+    match listed {
+        // At most SHIM_ENTRIES_SIZE.
+        Ok(()) => filled as c_int,
+        Err(errno) => errno.to_ret(),
     }
 }
 
-/// 1 and an entry, 0 at the end, or an error.
-///
 /// # Safety
-/// As the module says; `name` has room for [`ffi::NAME_MAX`] bytes.
+/// As the module says; `value` is null or has room for `size` bytes.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_next_entry(dir: u64, after: u64, name: *mut c_char, entry: *mut ffi::Entry) -> c_int {
+unsafe extern "C" fn rust_xattr_get(
+    node: u64,
+    name: *const c_char,
+    len: usize,
+    value: *mut c_void,
+    size: usize,
+) -> c_int {
     // SAFETY: by the contract.
-    let name = unsafe { &mut *name.cast::<[u8; ffi::NAME_MAX]>() };
-    let found = match instance().next_entry(NodeId(dir), after, name) {
-        Ok(Some(found)) => found,
-        Ok(None) => return 0,
-        Err(errno) => return errno.to_ret(),
-    };
-    let found = ffi::Entry {
-        position: found.position,
-        id: found.id.0,
-        // Names are at most NAME_MAX bytes.
-        len: found.len as u32,
-        is_dir: (found.kind == NodeKind::Dir).into(),
-    };
+    let name = unsafe { bytes(name, len) };
     // SAFETY: by the contract.
-    unsafe { entry.write(found) };
-    1
+    let value = (!value.is_null()).then(|| unsafe { slice::from_raw_parts_mut(value.cast::<u8>(), size) });
+    match instance().xattr(NodeId(node), name, value) {
+        // The VFS ends values at 64 KiB.
+        Ok(len) => len as c_int,
+        Err(errno) => errno.to_ret(),
+    }
+}
+
+/// # Safety
+/// As the module says; `value` is null or points to `size` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_xattr_set(
+    node: u64,
+    name: *const c_char,
+    len: usize,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: by the contract.
+    let name = unsafe { bytes(name, len) };
+    // SAFETY: by the contract.
+    let value = (!value.is_null()).then(|| unsafe { bytes(value.cast(), size) });
+    let how = match flags {
+        ffi::XATTR_CREATE => XattrSet::Create,
+        ffi::XATTR_REPLACE => XattrSet::Replace,
+        _ => XattrSet::Any,
+    };
+    to_ret(instance().set_xattr(NodeId(node), name, value, how))
+}
+
+/// # Safety
+/// As the module says; `names` has room for `size` bytes, or is null and `size` is 0.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_xattr_list(node: u64, names: *mut c_char, size: usize) -> isize {
+    let mut total = 0_usize;
+    instance().xattr_names(NodeId(node), &mut |name| {
+        if total + name.len() < size {
+            // SAFETY: there is room for the name and a byte behind `total`.
+            let place = unsafe { names.add(total) }.cast::<u8>();
+            // SAFETY: as above; the name is not in the caller's buffer.
+            unsafe { place.copy_from_nonoverlapping(name.as_ptr(), name.len()) };
+            // SAFETY: as above.
+            unsafe { place.add(name.len()).write(0) };
+        }
+        total += name.len() + 1;
+        true
+    });
+    total.cast_signed()
 }
 
 /// # Safety

@@ -12,8 +12,8 @@ use super::initial;
 use super::live::{self, Live};
 use super::{parse, schema};
 use crate::data::group::Mode;
-use crate::data::state::{Op, Resctrl};
-use crate::nodes::{GroupId, Node, SchemaId};
+use crate::data::state::{Op, Resctrl, State};
+use crate::nodes::SchemaId;
 use crate::text::Shown;
 use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
 
@@ -118,18 +118,10 @@ fn release<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) {
 
 /// Says which group has the CLOSID; `another` when no group does.
 fn say_taken<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) {
-    use resctrl_types::platform::Mutex;
-
-    let fs = op.fs;
-    let state = op.state();
-    let group = state.groups.iter().find(|group| group.closid == closid).map(|group| match group.id {
-        GroupId::DEFAULT => Node::Root,
-        id => Node::Group(id),
-    });
-    let tree = fs.tree.lock();
-    let name = group.and_then(|group| tree.name_of(group)).unwrap_or(b"another");
-    state.status.format(format_args!("CLOSID (ctrl_hw_id) {closid} for io_alloc is used by "));
-    state.status.quote("", name, " group\n");
+    let State { groups, status, .. } = op.state();
+    let name = groups.iter().find(|group| group.closid == closid).map_or(&b"another"[..], |group| &group.name);
+    status.format(format_args!("CLOSID (ctrl_hw_id) {closid} for io_alloc is used by "));
+    status.quote("", name, " group\n");
 }
 
 /// Devices have no cache of their own any more. Values are not touched.

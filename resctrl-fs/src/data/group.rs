@@ -6,7 +6,7 @@ use resctrl_types::{Closid, CpuMask, EventId, KBox, KVec, Rmid};
 
 use super::regions::RegionId;
 use crate::nodes::GroupId;
-use crate::tree::NodeId;
+use crate::tree::{Name, NodeId};
 
 /// Who may use the cache portions of a control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ impl Mode {
 /// A control group, the default group included.
 pub(crate) struct CtrlGroup {
     pub(crate) id: GroupId,
+    /// Of its directory; nobody renames it. Empty for the default group.
+    pub(crate) name: Name,
     /// Its own unless it is pseudo-locked; then only what it was.
     pub(crate) closid: Closid,
     /// Its own unless it is there for a region; then only what it was.

@@ -13,12 +13,13 @@ use super::closid::ClosidMap;
 use super::counters::Filters;
 use super::domain::{CtrlDomain, MonState, PackageDomain};
 use super::group::{CtrlGroup, Monitored, Place};
+use super::options::ShownOptions;
 use super::regions::Regions;
 use super::rmid::RmidTable;
-use crate::nodes::{GroupId, SchemaId};
+use crate::nodes::{GroupId, Node, SchemaId};
 use crate::stats::Stats;
 use crate::status::Status;
-use crate::tree::Tree;
+use crate::tree::{NodeId, SharedTree};
 
 /// One resctrl: what in the kernel are the globals of `fs/resctrl`.
 pub struct Resctrl<A: Arch<P>, P: Platform> {
@@ -34,7 +35,9 @@ pub struct Resctrl<A: Arch<P>, P: Platform> {
     /// `rdtgroup_mutex` and all that it protects.
     pub(crate) locked: P::Mutex<Locked<A, P>>,
     /// The nodes.
-    pub(crate) tree: P::Mutex<Tree>,
+    pub(crate) tree: SharedTree<Node, P>,
+    /// The options that `/proc/mounts` shows, which waits for nobody.
+    pub(crate) shown: ShownOptions,
     /// The pseudo-locked regions; innermost lock.
     pub(crate) regions: P::Mutex<Regions<P>>,
 }
@@ -139,6 +142,8 @@ pub(crate) struct Mount {
     pub(crate) mba_sc: bool,
     /// Whether the hardware ids are shown.
     pub(crate) debug: bool,
+    /// The files of `info` that show what [`EventId::MBM`] count, which are hidden while counters are assigned.
+    pub(crate) config_files: [Option<NodeId>; EventId::MBM.len()],
 }
 
 impl<A: Arch<P>, P: Platform> State<A, P> {

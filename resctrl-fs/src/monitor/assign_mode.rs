@@ -71,7 +71,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Res
     }
     state.filters = default_filters(arch);
     state.assign_on_mkdir |= assigned;
-    event_config::show_files(op.fs);
+    event_config::show_files(op);
     Ok(())
 }
 

@@ -4,13 +4,11 @@
 //! The hardware keeps it (AMD BMEC), over unmounting too. With assigned counters `event_filter` says the same for all
 //! domains, and these files are hidden.
 
-use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
 
 use crate::data::domain::{Bandwidth, MonState};
 use crate::data::state::Locked;
 use crate::data::state::{Op, Resctrl};
-use crate::nodes::{InfoFile, Node};
 use crate::text::Shown;
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
 
@@ -29,11 +27,11 @@ pub(crate) fn feature<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, event: EventI
 }
 
 /// Shows the files, or hides them while counters are assigned.
-pub(crate) fn show_files<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
-    let hidden = fs.arch.counters_assigned();
-    let mut tree = fs.tree.lock();
-    for (_, event) in files(fs) {
-        tree.set_hidden(Node::InfoFile(InfoFile::EventConfig(event)), hidden);
+pub(crate) fn show_files<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    let hidden = op.arch().counters_assigned();
+    let files = op.state().mount.as_ref().map(|mount| mount.config_files);
+    for file in files.into_iter().flatten().flatten() {
+        op.fs.tree.set_hidden(file, hidden);
     }
 }
 

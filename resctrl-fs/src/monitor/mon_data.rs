@@ -7,14 +7,13 @@
 
 use core::fmt;
 
-use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, DomainId, EventId, Platform, ResourceId, Result};
 
 use crate::data::state::MonDomain;
 use crate::data::state::Resctrl;
 use crate::data::state::State;
 use crate::nodes::{GroupId, Node};
-use crate::tree::{NewNode, NodeId, Tree};
+use crate::tree::{Branch, Name, NewNode, NodeId};
 
 /// The name of a directory.
 struct DirName {
@@ -59,6 +58,118 @@ impl fmt::Write for DirName {
     }
 }
 
+/// A directory and its files: what it is called and stands for, and what the files stand for, by their events.
+struct Dir<'a> {
+    resource: ResourceId,
+    name: DirName,
+    content: Node,
+    file: &'a dyn Fn(EventId) -> Node,
+    mode: u16,
+}
+
+/// Where a directory is to be.
+enum Place<'b> {
+    /// In a directory of a branch that is being made.
+    In(&'b mut Branch<Node>, NodeId),
+    /// In a directory that is there.
+    There(NodeId),
+}
+
+impl Place<'_> {
+    /// The directory of this name in it.
+    fn find<A: Arch<P>, P: Platform>(&self, fs: &Resctrl<A, P>, name: &DirName) -> Option<NodeId> {
+        match self {
+            Place::In(branch, dir) => branch.lookup(*dir, name.as_bytes()),
+            Place::There(dir) => fs.tree.read().lookup(*dir, name.as_bytes()),
+        }
+    }
+
+    /// The same, one directory deeper.
+    fn at(self, dir: NodeId) -> Self {
+        match self {
+            Place::In(branch, _) => Place::In(branch, dir),
+            Place::There(_) => Place::There(dir),
+        }
+    }
+
+    /// Makes the directory of an L3 that is several domains with that of the first of them, or any other directory alone.
+    fn add<A: Arch<P>, P: Platform>(self, fs: &Resctrl<A, P>, dir: &Dir<'_>, part: Option<&Dir<'_>>) -> Result<()> {
+        match self {
+            Place::In(branch, parent) => {
+                let id = fs.tree.grow(branch, parent, dir.node(fs)?)?;
+                dir.fill(fs, branch, id)?;
+                part.map_or(Ok(()), |part| Place::In(branch, id).add(fs, part, None))
+            }
+            Place::There(parent) => {
+                let mut branch = fs.tree.branch(dir.node(fs)?)?;
+                let top = branch.top();
+                dir.fill(fs, &mut branch, top)?;
+                part.map_or(Ok(()), |part| Place::In(&mut branch, top).add(fs, part, None))?;
+                fs.tree.attach(parent, branch)
+            }
+        }
+    }
+}
+
+impl Dir<'_> {
+    fn node<A: Arch<P>, P: Platform>(&self, fs: &Resctrl<A, P>) -> Result<NewNode<Node>> {
+        let (owner, now) = (fs.platform.owner(), fs.platform.now());
+        Ok(NewNode { name: Name::given(self.name.as_bytes())?, content: self.content, mode: self.mode, owner, now })
+    }
+
+    /// Makes a file for each event of the resource.
+    fn fill<A: Arch<P>, P: Platform>(&self, fs: &Resctrl<A, P>, branch: &mut Branch<Node>, dir: NodeId) -> Result<()> {
+        let (owner, now) = (fs.platform.owner(), fs.platform.now());
+        for event in fs.arch.monitor(self.resource).iter().flat_map(|monitor| monitor.events.iter()) {
+            let (name, content) = (Name::from(event.name()), (self.file)(event));
+            fs.tree.grow(branch, dir, NewNode { name, content, mode: 0o444, owner, now })?;
+        }
+        Ok(())
+    }
+}
+
+fn show_domain<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    group: GroupId,
+    place: Place<'_>,
+    mode: u16,
+    domain: &MonDomain<A, P>,
+) -> Result<()> {
+    let resource = ResourceId::L3;
+    let of_domain = |event| Node::Event(group, domain.id, event);
+    let content = Node::MonDomain(group, domain.id);
+    let Some(cache) = domain.part_of else {
+        let name = DirName::cache(domain.id);
+        return place.add(fs, &Dir { resource, name, content, file: &of_domain, mode }, None);
+    };
+    let part = Dir { resource, name: DirName::part(domain.id), content, file: &of_domain, mode };
+    match place.find(fs, &DirName::cache(cache)) {
+        Some(dir) => place.at(dir).add(fs, &part, None),
+        None => {
+            let (content, sum) = (Node::MonCache(group, cache), |event| Node::EventSum(group, cache, event));
+            let whole = Dir { resource, name: DirName::cache(cache), content, file: &sum, mode };
+            place.add(fs, &whole, Some(&part))
+        }
+    }
+}
+
+fn show_package<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    group: GroupId,
+    place: Place<'_>,
+    mode: u16,
+    package: DomainId,
+) -> Result<()> {
+    let (name, content) = (DirName::package(package), Node::MonPackage(group, package));
+    let file = |event| Node::Event(group, package, event);
+    place.add(fs, &Dir { resource: ResourceId::PerfPkg, name, content, file: &file, mode }, None)
+}
+
+/// The mode of new directories in `mon_data`: its own.
+fn mode_of<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, mon_data: NodeId) -> u16 {
+    fs.tree.see(|tree| tree.attr(mon_data)).what.map_or(0o555, |attr| attr.mode)
+}
+
 /// Shows a domain in a group's `mon_data`.
 ///
 /// # Errors
@@ -69,27 +180,7 @@ pub(crate) fn add_domain<A: Arch<P>, P: Platform>(
     mon_data: NodeId,
     domain: &MonDomain<A, P>,
 ) -> Result<()> {
-    let mut tree = fs.tree.lock();
-    let of_domain = |event| Node::Event(group, domain.id, event);
-    let key = Node::MonDomain(group, domain.id);
-    let Some(cache) = domain.part_of else {
-        let name = DirName::cache(domain.id);
-        return add_dir(fs, &mut tree, mon_data, ResourceId::L3, &name, key, of_domain).map(|_| ());
-    };
-    let there = tree.lookup(mon_data, DirName::cache(cache).as_bytes());
-    let dir = match there {
-        Some(dir) => dir,
-        None => {
-            let sum = |event| Node::EventSum(group, cache, event);
-            let key = Node::MonCache(group, cache);
-            add_dir(fs, &mut tree, mon_data, ResourceId::L3, &DirName::cache(cache), key, sum)?
-        }
-    };
-    let added = add_dir(fs, &mut tree, dir, ResourceId::L3, &DirName::part(domain.id), key, of_domain);
-    if added.is_err() && there.is_none() {
-        tree.remove(dir);
-    }
-    added.map(|_| ())
+    show_domain(fs, group, Place::There(mon_data), mode_of(fs, mon_data), domain)
 }
 
 /// Shows a package in a group's `mon_data`.
@@ -102,47 +193,28 @@ pub(crate) fn add_package<A: Arch<P>, P: Platform>(
     mon_data: NodeId,
     package: DomainId,
 ) -> Result<()> {
-    let (name, key) = (DirName::package(package), Node::MonPackage(group, package));
-    let file = |event| Node::Event(group, package, event);
-    add_dir(fs, &mut fs.tree.lock(), mon_data, ResourceId::PerfPkg, &name, key, file).map(|_| ())
+    show_package(fs, group, Place::There(mon_data), mode_of(fs, mon_data), package)
 }
 
-/// Shows every domain there is in the new `mon_data` of a group.
+/// Shows every domain there is in the new `mon_data` of a group, which is in a branch and has this mode.
 ///
 /// # Errors
-/// As [`add_domain`]; what has been made stays, for the caller to remove with `mon_data`.
+/// `ENOMEM`.
 pub(crate) fn add_all<A: Arch<P>, P: Platform>(
     fs: &Resctrl<A, P>,
     state: &State<A, P>,
     group: GroupId,
+    branch: &mut Branch<Node>,
     mon_data: NodeId,
+    mode: u16,
 ) -> Result<()> {
-    state.mon_domains.iter().try_for_each(|domain| add_domain(fs, group, mon_data, domain))?;
-    state.packages.iter().try_for_each(|package| add_package(fs, group, mon_data, package.id))
-}
-
-/// Makes a directory with a file for each event of a resource.
-fn add_dir<A: Arch<P>, P: Platform>(
-    fs: &Resctrl<A, P>,
-    tree: &mut Tree,
-    parent: NodeId,
-    resource: ResourceId,
-    name: &DirName,
-    key: Node,
-    file: impl Fn(EventId) -> Node,
-) -> Result<NodeId> {
-    let mode = tree.attr(parent).map_or(0o555, |attr| attr.mode);
-    let (owner, now) = (fs.platform.owner(), fs.platform.now());
-    let dir = tree.add(parent, &NewNode { name: name.as_bytes(), key, mode, owner, now, hidden: false })?;
-    for event in fs.arch.monitor(resource).iter().flat_map(|monitor| monitor.events.iter()) {
-        let key = file(event);
-        let file = NewNode { name: event.name().as_bytes(), key, mode: 0o444, owner, now, hidden: false };
-        if let Err(errno) = tree.add(dir, &file) {
-            tree.remove(dir);
-            return Err(errno);
-        }
+    for domain in &state.mon_domains {
+        show_domain(fs, group, Place::In(branch, mon_data), mode, domain)?;
     }
-    Ok(dir)
+    for package in &state.packages {
+        show_package(fs, group, Place::In(branch, mon_data), mode, package.id)?;
+    }
+    Ok(())
 }
 
 /// Takes a domain out of the `mon_data` of each group, and its L3 with it if no other domain is a part of that.
@@ -151,20 +223,20 @@ pub(crate) fn remove_domain<A: Arch<P>, P: Platform>(
     mon_data: impl Iterator<Item = NodeId>,
     domain: &MonDomain<A, P>,
 ) {
-    let mut tree = fs.tree.lock();
+    let (name, part) = (DirName::cache(domain.part_of.unwrap_or(domain.id)), DirName::part(domain.id));
     for mon_data in mon_data {
-        let name = DirName::cache(domain.part_of.unwrap_or(domain.id));
-        let Some(dir) = tree.lookup(mon_data, name.as_bytes()) else { continue };
-        if domain.part_of.is_none() {
-            tree.remove(dir);
-            continue;
-        }
-        if let Some(part) = tree.lookup(dir, DirName::part(domain.id).as_bytes()) {
-            tree.remove(part);
-        }
-        // Without directories in it a directory has two links.
-        if tree.attr(dir).is_some_and(|attr| attr.nlink == 2) {
-            tree.remove(dir);
+        let gone = fs.tree.see(|tree| {
+            let dir = tree.lookup(mon_data, name.as_bytes())?;
+            if domain.part_of.is_none() {
+                return Some(dir);
+            }
+            let part = tree.lookup(dir, part.as_bytes());
+            // Without directories in it but this one, a directory has three links.
+            let links = 2 + u32::from(part.is_some());
+            if tree.attr(dir)?.nlink == links { Some(dir) } else { part }
+        });
+        if let Some(gone) = gone.what {
+            fs.tree.remove(gone);
         }
     }
 }
@@ -175,10 +247,11 @@ pub(crate) fn remove_package<A: Arch<P>, P: Platform>(
     mon_data: impl Iterator<Item = NodeId>,
     package: DomainId,
 ) {
-    let mut tree = fs.tree.lock();
+    let name = DirName::package(package);
     for mon_data in mon_data {
-        if let Some(dir) = tree.lookup(mon_data, DirName::package(package).as_bytes()) {
-            tree.remove(dir);
+        let gone = fs.tree.read().lookup(mon_data, name.as_bytes());
+        if let Some(gone) = gone {
+            fs.tree.remove(gone);
         }
     }
 }

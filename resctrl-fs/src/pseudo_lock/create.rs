@@ -52,7 +52,7 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
         op.state().status.text("Unable to obtain a new minor number\n");
         return Err(Errno::ENOSPC);
     };
-    let name = fs.group_name(dir)?;
+    let name = fs.target(dir)?.group_name;
     // The rdtgroup mutex stays held meanwhile, unlike in the kernel: nothing that making a device waits for waits for it,
     // since mapping takes the mutex of the regions only. So the group cannot go in between, nor the number be taken.
     let nodes = fs.platform.region_nodes(minor.0, &name).inspect_err(|errno| {
@@ -69,9 +69,7 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
     if let Some(mount) = &mut state.mount {
         mount.closids.release(closid);
     }
-    let mut tree = fs.tree.lock();
-    tree.set_mode(dir, "cpus", 0o444);
-    tree.set_mode(dir, "cpus_list", 0o444);
+    fs.tree.set_modes(dir, [("cpus", 0o444), ("cpus_list", 0o444)]);
     Ok(())
 }
 

@@ -2,15 +2,15 @@
 //! Making groups.
 
 use resctrl_types::arch::MonId;
-use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, Result, Rmid};
 
 use crate::ctrlmondata;
 use crate::data::group::{CtrlGroup, Mode, MonGroup, Monitored, Place};
 use crate::data::state::{Op, Resctrl};
+use crate::data::target::Target;
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
-use crate::tree::{NewNode, NodeId};
+use crate::tree::{Branch, Name, NewNode, NodeId};
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +33,15 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         if name.contains(&b'\n') {
             return Err(Errno::EINVAL);
         }
-        let key = this.tree.lock().key(parent).ok_or(Errno::ENODEV)?;
-        match key {
+        let Target { content, group_name } = this.target(parent)?;
+        match content {
             Node::Root if this.alloc_capable() => {
-                Self::on_group(this, GroupId::DEFAULT, parent, Errno::ENODEV, |op, _| {
+                Self::on_group(this, GroupId::DEFAULT, &group_name, Errno::ENODEV, |op, _| {
                     Making::new(op, Kind::Ctrl, parent, name, mode).make_ctrl()
                 })
             }
             Node::MonGroups(group) if this.mon_capable() => {
-                Self::on_group(this, group, parent, Errno::ENODEV, |op, place| {
+                Self::on_group(this, group, &group_name, Errno::ENODEV, |op, place| {
                     if name == b"mon_groups" {
                         return Err(Errno::EPERM);
                     }
@@ -60,20 +60,20 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     }
 }
 
-/// Adds the files of a group to its directory.
+/// Adds the files of a group to its directory, the top of a branch.
 ///
 /// # Errors
-/// Those of the tree.
+/// `ENOMEM`.
 pub(crate) fn add_files<A: Arch<P>, P: Platform>(
     op: &mut Op<'_, A, P>,
     group: GroupId,
     kind: Kind,
-    dir: NodeId,
+    branch: &mut Branch<Node>,
 ) -> Result<()> {
     let fs = op.fs;
     let (debug, mba_sc) = op.state().mount.as_ref().map_or((false, false), |mount| (mount.debug, mount.mba_sc));
     let (owner, now) = (fs.platform.owner(), fs.platform.now());
-    let mut tree = fs.tree.lock();
+    let dir = branch.top();
     for spec in GROUP_FILES {
         let belongs = match spec.belongs {
             Belongs::All => true,
@@ -87,9 +87,8 @@ pub(crate) fn add_files<A: Arch<P>, P: Platform>(
             Needs::Counters => fs.arch.counters().is_some(),
         };
         if belongs && has {
-            let key = Node::GroupFile(group, spec.file);
-            let (name, mode) = (spec.name.as_bytes(), spec.mode);
-            tree.add(dir, &NewNode { name, key, mode, owner, now, hidden: false })?;
+            let (name, content) = (Name::from(spec.name), Node::GroupFile(group, spec.file));
+            fs.tree.grow(branch, dir, NewNode { name, content, mode: spec.mode, owner, now })?;
         }
     }
     Ok(())
@@ -103,7 +102,8 @@ struct Making<'o, 'a, 'n, A: Arch<P>, P: Platform> {
     name: &'n [u8],
     mode: u16,
     id: GroupId,
-    dir: Option<NodeId>,
+    /// The directory with what is in it, to be linked in when the group is finished.
+    branch: Option<Branch<Node>>,
     mon_data: Option<NodeId>,
     /// The CLOSID, to be given back if this making took it.
     closid: Closid,
@@ -115,8 +115,8 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     fn new(op: &'o mut Op<'a, A, P>, kind: Kind, parent: NodeId, name: &'n [u8], mode: u16) -> Self {
         let id = op.state().new_group_id();
         let closid = Closid::RESERVED;
-        let (dir, mon_data, rmid) = (None, None, None);
-        Making { op, kind, parent, name, mode, id, dir, mon_data, closid, owns_closid: false, rmid }
+        let (branch, mon_data, rmid) = (None, None, None);
+        Making { op, kind, parent, name, mode, id, branch, mon_data, closid, owns_closid: false, rmid }
     }
 
     fn make_ctrl(mut self) -> Result<()> {
@@ -132,8 +132,6 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     fn finish(self, made: Result<()>) -> Result<()> {
         if made.is_err() {
             self.undo();
-        } else if let Some(dir) = self.dir {
-            self.op.fs.tree.lock().activate(dir);
         }
         made
     }
@@ -143,11 +141,12 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
             let (closid, rmid) = (self.closid, Rmid::RESERVED);
             let (mode, children) = (Mode::SHAREABLE, KVec::new());
-            KBox::new(CtrlGroup { id: self.id, closid, rmid, cpus, mode, mba_event: None, children, mon_data: None })
+            let (name, mba_event, mon_data) = (Name::from(""), None, None);
+            KBox::new(CtrlGroup { id: self.id, name, closid, rmid, cpus, mode, mba_event, children, mon_data })
         });
         let room = self.op.state().groups.reserve(1);
         let mut group = group.and_then(|group| room.map(|()| group)).map_err(|_| self.out_of_memory())?;
-        self.make_dir()?;
+        group.name = self.make_dir()?;
         self.take_closid()?;
         self.take_rmid()?;
         self.make_mon_data()?;
@@ -159,7 +158,8 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         }
         // Newest first. Room was made above.
         self.op.state().groups.insert(0, group)?;
-        let rest = ctrlmondata::initial::init(self.op, 0).and_then(|()| self.make_mon_groups());
+        let rest =
+            ctrlmondata::initial::init(self.op, 0).and_then(|()| self.make_mon_groups()).and_then(|()| self.link());
         if rest.is_err() {
             self.op.state().groups.remove(0);
         }
@@ -178,6 +178,8 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         self.make_mon_data()?;
         group.rmid = self.rmid.unwrap_or(Rmid::RESERVED);
         group.mon_data = self.mon_data;
+        self.link()?;
+        // Room was made above.
         self.op.state().groups[ctrl].children.push(group)
     }
 
@@ -195,19 +197,33 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         result
     }
 
-    fn new_dir<'k>(&self, name: &'k [u8], key: Node, hidden: bool) -> NewNode<'k> {
+    fn new_dir(&self, name: Name, content: Node) -> NewNode<Node> {
         let (owner, now) = (self.op.platform().owner(), self.op.platform().now());
-        NewNode { name, key, mode: self.mode, owner, now, hidden }
+        NewNode { name, content, mode: self.mode, owner, now }
     }
 
-    /// The directory with its files, hidden until the group is finished.
-    fn make_dir(&mut self) -> Result<()> {
-        let new = self.new_dir(self.name, Node::Group(self.id), true);
-        let dir = self.op.fs.tree.lock().add(self.parent, &new);
-        let dir = self.tree_error(dir, "kernfs create error\n")?;
-        self.dir = Some(dir);
-        let filled = add_files(self.op, self.id, self.kind, dir);
-        self.tree_error(filled, "kernfs fill error\n")
+    /// The directory with its files, which nobody sees until the group is finished.
+    fn make_dir(&mut self) -> Result<Name> {
+        let fs = self.op.fs;
+        let made = (|| {
+            if fs.tree.read().has(self.parent, self.name) {
+                return Err(Errno::EEXIST);
+            }
+            let name = Name::given(self.name)?;
+            Ok((name.clone(), fs.tree.branch(self.new_dir(name, Node::Group(self.id)))?))
+        })();
+        let (name, mut branch) = self.tree_error(made, "kernfs create error\n")?;
+        let filled = add_files(self.op, self.id, self.kind, &mut branch);
+        self.branch = Some(branch);
+        self.tree_error(filled, "kernfs fill error\n")?;
+        Ok(name)
+    }
+
+    /// Lets everybody see the directory. The last thing that can fail.
+    fn link(&mut self) -> Result<()> {
+        let Some(branch) = self.branch.take() else { return Ok(()) };
+        let linked = self.op.fs.tree.attach(self.parent, branch);
+        self.tree_error(linked, "kernfs create error\n")
     }
 
     fn take_closid(&mut self) -> Result<()> {
@@ -256,22 +272,30 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
 
     fn make_mon_data(&mut self) -> Result<()> {
         let fs = self.op.fs;
-        let (Some(dir), Some(rmid)) = (self.dir, self.rmid) else { return Ok(()) };
+        let Some(rmid) = self.rmid else { return Ok(()) };
+        let Some(mut branch) = self.branch.take() else { return Ok(()) };
         let made = (|| {
-            let new = self.new_dir(b"mon_data", Node::MonData(self.id), false);
-            let mon_data = fs.tree.lock().add(dir, &new)?;
-            mon_data::add_all(fs, &self.op.locked.state, self.id, mon_data)?;
+            let new = self.new_dir(Name::from("mon_data"), Node::MonData(self.id));
+            let dir = branch.top();
+            let mon_data = fs.tree.grow(&mut branch, dir, new)?;
+            mon_data::add_all(fs, &self.op.locked.state, self.id, &mut branch, mon_data, self.mode)?;
             read::rebase_everywhere(self.op, self.closid, rmid)?;
             Ok(mon_data)
         })();
+        self.branch = Some(branch);
         self.mon_data = Some(self.tree_error(made, "kernfs subdir error\n")?);
         Ok(())
     }
 
     fn make_mon_groups(&mut self) -> Result<()> {
-        let Some(dir) = self.dir.filter(|_| self.op.fs.mon_capable()) else { return Ok(()) };
-        let new = self.new_dir(b"mon_groups", Node::MonGroups(self.id), false);
-        let made = self.op.fs.tree.lock().add(dir, &new).map(|_| ());
+        let fs = self.op.fs;
+        if !fs.mon_capable() {
+            return Ok(());
+        }
+        let new = self.new_dir(Name::from("mon_groups"), Node::MonGroups(self.id));
+        let Some(branch) = &mut self.branch else { return Ok(()) };
+        let dir = branch.top();
+        let made = fs.tree.grow(branch, dir, new).map(|_| ());
         self.tree_error(made, "kernfs subdir error\n")
     }
 
@@ -283,9 +307,6 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         }
         if let Some(mount) = self.op.state().mount.as_mut().filter(|_| self.owns_closid) {
             mount.closids.release(self.closid);
-        }
-        if let Some(dir) = self.dir {
-            self.op.fs.tree.lock().remove(dir);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::ctrlmondata::{io_alloc, schema};
 use crate::data::closid::ClosidMap;
 use crate::data::domain::MBPS_UNLIMITED;
 use crate::data::group::{CtrlGroup, Mode, MonGroup};
+use crate::data::options::MountOptions;
 use crate::data::regions::{Departure, MAX_REGIONS};
 use crate::data::rmid::RmidTable;
 use crate::data::state::Mount;
@@ -21,21 +22,8 @@ use crate::nodes::{GroupId, Node};
 use crate::rdtgroup::mkdir::{self, Kind};
 use crate::rdtgroup::tasks;
 use crate::text::TextOut;
-use crate::tree::NewNode;
+use crate::tree::{Name, NewNode};
 use crate::{hotplug, info};
-
-/// What a mount asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MountOptions {
-    /// Code and data apart in the L3.
-    pub cdp: bool,
-    /// Code and data apart in the L2.
-    pub cdpl2: bool,
-    /// MB values in MB/s.
-    pub mba_mbps: bool,
-    /// Show the hardware ids.
-    pub debug: bool,
-}
 
 /// Why an option is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +41,7 @@ impl CtrlGroup {
     pub(crate) fn default_group(nr_cpu_ids: u32) -> Result<Self> {
         Ok(CtrlGroup {
             id: GroupId::DEFAULT,
+            name: Name::from(""),
             closid: Closid::RESERVED,
             rmid: Rmid::RESERVED,
             cpus: CpuMask::new(nr_cpu_ids)?,
@@ -141,22 +130,13 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         finish_all(this, between);
     }
 
-    /// Prints the active options as `/proc/mounts` shows them.
+    /// Prints the active options as `/proc/mounts` shows them. Waits for nobody: whoever reads that file waits for all
+    /// mounts.
     ///
     /// # Errors
     /// When `out` is full.
     pub fn show_options(&self, out: &mut dyn TextOut) -> fmt::Result {
-        let (mba_sc, debug) = {
-            let locked = self.locked.lock();
-            locked.state.mount.as_ref().map_or((false, false), |mount| (mount.mba_sc, mount.debug))
-        };
-        let active = [
-            (self.arch.cdp_enabled(ResourceId::L3), ",cdp"),
-            (self.arch.cdp_enabled(ResourceId::L2), ",cdpl2"),
-            (mba_sc, ",mba_MBps"),
-            (debug, ",debug"),
-        ];
-        active.into_iter().filter(|&(on, _)| on).try_for_each(|(_, text)| out.write_str(text))
+        self.shown.show(out)
     }
 }
 
@@ -254,27 +234,31 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
     let usable = schemas.iter().map(|&schema| schema::num_closid(fs, schema)).min();
     let closids = ClosidMap::new(usable.unwrap_or(0))?;
     let (owner, now) = (fs.platform.owner(), fs.platform.now());
-    let root = fs.tree.lock().plant(0o555, owner, now)?;
+    let dir = |name, content| NewNode { name: Name::from(name), content, mode: 0o555, owner, now };
+    let mut branch = fs.tree.branch(dir("", Node::Root))?;
     let mba_sc = options.mba_mbps;
     op.state().column_width = op.state().column_width.max(width);
-    op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug });
+    op.state().mount = Some(Mount { schemas, closids, mba_sc, debug: options.debug, config_files: Default::default() });
     let group = op.state().default_group();
     group.mode = Mode::SHAREABLE;
     group.mba_event = if mba_sc { mba_sc::default_event(fs) } else { None };
 
-    mkdir::add_files(op, GroupId::DEFAULT, Kind::Ctrl, root)?;
-    info::build(op, root)?;
+    mkdir::add_files(op, GroupId::DEFAULT, Kind::Ctrl, &mut branch)?;
+    info::build(op, &mut branch)?;
     if fs.mon_capable() {
-        let dir = |name, key| NewNode { name, key, mode: 0o555, owner, now, hidden: false };
-        fs.tree.lock().add(root, &dir(b"mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
+        let root = branch.top();
+        fs.tree.grow(&mut branch, root, dir("mon_groups", Node::MonGroups(GroupId::DEFAULT)))?;
         if let Some(who) = op.state().default_group().monitored() {
             counters::assign_to_new(op, who);
         }
-        let mon_data = fs.tree.lock().add(root, &dir(b"mon_data", Node::MonData(GroupId::DEFAULT)))?;
+        let mon_data = fs.tree.grow(&mut branch, root, dir("mon_data", Node::MonData(GroupId::DEFAULT)))?;
         op.state().default_group().mon_data = Some(mon_data);
-        mon_data::add_all(fs, &op.locked.state, GroupId::DEFAULT, mon_data)?;
+        mon_data::add_all(fs, &op.locked.state, GroupId::DEFAULT, &mut branch, mon_data, 0o555)?;
         read::rebase_everywhere(op, Closid::RESERVED, Rmid::RESERVED)?;
     }
+    fs.tree.plant(branch)?;
+    let cdp = |cache| fs.arch.cdp_enabled(cache);
+    fs.shown.set(&MountOptions { cdp: cdp(ResourceId::L3), cdpl2: cdp(ResourceId::L2), ..*options });
     Ok(())
 }
 
@@ -286,9 +270,10 @@ fn take_down<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     group.mode = Mode::SHAREABLE;
     group.mon_data = None;
     group.mba_event = None;
-    let mut tree = fs.tree.lock();
-    if let Some(root) = tree.root() {
-        tree.remove(root);
+    fs.shown.set(&MountOptions::default());
+    let root = fs.tree.read().root();
+    if let Some(root) = root {
+        fs.tree.remove(root);
     }
 }
 

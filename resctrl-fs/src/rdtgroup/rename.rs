@@ -2,7 +2,6 @@
 //! Renaming and moving monitor groups.
 
 use resctrl_types::arch::MonId;
-use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, RmidIndex};
 
 use super::tasks;
@@ -26,8 +25,12 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             return Err(Errno::EINVAL);
         }
         let (source, target, parent) = {
-            let tree = this.tree.lock();
-            (tree.key(node).ok_or(Errno::ENOENT)?, tree.key(new_parent).ok_or(Errno::ENOENT)?, tree.parent(node))
+            let tree = this.tree.read();
+            (
+                tree.content(node).ok_or(Errno::ENOENT)?,
+                tree.content(new_parent).ok_or(Errno::ENOENT)?,
+                tree.parent(node),
+            )
         };
         if matches!(source, Node::InfoDir | Node::InfoFile(_)) || target == Node::InfoDir {
             return Err(Errno::ENOENT);
@@ -56,9 +59,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 return Err(Errno::EPERM);
             }
             if same_parent {
-                return this.tree.lock().rename(node, new_parent, new_name);
+                return this.tree.rename(node, new_parent, new_name);
             }
-            adopt(op, (ctrl, mon), to, || this.tree.lock().rename(node, new_parent, new_name))
+            adopt(op, (ctrl, mon), to, || this.tree.rename(node, new_parent, new_name))
         })
     }
 }

@@ -9,9 +9,9 @@ use super::tasks;
 use crate::data::group::{Mode, Monitored, Place};
 use crate::data::regions::Departure;
 use crate::data::state::{Op, Resctrl};
+use crate::data::target::Target;
 use crate::monitor::{counters, limbo};
 use crate::nodes::Node;
-use crate::status;
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
@@ -20,10 +20,10 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `EPERM` for a directory that is not a group's or whose group has gone; `ENOMEM`, nothing changed.
     pub fn rmdir(this: &Ref<Self>, dir: NodeId) -> Result<()> {
-        let key = this.tree.lock().key(dir).ok_or(Errno::ENODEV)?;
-        match key {
+        let Target { content, group_name } = this.target(dir)?;
+        match content {
             Node::Group(group) => {
-                let region = Self::on_group(this, group, dir, Errno::EPERM, |op, place| {
+                let region = Self::on_group(this, group, &group_name, Errno::EPERM, |op, place| {
                     // The last thing that can fail.
                     let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| Errno::ENOMEM)?;
                     let region = match place {
@@ -33,7 +33,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                             None
                         }
                     };
-                    this.tree.lock().remove(dir);
+                    this.tree.remove(dir);
                     Ok(region)
                 })?;
                 // No lock is held any more.
@@ -49,38 +49,6 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 Err(Errno::EPERM)
             }),
         }
-    }
-
-    /// The name of the group directory that `node` is or is in; for the default group, the empty name.
-    pub(crate) fn group_name(&self, node: NodeId) -> Result<GroupName> {
-        let tree = self.tree.lock();
-        let mut at = node;
-        let mut name = GroupName { bytes: [0; status::CAPACITY], len: 0 };
-        loop {
-            match tree.key(at).ok_or(Errno::ENODEV)? {
-                Node::Group(_) => {
-                    let text = tree.name(at).unwrap_or_default();
-                    name.len = text.len().min(name.bytes.len());
-                    name.bytes[..name.len].copy_from_slice(&text[..name.len]);
-                    return Ok(name);
-                }
-                Node::Root => return Ok(name),
-                _ => at = tree.parent(at).ok_or(Errno::ENODEV)?,
-            }
-        }
-    }
-}
-
-/// The name of a group, kept on the stack for the case that the group goes away: as much of it as the status can hold.
-pub(crate) struct GroupName {
-    bytes: [u8; status::CAPACITY],
-    len: usize,
-}
-
-impl core::ops::Deref for GroupName {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
     }
 }
 

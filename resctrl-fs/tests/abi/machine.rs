@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, SetAttr, TextOut};
+use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, Resctrl, SetAttr, TextOut};
 use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
 
@@ -190,14 +190,14 @@ impl Machine {
     /// The entries of a directory with their modes, sorted.
     pub(crate) fn list(&self, path: &str) -> Vec<(String, u16)> {
         let dir = self.node(path).unwrap();
-        let (mut after, mut name, mut entries) = (0, vec![0; 4095], Vec::new());
-        while let Some(entry) = self.fs.next_entry(dir, after, &mut name).unwrap() {
-            let mode = self.fs.attr(entry.id).unwrap().mode;
-            entries.push((String::from_utf8_lossy(&name[..entry.len]).into_owned(), mode));
-            after = entry.position;
-        }
-        entries.sort();
-        entries
+        let mut nodes = Vec::new();
+        let mut note = |entry: DirEntry<'_>| {
+            nodes.push((String::from_utf8_lossy(entry.name).into_owned(), entry.id));
+            true
+        };
+        self.fs.entries(dir, 0, &mut note).unwrap();
+        nodes.sort();
+        nodes.into_iter().map(|(name, id)| (name, self.fs.attr(id).unwrap().mode)).collect()
     }
 
     /// Lets `cpu` switch to a new task; returns its id.

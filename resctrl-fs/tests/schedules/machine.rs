@@ -349,13 +349,13 @@ impl Machine {
     /// The names of the directories in a directory.
     pub(crate) fn dirs(&self, path: &str) -> Result<Vec<String>> {
         let dir = self.node(path)?;
-        let (mut names, mut after, mut name) = (Vec::new(), 0, [0; 255]);
-        while let Some(entry) = self.fs.next_entry(dir, after, &mut name)? {
-            after = entry.position;
+        let mut names = Vec::new();
+        self.fs.entries(dir, 0, &mut |entry| {
             if entry.kind == NodeKind::Dir {
-                names.push(String::from_utf8_lossy(&name[..entry.len]).into_owned());
+                names.push(String::from_utf8_lossy(entry.name).into_owned());
             }
-        }
+            true
+        })?;
         names.sort();
         Ok(names)
     }

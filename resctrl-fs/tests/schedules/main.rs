@@ -11,6 +11,7 @@ mod hotplug;
 mod invariants;
 mod lifetime;
 mod machine;
+mod nodes;
 mod pseudo_lock;
 mod published;
 #[path = "../../../resctrl-x86/tests/rdt/regions.rs"]

@@ -64,6 +64,28 @@ impl<T> KVec<T> {
         self.0.try_reserve(additional).map_err(|_| Errno::ENOMEM)
     }
 
+    /// Whether `additional` more elements fit without an allocation.
+    #[must_use]
+    pub fn has_room(&self, additional: usize) -> bool {
+        self.0.capacity() - self.0.len() >= additional
+    }
+
+    /// Moves every element to the memory of `spare`, an empty vector with room for them, and leaves it the old memory.
+    ///
+    /// # Panics
+    /// If `spare` has elements, or not enough room.
+    pub fn move_to(&mut self, spare: &mut Self) {
+        assert!(spare.is_empty() && spare.has_room(self.len()), "memory for other elements, or too few");
+        let len = self.len();
+        // SAFETY: both are valid for `len` elements, one initialised, the other with so much capacity, and are two vectors.
+        unsafe { core::ptr::copy_nonoverlapping(self.0.as_ptr(), spare.0.as_mut_ptr(), len) };
+        // SAFETY: the elements are in the other vector now, which is told in the next line.
+        unsafe { self.0.set_len(0) };
+        // SAFETY: initialised above.
+        unsafe { spare.0.set_len(len) };
+        core::mem::swap(self, spare);
+    }
+
     /// Appends `value`.
     ///
     /// # Errors
@@ -179,6 +201,17 @@ mod tests {
         vec.insert(0, 0).unwrap();
         vec.push(5).unwrap();
         assert_eq!(&vec[..], &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn elements_move_to_larger_memory() {
+        let mut vec = KVec::with_capacity(1).unwrap();
+        vec.push(KVec::from_slice(&[7]).unwrap()).unwrap();
+        assert!(!vec.has_room(1));
+        let mut spare = KVec::with_capacity(4).unwrap();
+        vec.move_to(&mut spare);
+        assert!(vec.has_room(3) && spare.is_empty() && !spare.has_room(2));
+        assert_eq!((vec.len(), &vec[0][..]), (1, &[7][..]));
     }
 
     #[test]

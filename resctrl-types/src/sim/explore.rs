@@ -18,6 +18,7 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use super::preemptions::Preemptions;
 use super::recording::{Recorded, Replay, recorded};
 use super::tally::Exploration;
+use super::thread::while_running;
 
 /// Bytes of stack for each simulated thread; only what is touched is ever mapped.
 const STACK: usize = 512 * 1024;
@@ -75,11 +76,11 @@ fn run_on<S: Scheduler + 'static>(how: &str, scheduler: S, body: impl Fn() + Sen
     let nth = EXPLORATIONS.replace(EXPLORATIONS.get() + 1);
     if let Some(replay) = replay() {
         // Another exploration of the same test is another body, to which the schedule means nothing.
-        return if replay.exploration == nth { Runner::new(replay, config).run(body) } else { 0 };
+        return if replay.exploration == nth { while_running(|| Runner::new(replay, config).run(body)) } else { 0 };
     }
     let exploration = Exploration::begin();
     let runner = Runner::new(Recorded(scheduler), config);
-    match catch_unwind(AssertUnwindSafe(|| runner.run(body))) {
+    match catch_unwind(AssertUnwindSafe(|| while_running(|| runner.run(body)))) {
         Ok(schedules) => {
             exploration.end(&test, how, schedules);
             schedules

@@ -23,6 +23,7 @@ thread_local! {
 
 /// Whether the allocation that asks is the one to fail.
 pub(crate) fn fails() -> bool {
+    super::thread::check_allocation();
     PLAN.with(|plan| match plan.get() {
         Plan::After(0) => {
             plan.set(Plan::Done);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the simulated kernel knows of a thread: where it runs, what it holds, whether it may sleep.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::panicking;
+use std::thread_local;
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -65,6 +67,31 @@ pub fn current_cpu() -> Option<CpuId> {
 pub(super) fn preemption_point() {
     if !panicking() {
         shuttle::thread::sleep(Duration::ZERO);
+    }
+}
+
+thread_local! {
+    /// Whether a simulated machine runs on this thread of the host.
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, in which simulated machines run.
+pub(super) fn while_running<R>(f: impl FnOnce() -> R) -> R {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            RUNNING.set(false);
+        }
+    }
+    RUNNING.set(true);
+    let _end = End;
+    f()
+}
+
+/// Checks that the thread may allocate.
+pub(super) fn check_allocation() {
+    if RUNNING.get() && !panicking() {
+        assert!(!Thread::current().holds(Lock::Tree), "allocated under the lock of the tree");
     }
 }
 

@@ -159,7 +159,11 @@ impl<'a> Generator<'a> {
             55..68 => make(rng, state),
             68..74 => remove(rng, state),
             74..80 => rename(rng, state),
-            80..84 => Operation::Read(self.any_file(rng, state)),
+            80..83 => Operation::Read(self.any_file(rng, state)),
+            83 | 97 => {
+                let path = self.any_file(rng, state);
+                attribute(rng, path)
+            }
             84..86 => Operation::Open(
                 self.any_file(rng, state),
                 one(rng, &["r", "w", "rw", "w,create", "w,truncate", "rw,append"]).to_owned(),
@@ -273,6 +277,34 @@ fn line(operation: &Operation) -> String {
     match operation {
         Operation::Rename(old, new, _) if folder(old) != folder(new) => line.replacen("rename", "move", 1),
         _ => line,
+    }
+}
+
+/// An extended attribute is set, read, listed or removed. Few names, so that they meet.
+fn attribute(rng: &mut Rng, path: String) -> Operation {
+    let names = [
+        "trusted.a",
+        "trusted.a",
+        "trusted.b",
+        "security.x",
+        "security.selinux",
+        "security.capability",
+        "user.x",
+        "system.posix_acl_access",
+        "trusted.",
+        "bogus",
+        "",
+    ];
+    let name = one(rng, &names).to_owned();
+    match rng.u32(..8) {
+        0..4 => {
+            let length = [0, 1, 5, 300][rng.usize(..4)];
+            let value = std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
+            Operation::SetXattr(path, name, value, [0, 0, 0, 1, 2, 3][rng.usize(..6)])
+        }
+        4 | 5 => Operation::GetXattr(path, name),
+        6 => Operation::ListXattr(path),
+        _ => Operation::RemoveXattr(path, name),
     }
 }
 
@@ -411,7 +443,7 @@ mod tests {
                 .flat_map(|number| generator.plan(number))
                 .map(|operation| operation.to_string().split('\t').next().unwrap_or_default().to_owned())
                 .collect();
-            assert!(verbs.len() >= 13, "{machine}: {verbs:?}");
+            assert!(verbs.len() >= 17, "{machine}: {verbs:?}");
         }
     }
 }

@@ -73,6 +73,14 @@ fn command(operation: &Operation) -> String {
         Operation::Unlink(path) => format!("rm -f {}", place(path)),
         Operation::Symlink(path) => format!("ln -s /tmp {}", place(path)),
         Operation::Chmod(path, mode) => format!("chmod {mode:o} {}", place(path)),
+        Operation::SetXattr(path, name, value, flags) => {
+            let how = [("", 0), (" create", 1), (" replace", 2)].into_iter().find(|(_, bits)| bits == flags);
+            let (name, value) = (quoted(&escape::quote(name.as_bytes())), quoted(&escape::quote(value)));
+            format!("resctrl-sys setxattr {} {name} {value}{}", place(path), how.map_or("", |(word, _)| word))
+        }
+        Operation::GetXattr(path, name) => format!("resctrl-sys getxattr {} {}", place(path), quoted(name)),
+        Operation::ListXattr(path) => format!("resctrl-sys listxattr {}", place(path)),
+        Operation::RemoveXattr(path, name) => format!("resctrl-sys removexattr {} {}", place(path), quoted(name)),
         Operation::Map(path, offset, length) => format!("resctrl-sys map 0 {} shared {offset} {length}", place(path)),
         Operation::Cpu(cpu, online) => format!("echo {} >/sys/devices/system/cpu/cpu{cpu}/online", u8::from(*online)),
     }

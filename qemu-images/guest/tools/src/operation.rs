@@ -38,6 +38,14 @@ pub enum Operation {
     Symlink(String),
     /// Changes a mode.
     Chmod(String, u32),
+    /// Sets an extended attribute; flags of setxattr(2) (1 create, 2 replace).
+    SetXattr(String, String, Vec<u8>, u32),
+    /// Reads an extended attribute.
+    GetXattr(String, String),
+    /// Lists the names of the extended attributes.
+    ListXattr(String),
+    /// Removes an extended attribute.
+    RemoveXattr(String, String),
     /// Maps so much of a file from an offset on, shared, for reading and writing.
     Map(String, u64, u64),
     /// Brings a CPU online, or takes it offline.
@@ -79,6 +87,10 @@ impl Operation {
             "unlink" => Self::Unlink(text(f)?),
             "symlink" => Self::Symlink(text(f)?),
             "chmod" => Self::Chmod(text(f)?, octal(f)?),
+            "setxattr" => Self::SetXattr(text(f)?, text(f)?, bytes(f)?, octal(f)?),
+            "getxattr" => Self::GetXattr(text(f)?, text(f)?),
+            "listxattr" => Self::ListXattr(text(f)?),
+            "removexattr" => Self::RemoveXattr(text(f)?, text(f)?),
             "map" => Self::Map(text(f)?, f.next()?.parse().ok()?, f.next()?.parse().ok()?),
             "cpu" => Self::Cpu(f.next()?.parse().ok()?, f.next()? == "online"),
             _ => return None,
@@ -104,6 +116,12 @@ impl fmt::Display for Operation {
             Self::Unlink(path) => write!(f, "unlink\t{}", quoted(path)),
             Self::Symlink(path) => write!(f, "symlink\t{}", quoted(path)),
             Self::Chmod(path, mode) => write!(f, "chmod\t{}\t{mode:o}", quoted(path)),
+            Self::SetXattr(path, name, value, flags) => {
+                write!(f, "setxattr\t{}\t{}\t{}\t{flags:o}", quoted(path), quoted(name), escape::quote(value))
+            }
+            Self::GetXattr(path, name) => write!(f, "getxattr\t{}\t{}", quoted(path), quoted(name)),
+            Self::ListXattr(path) => write!(f, "listxattr\t{}", quoted(path)),
+            Self::RemoveXattr(path, name) => write!(f, "removexattr\t{}\t{}", quoted(path), quoted(name)),
             Self::Map(path, offset, length) => write!(f, "map\t{}\t{offset}\t{length}", quoted(path)),
             Self::Cpu(cpu, online) => write!(f, "cpu\t{cpu}\t{}", if *online { "online" } else { "offline" }),
         }
@@ -138,6 +156,10 @@ mod tests {
             Operation::Unlink(path()),
             Operation::Symlink(path()),
             Operation::Chmod(path(), 0o644),
+            Operation::SetXattr(path(), "trusted.a".to_owned(), b"\0\xff\n".to_vec(), 2),
+            Operation::GetXattr(path(), "security.x".to_owned()),
+            Operation::ListXattr(path()),
+            Operation::RemoveXattr(path(), String::new()),
             Operation::Map(path(), 4096, 1 << 40),
             Operation::Cpu(3, false),
             Operation::Cpu(1, true),

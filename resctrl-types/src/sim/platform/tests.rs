@@ -68,6 +68,15 @@ fn a_shared_lock_read_twice_is_caught() {
 }
 
 #[test]
+#[should_panic(expected = "allocated under the lock of the tree")]
+fn an_allocation_under_the_lock_of_the_tree_is_caught() {
+    run(|| {
+        let tree = machine().rw_lock(LockClass::Tree, crate::KVec::new()).unwrap();
+        let _ = tree.write().push(1);
+    });
+}
+
+#[test]
 fn the_lock_order_of_the_contract_is_accepted() {
     run(|| {
         let sim = machine();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! One system call a command, for what a shell cannot say exactly.
 
-use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
+use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -44,6 +44,12 @@ Directories.
   mount SOURCE TARGET TYPE [DATA]   mount(2)
   remount TARGET [DATA]             mount(2) with MS_REMOUNT
   umount TARGET [detach]            umount2(2)
+Extended attributes. NAME with its namespace: trusted.a
+  setxattr PATH NAME TEXT [create|replace]
+                                    setxattr(2)
+  getxattr PATH NAME                getxattr(2); prints the value with a newline
+  listxattr PATH                    listxattr(2); one name a line
+  removexattr PATH NAME             removexattr(2)
 Memory.
   map CPUS FILE HOW OFFSET LEN [remap]
                                     stay on CPUS (a list), mmap(2) so much of FILE, HOW is shared or
@@ -142,6 +148,37 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             arguments.end()?;
             umount2(&target, flags)?;
             Ok(())
+        }
+        "setxattr" => {
+            let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
+            let value = arguments.bytes("TEXT")?;
+            let flags = match arguments.optional().as_deref().map(|word| word.to_string_lossy().into_owned()).as_deref()
+            {
+                None => xattr::Flags::empty(),
+                Some("create") => xattr::Flags::CREATE,
+                Some("replace") => xattr::Flags::REPLACE,
+                Some(word) => return Err(Failure::Usage(format!("\"{word}\" is not create or replace"))),
+            };
+            arguments.end()?;
+            xattr::set(&path, &name, &value, flags)
+        }
+        "getxattr" => {
+            let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
+            arguments.end()?;
+            let mut value = xattr::get(&path, &name)?;
+            value.push(b'\n');
+            Ok(std::io::stdout().write_all(&value)?)
+        }
+        "listxattr" => {
+            let path = arguments.path("PATH")?;
+            arguments.end()?;
+            xattr::list(&path)?.iter().for_each(|name| println!("{name}"));
+            Ok(())
+        }
+        "removexattr" => {
+            let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
+            arguments.end()?;
+            xattr::remove(&path, &name)
         }
         "map" => map(arguments),
         "spin" => spin(arguments),

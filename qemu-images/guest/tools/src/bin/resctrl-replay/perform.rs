@@ -2,7 +2,7 @@
 //! Operations become system calls.
 
 use guest_tools::operation::Operation;
-use guest_tools::{Failure, Outcome, escape};
+use guest_tools::{Failure, Outcome, escape, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -210,6 +210,12 @@ fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
         Operation::Unlink(name) => unlink(&path(name))?,
         Operation::Symlink(name) => symlinkat("/tmp", AT_FDCWD, &path(name))?,
         Operation::Chmod(name, mode) => fs::set_permissions(path(name), Permissions::from_mode(*mode))?,
+        Operation::SetXattr(name, attribute, value, flags) => {
+            xattr::set(&path(name), attribute, value, xattr::Flags::from_bits_retain(*flags))?;
+        }
+        Operation::GetXattr(name, attribute) => return Ok(Some(xattr::get(&path(name), attribute)?)),
+        Operation::ListXattr(name) => return Ok(Some(xattr::list(&path(name))?.join(" ").into_bytes())),
+        Operation::RemoveXattr(name, attribute) => xattr::remove(&path(name), attribute)?,
         Operation::Map(name, offset, length) => map(name, *offset, *length)?,
         Operation::Cpu(cpu, online) => fs::write(cpu_file(*cpu), if *online { "1" } else { "0" })?,
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The tree below the mount point: modes, owners and contents.
+//! The tree below the mount point: modes, owners, extended attributes and contents.
 //!
 //! It is looked at after every operation, so this is what a sequence's time goes to. A file takes the system calls that it
 //! needs and no more: an emulated processor is slow at each.
 
-use guest_tools::escape;
+use guest_tools::{escape, xattr};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
@@ -48,6 +48,17 @@ fn about_at(kind: char, folder: impl AsFd, name: &CStr) -> String {
     }
 }
 
+/// The extended attributes of an open file, with a space before each; nothing if there are none.
+fn attributes(file: impl AsFd) -> String {
+    match xattr::list_of(&file) {
+        Ok(names) => names.iter().fold(String::new(), |all, name| match xattr::get_of(&file, name) {
+            Ok(value) => all + &format!(" {name}={}", escape::quote(&value)),
+            Err(failure) => all + &format!(" {name}: {failure}"),
+        }),
+        Err(failure) => format!(" attributes: {failure}"),
+    }
+}
+
 impl Walker<'_> {
     fn folder(&mut self, parent: impl AsFd, name: &CStr, path: &str) {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -59,7 +70,8 @@ impl Walker<'_> {
                 return;
             }
         };
-        let value = fstat(&folder).map_or_else(|errno| format!("{errno:?}"), |stat| about('d', &stat));
+        let mut value = fstat(&folder).map_or_else(|errno| format!("{errno:?}"), |stat| about('d', &stat));
+        value += &attributes(&folder);
         self.seen.insert(key, value);
         let mut entries: Vec<(CString, bool)> = folder
             .iter()
@@ -90,6 +102,7 @@ impl Walker<'_> {
             Err(errno) => return format!("{} {errno:?}", about_at('f', &folder, name)),
         };
         let mut value = fstat(&file).map_or_else(|errno| format!("{errno:?}"), |stat| about('f', &stat));
+        value += &attributes(&file);
         let _ = match self.content(&file) {
             // The number of a monitoring id is needed until it is known who else has it.
             Ok(content) if name.to_bytes() == b"mon_hw_id" => write!(value, " {}", escape::quote(&content)),

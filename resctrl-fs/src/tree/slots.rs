@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Nodes by id, and directories with what is in them.
+//!
+//! # Invariants
+//! * `slots` is sorted by id, and so are the children of each directory; its `names` are sorted by their hashes.
+//! * Less than half of the slots are empty.
+//!
+//! What is linked, taken in or taken out here neither allocates nor frees: there was room before ([`Slots::missing`],
+//! [`Slots::take_room`]), and what went is handed out.
+
+use resctrl_types::platform::{Owner, Timestamp};
+use resctrl_types::{Errno, KBox, KVec, Result};
+
+use super::xattr::Xattrs;
+use super::{Content, Name, NodeId, NodeKind};
+
+pub(super) struct Node<C> {
+    pub(super) parent: NodeId,
+    pub(super) name: Name,
+    pub(super) content: C,
+    pub(super) mode: u16,
+    pub(super) owner: Owner,
+    pub(super) times: [Timestamp; 3],
+    /// Look-ups do not find it: a file that another setting has no use for.
+    pub(super) hidden: bool,
+    pub(super) children: KVec<NodeId>,
+    /// The children again, to be found by name.
+    names: KVec<Named>,
+    pub(super) subdirs: u32,
+    pub(super) xattrs: Xattrs,
+    /// The next one that was removed with it.
+    removed: Option<KBox<Node<C>>>,
+}
+
+impl<C: Content> Node<C> {
+    pub(super) const fn new(name: Name, content: C, mode: u16, owner: Owner, now: Timestamp) -> Self {
+        Node {
+            parent: NodeId(0),
+            name,
+            content,
+            mode,
+            owner,
+            times: [now; 3],
+            hidden: false,
+            children: KVec::new(),
+            names: KVec::new(),
+            subdirs: 0,
+            xattrs: Xattrs::new(),
+            removed: None,
+        }
+    }
+
+    /// Whether it counts as a link of the directory it is in.
+    pub(super) fn is_subdir(&self) -> bool {
+        !self.hidden && self.content.kind() == NodeKind::Dir
+    }
+}
+
+/// A child, by the hash of its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Named {
+    hash: u32,
+    id: NodeId,
+}
+
+/// Where a node is, or was. The ids lie side by side, so that looking for one touches little memory.
+struct Slot<C> {
+    id: NodeId,
+    node: Option<KBox<Node<C>>>,
+}
+
+/// Nodes that were removed. Dropping this frees them, one after the other.
+pub(super) struct Removed<C>(Option<KBox<Node<C>>>);
+
+impl<C> Drop for Removed<C> {
+    fn drop(&mut self) {
+        let mut next = self.0.take();
+        while let Some(mut node) = next {
+            next = node.removed.take();
+        }
+    }
+}
+
+/// Memory for what grows when nodes are taken in, or that it does not need any more; and how large that must be.
+pub(super) struct Room<C> {
+    wanted: [usize; 3],
+    slots: KVec<Slot<C>>,
+    children: KVec<NodeId>,
+    names: KVec<Named>,
+}
+
+impl<C> Default for Room<C> {
+    fn default() -> Self {
+        Self::wanting([0; 3])
+    }
+}
+
+impl<C> Room<C> {
+    const fn wanting(wanted: [usize; 3]) -> Self {
+        Room { wanted, slots: KVec::new(), children: KVec::new(), names: KVec::new() }
+    }
+
+    /// Allocates what is wanted.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(super) fn allocate(mut self) -> Result<Self> {
+        let [slots, children, names] = self.wanted;
+        self.slots = KVec::with_capacity(slots)?;
+        self.children = KVec::with_capacity(children)?;
+        self.names = KVec::with_capacity(names)?;
+        Ok(self)
+    }
+}
+
+/// How large a vector should get that has no room for `more` elements, twice as large as it is at least; 0 for one that has.
+fn larger<T>(vec: &KVec<T>, more: usize) -> usize {
+    if vec.has_room(more) { 0 } else { (vec.len() + more).max(vec.len() * 2).max(4) }
+}
+
+/// Whether the vector has room for `more` elements, or has now, in the memory of `spare`.
+fn grow<T>(vec: &mut KVec<T>, more: usize, spare: &mut KVec<T>) -> bool {
+    if !vec.has_room(more) && spare.has_room(vec.len() + more) {
+        vec.move_to(spare);
+    }
+    vec.has_room(more)
+}
+
+/// Nodes by id.
+pub(super) struct Slots<C> {
+    slots: KVec<Slot<C>>,
+    empty: usize,
+}
+
+impl<C: Content> Slots<C> {
+    pub(super) const fn new() -> Self {
+        Slots { slots: KVec::new(), empty: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn place(&self, id: NodeId) -> Option<usize> {
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+    }
+
+    pub(super) fn find(&self, id: NodeId) -> Option<&Node<C>> {
+        self.slots[self.place(id)?].node.as_deref()
+    }
+
+    pub(super) fn find_mut(&mut self, id: NodeId) -> Option<&mut Node<C>> {
+        let at = self.place(id)?;
+        self.slots[at].node.as_deref_mut()
+    }
+
+    pub(super) fn child(&self, dir: &Node<C>, name: &[u8]) -> Option<NodeId> {
+        let hash = hash(name);
+        let first = dir.names.partition_point(|named| named.hash < hash);
+        let alike = dir.names[first..].iter().take_while(|named| named.hash == hash);
+        alike.map(|named| named.id).find(|&id| self.find(id).is_some_and(|node| node.name[..] == *name))
+    }
+
+    /// What has to be allocated before `nodes` nodes can be taken in and one linked to the directory, if there is one.
+    ///
+    /// # Errors
+    /// `ENOENT` without the directory.
+    pub(super) fn missing(&self, dir: Option<NodeId>, nodes: usize) -> Result<Room<C>> {
+        let slots = larger(&self.slots, nodes);
+        let Some(dir) = dir else { return Ok(Room::wanting([slots, 0, 0])) };
+        let dir = self.find(dir).ok_or(Errno::ENOENT)?;
+        Ok(Room::wanting([slots, larger(&dir.children, 1), larger(&dir.names, 1)]))
+    }
+
+    /// Lets what has to grow have the memory of `room`. Whether it is enough.
+    pub(super) fn take_room(&mut self, dir: Option<NodeId>, nodes: usize, room: &mut Room<C>) -> bool {
+        let enough = grow(&mut self.slots, nodes, &mut room.slots);
+        let Some(dir) = dir else { return enough };
+        let Some(dir) = self.find_mut(dir) else { return false };
+        let enough = grow(&mut dir.children, 1, &mut room.children) && enough;
+        grow(&mut dir.names, 1, &mut room.names) && enough
+    }
+
+    /// Adds a node that is in no directory, with an id above all others.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(super) fn push(&mut self, id: NodeId, node: Node<C>) -> Result<()> {
+        debug_assert!(self.slots.last().is_none_or(|last| last.id < id));
+        self.slots.push(Slot { id, node: Some(KBox::new(node)?) })
+    }
+
+    /// Makes room for one more child of a directory.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOMEM`.
+    pub(super) fn reserve_child(&mut self, dir: NodeId) -> Result<()> {
+        let dir = self.find_mut(dir).ok_or(Errno::ENOENT)?;
+        dir.children.reserve(1)?;
+        dir.names.reserve(1)
+    }
+
+    /// Takes over the nodes of another, for which there is room.
+    pub(super) fn take_all(&mut self, other: &mut Self) {
+        for slot in &mut other.slots {
+            let at = self.slots.partition_point(|there| there.id < slot.id);
+            // Cannot fail: there is room.
+            let _ = self.slots.insert(at, Slot { id: slot.id, node: slot.node.take() });
+        }
+    }
+
+    /// Makes a node the child of a directory, where there is room. Without the directory nothing happens.
+    pub(super) fn link(&mut self, id: NodeId, parent: NodeId) {
+        let Some(node) = self.find_mut(id) else { return };
+        node.parent = parent;
+        let (named, subdir) = (Named { hash: hash(&node.name), id }, node.is_subdir());
+        let Some(dir) = self.find_mut(parent) else { return };
+        dir.subdirs += u32::from(subdir);
+        // Neither can fail: there is room.
+        let _ = dir.children.insert(dir.children.partition_point(|&child| child < id), id);
+        let _ = dir.names.insert(dir.names.partition_point(|other| *other < named), named);
+    }
+
+    /// Takes a node out of its directory.
+    pub(super) fn unlink(&mut self, id: NodeId) {
+        let Some(node) = self.find(id) else { return };
+        let (parent, named, subdir) = (node.parent, Named { hash: hash(&node.name), id }, node.is_subdir());
+        let Some(dir) = self.find_mut(parent) else { return };
+        dir.subdirs -= u32::from(subdir);
+        if let Ok(at) = dir.children.binary_search(&id) {
+            dir.children.remove(at);
+        }
+        if let Ok(at) = dir.names.binary_search(&named) {
+            dir.names.remove(at);
+        }
+    }
+
+    /// Takes a node and all below it out.
+    pub(super) fn take_out(&mut self, id: NodeId) -> Removed<C> {
+        let mut removed = Removed(None);
+        self.take_below(id, &mut removed);
+        // Each slot is moved less than once for each node that goes.
+        if self.empty * 2 >= self.slots.len() {
+            self.slots.retain(|slot| slot.node.is_some());
+            self.empty = 0;
+        }
+        removed
+    }
+
+    /// The depth is bounded by the layout: root, `mon_groups` of a group, group, `mon_data`, domain.
+    fn take_below(&mut self, id: NodeId, removed: &mut Removed<C>) {
+        let Some(mut node) = self.place(id).and_then(|at| self.slots[at].node.take()) else { return };
+        self.empty += 1;
+        for &child in &node.children {
+            self.take_below(child, removed);
+        }
+        node.removed = removed.0.take();
+        removed.0 = Some(node);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_compact(&self) -> bool {
+        self.empty * 2 < self.slots.len().max(1)
+    }
+}
+
+/// FNV-1a, as good as any for names that root chooses: names that collide take longer.
+pub(super) fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
