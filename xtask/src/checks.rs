@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn the_catalogue_has_every_number_and_scenarios_have_no_other() {
         let catalogue = catalogue();
-        assert!(catalogue.behaviours.keys().copied().eq(1..=245));
+        assert!((1..=245).all(|number| catalogue.behaviours.contains_key(&number)));
         for scenario in scenario::load(&workspace::root().join("qemu-images/guest/scenarios")).unwrap() {
             for number in &scenario.checks {
                 assert!(catalogue.behaviours.contains_key(number), "{} has abi-{number}", scenario.name);

@@ -259,9 +259,9 @@ mod tests {
         assert_eq!(row(&table, 5), (Found::NotRun, Found::Passed));
         assert_eq!(row(&table, 6), (Found::NotRun, Found::NotRun));
         let summary = table.summary();
-        assert!(summary.starts_with("checks: 4 of the 245"), "{summary}");
+        assert!(summary.starts_with(&format!("checks: 4 of the {}", catalogue().behaviours.len())), "{summary}");
         assert!(summary.contains("  2 a plain mount works"), "{summary}");
-        assert!(summary.contains("in no scenario: 1 3-4 6-245"), "{summary}");
+        assert!(summary.contains("in no scenario: 1 3-4 6-"), "{summary}");
         assert!(table.tsv().contains("\n5\tnot-run\tpassed\t\ta\t"));
     }
 
@@ -269,7 +269,7 @@ mod tests {
     fn a_part_of_a_run_does_not_complain_of_what_is_missing() {
         let table = Table::new(&catalogue(), &[], false);
         assert!(!table.summary().contains("in no scenario"));
-        assert!(table.overview().contains("0 of 245"));
+        assert!(table.overview().contains(&format!("0 of {}", catalogue().behaviours.len())));
     }
 
     #[test]
