@@ -195,15 +195,13 @@ fn show_domain<A: Arch<P>, P: Platform>(
     cpu: HotplugCpu<'_>,
     domain: &MonDomain<A, P>,
 ) {
-    let Some(monitor) = fs.arch.monitor(ResourceId::L3) else { return };
     for (group, mon_data) in mon_data_dirs(state) {
         // A group without the directory, for want of memory, is better than a CPU that does not come online.
         let _ = mon_data::add_domain(fs, group, mon_data, domain);
     }
-    let MonState { arch, bandwidth, .. } = domain.open(key);
-    for Monitored { id, .. } in state.every_monitored() {
-        read::rebase::<A, P>(&fs.arch, monitor.events, arch, bandwidth, id, cpu.here().into());
-    }
+    let ids = || state.every_monitored().map(|Monitored { id, .. }| id);
+    // On the CPU that comes, and so without a call that could fail.
+    let _ = read::rebase(fs, domain.open(key), cpu.cpus().into(), Some(cpu.here()), ids);
 }
 
 /// `mon_data` of every group.

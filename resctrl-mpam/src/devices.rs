@@ -28,7 +28,7 @@ use core::sync::atomic::Ordering;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result};
 
-pub use class::{Class, Component, Vmsc};
+pub use class::{Class, Component, Reach, Vmsc};
 pub use config::{Config, Configs};
 pub use errata::Quirks;
 pub use error::MscError;
@@ -209,21 +209,28 @@ impl<M: Msc> Devices<M> {
         Ok(())
     }
 
-    /// What a PARTID and PMG hold of a component, in bytes, counted by usage monitor `monitor`.
+    /// Whether some CPU is online from which these parts of a component are reached.
+    #[must_use]
+    pub fn is_reachable(&self, reach: &Reach) -> bool {
+        // All of them are reached from the same CPUs.
+        reach.vmscs.first().and_then(|vmsc| self.mscs.get(vmsc.msc)).is_some_and(MscDevice::is_online)
+    }
+
+    /// What a PARTID and PMG hold of parts of a component, in bytes, counted by usage monitor `monitor`.
     ///
     /// # Errors
     /// Those of [`MscDevice::access`]. Inside: [`NotReady`].
     pub fn usage(
         &self,
         here: Here<'_>,
-        component: &Component,
+        reach: &Reach,
         monitor: u16,
         label: (u16, u8),
         regardless: bool,
     ) -> Result<Result<u64, NotReady>> {
         let mut sum = 0_u64;
         let mut ready = true;
-        for vmsc in &component.vmscs {
+        for vmsc in &reach.vmscs {
             let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
             let access = msc.access(here)?;
             for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)).filter(|ris| ris.props.has(Feature::Csu))

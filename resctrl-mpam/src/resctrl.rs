@@ -15,6 +15,8 @@
 //! * Which counter counts for whom is known for each domain, not for each event, and it counts from its assignment on, not
 //!   from the first reading after it.
 //! * The counters of the level 3 cache are preferred to those of memory, whichever was seen first.
+//! * MSCs that no online CPU reaches hold nothing, and what they had counted stays part of a number; the kernel's own has no
+//!   number then (see `parts`).
 //! * Every MSC must be reachable when the driver starts; the kernel goes on waiting for the CPUs.
 
 mod arch;
@@ -23,6 +25,7 @@ mod control;
 mod counters;
 mod ids;
 mod monitor;
+mod parts;
 mod sched;
 
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -9,3 +9,4 @@ mod hotplug;
 mod monitors;
 mod moves;
 mod resctrl;
+mod split;

@@ -9,8 +9,10 @@
 //! # What holds for every call
 //!
 //! * `&mut` to a domain's value is the proof that the rdtgroup mutex is held: no two calls on one domain overlap.
-//! * A call that must run on a CPU of a domain takes [`Here`] or [`Pinned`], and the caller has made sure that the CPU
-//!   is in the domain. A call that crosses to other CPUs takes [`CpusHeld`], the platform and the domain's mask.
+//! * A call that must run on a CPU takes [`Pinned`] or [`IrqOff`].
+//! * A call that crosses to other CPUs takes the platform and [`DomainCpus`]: the domain's mask, what keeps its CPUs from
+//!   going meanwhile, and where the caller is already. Only the architecture knows how often it has to cross, and to where:
+//!   never if the caller is where it has to be. Those that only commands make take [`CpusHeld`] and the mask instead.
 //! * [`Arch::sched_in`] alone is called without any lock.
 //! * Nothing panics on what a user or the firmware can cause.
 //!
@@ -19,19 +21,22 @@
 //! Three kinds of machines are behind these calls. Where an RMID is a global number (x86), [`Arch::rmid_index`] ignores
 //! the CLOSID. Where it is only a part of one (MPAM), the index is made of both and
 //! [`Arch::RMID_DEPENDS_ON_CLOSID`] tells the file system to allocate pairs. Where a read needs a monitor that must be
-//! allocated first (MPAM CSU), that is [`Arch::MonContext`], taken before crossing to the domain's CPU, and taking it
-//! may sleep.
+//! allocated first (MPAM CSU), that is [`Arch::MonContext`], taken before the reading, and taking it may sleep.
+//!
+//! Counters are read many at a time ([`Counters`]), those of a group and its monitor groups or those of everybody, so that
+//! the number of crossings depends on the hardware and not on the number of groups.
 //!
 //! # Counters that are assigned
 //!
 //! Where bandwidth is counted by fewer counters than there are groups, [`Arch::counters`] says so, and the file system
 //! keeps the table of who has which, for each domain its own. Such a machine may have a second mode without assignment:
-//! [`Arch::counters_assigned`] says which is on, and only then are bandwidth events read by [`Arch::read_counter`] instead
-//! of [`Arch::read`], and never rebased. An architecture without such counters leaves these functions as they are.
+//! [`Arch::counters_assigned`] says which is on, and only then are bandwidth events read by [`Arch::read_counters`]
+//! instead of [`Arch::read`], and never rebased. An architecture without such counters leaves these functions as they are.
 
-use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned};
+use crate::context::{CpusHeld, HotplugCpu, IrqOff, Pinned};
 use crate::counter::{Counter, CounterAssignment, Transactions};
 use crate::cpumask::CpuMask;
+use crate::crossing::DomainCpus;
 use crate::errno::{Errno, Result};
 use crate::event::{EventId, FractionBits};
 use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
@@ -90,6 +95,18 @@ pub struct OccupancyThreshold {
     /// Values are rounded down to a multiple of this many bytes; 1 where they are not. At least 1.
     pub unit: u32,
 }
+
+/// Reads one counter, in the domain that has it.
+///
+/// Gives `None` while only a part of what it has to be made of has been read: it will be asked for again.
+pub type ReadOne<'a, D, C> = dyn FnMut(&mut D, C) -> Option<Result<u64, ReadError>> + 'a;
+
+/// Counters that are read together: asks for each of them, and takes note of what comes.
+///
+/// Called once or more often, always for the same counters in the same order; each of them is given a value (or the reason
+/// why there is none) once. It may run on another CPU, with interrupts off. `D` is what the domain holds of the
+/// architecture, `C` says which counter.
+pub type Counters<'a, D, C> = dyn FnMut(&mut ReadOne<'_, D, C>) + Send + 'a;
 
 /// What an architecture does for resctrl.
 pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
@@ -195,7 +212,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         conf_type: ConfType,
     ) -> u32;
 
-    /// Programs `changes`, in one crossing to some CPU of the domain, leaving out values that are programmed already;
+    /// Programs `changes`, all in one crossing to each CPU that is needed, leaving out values that are programmed already;
     /// when none is left, crosses to no CPU and writes nothing.
     ///
     /// # Errors
@@ -203,23 +220,10 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     fn apply(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &mut Self::CtrlDomain,
-        mask: &CpuMask,
         changes: &[Change],
-    ) -> Result<()>;
-
-    /// As [`Arch::apply`] for one value, from a CPU of the domain, for the bandwidth controller.
-    ///
-    /// # Errors
-    /// As [`Arch::apply`].
-    fn apply_here(
-        &self,
-        here: Pinned<'_>,
-        resource: ResourceId,
-        domain: &mut Self::CtrlDomain,
-        change: Change,
     ) -> Result<()>;
 
     /// Programs the default for every CLOSID of the hardware, both halves.
@@ -274,23 +278,39 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     /// [`ReadError::Unavailable`] when there is none or the wait was interrupted.
     fn mon_context(&self, resource: ResourceId, event: EventId) -> Result<Self::MonContext, ReadError>;
 
-    /// Reads a counter, from a CPU of the domain, or, where the domain is a node ([`Scope::Node`](crate::resource::Scope)),
-    /// of the L3 that it is a part of. Bandwidth: bytes since the last [`Arch::rebase`]; occupancy: bytes now.
+    /// Reads the counters of one event of the L3. Bandwidth: bytes since the last [`Arch::rebase`]; occupancy: bytes now.
+    /// `counters` may name several domains if those are parts of one L3 ([`Scope::Node`](crate::resource::Scope)): then
+    /// `cpus` are those of all of them, and any will do.
+    ///
+    /// What belongs to CPUs that are all offline is not there: it adds nothing to an occupancy, and to bandwidth what it had
+    /// counted before they went.
     ///
     /// # Errors
-    /// See [`ReadError`]. An architecture whose reads sleep gives [`ReadError::Error`] for [`Here::Irq`].
+    /// `ENOENT` for a domain without CPUs, `ENODEV` or `ENOMEM` when a CPU could not be called: some counters have then been
+    /// given nothing.
     fn read(
         &self,
-        here: Here<'_>,
-        resource: ResourceId,
-        domain: &mut Self::MonDomain,
-        id: MonId,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         event: EventId,
         context: &mut Self::MonContext,
-    ) -> Result<u64, ReadError>;
+        counters: &mut Counters<'_, Self::MonDomain, MonId>,
+    ) -> Result<()>;
 
-    /// Makes 0 of a bandwidth count, from a CPU of the domain: what is counted from now on is added to it.
-    fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut Self::MonDomain, id: MonId, event: EventId);
+    /// Makes 0 of all bandwidth counts of `ids` in a domain: what is counted from now on is added to it. Not asked for while
+    /// counters are assigned.
+    ///
+    /// # Errors
+    /// As [`Arch::read`]; nothing changed.
+    fn rebase(
+        &self,
+        _platform: &P,
+        _cpus: DomainCpus<'_>,
+        _domain: &mut Self::MonDomain,
+        _ids: &mut (dyn Iterator<Item = MonId> + Send),
+    ) -> Result<()> {
+        Ok(())
+    }
 
     // ---- Package telemetry ----
 
@@ -348,25 +368,25 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     fn configure_counter(
         &self,
         _platform: &P,
-        _cpus: CpusHeld<'_>,
+        _cpus: DomainCpus<'_>,
         _domain: &mut Self::MonDomain,
-        _mask: &CpuMask,
         _counter: Counter,
         _filter: Option<Transactions>,
     ) {
     }
 
-    /// Reads a counter, from a CPU of the domain: bytes since it was assigned.
+    /// Reads counters of one domain: bytes since each was assigned. Otherwise as [`Arch::read`].
     ///
     /// # Errors
     /// As [`Arch::read`].
-    fn read_counter(
+    fn read_counters(
         &self,
-        _here: Here<'_>,
-        _domain: &mut Self::MonDomain,
-        _counter: Counter,
-    ) -> Result<u64, ReadError> {
-        Err(ReadError::Unassigned)
+        _platform: &P,
+        _cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, Self::MonDomain, Counter>,
+    ) -> Result<()> {
+        counters(&mut |_, _| Some(Err(ReadError::Unassigned)));
+        Ok(())
     }
 
     // ---- What an event counts ----

@@ -8,6 +8,7 @@
 //! | Proof | Says |
 //! |---|---|
 //! | [`CpusHeld`] | no CPU comes or goes while this lives (`cpus_read_lock`, or a hotplug callback) |
+//! | [`CpusStay`](crate::CpusStay) | certain CPUs do not go while this lives: all, or those that a held mutex keeps. See [`crate::crossing`] |
 //! | [`Pinned`] | running in a thread that stays on one CPU; may sleep |
 //! | [`IrqOff`] | running on one CPU with interrupts off; must not sleep |
 //! | [`Here`] | one of the two: on one CPU, ask before sleeping |

@@ -24,6 +24,7 @@
 //! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
+//! | [`crossing`] | proofs of which CPUs stay, and going to one of them |
 //! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
@@ -42,6 +43,7 @@ pub mod context;
 pub mod counter;
 pub mod cpu;
 pub mod cpumask;
+pub mod crossing;
 pub mod errno;
 pub mod event;
 pub mod ids;
@@ -61,6 +63,7 @@ pub use arch::Arch;
 pub use context::{BoundTo, CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
 pub use counter::{Counter, CounterAssignment, Transactions};
 pub use cpumask::CpuMask;
+pub use crossing::{CpusStay, DomainCpus};
 pub use errno::{Errno, Result};
 pub use event::EventId;
 pub use ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};

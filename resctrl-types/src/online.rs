@@ -52,7 +52,12 @@ impl OnlineCpus {
     /// Whether `cpu` is one of them and stays one, because the mutex that is held is the one that keeps them.
     #[must_use]
     pub fn keeps(&self, cpu: CpuId, held: MutexHeld<'_>) -> bool {
-        held.number() == self.key && self.cpus.contains(cpu)
+        self.is_kept_by(held) && self.cpus.contains(cpu)
+    }
+
+    /// Whether the mutex that is held is the one that keeps them.
+    pub(crate) fn is_kept_by(&self, held: MutexHeld<'_>) -> bool {
+        held.number() == self.key
     }
 }
 

@@ -17,6 +17,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
+use crate::crossing::CpusStay;
 use crate::errno::Result;
 use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
@@ -187,6 +188,11 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// Whether `cpu` takes unbound kernel work, that is, is not isolated by `nohz_full`.
     fn is_housekeeping(&self, cpu: CpuId) -> bool;
 
+    /// A CPU of `cpus` to run a worker or a read on: the lowest that takes unbound work, or the lowest at all.
+    fn any_housekeeping(&self, cpus: &CpuMask) -> Option<CpuId> {
+        cpus.iter().find(|&cpu| self.is_housekeeping(cpu)).or_else(|| cpus.first())
+    }
+
     /// The cache of this level that an online `cpu` uses; `None` when the kernel does not know.
     fn cache(&self, cpu: CpuId, level: CacheLevel) -> Option<CacheInfo>;
 
@@ -206,17 +212,28 @@ pub trait Platform: Sized + Send + Sync + 'static {
     // ---- Running elsewhere ----
 
     /// Runs `f` once on `cpu` in a thread bound to it, and waits: `smp_call_on_cpu`. May be called with the rdtgroup
-    /// mutex held. `f` may sleep but takes no lock of resctrl.
+    /// mutex held. `f` may sleep but takes no lock of resctrl. `cpu` is one that `cpus` [includes](CpusStay::includes).
     ///
     /// # Errors
     /// `ENODEV` when `cpu` is not online, `ENOMEM`; `f` has then not run.
-    fn call_on(&self, cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()>;
+    fn call_on<'a>(
+        &self,
+        cpus: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<()>;
 
-    /// Runs `f` once on `cpu` with interrupts off, and waits: `smp_call_function_single`. `cpu` may be this one.
+    /// Runs `f` once on `cpu` with interrupts off, and waits: `smp_call_function_single`. `cpu` may be this one, and is one
+    /// that `cpus` [includes](CpusStay::includes).
     ///
     /// # Errors
     /// `ENODEV` when `cpu` is not online; `f` has then not run.
-    fn interrupt(&self, cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(IrqOff<'_>) + Send)) -> Result<()>;
+    fn interrupt<'a>(
+        &self,
+        cpus: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(IrqOff<'_>) + Send),
+    ) -> Result<()>;
 
     /// Runs `f` on every online CPU of `mask` with interrupts off, this one included, and waits: `on_each_cpu_mask`.
     /// Several may run it at once.

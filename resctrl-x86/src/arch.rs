@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The contract, met: each call goes to the file that is about it.
 
-use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Arch, Change, Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::event::FractionBits;
 use resctrl_types::pseudo_lock::Measurement;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
-    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned, Platform, ResourceId, Result,
-    RmidIndex, TaskWord,
+    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff, Pinned, Platform, ResourceId,
+    Result, RmidIndex, TaskWord,
 };
 
 use crate::core::{CtrlDomain, X86};
@@ -100,25 +100,14 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
     fn apply(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &mut CtrlDomain,
-        mask: &CpuMask,
         changes: &[Change],
     ) -> Result<()> {
-        let result = self.apply(platform, cpus, resource, domain, mask, changes);
+        let result = self.apply(platform, cpus, resource, domain, changes);
         self.fault.tell(platform);
         result
-    }
-
-    fn apply_here(
-        &self,
-        here: Pinned<'_>,
-        resource: ResourceId,
-        domain: &mut CtrlDomain,
-        change: Change,
-    ) -> Result<()> {
-        self.apply_here(here, resource, domain, change)
     }
 
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
@@ -152,18 +141,27 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
 
     fn read(
         &self,
-        here: Here<'_>,
-        resource: ResourceId,
-        domain: &mut MonDomain,
-        id: MonId,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         event: EventId,
         (): &mut (),
-    ) -> Result<u64, ReadError> {
-        self.read(here, resource, domain, id.rmid, event)
+        counters: &mut Counters<'_, MonDomain, MonId>,
+    ) -> Result<()> {
+        let result = self.read(platform, cpus, event, counters);
+        self.fault.tell(platform);
+        result
     }
 
-    fn rebase(&self, here: Here<'_>, resource: ResourceId, domain: &mut MonDomain, id: MonId, event: EventId) {
-        self.rebase(here, resource, domain, id.rmid, event);
+    fn rebase(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        domain: &mut MonDomain,
+        ids: &mut (dyn Iterator<Item = MonId> + Send),
+    ) -> Result<()> {
+        let result = self.rebase(platform, cpus, domain, ids);
+        self.fault.tell(platform);
+        result
     }
 
     fn read_package(&self, platform: &P, package: DomainId, id: MonId, event: EventId) -> Result<u64, ReadError> {
@@ -194,18 +192,24 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
     fn configure_counter(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         domain: &mut MonDomain,
-        mask: &CpuMask,
         counter: Counter,
         filter: Option<Transactions>,
     ) {
-        self.configure_counter(platform, cpus, domain, mask, counter, filter);
+        self.configure_counter(platform, cpus, domain, counter, filter);
         self.fault.tell(platform);
     }
 
-    fn read_counter(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
-        self.read_assigned(here, domain, counter)
+    fn read_counters(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, MonDomain, Counter>,
+    ) -> Result<()> {
+        let result = self.read_assigned(platform, cpus, counters);
+        self.fault.tell(platform);
+        result
     }
 
     fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {

@@ -7,7 +7,9 @@ use resctrl_types::event::EventSet;
 use resctrl_types::once::SetOnce;
 use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
 use resctrl_types::resource::{Control, Monitor};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result};
+use resctrl_types::{
+    CpuId, CpuMask, CpusHeld, CpusStay, DomainId, Errno, Here, IrqOff, KVec, Pinned, ResourceId, Result,
+};
 
 use crate::amd::Amd;
 use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
@@ -319,12 +321,13 @@ fn on_first_cpu<P: Platform>(
 }
 
 /// Runs `f` with interrupts off on one CPU of `mask`.
-pub(crate) fn on_some_cpu<P: Platform>(
+pub(crate) fn on_some_cpu<'a, P: Platform>(
     platform: &P,
-    cpus: CpusHeld<'_>,
+    cpus: impl Into<CpusStay<'a>>,
     mask: &CpuMask,
     f: &mut (dyn FnMut(IrqOff<'_>) + Send),
 ) -> Result<()> {
+    let cpus = cpus.into();
     for cpu in mask.iter() {
         match platform.interrupt(cpus, cpu, f) {
             Err(Errno::ENODEV) => {}

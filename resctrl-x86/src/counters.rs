@@ -5,9 +5,9 @@
 //! An assigned counter shows one event of one RMID, so that its running total is kept where that of the RMID is kept while
 //! counters are not assigned: a domain holds one total an RMID and event, in either mode.
 
-use resctrl_types::arch::ReadError;
+use resctrl_types::arch::{Counters, ReadError};
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
-use resctrl_types::{CpuMask, CpusHeld, Errno, EventId, Here, Platform, Result};
+use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platform, Result};
 
 use crate::amd::Amd;
 use crate::core::{X86, on_some_cpu};
@@ -59,9 +59,8 @@ impl<R: Registers> X86<R> {
     pub(crate) fn configure_counter<P: Platform>(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         domain: &mut MonDomain,
-        mask: &CpuMask,
         counter: Counter,
         filter: Option<Transactions>,
     ) {
@@ -75,18 +74,25 @@ impl<R: Registers> X86<R> {
             | L3QosAbmcCfg::CONFIGURE.put(1);
         // A domain has a CPU as long as hotplug is held off; without one there is no counter to configure. A refusal goes to
         // the log.
-        let _ = on_some_cpu(platform, cpus, mask, &mut |here| {
+        let _ = on_some_cpu(platform, cpus.stay(), cpus.mask(), &mut |here| {
             let _ = self.write_msr(here.into(), L3QosAbmcCfg::ADDRESS, config);
         });
         domain.forget(counter.event, counter.id.rmid);
     }
 
-    pub(crate) fn read_assigned(
+    /// Reads assigned counters, all from one CPU of the domain.
+    pub(crate) fn read_assigned<P: Platform>(
         &self,
-        here: Here<'_>,
-        domain: &mut MonDomain,
-        counter: Counter,
-    ) -> Result<u64, ReadError> {
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, MonDomain, Counter>,
+    ) -> Result<()> {
+        cpus.on_one(platform, &mut |here| {
+            counters(&mut |domain, counter| Some(self.read_assigned_here(here, domain, counter)));
+        })
+    }
+
+    fn read_assigned_here(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
         let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
         let select = QmEvtsel::EVENT.put(ASSIGNED_COUNTER)
             | QmEvtsel::EXTENDED.put(1)

@@ -3,7 +3,7 @@
 
 use resctrl_types::arch::Change;
 use resctrl_types::resource::{Control, ControlKind};
-use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, Errno, Here, Pinned, Platform, ResourceId, Result, cbm};
+use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, Platform, ResourceId, Result, cbm};
 
 use crate::core::{CtrlDomain, X86, on_some_cpu};
 use crate::{Registers, amd, intel};
@@ -46,10 +46,9 @@ impl<R: Registers> X86<R> {
     pub(crate) fn apply<P: Platform>(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &mut CtrlDomain,
-        mask: &CpuMask,
         changes: &[Change],
     ) -> Result<()> {
         for change in changes {
@@ -59,23 +58,16 @@ impl<R: Registers> X86<R> {
             return Ok(());
         }
         let mut result = Ok(());
-        on_some_cpu(platform, cpus, mask, &mut |here| {
+        let mut program = |here: Here<'_>| {
             for change in changes {
-                result = result.and(self.program(here.into(), resource, domain, change));
+                result = result.and(self.program(here, resource, domain, change));
             }
-        })?;
+        };
+        match cpus.inside() {
+            Some(here) => program(here.into()),
+            None => on_some_cpu(platform, cpus.stay(), cpus.mask(), &mut |here| program(here.into()))?,
+        }
         result
-    }
-
-    pub(crate) fn apply_here(
-        &self,
-        here: Pinned<'_>,
-        resource: ResourceId,
-        domain: &mut CtrlDomain,
-        change: Change,
-    ) -> Result<()> {
-        self.check(resource, domain, &change)?;
-        self.program(here.into(), resource, domain, &change)
     }
 
     /// Refuses a value or an index that the hardware would refuse.

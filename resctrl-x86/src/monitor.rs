@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Counters: what there is to count, and how a counter of limited width becomes a running total.
 
-use resctrl_types::arch::{MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::Monitor;
-use resctrl_types::{Closid, DomainId, EventId, Here, KVec, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_types::{Closid, DomainCpus, DomainId, EventId, Here, KVec, ResourceId, Result, Rmid, RmidIndex};
 
 use crate::Registers;
 use crate::core::X86;
@@ -262,15 +262,21 @@ impl<R: Registers> X86<R> {
         MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
     }
 
-    pub(crate) fn read(
+    /// Reads counters of an event, all from one CPU of the domain.
+    pub(crate) fn read<P: Platform>(
         &self,
-        here: Here<'_>,
-        resource: ResourceId,
-        domain: &mut MonDomain,
-        rmid: Rmid,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         event: EventId,
-    ) -> Result<u64, ReadError> {
-        let monitoring = self.monitoring_of(resource, rmid, event)?;
+        counters: &mut Counters<'_, MonDomain, MonId>,
+    ) -> Result<()> {
+        cpus.on_one(platform, &mut |here| {
+            counters(&mut |domain, id| Some(self.read_here(here, domain, id.rmid, event)));
+        })
+    }
+
+    fn read_here(&self, here: Here<'_>, domain: &mut MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
+        let monitoring = self.monitoring_of(rmid, event)?;
         let counted = self.read_counter(here, domain, rmid, event);
         let steps = match (domain.counter(event, rmid), counted) {
             (Some(counter), Ok(now)) => {
@@ -286,15 +292,23 @@ impl<R: Registers> X86<R> {
         Ok(steps.wrapping_mul(monitoring.scale.into()))
     }
 
-    pub(crate) fn rebase(
+    /// Makes 0 of every bandwidth count of these RMIDs, all from one CPU of the domain.
+    pub(crate) fn rebase<P: Platform>(
         &self,
-        here: Here<'_>,
-        resource: ResourceId,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         domain: &mut MonDomain,
-        rmid: Rmid,
-        event: EventId,
-    ) {
-        if self.monitoring_of(resource, rmid, event).is_err() {
+        ids: &mut (dyn Iterator<Item = MonId> + Send),
+    ) -> Result<()> {
+        cpus.on_one(platform, &mut |here| {
+            for id in &mut *ids {
+                EventId::MBM.into_iter().for_each(|event| self.rebase_here(here, domain, id.rmid, event));
+            }
+        })
+    }
+
+    fn rebase_here(&self, here: Here<'_>, domain: &mut MonDomain, rmid: Rmid, event: EventId) {
+        if self.monitoring_of(rmid, event).is_err() {
             return;
         }
         let now = self.read_counter(here, domain, rmid, event).unwrap_or(0);
@@ -304,10 +318,9 @@ impl<R: Registers> X86<R> {
     }
 
     /// The monitors, if they know this RMID and this event.
-    fn monitoring_of(&self, resource: ResourceId, rmid: Rmid, event: EventId) -> Result<&L3Monitoring, ReadError> {
+    fn monitoring_of(&self, rmid: Rmid, event: EventId) -> Result<&L3Monitoring, ReadError> {
         self.monitoring
             .as_ref()
-            .filter(|_| resource == ResourceId::L3)
             .filter(|monitoring| rmid.0 < monitoring.monitor.num_rmid && monitoring.monitor.events.contains(event))
             .ok_or(ReadError::Error)
     }

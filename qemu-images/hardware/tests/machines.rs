@@ -75,6 +75,17 @@ fn what_no_arm_machine_can_be_is_refused_with_its_place() {
         ("\"cortex-a57\"", "\"max\"", "mpam.streaming: is false, but processor \"max\" has FEAT_SME"),
         ("error_interrupt = 112", "error_interrupt = 33", "mpam.msc[0].error_interrupt: 33 is not within 16 to 22"),
         ("error_interrupt = 112", "reached_from_l3 = 1", "mpam.msc[0].reached_from_l3: 1 is beyond the 1 L3 domains"),
+        (
+            "error_interrupt = 112",
+            "reached_from_cpus = [3, 2]",
+            "mpam.msc[0].reached_from_cpus: [3, 2] are not CPUs in order",
+        ),
+        ("error_interrupt = 112", "reached_from_cpus = []", "mpam.msc[0].reached_from_cpus: [] are not CPUs in order"),
+        (
+            "error_interrupt = 112",
+            "reached_from_cpus = [3, 4]",
+            "mpam.msc[0].reached_from_cpus: [3, 4] are beyond the 4 CPUs",
+        ),
         ("error_interrupt = 112", "extended = false", "mpam.msc[0].extended_error_status: without \"extended\""),
         ("error_interrupt = 112", "errors = 1", "unknown field `errors`"),
         ("{ l3 = 0 }", "{ l3 = 1 }", "mpam.msc[0].ris[0].part_of: there is no L3 domain 1, but 1"),

@@ -5,7 +5,7 @@ use core::fmt;
 
 use resctrl_types::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
 use resctrl_types::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, CpusStay, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
 
 use crate::line::Line;
 use crate::lock::{CpusRead, KernelMutex, KernelRwLock};
@@ -73,11 +73,21 @@ impl Platform for KernelPlatform {
         ffi::shim_max_packages()
     }
 
-    fn call_on(&self, _: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
+    fn call_on<'a>(
+        &self,
+        _: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<()> {
         cpu::call_on(cpu, f)
     }
 
-    fn interrupt(&self, _: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(IrqOff<'_>) + Send)) -> Result<()> {
+    fn interrupt<'a>(
+        &self,
+        _: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(IrqOff<'_>) + Send),
+    ) -> Result<()> {
         cpu::interrupt(cpu, f)
     }
 

@@ -5,7 +5,7 @@ use resctrl_types::arch::Change;
 use resctrl_types::cbm;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{CacheControl, ControlKind};
-use resctrl_types::{Arch, Closid, ConfType, DomainId, Errno, KBox, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, ConfType, DomainCpus, DomainId, Errno, KBox, Platform, ResourceId, Result};
 
 use super::overlap::{self, Holder};
 use crate::data::domain::{CtrlDomain, MBPS_UNLIMITED};
@@ -50,9 +50,11 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
                 ControlKind::Bandwidth(_) => control.default_value(),
             };
             let change = Change { closid, conf_type: schema.conf_type, value };
-            fs.arch.apply(&fs.platform, cpus, schema.resource, arch, mask, &[change]).inspect_err(|_| {
-                state.status.text("Failed to initialize allocations\n");
-            })?;
+            fs.arch.apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &[change]).inspect_err(
+                |_| {
+                    state.status.text("Failed to initialize allocations\n");
+                },
+            )?;
         }
     }
     Ok(())
@@ -78,7 +80,7 @@ pub(crate) fn init_devices<A: Arch<P>, P: Platform>(
         let halves = [schema.conf_type, schema.conf_type.peer()];
         let changes = halves.map(|conf_type| Change { closid, conf_type, value });
         let count = if schema.conf_type == ConfType::Both { 1 } else { 2 };
-        fs.arch.apply(&fs.platform, cpus, schema.resource, arch, mask, &changes[..count])?;
+        fs.arch.apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &changes[..count])?;
     }
     Ok(())
 }

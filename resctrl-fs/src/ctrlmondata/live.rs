@@ -6,7 +6,7 @@ use core::cmp::Reverse;
 use resctrl_types::arch::Change;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::Control;
-use resctrl_types::{Arch, Closid, CpusHeld, DomainId, Errno, KBox, KVec, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, Errno, KBox, KVec, Platform, ResourceId, Result};
 
 use super::overlap::{self, Overlap};
 use super::parse::{self, Staged};
@@ -42,7 +42,8 @@ pub(super) fn apply<A: Arch<P>, P: Platform>(
         let resource = first.schema.resource;
         let Some(domain) = state.ctrl_domains[resource.index()].get_mut(first.domain) else { continue };
         let CtrlDomain { arch, cpus: mask, .. } = &mut **domain;
-        fs.arch.apply(&fs.platform, cpus, resource, arch, mask, &changes[..of_domain.len().min(2)])?;
+        let cpus = DomainCpus::new(cpus, mask);
+        fs.arch.apply(&fs.platform, cpus, resource, arch, &changes[..of_domain.len().min(2)])?;
     }
     Ok(())
 }

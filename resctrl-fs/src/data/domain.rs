@@ -10,7 +10,7 @@
 //! still cannot look inside without the mutex.
 
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Closid, CpuId, CpuMask, DomainId, KVec, Platform, Result, RmidIndex};
+use resctrl_types::{Closid, CpuId, CpuMask, DomainId, KVec, Result, RmidIndex};
 
 use crate::data::counters::CounterTable;
 
@@ -91,11 +91,6 @@ impl<D> MonState<D> {
     }
 }
 
-/// A CPU of `cpus` to run a worker or a read on: the lowest that takes unbound work, or the lowest at all.
-pub(crate) fn any_housekeeping<P: Platform>(platform: &P, cpus: &CpuMask) -> Option<CpuId> {
-    cpus.iter().find(|&cpu| platform.is_housekeeping(cpu)).or_else(|| cpus.first())
-}
-
 /// The RMID indexes that are in limbo in one domain: `rmid_busy_llc`.
 #[derive(Default)]
 pub(crate) struct BusyMap {
@@ -124,19 +119,25 @@ impl BusyMap {
         self.count += 1;
     }
 
-    /// Keeps the busy indexes for which `keep` returns true; looks at nothing but those.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(RmidIndex) -> bool) {
-        for (at, word) in (0_u32..).zip(self.words.iter_mut()) {
-            let mut left = *word;
-            while left != 0 {
-                let bit = left.trailing_zeros();
-                left &= left - 1;
-                if !keep(RmidIndex(at * 64 + bit)) {
-                    *word &= !(1 << bit);
-                    self.count -= 1;
-                }
-            }
-        }
+    /// Removes an index that is busy here.
+    pub(crate) fn remove(&mut self, index: RmidIndex) {
+        self.words[index.index() / 64] &= !(1 << (index.0 % 64));
+        self.count -= 1;
+    }
+
+    /// The lowest busy index from `from` on.
+    pub(crate) fn first_from(&self, from: RmidIndex) -> Option<RmidIndex> {
+        let first = from.index() / 64;
+        let above = u64::MAX << (from.0 % 64);
+        let words = (0_u32..).zip(self.words.iter()).skip(first);
+        let mut masked = words.map(|(at, &word)| (at, if at as usize == first { word & above } else { word }));
+        let (at, word) = masked.find(|&(_, word)| word != 0)?;
+        Some(RmidIndex(at * 64 + word.trailing_zeros()))
+    }
+
+    /// The lowest busy index behind `index`.
+    pub(crate) fn next_after(&self, index: RmidIndex) -> Option<RmidIndex> {
+        self.first_from(RmidIndex(index.0.checked_add(1)?))
     }
 }
 
@@ -151,14 +152,24 @@ mod tests {
             map.insert(RmidIndex(index));
         }
         let mut seen = KVec::new();
-        map.retain(|index| {
+        let mut next = map.first_from(RmidIndex(0));
+        while let Some(index) = next {
             seen.push(index.0).unwrap();
-            index.0 >= 64
-        });
+            // What is removed under way does not change what comes behind it.
+            if index.0 < 64 {
+                map.remove(index);
+            }
+            next = map.next_after(index);
+        }
         assert_eq!(&seen[..], &[1, 63, 64, 129]);
         assert!(map.contains(RmidIndex(64)));
         assert!(!map.contains(RmidIndex(63)));
-        map.retain(|_| false);
+        assert_eq!(map.first_from(RmidIndex(65)), Some(RmidIndex(129)));
+        assert_eq!(map.first_from(RmidIndex(1000)), None);
+        map.remove(RmidIndex(129));
+        assert!(!map.is_empty());
+        map.remove(RmidIndex(64));
         assert!(map.is_empty());
+        assert_eq!(BusyMap::default().first_from(RmidIndex(0)), None);
     }
 }

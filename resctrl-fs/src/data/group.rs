@@ -98,6 +98,14 @@ impl Place {
     }
 }
 
+/// Every one of these groups that is monitored, in list order: each control group, then its monitor groups.
+pub(crate) fn every_monitored(groups: &[KBox<CtrlGroup>]) -> impl Iterator<Item = Monitored> + '_ {
+    groups.iter().flat_map(|group| {
+        let children = group.children.iter().map(|child| group.monitored_child(child));
+        group.monitored().into_iter().chain(children)
+    })
+}
+
 impl CtrlGroup {
     /// The group itself, to be monitored, unless it is there for a region.
     pub(crate) fn monitored(&self) -> Option<Monitored> {

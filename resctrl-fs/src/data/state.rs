@@ -12,7 +12,7 @@ use resctrl_types::{
 use super::closid::ClosidMap;
 use super::counters::Filters;
 use super::domain::{CtrlDomain, MonState, PackageDomain};
-use super::group::{CtrlGroup, Monitored, Place};
+use super::group::{CtrlGroup, Monitored, Place, every_monitored};
 use super::options::ShownOptions;
 use super::regions::Regions;
 use super::rmid::RmidTable;
@@ -208,10 +208,7 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
 
     /// Every group that is monitored, in list order: each control group, then its monitor groups.
     pub(crate) fn every_monitored(&self) -> impl Iterator<Item = Monitored> + '_ {
-        self.groups.iter().flat_map(|group| {
-            let children = group.children.iter().map(|child| group.monitored_child(child));
-            group.monitored().into_iter().chain(children)
-        })
+        every_monitored(&self.groups)
     }
 }
 

@@ -3,7 +3,7 @@
 //! mode). Who has which is in [`crate::data::counters`].
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Counter, CpuMask, Errno, EventId, Platform, Result, Transactions};
+use resctrl_types::{Arch, Counter, CpuMask, DomainCpus, Errno, EventId, Platform, Result, Transactions};
 
 use crate::data::counters::{CounterTable, Owner, filter};
 use crate::data::domain::MonState;
@@ -57,7 +57,8 @@ pub(crate) fn assign<A: Arch<P>, P: Platform>(
         return Err(Errno::ENOSPC);
     };
     let counter = Counter { number, id: who.id, event };
-    arch.configure_counter(platform, cpus, arch_domain, mask, counter, Some(filter(&state.filters, event)));
+    let filter = filter(&state.filters, event);
+    arch.configure_counter(platform, DomainCpus::new(cpus, mask), arch_domain, counter, Some(filter));
     Ok(())
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn unassign<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: us
     let MonState { arch: arch_domain, cpus: mask, counters, .. } = state.mon_domains[place].open(key);
     if let Some(number) = counters.release(Owner { group: who.group, event }) {
         let counter = Counter { number, id: who.id, event };
-        arch.configure_counter(platform, cpus, arch_domain, mask, counter, None);
+        arch.configure_counter(platform, DomainCpus::new(cpus, mask), arch_domain, counter, None);
     }
 }
 
@@ -105,7 +106,13 @@ pub(crate) fn pass_on<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monit
         for event in events(fs) {
             let Some(number) = counters.find(Owner { group: who.group, event }) else { continue };
             for (id, filter) in [(who.id, None), (to, Some(filter(&state.filters, event)))] {
-                fs.arch.configure_counter(&fs.platform, cpus, arch_domain, mask, Counter { number, id, event }, filter);
+                fs.arch.configure_counter(
+                    &fs.platform,
+                    DomainCpus::new(cpus, mask),
+                    arch_domain,
+                    Counter { number, id, event },
+                    filter,
+                );
             }
         }
     }
@@ -115,7 +122,7 @@ pub(crate) fn pass_on<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monit
 pub(crate) fn release_all<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let (fs, cpus) = (op.fs, op.cpus);
     each_assigned(op, |domain, mask, counter, _| {
-        fs.arch.configure_counter(&fs.platform, cpus, domain, mask, counter, None);
+        fs.arch.configure_counter(&fs.platform, DomainCpus::new(cpus, mask), domain, counter, None);
     });
     forget_all(op);
 }
@@ -133,7 +140,7 @@ pub(crate) fn reprogram<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: E
     let (fs, cpus) = (op.fs, op.cpus);
     each_assigned(op, |domain, mask, counter, filter| {
         if counter.event == event {
-            fs.arch.configure_counter(&fs.platform, cpus, domain, mask, counter, Some(filter));
+            fs.arch.configure_counter(&fs.platform, DomainCpus::new(cpus, mask), domain, counter, Some(filter));
         }
     });
 }

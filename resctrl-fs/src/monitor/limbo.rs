@@ -2,9 +2,9 @@
 //! Waiting for the cache lines of freed RMIDs to go.
 
 use resctrl_types::arch::{MonId, OccupancyThreshold};
-use resctrl_types::locked::Key;
+use resctrl_types::locked::{Key, MutexHeld};
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Arch, DomainId, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
+use resctrl_types::{Arch, DomainCpus, DomainId, EventId, Pinned, Platform, Ref, ResourceId, RmidIndex};
 
 use super::worker::{self, Next};
 use crate::data::domain::MonState;
@@ -27,27 +27,32 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
     state: &mut State<A, P>,
     id: DomainId,
     domain: &mut MonState<A::MonDomain>,
+    held: MutexHeld<'_>,
     here: Pinned<'_>,
 ) -> Next {
     let arch = &fs.arch;
     state.stats.limbo_runs += 1;
     let threshold = u64::from(state.threshold);
+    let State { online, rmids, stats, .. } = state;
     // Without a monitor to read with, everything stays as it is until the next period.
-    if let (Some(rmids), Ok(mut context)) = (&mut state.rmids, arch.mon_context(ResourceId::L3, EventId::LlcOccupancy))
-    {
-        let MonState { arch: arch_domain, busy, .. } = domain;
-        busy.retain(|index| {
-            let freed = arch.rmid_decode(index);
-            let read = arch.read(here.into(), ResourceId::L3, arch_domain, freed, EventId::LlcOccupancy, &mut context);
-            if let Ok(bytes) = read {
-                let ctrl = if A::RMID_DEPENDS_ON_CLOSID { freed.closid.0 } else { u32::MAX };
-                fs.platform.trace_limbo(ctrl, freed.rmid.0, id, bytes);
+    if let (Some(rmids), Ok(mut context)) = (rmids, arch.mon_context(ResourceId::L3, EventId::LlcOccupancy)) {
+        let MonState { arch: arch_domain, cpus: mask, busy, .. } = domain;
+        let cpus = DomainCpus::new(online.stay(held), mask).from_here(here);
+        // Those that cannot be read wait for the next period.
+        let _ = arch.read(&fs.platform, cpus, EventId::LlcOccupancy, &mut context, &mut |read| {
+            let mut next = busy.first_from(RmidIndex(0));
+            while let Some(index) = next {
+                let freed = arch.rmid_decode(index);
+                if let Some(Ok(bytes)) = read(arch_domain, freed) {
+                    let ctrl = if A::RMID_DEPENDS_ON_CLOSID { freed.closid.0 } else { u32::MAX };
+                    fs.platform.trace_limbo(ctrl, freed.rmid.0, id, bytes);
+                    if bytes < threshold {
+                        busy.remove(index);
+                        count_clean(rmids.cleaned(freed.closid, index), stats);
+                    }
+                }
+                next = busy.next_after(index);
             }
-            let dirty = read.map_or(true, |bytes| bytes >= threshold);
-            if !dirty {
-                count_clean(rmids.cleaned(freed.closid, index), &mut state.stats);
-            }
-            dirty
         });
     }
     if domain.busy.is_empty() { Next::Stop } else { Next::Again }
@@ -66,10 +71,10 @@ pub(crate) fn force_clean<A: Arch<P>, P: Platform>(
     domain: &mut MonState<A::MonDomain>,
 ) {
     let Some(rmids) = &mut state.rmids else { return };
-    domain.busy.retain(|index| {
+    while let Some(index) = domain.busy.first_from(RmidIndex(0)) {
+        domain.busy.remove(index);
         count_clean(rmids.cleaned(arch.rmid_decode(index).closid, index), &mut state.stats);
-        false
-    });
+    }
 }
 
 /// Ends a group's use of its RMID. With occupancy monitoring it goes into limbo in every domain there is.

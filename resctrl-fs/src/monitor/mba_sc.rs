@@ -5,12 +5,12 @@
 //! up or down.
 
 use resctrl_types::arch::{Change, MonId};
+use resctrl_types::locked::MutexHeld;
 use resctrl_types::resource::{BandwidthControl, ControlKind};
-use resctrl_types::{Arch, ConfType, Errno, EventId, Pinned, Platform, ResourceId, Result};
+use resctrl_types::{Arch, ConfType, DomainCpus, Errno, EventId, KVec, Pinned, Platform, ResourceId, Result};
 
-use crate::data::domain::{Bandwidth, MonState};
-use crate::data::state::Op;
-use crate::data::state::State;
+use crate::data::domain::{Bandwidth, CtrlDomain, MonState};
+use crate::data::state::{Op, Resctrl, State};
 use crate::text::Shown;
 use crate::text::{TextOut, strip_newline};
 
@@ -20,30 +20,33 @@ const MIB_SHIFT: u32 = 20;
 /// Remembers a reading and how far it is from the last one.
 pub(crate) fn note<A: Arch<P>, P: Platform>(
     arch: &A,
-    domain: &mut MonState<A::MonDomain>,
+    bandwidth: &mut [KVec<Bandwidth>; 2],
     id: MonId,
     event: EventId,
     bytes: u64,
 ) {
     let index = arch.rmid_index(id).index();
-    let Some(memory) = event.mbm_index().and_then(|event| domain.bandwidth[event].get_mut(index)) else { return };
+    let Some(memory) = event.mbm_index().and_then(|event| bandwidth[event].get_mut(index)) else { return };
     let mib = bytes.wrapping_sub(memory.bytes) >> MIB_SHIFT;
     *memory = Bandwidth { bytes, mbps: u32::try_from(mib).unwrap_or(u32::MAX) };
 }
 
 /// One step of the controller for every control group in the domain of `here`.
 pub(crate) fn run<A: Arch<P>, P: Platform>(
-    arch: &A,
+    fs: &Resctrl<A, P>,
     state: &mut State<A, P>,
     domain: &MonState<A::MonDomain>,
+    held: MutexHeld<'_>,
     here: Pinned<'_>,
 ) {
+    let arch = &fs.arch;
     let Some(ControlKind::Bandwidth(control)) = arch.control(ResourceId::Mb).map(|control| control.kind) else {
         return;
     };
-    let domains = &mut state.ctrl_domains[ResourceId::Mb.index()];
-    let Some(mb) = domains.iter_mut().find(|mb| mb.cpus.contains(here.cpu())) else { return };
-    for group in &state.groups {
+    let State { online, groups, ctrl_domains, .. } = state;
+    let mut domains = ctrl_domains[ResourceId::Mb.index()].iter_mut();
+    let Some(mb) = domains.find(|mb| mb.cpus.contains(here.cpu())) else { return };
+    for group in groups.iter() {
         let Some(event) = group.mba_event.and_then(EventId::mbm_index) else { continue };
         if group.mode.is_pseudo_locking() {
             continue;
@@ -59,7 +62,9 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
         if let Some(value) = step(&control, now, target, current) {
             let change = Change { closid: group.closid, conf_type: ConfType::Both, value };
             // An architecture that refuses leaves the percentage as it is; the next period tries again.
-            let _ = arch.apply_here(here, ResourceId::Mb, &mut mb.arch, change);
+            let CtrlDomain { arch: arch_domain, cpus: mask, .. } = &mut **mb;
+            let cpus = DomainCpus::new(online.stay(held), mask).from_here(here);
+            let _ = arch.apply(&fs.platform, cpus, ResourceId::Mb, arch_domain, &[change]);
         }
     }
 }
@@ -76,7 +81,7 @@ fn step(control: &BandwidthControl, now: u32, target: u32, current: u32) -> Opti
 }
 
 /// What a group is compared by unless told otherwise: local traffic where that is counted.
-pub(crate) fn default_event<A: Arch<P>, P: Platform>(fs: &crate::Resctrl<A, P>) -> Option<EventId> {
+pub(crate) fn default_event<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> Option<EventId> {
     [EventId::MbmLocal, EventId::MbmTotal].into_iter().find(|&event| fs.has_event(event))
 }
 

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Reading an event: a group's own counter and those of its monitor groups, on a CPU of the domain; those of packages on the
-//! CPU of whoever reads.
+//! Reading an event: a group's own counter and those of its monitor groups, together, from where the architecture can; those
+//! of packages on the CPU of whoever reads.
 
 use resctrl_types::arch::{MonId, ReadError};
-use resctrl_types::event::{EventSet, FractionBits};
+use resctrl_types::event::FractionBits;
 use resctrl_types::{
-    Arch, Closid, Counter, CpuMask, CpusHeld, DomainId, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result,
-    Rmid,
+    Arch, Closid, Counter, CpuMask, CpusStay, DomainCpus, DomainId, Errno, EventId, Pinned, Platform, ResourceId,
+    Result, Rmid,
 };
 
 use super::fixed_point::FixedPoint;
 use crate::data::counters::Owner;
-use crate::data::domain::{Bandwidth, MonState, any_housekeeping};
+use crate::data::domain::{Bandwidth, MonState};
 use crate::data::group::{CtrlGroup, Monitored, Place};
-use crate::data::state::MonDomain;
-use crate::data::state::Op;
+use crate::data::state::{Op, Resctrl};
 use crate::text::Shown;
 use crate::text::TextOut;
 
@@ -34,32 +33,33 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(
     if event.resource() == ResourceId::PerfPkg {
         state.packages.iter().find(|package| package.id == domain).ok_or(Errno::ENOENT)?;
         let group = &state.groups[place.ctrl()];
-        let sum = group_sum(group, place, |Monitored { id, .. }| arch.read_package(platform, domain, id, event));
-        return print(sum, arch.fraction_bits(event), out);
+        let mut sum = Sum::NONE;
+        each_of_group(group, place, |Monitored { id, .. }| {
+            sum.add(Some(arch.read_package(platform, domain, id, event)));
+        });
+        return print(sum.0, arch.fraction_bits(event), out);
     }
     let domain = state.mon_domains.iter().find(|candidate| candidate.id == domain).ok_or(Errno::ENOENT)?;
     let MonState { arch: arch_domain, cpus: mask, counters, .. } = domain.open(key);
+    let cpus = DomainCpus::new(cpus, mask);
     let group = &state.groups[place.ctrl()];
-    // Until a first reading succeeds there is no number; the last failure says why.
-    let mut sum = Err(ReadError::Unavailable);
+    let mut sum = Sum::NONE;
     if event.is_mbm() && arch.counters_assigned() {
-        at_domain(platform, cpus, mask, &mut |here| {
-            sum = group_sum(group, place, |Monitored { group, id }| {
-                let number = counters.find(Owner { group, event }).ok_or(ReadError::Unassigned)?;
-                arch.read_counter(here, arch_domain, Counter { number, id, event })
+        arch.read_counters(platform, cpus, &mut |read| {
+            each_of_group(group, place, |Monitored { group, id }| match counters.find(Owner { group, event }) {
+                Some(number) => sum.add(read(arch_domain, Counter { number, id, event })),
+                None => sum.add(Some(Err(ReadError::Unassigned))),
             });
         })?;
     } else {
         match arch.mon_context(ResourceId::L3, event) {
-            Ok(mut context) => at_domain(platform, cpus, mask, &mut |here| {
-                sum = group_sum(group, place, |Monitored { id, .. }| {
-                    arch.read(here, ResourceId::L3, arch_domain, id, event, &mut context)
-                });
+            Ok(mut context) => arch.read(platform, cpus, event, &mut context, &mut |read| {
+                each_of_group(group, place, |Monitored { id, .. }| sum.add(read(arch_domain, id)));
             })?,
-            Err(error) => sum = Err(error),
+            Err(error) => sum.add(Some(Err(error))),
         }
     }
-    print(sum, None, out)
+    print(sum.0, None, out)
 }
 
 /// Prints the sum of an event over all domains that are parts of an L3. Any of them that can be read makes a number.
@@ -85,20 +85,21 @@ pub(crate) fn show_sum<A: Arch<P>, P: Platform>(
         }
     }
     // Machines whose L3s have parts have no counters to assign.
-    let mut sum = Err(ReadError::Unavailable);
+    let mut sum = Sum::NONE;
     if !(event.is_mbm() && arch.counters_assigned())
         && let Ok(mut context) = arch.mon_context(ResourceId::L3, event)
     {
-        at_domain(platform, cpus, &mask, &mut |here| {
-            sum = group_sum(group, place, |Monitored { id, .. }| {
-                let read = |domain: &Ref<MonDomain<A, P>>| {
-                    arch.read(here, ResourceId::L3, &mut domain.open(key).arch, id, event, &mut context).ok()
-                };
-                parts().filter_map(read).reduce(u64::wrapping_add).ok_or(ReadError::Unavailable)
+        arch.read(platform, DomainCpus::new(cpus, &mask), event, &mut context, &mut |read| {
+            each_of_group(group, place, |Monitored { id, .. }| {
+                for domain in parts() {
+                    // Why a part has no number is not told: the others make one.
+                    let value = read(&mut domain.open(key).arch, id);
+                    sum.add(value.map(|value| value.map_err(|_| ReadError::Unavailable)));
+                }
             });
         })?;
     }
-    print(sum, None, out)
+    print(sum.0, None, out)
 }
 
 fn print(value: Result<u64, ReadError>, fraction: Option<FractionBits>, out: &mut dyn TextOut) -> Shown {
@@ -110,41 +111,31 @@ fn print(value: Result<u64, ReadError>, fraction: Option<FractionBits>, out: &mu
     Ok(())
 }
 
-/// Runs `f` on a CPU of the domain: in a thread there, unless the domain has only CPUs that are to be left alone
-/// (`nohz_full`), which a short interrupt disturbs less.
-fn at_domain<P: Platform>(
-    platform: &P,
-    cpus: CpusHeld<'_>,
-    mask: &CpuMask,
-    f: &mut (dyn FnMut(Here<'_>) + Send),
-) -> Result<()> {
-    let cpu = any_housekeeping(platform, mask).ok_or(Errno::ENOENT)?;
-    if platform.is_housekeeping(cpu) {
-        platform.call_on(cpus, cpu, &mut |here| f(here.into()))
-    } else {
-        platform.interrupt(cpus, cpu, &mut |here| f(here.into()))
-    }
-}
+/// What a group's counters come to. One that has a number makes a number; without any, the last failure says why.
+struct Sum(Result<u64, ReadError>);
 
-/// Adds up a group's counter and, for a control group, those of its monitor groups. One success makes a number.
-fn group_sum(
-    group: &CtrlGroup,
-    place: Place,
-    mut read: impl FnMut(Monitored) -> Result<u64, ReadError>,
-) -> Result<u64, ReadError> {
-    if let Place::Mon(_, mon) = place {
-        return read(group.monitored_child(&group.children[mon]));
-    }
-    // A group that is there for a region has no RMID to be counted by.
-    let mut sum = group.monitored().map_or(Err(ReadError::Unavailable), &mut read);
-    for child in &group.children {
-        sum = match (sum, read(group.monitored_child(child))) {
+impl Sum {
+    /// Nothing has been read, perhaps because there is nothing: a group that is there for a region has no RMID.
+    const NONE: Sum = Sum(Err(ReadError::Unavailable));
+
+    /// Adds a reading, if it is complete.
+    fn add(&mut self, reading: Option<Result<u64, ReadError>>) {
+        let Some(value) = reading else { return };
+        self.0 = match (self.0, value) {
             (Ok(sum), Ok(value)) => Ok(sum.wrapping_add(value)),
             (Ok(number), Err(_)) | (Err(_), Ok(number)) => Ok(number),
             (Err(_), Err(last)) => Err(last),
         };
     }
-    sum
+}
+
+/// Calls `f` for a group and, if it is a control group, for each of its monitor groups.
+fn each_of_group(group: &CtrlGroup, place: Place, mut f: impl FnMut(Monitored)) {
+    if let Place::Mon(_, mon) = place {
+        return f(group.monitored_child(&group.children[mon]));
+    }
+    group.monitored().into_iter().for_each(&mut f);
+    group.children.iter().for_each(|child| f(group.monitored_child(child)));
 }
 
 /// Makes 0 of the bandwidth counts of an RMID in every domain: it belongs to a new group.
@@ -153,35 +144,36 @@ pub(crate) fn rebase_everywhere<A: Arch<P>, P: Platform>(
     closid: Closid,
     rmid: Rmid,
 ) -> Result<()> {
-    let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
-    let Some(monitor) = arch.monitor(ResourceId::L3).filter(|monitor| monitor.events.any_mbm()) else { return Ok(()) };
+    let (fs, cpus) = (op.fs, op.cpus);
     let (key, state) = (&mut op.locked.key, &op.locked.state);
     for domain in &state.mon_domains {
-        let MonState { arch: arch_domain, cpus: mask, bandwidth, .. } = domain.open(key);
-        at_domain(platform, cpus, mask, &mut |here| {
-            rebase::<A, P>(arch, monitor.events, arch_domain, bandwidth, MonId { closid, rmid }, here);
-        })?;
+        rebase(fs, domain.open(key), cpus.into(), None, || core::iter::once(MonId { closid, rmid }))?;
     }
     Ok(())
 }
 
-/// Makes 0 of the bandwidth counts of an RMID in the domain of `here`.
-pub(crate) fn rebase<A: Arch<P>, P: Platform>(
-    arch: &A,
-    events: EventSet,
-    domain: &mut A::MonDomain,
-    bandwidth: &mut [KVec<Bandwidth>; 2],
-    id: MonId,
-    here: Here<'_>,
-) {
-    let index = arch.rmid_index(id).index();
-    for event in events.iter().filter(|event| event.is_mbm()) {
-        // A counter that is assigned begins at 0 with its assignment.
-        if !arch.counters_assigned() {
-            arch.rebase(here, ResourceId::L3, domain, id, event);
-        }
-        if let Some(memory) = event.mbm_index().and_then(|event| bandwidth[event].get_mut(index)) {
-            *memory = Bandwidth::default();
-        }
+/// Makes 0 of the bandwidth counts of some RMIDs in a domain, from wherever the caller is.
+pub(crate) fn rebase<A: Arch<P>, P: Platform, I: Iterator<Item = MonId> + Send>(
+    fs: &Resctrl<A, P>,
+    domain: &mut MonState<A::MonDomain>,
+    stay: CpusStay<'_>,
+    here: Option<Pinned<'_>>,
+    ids: impl Fn() -> I,
+) -> Result<()> {
+    if !fs.has_mbm() {
+        return Ok(());
     }
+    let arch = &fs.arch;
+    let MonState { arch: arch_domain, cpus: mask, bandwidth, .. } = domain;
+    // A counter that is assigned begins at 0 with its assignment.
+    if !arch.counters_assigned() {
+        let cpus = DomainCpus::new(stay, mask);
+        let cpus = here.map_or(cpus, |here| cpus.from_here(here));
+        arch.rebase(&fs.platform, cpus, arch_domain, &mut ids())?;
+    }
+    for id in ids() {
+        let index = arch.rmid_index(id).index();
+        bandwidth.iter_mut().filter_map(|of_event| of_event.get_mut(index)).for_each(|it| *it = Bandwidth::default());
+    }
+    Ok(())
 }

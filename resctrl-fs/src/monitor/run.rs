@@ -37,8 +37,8 @@ impl<A: Arch<P>, P: Platform> WorkTarget<P> for MonDomain<A, P> {
             return;
         };
         let next = match kind {
-            WorkKind::Overflow => overflow::run(&fs.arch, state, inner, here),
-            WorkKind::Limbo => limbo::run(&fs, state, this.id, inner, here),
+            WorkKind::Overflow => overflow::run(&fs, state, inner, held, here),
+            WorkKind::Limbo => limbo::run(&fs, state, this.id, inner, held, here),
         };
         match next {
             Next::Again => dispatch(key, this, kind, PERIOD_MS),

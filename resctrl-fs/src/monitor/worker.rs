@@ -20,7 +20,7 @@ use resctrl_types::locked::Key;
 use resctrl_types::platform::WorkKind;
 use resctrl_types::{Arch, BoundTo, Platform, Ref, WorkerContext};
 
-use crate::data::domain::{MonState, Target, any_housekeeping};
+use crate::data::domain::{MonState, Target};
 use crate::data::state::MonDomain;
 use crate::data::state::State;
 
@@ -60,7 +60,7 @@ pub(crate) fn dispatch<A: Arch<P>, P: Platform>(
 ) {
     let fs = domain.fs.clone();
     let state = domain.open(key);
-    let Some(cpu) = any_housekeeping(&fs.platform, &state.cpus) else {
+    let Some(cpu) = fs.platform.any_housekeeping(&state.cpus) else {
         *state.target(kind) = Target::Idle;
         return;
     };

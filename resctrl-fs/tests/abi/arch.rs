@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use resctrl_types::arch::{Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Change, Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::pseudo_lock::{LockMemory, Measurement, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
-    Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, Errno, EventId, Here,
+    Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId,
     HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
 };
 
@@ -349,13 +349,12 @@ impl Arch<SimPlatform> for Parametric {
     fn apply(
         &self,
         _: &SimPlatform,
-        _: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &mut Values,
-        mask: &CpuMask,
         changes: &[Change],
     ) -> Result<()> {
-        assert!(!mask.is_empty(), "a domain has CPUs");
+        assert!(!cpus.mask().is_empty(), "a domain has CPUs");
         if let Some((_, errno)) = self.broken.lock().unwrap().filter(|&(broken, _)| broken == resource) {
             return Err(errno);
         }
@@ -363,11 +362,6 @@ impl Arch<SimPlatform> for Parametric {
             domain.values[place(change.closid, change.conf_type)] = change.value;
             self.applied.lock().unwrap().push(Applied { resource, domain: domain.id, change });
         }
-        Ok(())
-    }
-
-    fn apply_here(&self, _: Pinned<'_>, _: ResourceId, domain: &mut Values, change: Change) -> Result<()> {
-        domain.values[place(change.closid, change.conf_type)] = change.value;
         Ok(())
     }
 
@@ -393,19 +387,28 @@ impl Arch<SimPlatform> for Parametric {
 
     fn read(
         &self,
-        _: Here<'_>,
-        _: ResourceId,
-        domain: &mut u32,
-        id: MonId,
+        sim: &SimPlatform,
+        cpus: DomainCpus<'_>,
         event: EventId,
         (): &mut (),
-    ) -> Result<u64, ReadError> {
-        Ok(self.amd.counted(*domain, id.rmid.0, event))
+        counters: &mut Counters<'_, u32, MonId>,
+    ) -> Result<()> {
+        cpus.on_one(sim, &mut |_| counters(&mut |domain, id| Some(Ok(self.amd.counted(*domain, id.rmid.0, event)))))
     }
 
-    fn rebase(&self, _: Here<'_>, _: ResourceId, domain: &mut u32, id: MonId, event: EventId) {
-        self.amd.rebase(*domain, id.rmid.0, event);
-        assert!(!(event.is_mbm() && self.assigned.load(Ordering::SeqCst)), "nothing to rebase but counters");
+    fn rebase(
+        &self,
+        sim: &SimPlatform,
+        cpus: DomainCpus<'_>,
+        domain: &mut u32,
+        ids: &mut (dyn Iterator<Item = MonId> + Send),
+    ) -> Result<()> {
+        assert!(!self.assigned.load(Ordering::SeqCst), "nothing to rebase but counters");
+        cpus.on_one(sim, &mut |_| {
+            for id in &mut *ids {
+                EventId::MBM.into_iter().for_each(|event| self.amd.rebase(*domain, id.rmid.0, event));
+            }
+        })
     }
 
     fn counters(&self) -> Option<CounterAssignment> {
@@ -431,13 +434,12 @@ impl Arch<SimPlatform> for Parametric {
     fn configure_counter(
         &self,
         _: &SimPlatform,
-        _: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         domain: &mut u32,
-        mask: &CpuMask,
         Counter { number, id, event }: Counter,
         filter: Option<Transactions>,
     ) {
-        assert!(!mask.is_empty(), "a domain has CPUs");
+        assert!(!cpus.mask().is_empty(), "a domain has CPUs");
         let mut counting = self.counting.lock().unwrap();
         if let Some(filter) = filter {
             counting.insert((*domain, number), Counting { rmid: id.rmid.0, event, filter, bytes: 0 });
@@ -447,15 +449,21 @@ impl Arch<SimPlatform> for Parametric {
         }
     }
 
-    fn read_counter(
+    fn read_counters(
         &self,
-        _: Here<'_>,
-        domain: &mut u32,
-        Counter { number, id, event }: Counter,
-    ) -> Result<u64, ReadError> {
-        let counting = self.counting(*domain, number).ok_or(ReadError::Error)?;
-        assert_eq!((counting.rmid, counting.event), (id.rmid.0, event), "somebody else's counter");
-        Ok(counting.bytes)
+        sim: &SimPlatform,
+        cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, u32, Counter>,
+    ) -> Result<()> {
+        cpus.on_one(sim, &mut |_| {
+            counters(&mut |domain, Counter { number, id, event }| {
+                let counting = self.counting(*domain, number).ok_or(ReadError::Error);
+                Some(counting.map(|counting| {
+                    assert_eq!((counting.rmid, counting.event), (id.rmid.0, event), "somebody else's counter");
+                    counting.bytes
+                }))
+            });
+        })
     }
 
     fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {

@@ -5,6 +5,7 @@
 
 mod concurrent;
 mod counters;
+mod crossings;
 mod exhaustive;
 mod faults;
 mod hotplug;

@@ -35,7 +35,8 @@ impl Tables {
             uid: CONTAINER,
             l3: Some(Cache { id: L3, size: L3_SIZE, ways: 16 }),
             l2: (0..CPUS).map(|cpu| Cache { id: L2 + cpu, size: L2_SIZE, ways: 8 }).collect(),
-            processors: (0..CPUS).zip(0..).map(|(uid, l2)| Processor { uid, l2: Some(l2) }).collect(),
+            parts: Vec::new(),
+            processors: (0..CPUS).zip(0..).map(|(uid, l2)| Processor { uid, l2: Some(l2), part: None }).collect(),
         };
         let node = |id, container, locator| Node {
             id,

@@ -22,8 +22,9 @@ fn pptt() -> Vec<u8> {
         uid: 10 + uid,
         l3: Some(firmware::Cache { id: 0x300 + uid, size: 8 << 20, ways: 16 }),
         l2: (0..2).map(|cpu| firmware::Cache { id: 0x200 + uid * 2 + cpu, size: 1 << 20, ways: 8 }).collect(),
+        parts: Vec::new(),
         processors: (0..2)
-            .map(|cpu| firmware::Processor { uid: uid * 2 + cpu, l2: usize::try_from(cpu).ok() })
+            .map(|cpu| firmware::Processor { uid: uid * 2 + cpu, l2: usize::try_from(cpu).ok(), part: None })
             .collect(),
     };
     firmware::pptt(&[cluster(0), cluster(1)])

@@ -4,8 +4,9 @@
 //! ```text
 //! class       all caches of a level, all memory
 //!   component   one of them: a cache, the memory of a node
-//!     virtual MSC   what of it one MSC controls
-//!       RIS           in parts
+//!     reach         what of it is reached from the same CPUs
+//!       virtual MSC   what of it one MSC controls
+//!         RIS           in parts
 //! ```
 
 use resctrl_types::{CpuMask, KVec, Ref, Result};
@@ -27,6 +28,15 @@ pub struct Vmsc {
     pub ris: KVec<usize>,
 }
 
+/// Parts of a component that are reached from the same CPUs: who has crossed for one of them has crossed for all.
+#[derive(Debug)]
+pub struct Reach {
+    /// From where. Never empty.
+    pub cpus: CpuMask,
+    /// The parts. Never empty.
+    pub vmscs: KVec<Vmsc>,
+}
+
 /// One cache, or the memory of one node.
 ///
 /// Shared by the driver's list and by whatever resctrl makes of it: the control and the monitor half of a domain each
@@ -38,9 +48,16 @@ pub struct Component {
     /// The CPUs it belongs to, online or not.
     pub cpus: CpuMask,
     /// Its parts.
-    pub vmscs: KVec<Vmsc>,
+    pub reaches: KVec<Reach>,
     /// What it is programmed with.
     pub configs: Configs,
+}
+
+impl Component {
+    /// All its parts, wherever they are reached from.
+    pub fn vmscs(&self) -> impl Iterator<Item = &Vmsc> {
+        self.reaches.iter().flat_map(|reach| reach.vmscs.iter())
+    }
 }
 
 /// Everything of one kind.
@@ -131,6 +148,24 @@ fn add(drafts: &mut KVec<Draft>, msc: usize, ris: usize, kind: ClassKind, compon
     }
 }
 
+/// Puts together what is reached from the same CPUs.
+fn by_reach<M: Msc>(vmscs: KVec<Vmsc>, mscs: &[MscDevice<M>]) -> Result<KVec<Reach>> {
+    let mut reaches: KVec<Reach> = KVec::new();
+    for vmsc in vmscs {
+        let cpus = &mscs[vmsc.msc].cpus;
+        match reaches.iter_mut().find(|reach| reach.cpus == *cpus) {
+            Some(reach) => reach.vmscs.push(vmsc)?,
+            None => {
+                let cpus = cpus.try_clone()?;
+                let mut vmscs = KVec::new();
+                vmscs.push(vmsc)?;
+                reaches.push(Reach { cpus, vmscs })?;
+            }
+        }
+    }
+    Ok(reaches)
+}
+
 fn finish<M: Msc>(
     draft: Draft,
     mscs: &[MscDevice<M>],
@@ -155,15 +190,14 @@ fn finish<M: Msc>(
     let mut cpus = CpuMask::new(nr_cpu_ids)?;
     let mut components = KVec::with_capacity(draft.components.len())?;
     for (id, vmscs) in draft.components {
-        let reach = affinity(draft.kind, id)?;
+        let own = affinity(draft.kind, id)?;
+        let reaches = by_reach(vmscs, mscs)?;
         let mut reachable = CpuMask::new(nr_cpu_ids)?;
-        for vmsc in &vmscs {
-            reachable.union_with(&mscs[vmsc.msc].cpus);
-        }
-        reachable.intersect_with(&reach);
+        reaches.iter().for_each(|reach| reachable.union_with(&reach.cpus));
+        reachable.intersect_with(&own);
         cpus.union_with(&reachable);
         let configs = Configs::new(ids.partid_max, &props)?;
-        components.push(Ref::new(Component { id, cpus: reachable, vmscs, configs })?)?;
+        components.push(Ref::new(Component { id, cpus: reachable, reaches, configs })?)?;
     }
     Ok(Class {
         kind: draft.kind,

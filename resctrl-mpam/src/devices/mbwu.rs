@@ -10,7 +10,7 @@ use resctrl_types::{Errno, Here, Result};
 
 use super::monitor::NotReady;
 use super::msc::{Access, MscDevice, Ris};
-use super::{Component, Devices, Feature, Props, Vmsc};
+use super::{Component, Devices, Feature, Props, Reach, Vmsc};
 use crate::Msc;
 use crate::registers::{Csu, CsuCtl, CsuFlt, Mbwu, MbwuCtl, MbwuFlt, MbwuLong, TYPE_MBWU};
 use resctrl_types::register::Field;
@@ -71,10 +71,37 @@ impl MbwuState {
         self.saved.fetch_or(Saved::RESET.put(1), Ordering::Relaxed);
     }
 
+    /// Begins to count for somebody, at 0, as soon as there is somebody who can reach the registers.
+    fn begin_away(&self, filter: u32) {
+        self.correction.store(0, Ordering::Relaxed);
+        self.saved.store(Saved::ENABLED.put(1) | Saved::FILTER.put(filter.into()), Ordering::Relaxed);
+    }
+
+    /// What has been put aside of what was counted for this filter.
+    fn aside(&self, filter: u32) -> u64 {
+        let saved = self.saved.load(Ordering::Relaxed);
+        let counts = Saved::ENABLED.is_set(saved) && !Saved::RESET.is_set(saved);
+        let same = counts && Saved::FILTER.get(saved) == u64::from(filter);
+        if same { self.correction.load(Ordering::Relaxed) } else { 0 }
+    }
+
     /// Forgets that the monitor counts for anybody: it is not started again when its registers have been lost.
     fn forget(&self) {
         self.correction.store(0, Ordering::Relaxed);
         self.saved.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Filter {
+    /// The filter register of a monitor with these properties.
+    fn word(self, props: &Props) -> u32 {
+        let direction = match self.direction {
+            Direction::Both => 0,
+            _ if !props.has(Feature::MbwuRwbw) => 0,
+            Direction::Writes => 1,
+            Direction::Reads => 2,
+        };
+        CsuFlt::PARTID.word(self.partid.into()) | CsuFlt::PMG.word(self.pmg.into()) | MbwuFlt::RWBW.word(direction)
     }
 }
 
@@ -148,15 +175,7 @@ impl<M: Msc> Access<'_, M> {
     /// [`NotReady`] for a monitor that is not or that does not exist.
     pub fn read_mbwu(&self, ris: &Ris, monitor: u16, filter: Filter) -> Result<u64, NotReady> {
         let state = ris.mbwu.get(usize::from(monitor)).ok_or(NotReady)?;
-        let direction = match filter.direction {
-            Direction::Both => 0,
-            _ if !ris.props.has(Feature::MbwuRwbw) => 0,
-            Direction::Writes => 1,
-            Direction::Reads => 2,
-        };
-        let wanted = CsuFlt::PARTID.word(filter.partid.into())
-            | CsuFlt::PMG.word(filter.pmg.into())
-            | MbwuFlt::RWBW.word(direction);
+        let wanted = filter.word(&ris.props);
         self.select_monitor(ris.index, monitor);
         let control = self.read(MbwuCtl::OFFSET);
         let status = MbwuCtl::OFLOW_STATUS.word(1) | MbwuCtl::OFLOW_STATUS_L.word(1);
@@ -248,49 +267,71 @@ impl<M: Msc> Devices<M> {
         vmsc.ris.iter().filter_map(|&place| ris.get(place)).filter(|ris| ris.props.has(Feature::Mbwu))
     }
 
-    /// Lets a monitor of every instance begin at 0 with its next reading.
-    pub(crate) fn reset_traffic(&self, component: &Component, monitor: u16) {
-        for ris in component.vmscs.iter().flat_map(|vmsc| self.counting(vmsc)) {
-            if let Some(state) = ris.mbwu.get(usize::from(monitor)) {
-                state.reset();
-            }
-        }
+    /// What is known of a monitor of each instance that counts, and of the instance.
+    fn states<'a>(&'a self, reach: &'a Reach, monitor: u16) -> impl Iterator<Item = (&'a MbwuState, &'a Props)> {
+        let instances = reach.vmscs.iter().flat_map(|vmsc| self.counting(vmsc));
+        instances.filter_map(move |ris| Some((ris.mbwu.get(usize::from(monitor))?, &ris.props)))
+    }
+
+    /// Lets a monitor of parts of a component begin at 0 with its next reading.
+    pub(crate) fn reset_traffic(&self, reach: &Reach, monitor: u16) {
+        self.states(reach, monitor).for_each(|(state, _)| state.reset());
+    }
+
+    /// Lets a monitor of parts that nobody can reach now count from 0 when somebody can.
+    pub(crate) fn start_traffic_away(&self, reach: &Reach, monitor: u16, filter: Filter) {
+        self.states(reach, monitor).for_each(|(state, props)| state.begin_away(filter.word(props)));
+    }
+
+    /// Lets a monitor of parts that nobody can reach now count for nobody when somebody can.
+    pub(crate) fn stop_traffic_away(&self, reach: &Reach, monitor: u16) {
+        self.states(reach, monitor).for_each(|(state, _)| state.forget());
+    }
+
+    /// Bytes that a monitor of parts that nobody can reach now had counted before.
+    pub(crate) fn traffic_aside(&self, reach: &Reach, monitor: u16, filter: Filter) -> u64 {
+        let counts = self.states(reach, monitor).map(|(state, props)| state.aside(filter.word(props)));
+        counts.fold(0, u64::wrapping_add)
     }
 
     /// Forgets whom the monitors of a component counted for, without touching a register.
     pub(crate) fn forget_traffic(&self, component: &Component) {
-        for ris in component.vmscs.iter().flat_map(|vmsc| self.counting(vmsc)) {
+        for ris in component.vmscs().flat_map(|vmsc| self.counting(vmsc)) {
             ris.mbwu.iter().for_each(MbwuState::forget);
         }
     }
 
-    /// Stops a monitor of a part of a component.
+    /// Stops a monitor of parts of a component.
     ///
     /// # Errors
     /// Those of [`MscDevice::access`].
-    pub(crate) fn stop_traffic(&self, here: Here<'_>, vmsc: &Vmsc, monitor: u16) -> Result<()> {
-        let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
-        self.counting(vmsc).for_each(|ris| access.stop_mbwu(ris, monitor));
+    pub(crate) fn stop_traffic(&self, here: Here<'_>, reach: &Reach, monitor: u16) -> Result<()> {
+        for vmsc in &reach.vmscs {
+            let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
+            self.counting(vmsc).for_each(|ris| access.stop_mbwu(ris, monitor));
+        }
         Ok(())
     }
 
-    /// Bytes that a monitor of a part of a component has counted; see [`Access::read_mbwu`].
+    /// Bytes that a monitor of parts of a component has counted; see [`Access::read_mbwu`].
     ///
     /// # Errors
     /// Those of [`MscDevice::access`]. Inside: [`NotReady`].
     pub(crate) fn traffic(
         &self,
         here: Here<'_>,
-        vmsc: &Vmsc,
+        reach: &Reach,
         monitor: u16,
         filter: Filter,
     ) -> Result<Result<u64, NotReady>> {
-        let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
         let mut sum = Ok(0_u64);
-        for ris in self.counting(vmsc) {
-            // Every one of them is told what to count, also behind one that is not ready.
-            let count = access.read_mbwu(ris, monitor, filter);
-            sum = sum.and_then(|sum| Ok(sum.wrapping_add(count?)));
+        for vmsc in &reach.vmscs {
+            let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
+            for ris in self.counting(vmsc) {
+                // Every one of them is told what to count, also behind one that is not ready.
+                let count = access.read_mbwu(ris, monitor, filter);
+                sum = sum.and_then(|sum| Ok(sum.wrapping_add(count?)));
+            }
         }
         Ok(sum)
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The contract, met: each call goes to the file that is about it.
 
-use resctrl_types::arch::{Arch, Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Arch, Change, Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
-    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainId, EventId, Here, IrqOff, Pinned,
+    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff,
     Platform, ResourceId, Result, RmidIndex, TaskWord, Transactions,
 };
 
@@ -88,23 +88,12 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
     fn apply(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &mut CtrlDomain,
-        mask: &CpuMask,
         changes: &[Change],
     ) -> Result<()> {
-        self.apply(platform, cpus, resource, domain, mask, changes)
-    }
-
-    fn apply_here(
-        &self,
-        here: Pinned<'_>,
-        resource: ResourceId,
-        domain: &mut CtrlDomain,
-        change: Change,
-    ) -> Result<()> {
-        self.apply_here(here, resource, domain, change)
+        self.apply(platform, cpus, resource, domain, changes)
     }
 
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
@@ -145,20 +134,16 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.mon_context(resource, event)
     }
 
+    /// Occupancy: what leaves the cache is counted by counters that are assigned.
     fn read(
         &self,
-        here: Here<'_>,
-        _resource: ResourceId,
-        domain: &mut MonDomain,
-        id: MonId,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         _event: EventId,
         context: &mut MonContext,
-    ) -> Result<u64, ReadError> {
-        self.read(here, domain, id, context)
-    }
-
-    fn rebase(&self, _here: Here<'_>, _resource: ResourceId, _domain: &mut MonDomain, _id: MonId, _event: EventId) {
-        // Occupancy has no beginning, and counters of bandwidth begin with their assignment.
+        counters: &mut Counters<'_, MonDomain, MonId>,
+    ) -> Result<()> {
+        self.read(platform, cpus, context, counters)
     }
 
     fn counters(&self) -> Option<CounterAssignment> {
@@ -174,16 +159,20 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
     fn configure_counter(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         domain: &mut MonDomain,
-        mask: &CpuMask,
         counter: Counter,
         filter: Option<Transactions>,
     ) {
-        self.configure_counter(platform, cpus, domain, mask, counter, filter.is_some());
+        self.configure_counter(platform, cpus, domain, counter, filter.is_some());
     }
 
-    fn read_counter(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
-        self.read_counter(here, domain, counter)
+    fn read_counters(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, MonDomain, Counter>,
+    ) -> Result<()> {
+        self.read_counters(platform, cpus, counters)
     }
 }

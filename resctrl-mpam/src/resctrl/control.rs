@@ -4,12 +4,12 @@
 use resctrl_types::arch::Change;
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{
-    Closid, ConfType, CpuMask, CpusHeld, Errno, Here, HotplugCpu, KVec, Pinned, Platform, Ref, ResourceId, Result,
+    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
 };
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config, MscDevice, Vmsc};
+use crate::devices::{Component, Config};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -117,34 +117,16 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn apply<P: Platform>(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         resource: ResourceId,
         domain: &CtrlDomain,
-        mask: &CpuMask,
         changes: &[Change],
     ) -> Result<()> {
         let values = self.changed(resource, domain, changes)?;
         if values.is_empty() {
             return Ok(());
         }
-        self.program_from(platform, cpus, &domain.component, mask, values.iter().copied())
-    }
-
-    pub(crate) fn apply_here(
-        &self,
-        here: Pinned<'_>,
-        resource: ResourceId,
-        domain: &CtrlDomain,
-        change: Change,
-    ) -> Result<()> {
-        let values = self.changed(resource, domain, &[change])?;
-        if !values.is_empty() {
-            for vmsc in &domain.component.vmscs {
-                self.devices.program(here.into(), vmsc, values.iter().copied())?;
-            }
-            remember(&domain.component, values.iter().copied());
-        }
-        Ok(())
+        self.program_from(platform, cpus, &domain.component, values.iter().copied())
     }
 
     pub(crate) fn reset<P: Platform>(
@@ -158,7 +140,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let component = &domain.component;
         let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
         // Values that could not be written are seen to stay.
-        let _ = self.program_from(platform, cpus, component, mask, values);
+        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values);
     }
 
     /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
@@ -180,49 +162,32 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             let defaults = self.defaults(resource, component, partids);
             let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
             if values.clone().next().is_some() {
-                let _ = self.program_from(platform, cpus, component, &component.cpus, values);
+                let cpus = DomainCpus::new(cpus, &component.cpus);
+                let _ = self.program_from(platform, cpus, component, values);
             }
         }
     }
 
-    /// Programs values into every MSC of a component, each from a CPU that can reach it, and remembers them. An MSC that
+    /// Programs values into every MSC of a component, each from a CPU that can reach it, and remembers them: crosses once
+    /// for all MSCs that are reached from the same CPUs, and not at all where this one does. An MSC that
     /// no CPU can reach now is programmed from memory when one comes.
     fn program_from<P: Platform>(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         component: &Component,
-        mask: &CpuMask,
         values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
     ) -> Result<()> {
-        let reachable = |vmsc: &&Vmsc| self.devices.mscs.get(vmsc.msc).is_some_and(MscDevice::is_online);
-        for vmsc in component.vmscs.iter().filter(reachable) {
-            self.near(platform, cpus, vmsc, mask, &mut |here| self.devices.program(here, vmsc, values.clone()))?;
+        for reach in component.reaches.iter().filter(|reach| self.devices.is_reachable(reach)) {
+            let mut result = Ok(());
+            cpus.on_one_of(platform, &reach.cpus, &mut |here| {
+                let mut vmscs = reach.vmscs.iter();
+                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone()));
+            })?;
+            result?;
         }
         remember(component, values);
         Ok(())
-    }
-
-    /// Runs `f` on a CPU that can reach an MSC, one of `mask` if possible.
-    pub(super) fn near<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        vmsc: &Vmsc,
-        mask: &CpuMask,
-        f: &mut (dyn FnMut(Here<'_>) -> Result<()> + Send),
-    ) -> Result<()> {
-        let msc = self.devices.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
-        let inside = mask.iter().filter(|&cpu| msc.cpus.contains(cpu));
-        let outside = msc.cpus.iter().filter(|&cpu| !mask.contains(cpu));
-        for cpu in inside.chain(outside) {
-            let mut result = Ok(());
-            match platform.call_on(cpus, cpu, &mut |here| result = f(here.into())) {
-                Err(Errno::ENODEV) => {}
-                called => return called.and(result),
-            }
-        }
-        Err(Errno::ENODEV)
     }
 }
 

@@ -6,12 +6,12 @@
 //! map for all domains). Under CDP a counter is a pair of monitors, for the two PARTIDs of a CLOSID. What a monitor counts
 //! can not be chosen, only for whom.
 
-use resctrl_types::arch::ReadError;
-use resctrl_types::{Counter, CounterAssignment, CpuMask, CpusHeld, Here, Platform, Result, Transactions};
+use resctrl_types::arch::{Counters, ReadError};
+use resctrl_types::{Counter, CounterAssignment, DomainCpus, Pinned, Platform, Result, Transactions};
 
 use super::Mpam;
 use super::monitor::MonDomain;
-use crate::devices::{Class, Component, Direction, Filter, NotReady};
+use crate::devices::{Class, Direction, Filter, NotReady, Reach};
 use crate::{Msc, SystemRegisters};
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
@@ -31,7 +31,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 
     /// The monitors that a counter is, with what each of them counts.
-    fn monitors_of(&self, counter: Counter) -> Result<impl Iterator<Item = (u16, Filter)>> {
+    fn monitors_of(&self, counter: Counter) -> Result<impl Iterator<Item = (u16, Filter)> + Clone + use<M, S>> {
         let pmg = self.pmg(counter.id.rmid)?;
         let partids = self.partids(counter.id.closid)?;
         let first = counter.number.saturating_mul(self.monitors_each());
@@ -44,61 +44,69 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn configure_counter<P: Platform>(
         &self,
         platform: &P,
-        cpus: CpusHeld<'_>,
+        cpus: DomainCpus<'_>,
         domain: &MonDomain,
-        mask: &CpuMask,
         counter: Counter,
         start: bool,
     ) {
         let (Some(component), false) = (&domain.traffic, self.has_failed()) else { return };
         let Ok(monitors) = self.monitors_of(counter) else { return };
-        for (monitor, filter) in monitors {
-            if start {
-                self.devices.reset_traffic(component, monitor);
-            }
-            for vmsc in &component.vmscs {
-                // One that cannot be reached now starts with its first reading, or goes on counting for nobody: whoever gets
-                // it starts it anew.
-                let _ = self.near(platform, cpus, vmsc, mask, &mut |here| {
+        for reach in &component.reaches {
+            if !self.devices.is_reachable(reach) {
+                for (monitor, filter) in monitors.clone() {
                     if start {
-                        // Reading starts it.
-                        self.devices.traffic(here, vmsc, monitor, filter).map(|_| ())
+                        self.devices.start_traffic_away(reach, monitor, filter);
                     } else {
-                        self.devices.stop_traffic(here, vmsc, monitor)
+                        self.devices.stop_traffic_away(reach, monitor);
                     }
-                });
+                }
+                continue;
             }
+            if start {
+                monitors.clone().for_each(|(monitor, _)| self.devices.reset_traffic(reach, monitor));
+            }
+            // What is not started for want of memory starts with its first reading. What is not stopped goes on counting for
+            // nobody: whoever gets it starts it anew.
+            let _ = cpus.on_one_of(platform, &reach.cpus, &mut |here| {
+                for (monitor, filter) in monitors.clone() {
+                    let _ = if start {
+                        // Reading starts it.
+                        self.devices.traffic(here.into(), reach, monitor, filter).map(|_| ())
+                    } else {
+                        self.devices.stop_traffic(here.into(), reach, monitor)
+                    };
+                }
+            });
         }
     }
 
-    pub(crate) fn read_counter(&self, here: Here<'_>, domain: &MonDomain, counter: Counter) -> Result<u64, ReadError> {
-        let (Here::Thread(thread), false) = (here, self.has_failed()) else { return Err(ReadError::Error) };
-        let component = domain.traffic.as_ref().ok_or(ReadError::Unavailable)?;
+    pub(crate) fn read_counters<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        counters: &mut Counters<'_, MonDomain, Counter>,
+    ) -> Result<()> {
+        let aside = |reach: &Reach, counter| {
+            let monitors = self.monitors_of(counter).map_err(|_| ReadError::Error)?;
+            let counts = monitors.map(|(monitor, filter)| self.devices.traffic_aside(reach, monitor, filter));
+            Ok(counts.fold(0, u64::wrapping_add))
+        };
+        let from = |domain: &MonDomain| domain.traffic.clone();
+        let read = |here: Pinned<'_>, reach: &Reach, counter| self.read_counter(here, reach, counter);
+        self.read_parts(platform, cpus, counters, &from, &read, &aside)
+    }
+
+    fn read_counter(&self, here: Pinned<'_>, reach: &Reach, counter: Counter) -> Result<u64, ReadError> {
         let mut sum = 0_u64;
         for (monitor, filter) in self.monitors_of(counter).map_err(|_| ReadError::Error)? {
-            let mut count = self.traffic(here, component, monitor, filter)?;
+            let traffic = || self.devices.traffic(here.into(), reach, monitor, filter).map_err(|_| ReadError::Error);
+            let mut count = traffic()?;
             if count.is_err() {
                 let time_out = self.traffic_class().map_or(0, |class| class.not_ready_us);
-                self.system.wait_us(thread, time_out);
-                count = self.traffic(here, component, monitor, filter)?;
+                self.system.wait_us(here, time_out);
+                count = traffic()?;
             }
             sum = sum.wrapping_add(count.map_err(|NotReady| ReadError::Unavailable)?);
-        }
-        Ok(sum)
-    }
-
-    /// What one monitor of every part of a component has counted.
-    fn traffic(
-        &self,
-        here: Here<'_>,
-        component: &Component,
-        monitor: u16,
-        filter: Filter,
-    ) -> Result<Result<u64, NotReady>, ReadError> {
-        let mut sum = Ok(0_u64);
-        for vmsc in &component.vmscs {
-            let count = self.devices.traffic(here, vmsc, monitor, filter).map_err(|_| ReadError::Error)?;
-            sum = sum.and_then(|sum: u64| Ok(sum.wrapping_add(count?)));
         }
         Ok(sum)
     }

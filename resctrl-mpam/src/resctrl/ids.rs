@@ -64,7 +64,7 @@ impl Partids {
         self.first == partid || self.second == Some(partid)
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = u16> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = u16> + Clone + Send {
         [Some(self.first), self.second].into_iter().flatten()
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is monitored; and occupancy: what a group holds of a cache.
 
-use resctrl_types::arch::{MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
 use resctrl_types::resource::{Monitor, Scope};
-use resctrl_types::{Errno, EventId, Here, HotplugCpu, Ref, ResourceId, Result};
+use resctrl_types::{DomainCpus, Errno, EventId, HotplugCpu, Pinned, Platform, Ref, ResourceId, Result};
 
 use super::Mpam;
-use crate::devices::{Component, MonitorPool, NotReady, TakenMonitor};
+use crate::devices::{Component, MonitorPool, NotReady, Reach, TakenMonitor};
 use crate::{Msc, SystemRegisters};
 
 /// The monitor half of a domain.
@@ -67,34 +67,35 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         monitor.map(MonContext).ok_or(ReadError::Unavailable)
     }
 
-    pub(crate) fn read(
+    pub(crate) fn read<P: Platform>(
         &self,
-        here: Here<'_>,
-        domain: &MonDomain,
-        id: MonId,
+        platform: &P,
+        cpus: DomainCpus<'_>,
         context: &MonContext,
-    ) -> Result<u64, ReadError> {
-        let (Here::Thread(_), false) = (here, self.has_failed()) else { return Err(ReadError::Error) };
-        let component = domain.occupancy.as_ref().ok_or(ReadError::Unavailable)?;
-        let partids = self.partids(id.closid).map_err(|_| ReadError::Error)?;
-        let pmg = self.pmg(id.rmid).map_err(|_| ReadError::Error)?;
-        let mut sum = 0_u64;
-        for partid in partids.iter() {
-            sum = sum.saturating_add(self.usage(here, component, context.0.number(), (partid, pmg))?);
-        }
-        Ok(sum)
+        counters: &mut Counters<'_, MonDomain, MonId>,
+    ) -> Result<()> {
+        let from = |domain: &MonDomain| domain.occupancy.clone();
+        let monitor = context.0.number();
+        let read = |here: Pinned<'_>, reach: &Reach, id: MonId| {
+            let partids = self.partids(id.closid).map_err(|_| ReadError::Error)?;
+            let pmg = self.pmg(id.rmid).map_err(|_| ReadError::Error)?;
+            let mut usages = partids.iter().map(|partid| self.usage(here, reach, monitor, (partid, pmg)));
+            usages.try_fold(0_u64, |sum, usage| Ok(sum.saturating_add(usage?)))
+        };
+        // What has lost its power holds nothing.
+        self.read_parts(platform, cpus, counters, &from, &read, &|_, _| Ok(0))
     }
 
     /// Reads a usage monitor, once more after the time-out when it was not ready.
-    fn usage(&self, here: Here<'_>, component: &Component, monitor: u16, label: (u16, u8)) -> Result<u64, ReadError> {
-        let Here::Thread(thread) = here else { return Err(ReadError::Error) };
-        let read =
-            |regardless| self.devices.usage(here, component, monitor, label, regardless).map_err(|_| ReadError::Error);
+    fn usage(&self, here: Pinned<'_>, reach: &Reach, monitor: u16, label: (u16, u8)) -> Result<u64, ReadError> {
+        let read = |regardless| {
+            self.devices.usage(here.into(), reach, monitor, label, regardless).map_err(|_| ReadError::Error)
+        };
         if let Ok(value) = read(false)? {
             return Ok(value);
         }
         let time_out = self.resources.occupancy().and_then(|(class, _)| self.devices.classes.get(class));
-        self.system.wait_us(thread, time_out.map_or(0, |class| class.not_ready_us));
+        self.system.wait_us(here, time_out.map_or(0, |class| class.not_ready_us));
         read(true)?.map_err(|NotReady| ReadError::Unavailable)
     }
 }

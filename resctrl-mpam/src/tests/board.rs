@@ -38,11 +38,29 @@ pub(super) struct MscSpec {
     pub(super) resources: Vec<Resource>,
     /// The level 3 cache whose CPUs alone can reach it.
     pub(super) cluster: Option<u32>,
+    /// One CPU that alone can reach it.
+    pub(super) only: Option<u32>,
 }
 
 impl MscSpec {
     pub(super) fn one(config: RisConfig, locator: Locator) -> Self {
-        MscSpec { config: MscConfig::new(vec![config]), resources: vec![Resource { ris: 0, locator }], cluster: None }
+        MscSpec {
+            config: MscConfig::new(vec![config]),
+            resources: vec![Resource { ris: 0, locator }],
+            cluster: None,
+            only: None,
+        }
+    }
+}
+
+impl MscSpec {
+    /// The container of the processors that can reach it.
+    fn container(&self) -> Option<u32> {
+        self.only.map(|cpu| 200 + cpu).or(self.cluster.map(|cluster| 100 + cluster))
+    }
+
+    fn is_reached_from(&self, cpu: CpuId, cpus_each: u32) -> bool {
+        self.only.is_none_or(|only| only == cpu.0) && self.cluster.is_none_or(|cluster| cpu.0 / cpus_each == cluster)
     }
 }
 
@@ -57,6 +75,8 @@ pub(super) struct Spec {
     pub(super) cpu: CpuConfig,
     pub(super) not_ready_us: u32,
     pub(super) memory_side_cache: bool,
+    /// CPUs that are to be left alone.
+    pub(super) isolated: &'static [u32],
 }
 
 pub(super) const CPU: CpuConfig = CpuConfig { partid_max: 63, pmg_max: 3, streaming: false, enabled_by_firmware: true };
@@ -99,7 +119,16 @@ impl Spec {
             cpu: CPU,
             not_ready_us: 10,
             memory_side_cache: false,
+            isolated: &[],
         }
+    }
+
+    /// One level 3 cache of two CPUs, made up by two MSCs of which each can be reached from one of them. Both count
+    /// occupancy and bandwidth.
+    pub(super) fn split() -> Self {
+        let half = RisConfig { traffic: Some(counters(CounterWidth::Bits31)), ..cache() };
+        let msc = |cpu| MscSpec { only: Some(cpu), ..MscSpec::one(half.clone(), Locator::Cache(L3_ID)) };
+        Spec { mscs: vec![msc(0), msc(1)], ..Spec::new(1) }
     }
 
     pub(super) fn cpus(&self) -> u32 {
@@ -112,6 +141,7 @@ impl Spec {
             shape.l3 = Some(CacheInfo { id: L3_ID + cpu / self.cpus_each, size: L3_SIZE });
             shape.l2 = Some(CacheInfo { id: L2_ID + cpu, size: L2_SIZE });
             shape.node = Some(cpu * self.nodes / self.cpus());
+            shape.isolated = self.isolated.contains(&cpu);
         }
         topology
     }
@@ -124,7 +154,13 @@ impl Spec {
                     uid: 100 + l3,
                     l3: Some(Cache { id: L3_ID + l3, size: L3_SIZE, ways: 16 }),
                     l2: cpus.clone().map(|cpu| Cache { id: L2_ID + cpu, size: L2_SIZE, ways: 8 }).collect(),
-                    processors: cpus.clone().zip(0_usize..).map(|(uid, l2)| Processor { uid, l2: Some(l2) }).collect(),
+                    // Each in a container of its own.
+                    parts: cpus.clone().map(|cpu| 200 + cpu).collect(),
+                    processors: cpus
+                        .clone()
+                        .zip(0_usize..)
+                        .map(|(uid, place)| Processor { uid, l2: Some(place), part: Some(place) })
+                        .collect(),
                 }
             })
             .collect();
@@ -140,9 +176,9 @@ impl Spec {
                 size: 0x1_0000,
                 overflow: Interrupt::default(),
                 // A private one where not every CPU could ask why it came.
-                error: Interrupt { number: 20 + id, flags: if msc.cluster.is_some() { 0x10 } else { 0 } },
+                error: Interrupt { number: 20 + id, flags: if msc.container().is_some() { 0x10 } else { 0 } },
                 not_ready_us: self.not_ready_us,
-                container: msc.cluster.map(|cluster| 100 + cluster),
+                container: msc.container(),
                 resources: msc.resources.clone(),
             })
             .collect();
@@ -152,6 +188,7 @@ impl Spec {
 
 /// The hardware of a running machine.
 pub(super) struct Board {
+    spec: Spec,
     mscs: Vec<Mutex<hw::Msc>>,
     cpus: Vec<Mutex<hw::Cpu>>,
     now: AtomicU64,
@@ -178,9 +215,23 @@ impl Board {
 /// The registers of an emulated MSC.
 pub(super) struct BoardMsc(Arc<Board>, usize);
 
+impl BoardMsc {
+    /// An MSC is touched from where it can be reached, by whoever is there.
+    fn check(&self, here: Here<'_>) {
+        check_cpu(here);
+        let Board { spec, .. } = &*self.0;
+        assert!(
+            spec.mscs[self.1].is_reached_from(here.cpu(), spec.cpus_each),
+            "MSC {} from CPU {}",
+            self.1,
+            here.cpu()
+        );
+    }
+}
+
 impl Msc for BoardMsc {
     fn read32(&self, here: Here<'_>, offset: u32) -> u32 {
-        check_cpu(here);
+        self.check(here);
         let hook = *self.0.before_read.lock().unwrap();
         if let Some(hook) = hook {
             hook(&mut self.0.msc(self.1), offset);
@@ -189,7 +240,7 @@ impl Msc for BoardMsc {
     }
 
     fn write32(&self, here: Here<'_>, offset: u32, value: u32) {
-        check_cpu(here);
+        self.check(here);
         self.0.msc(self.1).write32(offset, value, self.0.now.load(Ordering::Relaxed));
     }
 }
@@ -252,6 +303,7 @@ pub(super) struct Domains {
 /// The hardware and the simulated kernel of a machine.
 pub(super) fn build(spec: &Spec) -> (SimPlatform, Arc<Board>) {
     let board = Board {
+        spec: spec.clone(),
         mscs: spec.mscs.iter().map(|msc| Mutex::new(hw::Msc::new(msc.config.clone()))).collect(),
         cpus: (0..spec.cpus()).map(|_| Mutex::new(hw::Cpu::new(spec.cpu))).collect(),
         now: AtomicU64::new(0),

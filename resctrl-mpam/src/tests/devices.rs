@@ -24,7 +24,7 @@ fn slices(instances: Vec<Vec<RisConfig>>) -> Spec {
         .map(|ris| {
             let resources =
                 (0..ris.len()).map(|ris| Resource { ris: ris as u8, locator: Locator::Cache(L3_ID) }).collect();
-            MscSpec { config: MscConfig::new(ris), resources, cluster: None }
+            MscSpec { config: MscConfig::new(ris), resources, cluster: None, only: None }
         })
         .collect();
     Spec { mscs, ..Spec::new(1) }
@@ -275,7 +275,7 @@ fn a_reset_restricts_nothing() {
 fn a_narrowing_component_maps_each_partid_to_itself() {
     sim::run(|| {
         let (sim, board, devices) = discover(&slices(vec![vec![RisConfig { narrowing: Some(7), ..cache() }]])).unwrap();
-        let vmsc = &devices.classes[0].components[0].vmscs[0];
+        let vmsc = devices.classes[0].components[0].vmscs().next().unwrap();
         let config = crate::devices::Config { cpbm: 0x00f0, mbw_pbm: 0, mbw_max: 0 };
         on(&sim, 0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter())).unwrap();
         assert_eq!(board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0x00f0));

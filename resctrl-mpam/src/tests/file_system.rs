@@ -45,7 +45,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    fn boot(spec: &Spec) -> Machine {
+    pub(super) fn boot(spec: &Spec) -> Machine {
         let (sim, board, driver) = start(spec, Options { expert: true }).unwrap();
         let fs = Resctrl::new(sim.clone(), driver).unwrap();
         let (online, offline, switched) = (fs.clone(), fs.clone(), fs.clone());

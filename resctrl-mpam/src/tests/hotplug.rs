@@ -92,7 +92,7 @@ fn b11_a_component_with_two_halves_is_freed_by_neither_while_bandwidth_is_hidden
         assert_eq!(rig.board.msc(1).control(0, 2, MbwMax::OFFSET), Some(0x7f00));
         rig.domains.lock().ctrl.remove(&(ResourceId::L3, L3_ID));
         assert_eq!(count(&rig), 2, "the monitor half outlives the control half");
-        assert!(rig.read(0, L3_ID, id(0, 0)).is_ok());
+        assert!(rig.read(&[0, 1], L3_ID, id(0, 0)).is_ok());
         rig.domains.lock().mon.clear();
         assert_eq!(count(&rig), 1);
     });
@@ -118,7 +118,7 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
         rig.board.msc(1).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
         assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)));
         assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
-        assert_eq!(rig.read(0, L3_ID, id(1, 1)), Err(ReadError::Error));
+        assert_eq!(rig.read(&[0, 1], L3_ID, id(1, 1)), Err(ReadError::Error));
         let guard = rig.sim.cpus_read_lock();
         rig.driver.shutdown(&rig.sim, guard.held());
         assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
@@ -180,7 +180,7 @@ fn hotplug_changes_and_readings_in_any_order_leave_memory_and_hardware_alike() {
             })
         };
         for _ in 0..3 {
-            assert!(rig.read(0, L3_ID, id(5, 1)).is_ok());
+            assert!(rig.read(&[0, 1], L3_ID, id(5, 1)).is_ok());
         }
         plug.join().unwrap();
         write.join().unwrap();

@@ -11,6 +11,7 @@ use core::fmt;
 
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::cpumask::CpuMask;
+use crate::crossing::CpusStay;
 use crate::errno::{Errno, Result};
 use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
@@ -59,6 +60,10 @@ pub struct Stats {
     pub onlines: usize,
     /// CPUs taken offline.
     pub offlines: usize,
+    /// Functions called on a CPU in a thread.
+    pub calls: usize,
+    /// Functions called on a CPU in an interrupt, but those that were called on a whole mask.
+    pub interrupts: usize,
 }
 
 /// Everything that changes. Behind a lock that is never held across a switch of threads.
@@ -205,6 +210,19 @@ impl SimPlatform {
         assert!(Thread::current().holds(Lock::Hotplug), "a cross-call without the hotplug lock");
     }
 
+    /// Checks what is said to keep `cpu` from going.
+    fn check_stays(&self, stay: CpusStay<'_>, cpu: CpuId) {
+        if let CpusStay::All(_) = stay {
+            self.check_cpus_held();
+            return;
+        }
+        assert!(Thread::current().holds(Lock::Rdtgroup), "a cross-call without the mutex that keeps the CPUs");
+        assert!(stay.includes(cpu), "a cross-call to CPU {cpu}, of which nobody says that it stays");
+        let state = self.kernel.state().cpus.get(cpu.index()).copied();
+        let stays = matches!(state, Some(CpuState::Starting | CpuState::Online));
+        assert!(stays, "a cross-call to CPU {cpu}, which has gone though it was to stay");
+    }
+
     /// Runs `f` as an interrupt of `cpu`.
     fn in_interrupt(&self, cpu: CpuId, f: impl FnOnce(IrqOff<'_>)) {
         let _irq = self.kernel.irq_lock(cpu);
@@ -275,30 +293,44 @@ impl Platform for SimPlatform {
         self.kernel.topology.max_packages()
     }
 
-    fn call_on(&self, _cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(Pinned<'_>) + Send)) -> Result<()> {
-        self.check_cpus_held();
+    fn call_on<'a>(
+        &self,
+        cpus: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(Pinned<'_>) + Send),
+    ) -> Result<()> {
+        let stay = cpus.into();
         Thread::current().might_sleep("a call on a CPU");
         if fault::fails() {
             return Err(Errno::ENOMEM);
         }
         preemption_point();
+        self.check_stays(stay, cpu);
         if !self.is_online(cpu) {
             return Err(Errno::ENODEV);
         }
+        self.kernel.count(|stats| stats.calls += 1);
         on_cpu(Place::CallOn, cpu, || {
-            // SAFETY: the thread counts as being on `cpu` meanwhile, and hotplug is held off.
+            // SAFETY: the thread counts as being on `cpu` meanwhile, which stays.
             f(unsafe { Pinned::new(cpu) });
         });
         preemption_point();
+        self.check_stays(stay, cpu);
         Ok(())
     }
 
-    fn interrupt(&self, _cpus: CpusHeld<'_>, cpu: CpuId, f: &mut (dyn FnMut(IrqOff<'_>) + Send)) -> Result<()> {
-        self.check_cpus_held();
+    fn interrupt<'a>(
+        &self,
+        cpus: impl Into<CpusStay<'a>>,
+        cpu: CpuId,
+        f: &mut (dyn FnMut(IrqOff<'_>) + Send),
+    ) -> Result<()> {
+        self.check_stays(cpus.into(), cpu);
         Thread::current().might_sleep("an interrupt sent");
         if !self.is_online(cpu) {
             return Err(Errno::ENODEV);
         }
+        self.kernel.count(|stats| stats.interrupts += 1);
         self.in_interrupt(cpu, f);
         Ok(())
     }

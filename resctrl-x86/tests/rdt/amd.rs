@@ -8,7 +8,7 @@ use resctrl_types::event::EventSet;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope};
 use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, Closid, ConfType, CpuId, Errno, EventId, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, ConfType, CpuId, DomainCpus, Errno, EventId, ResourceId, Result, Rmid};
 use resctrl_x86::X86;
 
 use crate::machine::{Emulated, Processor, Rig, amd, amd_abmc, amd_sdciae, intel, probe};
@@ -60,7 +60,8 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
-            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, mask, counter, Some(filter));
+            let cpus = DomainCpus::new(cpus, mask);
+            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, counter, Some(filter));
         });
     }
 
@@ -68,12 +69,20 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
-            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, mask, counter, None);
+            Arch::configure_counter(self.arch(), &self.sim, DomainCpus::new(cpus, mask), domain, counter, None);
         });
     }
 
     fn assigned(&self, domain: u32, counter: Counter) -> Result<u64, ReadError> {
-        self.on(self.mon_cpu(domain), |here| self.arch().read_counter(here.into(), self.domains().mon(domain), counter))
+        let mut result = None;
+        self.with_cpus(|cpus| {
+            let mut domains = self.domains();
+            let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
+            self.arch()
+                .read_counters(&self.sim, DomainCpus::new(cpus, mask), &mut |read| result = read(domain, counter))
+        })
+        .unwrap();
+        result.unwrap()
     }
 
     fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
@@ -261,7 +270,7 @@ fn hygon_has_no_slow_memory_and_narrower_counters() {
         assert!(control(&rig.x86, ResourceId::Mb).is_some() && control(&rig.x86, ResourceId::Smba).is_none());
         // The register goes back, from beyond 32 bits to 5: of 32 bits that is a wrap.
         rig.board.rdt.set(0, 1, resctrl_hardware::Event::MbmTotal, 0xffff_fff0 * UNIT, 0).unwrap();
-        rig.rebase(0, 1, EventId::MbmTotal);
+        rig.rebase(0, 1);
         rig.board.rdt.set(0, 1, resctrl_hardware::Event::MbmTotal, 5 * UNIT, 0).unwrap();
         assert_eq!(rig.read(0, 1, EventId::MbmTotal), Ok(0x15 * UNIT));
         rig.halt();
@@ -274,7 +283,7 @@ fn counters_are_44_bits_wide_where_nothing_is_said() {
         let rig = Rig::boot(&amd());
         let below_the_end = (1 << 44) - 3;
         rig.board.rdt.set(0, 1, resctrl_hardware::Event::MbmTotal, below_the_end * UNIT, 0).unwrap();
-        rig.rebase(0, 1, EventId::MbmTotal);
+        rig.rebase(0, 1);
         rig.transact(0, 1, &["remote_reads"], 10);
         assert_eq!(rig.read(0, 1, EventId::MbmTotal), Ok(10 * UNIT));
         rig.halt();

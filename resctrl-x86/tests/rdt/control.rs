@@ -8,10 +8,13 @@ use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::Change;
+use resctrl_types::locked::Key;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::sim;
-use resctrl_types::{Arch, Closid, ConfType, CpuId, CpuMask, Errno, ResourceId, Result};
+use resctrl_types::{
+    Arch, Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, OnlineCpus, Platform, ResourceId, Result,
+};
 
 use crate::machine::{Rig, amd, amd_sdciae, intel, intel_big, intel_l2, intel_mon_only};
 
@@ -59,7 +62,7 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let ctrl = domains.ctrl(resource, id);
-            self.arch().apply(&self.sim, cpus, resource, &mut ctrl.domain, &ctrl.mask, changes)
+            self.arch().apply(&self.sim, DomainCpus::new(cpus, &ctrl.mask), resource, &mut ctrl.domain, changes)
         })
     }
 
@@ -230,14 +233,15 @@ fn when_nothing_changes_no_cpu_is_bothered() {
         let rig = Rig::boot(&intel());
         let none = CpuMask::new(4).unwrap();
         rig.with_cpus(|cpus| {
+            let cpus = DomainCpus::new(cpus, &none);
             let mut domains = rig.domains();
             let domain = &mut domains.ctrl(ResourceId::L3, 1).domain;
             let same = [change(1, ConfType::Both, 0xfff), change(3, ConfType::Both, 0xfff)];
             // With no CPU to go to, going to one fails.
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &none, &same), Ok(()));
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &none, &[]), Ok(()));
+            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &same), Ok(()));
+            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &[]), Ok(()));
             let other = [change(1, ConfType::Both, 0x00f)];
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &none, &other), Err(Errno::ENODEV));
+            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &other), Err(Errno::ENODEV));
         });
         assert_eq!(rig.value(ResourceId::L3, 1, 1, ConfType::Both), 0xfff);
         rig.halt();
@@ -261,18 +265,30 @@ fn the_bandwidth_controller_writes_from_where_it_is() {
     sim::run(|| {
         let rig = Rig::boot(&intel());
         let since = rig.board.rdt.next_write();
+        let before = rig.sim.stats();
         for value in [50, 50, 60] {
             rig.on(3, |here| {
+                let key = Key::new();
+                // Nobody says of any CPU that it stays: none can be called.
+                let online = OnlineCpus::new(&key, rig.sim.nr_cpu_ids()).unwrap();
                 let mut domains = rig.domains();
-                let domain = &mut domains.ctrl(ResourceId::Mb, 1).domain;
-                rig.arch().apply_here(here, ResourceId::Mb, domain, change(1, ConfType::Both, value)).unwrap();
-                assert_eq!(
-                    rig.arch().apply_here(here, ResourceId::Mb, domain, change(1, ConfType::Both, 5)),
-                    Err(Errno::EINVAL)
-                );
+                let ctrl = domains.ctrl(ResourceId::Mb, 1);
+                let cpus = DomainCpus::new(online.stay(key.held()), &ctrl.mask).from_here(here);
+                let mut apply = |value| {
+                    let change = [change(1, ConfType::Both, value)];
+                    rig.arch().apply(&rig.sim, cpus, ResourceId::Mb, &mut ctrl.domain, &change)
+                };
+                apply(value).unwrap();
+                assert_eq!(apply(5), Err(Errno::EINVAL));
             });
         }
         assert_eq!(rig.written(since), [(0xd51, 50), (0xd51, 40)]);
+        let after = rig.sim.stats();
+        assert_eq!(
+            (after.calls - before.calls, after.interrupts - before.interrupts),
+            (3, 0),
+            "those of the test alone"
+        );
         rig.halt();
     });
 }

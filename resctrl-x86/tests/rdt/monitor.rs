@@ -9,7 +9,7 @@ use resctrl_hardware::{Event, Fault, Machine};
 use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::sim;
-use resctrl_types::{Arch, Closid, CpuId, EventId, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_types::{Arch, Closid, CpuId, DomainCpus, EventId, ResourceId, Result, Rmid, RmidIndex};
 
 use crate::machine::{Processor, Rig, intel, intel_l2, intel_mon_only};
 
@@ -31,25 +31,29 @@ fn id(rmid: u32) -> MonId {
 impl Rig {
     pub(crate) fn read(&self, domain: u32, rmid: u32, event: EventId) -> Result<u64, ReadError> {
         self.mon_context_is_free(event);
-        self.on(self.mon_cpu(domain), |here| {
+        let mut result = None;
+        self.with_cpus(|cpus| {
             let mut domains = self.domains();
-            self.arch().read(here.into(), ResourceId::L3, domains.mon(domain), id(rmid), event, &mut ())
+            let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
+            self.arch().read(&self.sim, DomainCpus::new(cpus, mask), event, &mut (), &mut |read| {
+                result = read(domain, id(rmid));
+            })
         })
+        .unwrap();
+        result.unwrap()
     }
 
     fn mon_context_is_free(&self, event: EventId) {
         assert_eq!(self.arch().mon_context(ResourceId::L3, event), Ok(()));
     }
 
-    pub(crate) fn rebase(&self, domain: u32, rmid: u32, event: EventId) {
-        self.irq(self.mon_cpu(domain), |here| {
+    pub(crate) fn rebase(&self, domain: u32, rmid: u32) {
+        self.with_cpus(|cpus| {
             let mut domains = self.domains();
-            self.arch().rebase(here.into(), ResourceId::L3, domains.mon(domain), id(rmid), event);
+            let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
+            let mut ids = core::iter::once(id(rmid));
+            self.arch().rebase(&self.sim, DomainCpus::new(cpus, mask), domain, &mut ids).unwrap();
         });
-    }
-
-    pub(crate) fn mon_cpu(&self, domain: u32) -> u32 {
-        self.domains().mon.get(&domain).unwrap().1.first().unwrap().0
     }
 
     fn traffic(&self, domain: usize, rmid: usize, event: EventId, bytes: u64) {
@@ -84,7 +88,7 @@ proptest! {
             for domain in 0..2 {
                 for event in EventId::MBM {
                     rig.traffic(domain as usize, 3, event, u64::from(start) * UNIT);
-                    rig.rebase(domain, 3, event);
+                    rig.rebase(domain, 3);
                 }
             }
             for &(domain, steps, event) in &rounds {
@@ -123,7 +127,7 @@ fn rebasing_makes_nothing_of_what_was_counted() {
         rig.traffic(0, 1, EventId::MbmTotal, 5 << 16);
         assert_eq!(rig.read(0, 1, EventId::MbmTotal), Ok(5 << 16));
         rig.traffic(0, 1, EventId::MbmTotal, 2 << 16);
-        rig.rebase(0, 1, EventId::MbmTotal);
+        rig.rebase(0, 1);
         assert_eq!(rig.read(0, 1, EventId::MbmTotal), Ok(0));
         rig.traffic(0, 1, EventId::MbmTotal, 3 << 16);
         assert_eq!(rig.read(0, 1, EventId::MbmTotal), Ok(3 << 16));
@@ -174,7 +178,7 @@ fn rebasing_while_unavailable_starts_from_zero() {
         rig.traffic(0, 1, EventId::MbmLocal, 9 << 16);
         assert_eq!(rig.read(0, 1, EventId::MbmLocal), Ok(9 << 16));
         rig.fault(EventId::MbmLocal, Some(Fault::Unavailable));
-        rig.rebase(0, 1, EventId::MbmLocal);
+        rig.rebase(0, 1);
         rig.fault(EventId::MbmLocal, None);
         rig.traffic(0, 1, EventId::MbmLocal, 1 << 16);
         assert_eq!(rig.read(0, 1, EventId::MbmLocal), Ok(1 << 16));
@@ -190,9 +194,10 @@ fn a_call_selects_once_and_reads_once() {
             let selected = rig.board.rdt.writes(Kind::Select);
             let read = rig.board.reads.load(Ordering::Relaxed);
             rig.read(1, 31, event).unwrap();
-            rig.rebase(1, 31, EventId::MbmTotal);
-            assert_eq!(rig.board.rdt.writes(Kind::Select) - selected, 2);
-            assert_eq!(rig.board.reads.load(Ordering::Relaxed) - read, 2);
+            // Both bandwidth events.
+            rig.rebase(1, 31);
+            assert_eq!(rig.board.rdt.writes(Kind::Select) - selected, 3);
+            assert_eq!(rig.board.reads.load(Ordering::Relaxed) - read, 3);
         }
         rig.halt();
     });
@@ -205,22 +210,16 @@ fn what_cannot_be_counted_is_an_error_without_touching_a_register() {
         machine.rdt.as_mut().unwrap().monitoring.as_mut().unwrap().events = vec![Event::MbmTotal];
         let rig = Rig::boot(&machine);
         let wrong = [
-            (ResourceId::L3, 32, EventId::MbmTotal),
-            (ResourceId::L3, u32::MAX, EventId::MbmTotal),
-            (ResourceId::L3, 0, EventId::MbmLocal),
-            (ResourceId::L3, 0, EventId::LlcOccupancy),
-            (ResourceId::Mb, 0, EventId::MbmTotal),
+            (32, EventId::MbmTotal),
+            (u32::MAX, EventId::MbmTotal),
+            (0, EventId::MbmLocal),
+            (0, EventId::LlcOccupancy),
+            (0, EventId::CoreEnergy),
         ];
-        rig.on(2, |here| {
-            let mut domains = rig.domains();
-            for (resource, rmid, event) in wrong {
-                let domain = domains.mon(1);
-                let read = rig.arch().read(here.into(), resource, domain, id(rmid), event, &mut ());
-                assert_eq!(read, Err(ReadError::Error));
-                rig.arch().rebase(here.into(), resource, domain, id(rmid), event);
-            }
-        });
-        rig.rebase(1, 0, EventId::LlcOccupancy);
+        for (rmid, event) in wrong {
+            assert_eq!(rig.read(1, rmid, event), Err(ReadError::Error));
+        }
+        [32, u32::MAX].into_iter().for_each(|rmid| rig.rebase(1, rmid));
         assert_eq!(rig.board.rdt.writes(Kind::Select), 0);
         rig.halt();
     });

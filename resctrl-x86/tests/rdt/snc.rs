@@ -6,7 +6,7 @@ use resctrl_hardware::{Event, Machine};
 use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::resource::Scope;
 use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, Closid, EventId, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainCpus, EventId, Platform, ResourceId, Result, Rmid};
 
 use crate::machine::{Processor, Rig, intel_snc, probe};
 
@@ -72,11 +72,17 @@ fn a_threshold_keeps_the_unit_of_the_whole_cache() {
 
 /// Reads an event of a node from a CPU.
 fn read(rig: &Rig, cpu: u32, node: u32, rmid: u32, event: EventId) -> Result<u64, ReadError> {
-    rig.on(cpu, |here| {
+    let id = MonId { closid: Closid(1), rmid: Rmid(rmid) };
+    let mut result = None;
+    rig.with_cpus(|cpus| {
+        let mut mask = CpuMask::new(rig.sim.nr_cpu_ids())?;
+        mask.set(CpuId(cpu))?;
         let mut domains = rig.domains();
-        let id = MonId { closid: Closid(1), rmid: Rmid(rmid) };
-        rig.arch().read(here.into(), ResourceId::L3, domains.mon(node), id, event, &mut ())
+        let domain = domains.mon(node);
+        rig.arch().read(&rig.sim, DomainCpus::new(cpus, &mask), event, &mut (), &mut |read| result = read(domain, id))
     })
+    .unwrap();
+    result.unwrap()
 }
 
 #[test]

@@ -91,6 +91,8 @@ pub struct Component {
     pub not_ready_us: Option<u32>,
     /// The L3 domain whose CPUs alone can reach it.
     pub reached_from_l3: Option<usize>,
+    /// CPUs of one L3 domain that alone can reach it, in order: firmware puts them into a container of their own.
+    pub reached_from_cpus: Option<Vec<usize>>,
     /// `MPAMF_IIDR`, which tells the maker.
     pub iidr: Option<u32>,
     /// `MPAMF_AIDR`, the version of the architecture; 0x11, version 1.1, if not given.

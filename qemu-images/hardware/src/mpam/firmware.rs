@@ -51,6 +51,8 @@ pub struct Processor {
     pub uid: u32,
     /// Its level 2 cache, by place in [`Cluster::l2`].
     pub l2: Option<usize>,
+    /// The container within the cluster that it is in, by place in [`Cluster::parts`].
+    pub part: Option<usize>,
 }
 
 /// Processors that share a level 3 cache.
@@ -62,6 +64,8 @@ pub struct Cluster {
     pub l3: Option<Cache>,
     /// Level 2 caches among them.
     pub l2: Vec<Cache>,
+    /// Ids of containers within this one, without caches of their own.
+    pub parts: Vec<u32>,
     /// Themselves.
     pub processors: Vec<Processor>,
 }
@@ -142,9 +146,12 @@ pub fn pptt(clusters: &[Cluster]) -> Vec<u8> {
         }
         let container = table.add_processor(container);
         let l2: Vec<CacheHandle> = cluster.l2.iter().map(|cache| table.add_cache(unified(cache).to_node())).collect();
+        let part = |uid: &u32| table.add_processor(ProcessorNode::new(Some(&container), *uid).valid().identical());
+        let parts: Vec<ProcessorHandle> = cluster.parts.iter().map(part).collect();
         for processor in &cluster.processors {
             let next = processor.l2.and_then(|place| l2.get(place));
-            add_processor(&mut table, &container, *processor, next);
+            let parent = processor.part.and_then(|place| parts.get(place)).unwrap_or(&container);
+            add_processor(&mut table, parent, *processor, next);
         }
     }
     let mut bytes = Bytes(Vec::new());
@@ -254,8 +261,8 @@ mod tests {
     fn clusters() -> Vec<Cluster> {
         let l3 = Cache { id: 0x300, size: 8 << 20, ways: 16 };
         let l2 = vec![Cache { id: 0x200, size: 1 << 20, ways: 8 }];
-        let processors = (0..2).map(|uid| Processor { uid, l2: Some(0) }).collect();
-        vec![Cluster { uid: 0, l3: Some(l3), l2, processors }]
+        let processors = (0..2).map(|uid| Processor { uid, l2: Some(0), part: None }).collect();
+        vec![Cluster { uid: 0, l3: Some(l3), l2, parts: Vec::new(), processors }]
     }
 
     fn node() -> Node {

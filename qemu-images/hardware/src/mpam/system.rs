@@ -262,8 +262,9 @@ impl System {
 
     /// Whether a CPU can reach an MSC; takes note if not.
     fn reaches(&self, state: &mut State, cpu: usize, msc: usize) -> bool {
-        let reaches =
-            self.features.msc[msc].reached_from_l3.is_none_or(|domain| self.machine.topology.l3_domain(cpu) == domain);
+        let component = &self.features.msc[msc];
+        let reaches = component.reached_from_l3.is_none_or(|domain| self.machine.topology.l3_domain(cpu) == domain)
+            && component.reached_from_cpus.as_ref().is_none_or(|cpus| cpus.contains(&cpu));
         if !reaches {
             state.mscs[msc].strays += 1;
         }

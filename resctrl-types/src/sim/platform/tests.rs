@@ -3,6 +3,10 @@ use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::context::{Here, HotplugCpu};
+use crate::crossing::DomainCpus;
+use crate::locked::Key;
+use crate::online::OnlineCpus;
 use crate::platform::{CpusReadGuard, Mutex, RwLock};
 use crate::sim::{current_cpu, explore_all, run};
 
@@ -172,6 +176,151 @@ fn a_cross_call_without_the_hotplug_lock_is_caught() {
         // SAFETY: none; that this is found out is what is tested.
         let held = unsafe { CpusHeld::new() };
         let _ = sim.call_on(held, CpuId(1), &mut |_| ());
+    });
+}
+
+/// What both hotplug callbacks keep, as the file system does.
+struct Kept {
+    key: Key,
+    online: OnlineCpus,
+}
+
+/// A machine whose callbacks report CPUs under the mutex, unless `forgets`: then none is reported offline.
+fn reporting(forgets: bool) -> (SimPlatform, Arc<SimMutex<Kept>>) {
+    let sim = machine();
+    let key = Key::new();
+    let online = OnlineCpus::new(&key, sim.nr_cpu_ids()).unwrap();
+    let kept = Arc::new(sim.mutex(LockClass::Rdtgroup, Kept { key, online }).unwrap());
+    let (comes, goes) = (Arc::clone(&kept), Arc::clone(&kept));
+    let go = move |cpu: HotplugCpu<'_>| {
+        if !forgets {
+            goes.lock().online.go(cpu);
+        }
+    };
+    sim.register_hotplug(move |cpu| comes.lock().online.come(cpu), go).unwrap();
+    (sim, kept)
+}
+
+#[test]
+fn a_cpu_stays_while_the_mutex_is_held_under_which_it_would_be_reported_offline() {
+    crate::sim::explore(300, || {
+        let (sim, kept) = reporting(false);
+        let plug = {
+            let sim = sim.clone();
+            shuttle::thread::spawn(move || {
+                sim.offline(CpuId(2)).unwrap();
+                sim.online(CpuId(2)).unwrap();
+            })
+        };
+        for _ in 0..3 {
+            let kept = kept.lock();
+            let stay = kept.online.stay(kept.key.held());
+            if stay.includes(CpuId(2)) {
+                sim.call_on(stay, CpuId(2), &mut |here| assert_eq!(here.cpu(), CpuId(2))).unwrap();
+            }
+        }
+        plug.join().unwrap();
+        sim.forget_hotplug();
+    });
+}
+
+#[test]
+#[should_panic(expected = "which has gone though it was to stay")]
+fn a_cross_call_to_a_cpu_that_was_not_reported_offline_is_caught() {
+    run(|| {
+        let (sim, kept) = reporting(true);
+        sim.offline(CpuId(2)).unwrap();
+        let kept = kept.lock();
+        let _ = sim.call_on(kept.online.stay(kept.key.held()), CpuId(2), &mut |_| ());
+    });
+}
+
+#[test]
+#[should_panic(expected = "of which nobody says that it stays")]
+fn a_cross_call_to_a_cpu_that_may_go_is_caught() {
+    run(|| {
+        let (sim, kept) = reporting(false);
+        sim.offline(CpuId(2)).unwrap();
+        let kept = kept.lock();
+        let _ = sim.call_on(kept.online.stay(kept.key.held()), CpuId(2), &mut |_| ());
+    });
+}
+
+#[test]
+#[should_panic(expected = "a cross-call without the mutex that keeps the CPUs")]
+fn a_cross_call_without_the_mutex_that_keeps_the_cpus_is_caught() {
+    run(|| {
+        let sim = machine();
+        let key = Key::new();
+        let online = OnlineCpus::new(&key, sim.nr_cpu_ids()).unwrap();
+        let _ = sim.call_on(online.stay(key.held()), CpuId(2), &mut |_| ());
+    });
+}
+
+#[test]
+#[should_panic(expected = "CPUs that another mutex keeps")]
+fn the_cpus_of_one_mutex_do_not_stay_because_of_another() {
+    run(|| {
+        let online = OnlineCpus::new(&Key::new(), 4).unwrap();
+        let _ = online.stay(Key::new().held());
+    });
+}
+
+/// Where a call for a domain of these CPUs ran, and whether in a thread; from a thread on `here`, if it is on one.
+fn run_in(sim: &SimPlatform, cpus: &[u32], here: Option<u32>) -> Option<(u32, bool)> {
+    let mut mask = CpuMask::new(sim.nr_cpu_ids()).unwrap();
+    cpus.iter().for_each(|&cpu| mask.set(CpuId(cpu)).unwrap());
+    let guard = sim.cpus_read_lock();
+    let domain = DomainCpus::new(guard.held(), &mask);
+    // SAFETY: none; nobody looks where the thread really is.
+    let domain = here.map_or(domain, |cpu| domain.from_here(unsafe { Pinned::new(CpuId(cpu)) }));
+    let mut ran = None;
+    let called = domain.on_one(sim, &mut |here| ran = Some((here.cpu().0, matches!(here, Here::Thread(_)))));
+    assert_eq!(called.err(), if cpus.is_empty() { Some(Errno::ENOENT) } else { None });
+    ran
+}
+
+#[test]
+fn one_cpu_of_a_domain_is_this_one_or_one_for_unbound_work_or_one_that_is_interrupted() {
+    run(|| {
+        let sim = SimPlatform::new(Topology::packages(2, 2).isolate(&[0, 2, 3]));
+        assert_eq!(run_in(&sim, &[0, 1], None), Some((1, true)));
+        assert_eq!(run_in(&sim, &[2, 3], None), Some((2, false)), "all are to be left alone");
+        assert_eq!((sim.stats().calls, sim.stats().interrupts), (1, 1));
+        assert_eq!(run_in(&sim, &[0, 1], Some(0)), Some((0, true)));
+        assert_eq!((sim.stats().calls, sim.stats().interrupts), (1, 1), "no crossing from within");
+        assert_eq!(run_in(&sim, &[0, 1], Some(3)), Some((1, true)));
+        assert_eq!(run_in(&sim, &[], Some(0)), None);
+    });
+}
+
+#[test]
+fn a_cpu_that_reaches_something_is_this_one_or_one_of_the_domain_or_any() {
+    run(|| {
+        let sim = SimPlatform::new(Topology::packages(2, 3).isolate(&[0, 4]));
+        sim.offline(CpuId(2)).unwrap();
+        let mask_of = |cpus: &[u32]| {
+            let mut mask = CpuMask::new(sim.nr_cpu_ids()).unwrap();
+            cpus.iter().for_each(|&cpu| mask.set(CpuId(cpu)).unwrap());
+            mask
+        };
+        let domain = mask_of(&[0, 1]);
+        let to = |here: Option<u32>, reach: &[u32]| {
+            let guard = sim.cpus_read_lock();
+            let cpus = DomainCpus::new(guard.held(), &domain);
+            // SAFETY: none; nobody looks where the thread really is.
+            let cpus = here.map_or(cpus, |cpu| cpus.from_here(unsafe { Pinned::new(CpuId(cpu)) }));
+            let mut ran = Err(Errno::EIO);
+            let called = cpus.on_one_of(&sim, &mask_of(reach), &mut |here| ran = Ok(here.cpu().0));
+            called.and(ran)
+        };
+        assert_eq!(to(Some(0), &[0, 1]), Ok(0));
+        assert_eq!(to(Some(3), &[0, 1, 3]), Ok(3), "outside of the domain, but there");
+        assert_eq!(to(Some(3), &[0, 1, 5]), Ok(1));
+        assert_eq!(to(None, &[0, 5]), Ok(0), "rather of the domain than for unbound work");
+        assert_eq!(to(None, &[2, 4, 5]), Ok(5), "neither offline nor to be left alone");
+        assert_eq!(to(None, &[4]), Ok(4));
+        assert_eq!(to(None, &[2]), Err(Errno::ENODEV));
     });
 }
 

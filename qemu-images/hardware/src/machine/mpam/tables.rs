@@ -5,6 +5,7 @@ use super::{CacheIds, Component, MSC_STRIDE, Machine, MpamFeatures, Place, Table
 use crate::machine::Cache;
 use crate::mpam::FIRST_SHARED_INTERRUPT;
 use crate::mpam::firmware::{self, Cluster, Interrupt, Locator, Node, Processor, Resource};
+use std::ops::Range;
 
 /// Geometry of a cache that the machine file leaves out.
 const L2: Cache = Cache { size_kib: 1024, ways: 8, first_id: None };
@@ -13,7 +14,7 @@ const L2: Cache = Cache { size_kib: 1024, ways: 8, first_id: None };
 pub(super) fn tables(machine: &Machine, features: &MpamFeatures) -> [Vec<u8>; 2] {
     let nodes: Vec<Node> =
         features.msc.iter().enumerate().map(|(index, msc)| node(machine, features, index, msc)).collect();
-    let mut pptt = firmware::pptt(&clusters(machine));
+    let mut pptt = firmware::pptt(&clusters(machine, features));
     let mut mpam = firmware::mpam(&nodes);
     match features.table_defect {
         None => {}
@@ -23,7 +24,24 @@ pub(super) fn tables(machine: &Machine, features: &MpamFeatures) -> [Vec<u8>; 2]
     [pptt, mpam]
 }
 
-fn clusters(machine: &Machine) -> Vec<Cluster> {
+/// Ids of the containers within a cluster begin here.
+const FIRST_PART: u32 = 0x1000;
+
+/// The containers within a cluster that some MSC is reached from alone, each once.
+fn parts<'a>(features: &'a MpamFeatures, cluster: &'a Range<usize>) -> impl Iterator<Item = &'a [usize]> {
+    let reached = |msc: &'a Component| msc.reached_from_cpus.as_deref();
+    features.msc.iter().enumerate().filter_map(move |(place, msc)| {
+        let part = reached(msc).filter(|part| cluster.contains(&part[0]))?;
+        features.msc[..place].iter().all(|earlier| reached(earlier) != Some(part)).then_some(part)
+    })
+}
+
+/// The id of the container of these CPUs.
+fn part_uid(cpus: &[usize]) -> u32 {
+    FIRST_PART + cpus[0] as u32
+}
+
+fn clusters(machine: &Machine, features: &MpamFeatures) -> Vec<Cluster> {
     let topology = &machine.topology;
     let ids = CacheIds::of(machine);
     let cache = |geometry: &Cache, id: u32| firmware::Cache {
@@ -39,9 +57,15 @@ fn clusters(machine: &Machine) -> Vec<Cluster> {
             Cluster {
                 uid: domain as u32,
                 l3: machine.cache.l3.as_ref().map(|l3| cache(l3, ids.l3 + domain as u32)),
+                parts: parts(features, &cpus).map(part_uid).collect(),
                 l2: (first_l2..=topology.l2_domain(cpus.end - 1)).map(|n| cache(l2, ids.l2 + n as u32)).collect(),
                 processors: cpus
-                    .map(|cpu| Processor { uid: cpu as u32, l2: Some(topology.l2_domain(cpu) - first_l2) })
+                    .clone()
+                    .map(|cpu| Processor {
+                        uid: cpu as u32,
+                        l2: Some(topology.l2_domain(cpu) - first_l2),
+                        part: parts(features, &cpus).position(|part| part.contains(&cpu)),
+                    })
                     .collect(),
             }
         })
@@ -74,7 +98,10 @@ fn node(machine: &Machine, features: &MpamFeatures, index: usize, msc: &Componen
         overflow: interrupt(msc.overflow_interrupt),
         error: interrupt(msc.error_interrupt),
         not_ready_us: msc.firmware_not_ready_us(),
-        container: msc.reached_from_l3.map(|domain| domain as u32),
+        container: match &msc.reached_from_cpus {
+            Some(cpus) => Some(part_uid(cpus)),
+            None => msc.reached_from_l3.map(|domain| domain as u32),
+        },
         resources: resources.collect(),
     }
 }

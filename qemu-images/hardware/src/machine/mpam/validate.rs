@@ -105,6 +105,10 @@ impl Machine {
             let domains = self.topology.l3_domains();
             ensure!(domain < domains, "{name}.reached_from_l3: {domain} is beyond the {domains} L3 domains");
         }
+        if let Some(cpus) = &msc.reached_from_cpus {
+            self.validate_part(&format!("{name}.reached_from_cpus"), features, cpus)?;
+            ensure!(msc.reached_from_l3.is_none(), "{name}: it is reached either from an L3 or from some of its CPUs");
+        }
         for (index, ris) in msc.ris.iter().enumerate() {
             let name = format!("{name}.ris[{index}]");
             match ris.part_of {
@@ -122,6 +126,24 @@ impl Machine {
             }
             instance(&name, features, ris)?;
         }
+        Ok(())
+    }
+
+    /// CPUs within an L3 domain, which a container of the firmware's tables can hold.
+    fn validate_part(&self, name: &str, features: &MpamFeatures, cpus: &[usize]) -> Checked {
+        let topology = &self.topology;
+        ensure!(!cpus.is_empty() && cpus.is_sorted_by(|a, b| a < b), "{name}: {cpus:?} are not CPUs in order");
+        let beyond = cpus.iter().find(|&&cpu| cpu >= topology.cpus());
+        ensure!(beyond.is_none(), "{name}: {cpus:?} are beyond the {} CPUs", topology.cpus());
+        let domain = topology.l3_domain(cpus[0]);
+        ensure!(
+            cpus.iter().all(|&cpu| topology.l3_domain(cpu) == domain),
+            "{name}: {cpus:?} are of several L3 domains"
+        );
+        // Containers form a tree.
+        let others = features.msc.iter().filter_map(|msc| msc.reached_from_cpus.as_deref());
+        let crosses = |other: &[usize]| other != cpus && other.iter().any(|cpu| cpus.contains(cpu));
+        ensure!(others.into_iter().all(|other| !crosses(other)), "{name}: {cpus:?} overlap with those of another MSC");
         Ok(())
     }
 }

@@ -243,6 +243,38 @@ fn a_component_of_one_domain_answers_only_its_cpus() {
 }
 
 #[test]
+fn a_component_of_half_a_cache_answers_only_that_halfs_cpus() {
+    let machine = Machine::parse(include_str!("../../../../machines/mpam-split.toml")).unwrap();
+    let system = System::new(&machine).unwrap();
+    let _ = system.power_on(0);
+    for (msc, mine) in [(0, [0, 1]), (1, [2, 3])] {
+        for cpu in 0..4 {
+            assert_eq!(system.load(cpu, word(msc, Iidr::OFFSET), 0).0 != 0, mine.contains(&cpu), "{msc} from {cpu}");
+        }
+        let (answer, _) = system.control(Request::Msc(msc as u64).encode(), 0);
+        assert_eq!(read_answer(answer).unwrap().unwrap()[2], 2, "strays are counted");
+    }
+    // Firmware puts the CPUs of each into a container of its own, below that of the cache.
+    let [(_, pptt), (_, mpam)] = &machine.acpi_tables()[..] else { panic!("two tables") };
+    let containers = [0, 1].map(|msc| {
+        let node = 36 + msc * (72 + 24);
+        assert_eq!(&mpam[node + 56..node + 64], b"ACPI0010");
+        u32::from_le_bytes(mpam[node + 64..node + 68].try_into().unwrap())
+    });
+    assert_ne!(containers[0], containers[1]);
+    for id in containers {
+        // A processor node, valid and no leaf, without resources.
+        let there = pptt.windows(20).any(|node| {
+            node[..2] == [0, 20]
+                && node[4] & 0b1010 == 0b10
+                && node[12..16] == id.to_le_bytes()
+                && node[16..20] == [0; 4]
+        });
+        assert!(there, "container {id:#x}");
+    }
+}
+
+#[test]
 fn the_channel_shows_controls_monitors_and_labels() {
     let system = plain();
     let ask = |request: Request| read_answer(system.control(request.encode(), SECOND).0).expect("somebody answers");
