@@ -5,7 +5,7 @@
  * shim_*    functions of the kernel, wrapped, for Rust to call
  * rust_*    entry points of the Rust part, for the kernel to call
  *
- * Mirrored by src/ffi.rs: a change here is a change there. What crosses are
+ * Mirrored by src/ffi.rs; xtask/tests/border compares them. What crosses are
  * numbers, pointers that the other side never looks into, and the structures
  * below. Errors are negative error numbers.
  */
@@ -114,7 +114,8 @@ void rust_sched_in(u32 cpu, u64 word);
 
 /* ---- shim_vfs.c: the file system ---- */
 
-#define SHIM_NAME_MAX (PATH_MAX - 1)
+/* PATH_MAX - 1. */
+#define SHIM_NAME_MAX 4095
 #define SHIM_OPTIONS_SIZE 32
 
 /* What a node is like, or that there is none: id is 0 then. */

@@ -63,7 +63,7 @@ void rust_irqs_off(u32 cpu, void *closure);
 void rust_counted(void *closure);
 int rust_region_open(u32 minor);
 void rust_region_close(u32 minor);
-int rust_region_map(u32 minor, u64 offset, u64 len, bool shared, void *area);
+int rust_region_map(u32 minor, u64 offset, u64 len, bool shared, struct vm_area_struct *area);
 int rust_region_measure(u32 minor, const char *text, size_t len);
 
 /* The device numbers and the class of regions. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Every function and structure that crosses the border to C: the mirror of `shim.h`. What one architecture has alone is
 //! in `x86/ffi.rs` and `mpam/ffi.rs`.
+//!
+//! `xtask/tests/border` compares these files with the headers: names, arguments, fields and numbers have to be the same.
 
 use core::ffi::{c_char, c_int, c_ulong, c_void};
-use core::marker::{PhantomData, PhantomPinned};
 
 /// A structure of C's that Rust holds pointers to and never looks into.
 macro_rules! opaque {
@@ -12,10 +13,11 @@ macro_rules! opaque {
         #[repr(C)]
         pub(crate) struct $name {
             bytes: [u8; 0],
-            pinned: PhantomData<(*mut u8, PhantomPinned)>,
+            pinned: core::marker::PhantomData<(*mut u8, core::marker::PhantomPinned)>,
         }
     )*};
 }
+pub(crate) use opaque;
 
 opaque! {
     /// `struct shim_mutex`.

@@ -5,9 +5,8 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 
 use resctrl_types::platform::{WorkKind, WorkTarget};
-use resctrl_types::{BoundTo, CpuId, Errno, Ref, Result, WorkerContext};
+use resctrl_types::{BoundTo, CpuId, Errno, Platform, Ref, Result, WorkerContext};
 
-use crate::platform::KernelPlatform;
 use crate::{convert, ffi};
 
 /// `struct delayed_work`.
@@ -37,15 +36,15 @@ impl Drop for KernelWork {
 }
 
 /// See [`resctrl_types::Platform::schedule`].
-pub(crate) fn schedule<T: WorkTarget<KernelPlatform>>(
+pub(crate) fn schedule<P: Platform<Work = KernelWork>, T: WorkTarget<P>>(
     target: Ref<T>,
     kind: WorkKind,
     cpu: CpuId,
     delay_ms: u32,
 ) -> Result<(), Ref<T>> {
     let run = match kind {
-        WorkKind::Overflow => run_overflow::<T>,
-        WorkKind::Limbo => run_limbo::<T>,
+        WorkKind::Overflow => run_overflow::<P, T>,
+        WorkKind::Limbo => run_limbo::<P, T>,
     };
     let work = target.work(kind).0.as_ptr();
     // What a running work queues at once is queued where it runs, whatever CPU is asked for, so that it cannot overlap
@@ -65,24 +64,24 @@ pub(crate) fn schedule<T: WorkTarget<KernelPlatform>>(
 ///
 /// # Safety
 /// As [`run`].
-unsafe extern "C" fn run_overflow<T: WorkTarget<KernelPlatform>>(target: *const c_void, bound_cpu: c_int) {
+unsafe extern "C" fn run_overflow<P: Platform, T: WorkTarget<P>>(target: *const c_void, bound_cpu: c_int) {
     // SAFETY: the same contract.
-    unsafe { run::<T>(target, WorkKind::Overflow, bound_cpu) };
+    unsafe { run::<P, T>(target, WorkKind::Overflow, bound_cpu) };
 }
 
 /// The handler of the limbo work.
 ///
 /// # Safety
 /// As [`run`].
-unsafe extern "C" fn run_limbo<T: WorkTarget<KernelPlatform>>(target: *const c_void, bound_cpu: c_int) {
+unsafe extern "C" fn run_limbo<P: Platform, T: WorkTarget<P>>(target: *const c_void, bound_cpu: c_int) {
     // SAFETY: the same contract.
-    unsafe { run::<T>(target, WorkKind::Limbo, bound_cpu) };
+    unsafe { run::<P, T>(target, WorkKind::Limbo, bound_cpu) };
 }
 
 /// # Safety
 /// `target` is the reference that a successful [`schedule`] gave away, and this is the one run that takes it. The caller
 /// is a worker bound to `bound_cpu`, or to none if that is negative.
-unsafe fn run<T: WorkTarget<KernelPlatform>>(target: *const c_void, kind: WorkKind, bound_cpu: c_int) {
+unsafe fn run<P: Platform, T: WorkTarget<P>>(target: *const c_void, kind: WorkKind, bound_cpu: c_int) {
     // SAFETY: by the contract.
     let target = unsafe { Ref::<T>::from_raw(target.cast()) };
     let context = match convert::cpu(bound_cpu) {

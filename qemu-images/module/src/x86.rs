@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! x86: Intel RDT or AMD QoS, over CPUID and model specific registers.
 
+mod device;
 mod ffi;
 pub(crate) mod region;
 mod registers;

@@ -2,13 +2,12 @@
 //! The mirror of `shim_arm64.h`.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::marker::{PhantomData, PhantomPinned};
 
-/// The registers of an MSC: `struct shim_msc`.
-#[repr(C)]
-pub(super) struct MscPage {
-    bytes: [u8; 0],
-    pinned: PhantomData<(*mut u8, PhantomPinned)>,
+use crate::ffi::opaque;
+
+opaque! {
+    /// `struct shim_msc`: the registers of an MSC.
+    MscPage;
 }
 
 /// `enum shim_mpam_register`.
@@ -34,7 +33,7 @@ unsafe extern "C" {
 
     pub(super) fn shim_mpamidr() -> u64;
     pub(super) safe fn shim_has_streaming() -> bool;
-    pub(super) fn shim_mpam_write(register: u32, value: u64);
+    pub(super) fn shim_mpam_write(reg: u32, value: u64);
     pub(super) safe fn shim_synchronize();
     pub(super) safe fn shim_wait_us(us: u32);
 

@@ -2,7 +2,19 @@
 //! The mirror of `shim_x86.h`.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::marker::{PhantomData, PhantomPinned};
+
+use crate::ffi::opaque;
+
+opaque! {
+    /// `struct resctrl_aet_group`.
+    TelemetryGroup;
+    /// `struct dev_pm_qos_request`.
+    Latency;
+    /// `struct vm_area_struct`.
+    Area;
+    /// `struct shim_nodes`.
+    Nodes;
+}
 
 /// `struct shim_cpuid`.
 #[repr(C)]
@@ -14,13 +26,6 @@ pub(super) struct Cpuid {
     pub(super) edx: u32,
 }
 
-/// `struct resctrl_aet_group`, which Rust never looks into.
-#[repr(C)]
-pub(super) struct TelemetryGroup {
-    bytes: [u8; 0],
-    pinned: PhantomData<(*mut u8, PhantomPinned)>,
-}
-
 /// `struct shim_telemetry_region`.
 #[repr(C)]
 #[derive(Default)]
@@ -29,20 +34,6 @@ pub(super) struct TelemetryRegion {
     pub(super) package: u32,
     pub(super) num_rmids: u32,
     pub(super) size: usize,
-}
-
-/// `struct dev_pm_qos_request`, which Rust never looks into.
-#[repr(C)]
-pub(super) struct Latency {
-    bytes: [u8; 0],
-    pinned: PhantomData<(*mut u8, PhantomPinned)>,
-}
-
-/// `struct shim_nodes`, which Rust never looks into.
-#[repr(C)]
-pub(super) struct Nodes {
-    bytes: [u8; 0],
-    pinned: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
 // SAFETY: these are the declarations of `shim_x86.h`.
@@ -72,7 +63,7 @@ unsafe extern "C" {
     pub(super) fn shim_count_events(cpu: u32, configs: *const u64, closure: *mut c_void, counts: *mut u64);
     pub(super) safe fn shim_trace_latency(cycles: u32);
     pub(super) safe fn shim_trace_residency(level: u32, hits: u64, misses: u64);
-    pub(super) fn shim_region_map(area: *mut c_void, memory: *const c_void) -> c_int;
+    pub(super) fn shim_region_map(area: *mut Area, memory: *const c_void) -> c_int;
     pub(super) fn shim_affinity_within(words: *const u64, bits: u32) -> bool;
     pub(super) fn shim_nodes_new(minor: u32, name: *const c_char, len: usize, err: *mut c_int) -> *mut Nodes;
     pub(super) fn shim_nodes_free(nodes: *mut Nodes);

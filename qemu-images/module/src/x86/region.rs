@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Pseudo-locked regions: what the kernel gives out for them, and what users ask of their devices.
+//! Pseudo-locked regions: what the kernel gives out for them.
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::c_void;
 use core::ptr::{self, NonNull};
-use core::slice;
 
-use resctrl_fs::{MapRequest, Resctrl};
 use resctrl_types::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
-use resctrl_types::{CpuId, CpuMask, Errno, IrqOff, Pinned, Result};
+use resctrl_types::{CpuId, Errno, IrqOff, Pinned, Result};
 
 use super::ffi;
-use crate::convert::{self, to_ret};
-use crate::instance::instance;
+use crate::convert;
 
 /// Memory in one piece.
 ///
@@ -32,6 +29,15 @@ impl KernelMemory {
         // INVARIANT: fresh from the shim.
         let start = NonNull::new(ffi::shim_region_alloc(size)).ok_or(Errno::ENOMEM)?;
         Ok(KernelMemory { start, size })
+    }
+
+    /// Shows the memory to the process whose mapping this is.
+    ///
+    /// # Safety
+    /// `area` is the mapping that is being made, of a device that is open, and not longer than the memory.
+    pub(super) unsafe fn map(&self, area: *mut ffi::Area) -> Result<()> {
+        // SAFETY: by the contract; the open device keeps the memory.
+        convert::from_ret(unsafe { ffi::shim_region_map(area, self.start.as_ptr()) })
     }
 }
 
@@ -199,40 +205,4 @@ pub(crate) fn trace(trace: Trace) {
             ffi::shim_trace_residency(convert::cache_level(level), hits, misses);
         }
     }
-}
-
-// ---- What the device and the debugfs file ask, between `rust_start` and `rust_stop` ----
-
-#[unsafe(no_mangle)]
-extern "C" fn rust_region_open(minor: u32) -> c_int {
-    to_ret(instance().open_region(minor))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn rust_region_close(minor: u32) {
-    instance().close_region(minor);
-}
-
-/// # Safety
-/// `area` is the mapping that is being made, of a device that is open.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_region_map(minor: u32, offset: u64, len: u64, shared: bool, area: *mut c_void) -> c_int {
-    let fits = |cpus: &CpuMask| {
-        // SAFETY: there are words for all bits.
-        unsafe { ffi::shim_affinity_within(cpus.words().as_ptr(), cpus.nr_cpu_ids()) }
-    };
-    let mut map = |memory: &KernelMemory| {
-        // SAFETY: by the contract; what is mapped is within the memory, and the open device keeps that.
-        convert::from_ret(unsafe { ffi::shim_region_map(area, memory.start.as_ptr()) })
-    };
-    to_ret(instance().map_region(minor, MapRequest { offset, len, shared }, &fits, &mut map))
-}
-
-/// # Safety
-/// `text` points to `len` bytes.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_region_measure(minor: u32, text: *const c_char, len: usize) -> c_int {
-    // SAFETY: by the contract.
-    let text = unsafe { slice::from_raw_parts(text.cast(), len) };
-    to_ret(Resctrl::measure(instance(), minor, text))
 }
