@@ -4,7 +4,7 @@
 //! One guest for each implementation carries out the same sequences, which are made here from a seed, and writes down what
 //! it sees (`resctrl-replay`, in the guest). A difference is tried once more, made as short as it can be, and printed as a
 //! script. What may differ is in two places: what no two guests have in common is made equal in the guest
-//! (`resctrl-replay/observe.rs`), what the implementations are known to do differently is listed in
+//! (`resctrl-replay/observe.rs` and `seen.rs`), what the implementations are known to do differently is listed in
 //! `known-differences.toml`.
 
 mod generate;

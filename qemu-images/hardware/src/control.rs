@@ -17,11 +17,11 @@
 //!
 //! [`Request`] lists the commands; both sides use its [`encode`](Request::encode) and [`decode`](Request::decode).
 
+use crate::flow::{Flow, TrafficError};
 use crate::monitor::{Event, Fault};
 use crate::rdt::Rdt;
 use crate::registers::PqrAssoc;
 use crate::telemetry::TelemetryEvent;
-use crate::traffic::{Flow, TrafficError};
 use crate::write_log::{Kind, MsrWrite};
 use std::fmt;
 

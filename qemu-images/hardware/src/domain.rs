@@ -2,9 +2,9 @@
 //! State that the CPUs of one cache share: control registers and counters.
 
 use crate::machine::{Cat, Mba, Monitoring, RdtFeatures};
-use crate::monitor::Rmid;
-use crate::qos::QosDomain;
-use crate::registers::{L3QosCfg, MbaThrottle};
+use crate::monitor::{Counter, Event, Rmid};
+use crate::qos::{Assignable, EVENT_KINDS, QosDomain};
+use crate::registers::{EvtCfg, L3QosCfg, MbaThrottle, PqrAssoc};
 
 /// Masks and CDP switch of one cache.
 #[derive(Clone, Debug)]
@@ -55,6 +55,69 @@ impl L3Domain {
             flows_since: 0,
             qos,
         }
+    }
+}
+
+impl L3Domain {
+    /// The counter that shows an event of an RMID. Where no counter is assigned to it, what is done to it is lost.
+    pub(crate) fn with_counter<T>(&mut self, event: Event, rmid: usize, act: impl FnOnce(&mut Counter) -> T) -> T {
+        match self.qos.as_mut().and_then(|qos| qos.assigned_to(event, rmid)) {
+            None => act(self.rmids[rmid].counter(event)),
+            Some(Some(counter)) => act(counter),
+            Some(None) => act(&mut Counter::default()),
+        }
+    }
+
+    /// Lets every bandwidth counter that counts one of these kinds for these ids change.
+    pub(crate) fn each_counting(&mut self, assoc: PqrAssoc, kinds: u64, mut act: impl FnMut(&mut Counter)) {
+        let mut event_kinds = EVENT_KINDS;
+        if let Some(qos) = &mut self.qos {
+            if qos.assigned {
+                qos.counters.iter_mut().filter(|a| a.kinds(assoc) & kinds != 0).for_each(|a| act(&mut a.counter));
+                return;
+            }
+            event_kinds = qos.event_kinds.map(|config| config.get(EvtCfg::KINDS));
+        }
+        let Some(rmid) = self.rmids.get_mut(assoc.get(PqrAssoc::RMID) as usize) else { return };
+        for (event, counted) in [Event::MbmTotal, Event::MbmLocal].into_iter().zip(event_kinds) {
+            if counted & kinds != 0 {
+                act(rmid.counter(event));
+            }
+        }
+    }
+
+    /// Brings the rates of assignable counters up to date.
+    pub(crate) fn advance_assignable(&mut self, now: u64) {
+        let counters = self.qos.iter_mut().flat_map(|qos| &mut qos.counters);
+        counters.for_each(|assignable| assignable.counter.advance(now));
+    }
+
+    pub(crate) fn clear_bandwidth(&mut self) {
+        self.rmids.iter_mut().for_each(Rmid::clear_bandwidth);
+    }
+
+    /// Makes 0 of all counters and takes every assignable one away.
+    pub(crate) fn reset_counters(&mut self, assigned: bool) {
+        self.clear_bandwidth();
+        let Some(qos) = &mut self.qos else { return };
+        qos.counters.fill(Assignable::default());
+        qos.shown = 0;
+        qos.assigned = assigned;
+    }
+}
+
+impl L3Domain {
+    /// Accounts for what happens to an RMID's counters by itself.
+    pub(crate) fn settle(&mut self, rmid: usize, in_use: bool, now: u64) {
+        let drain_rate = self.drain_rate;
+        let rmid = &mut self.rmids[rmid];
+        if in_use {
+            rmid.counter(Event::LlcOccupancy).hold(now);
+        } else {
+            rmid.counter(Event::LlcOccupancy).drain(drain_rate, now);
+        }
+        rmid.counter(Event::MbmTotal).advance(now);
+        rmid.counter(Event::MbmLocal).advance(now);
     }
 }
 

@@ -40,6 +40,7 @@
 
 mod cpuid;
 mod domain;
+mod flow;
 mod monitor;
 mod qos;
 mod rdt;
@@ -52,7 +53,7 @@ pub mod registers;
 pub mod telemetry;
 pub mod write_log;
 
+pub use flow::{Flow, TrafficError};
 pub use machine::{Machine, MachineError};
 pub use monitor::{Event, Fault};
 pub use rdt::{Gp, Rdt};
-pub use traffic::{Flow, TrafficError};

@@ -37,17 +37,19 @@ mod monitor;
 mod msc;
 mod page;
 mod partition;
+mod request;
 mod system;
 
 pub mod firmware;
 pub mod registers;
 
 pub use config::{
-    BandwidthControls, BandwidthMonitors, CapacityControls, CounterWidth, MscConfig, NotReady, Priority, RisConfig,
-    UsageMonitors,
+    BandwidthControls, BandwidthMonitors, CapacityControls, CounterWidth, FIRST_SHARED_INTERRUPT, MscConfig, NotReady,
+    Priority, RisConfig, UsageMonitors,
 };
 pub use cpu::{Cpu, CpuConfig, Label, SystemRegister};
 pub use monitor::Occupancy;
-pub use msc::{ErrorCode, Msc, Request};
+pub use msc::{ErrorCode, Msc};
 pub use page::Page;
-pub use system::{Access, Effects, FIRST_SHARED_INTERRUPT, System};
+pub use request::Request;
+pub use system::{Access, Effects, System};

@@ -79,7 +79,7 @@ impl Parser {
             "include" | "endif" => {}
             "ifndef" => ensure!(name.ends_with("_H"), "a condition: {directive}"),
             "if" | "elif" => {
-                ensure!(["defined(CONFIG_X86)", "defined(CONFIG_ARM64)"].contains(&name), "a condition: {directive}")
+                ensure!(["defined(CONFIG_X86)", "defined(CONFIG_ARM64)"].contains(&name), "a condition: {directive}");
             }
             "define" if value.is_empty() || value.starts_with('"') => {}
             "define" => {

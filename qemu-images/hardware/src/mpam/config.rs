@@ -5,6 +5,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::registers::{CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr};
 
+/// Interrupts below this number are private to each processor (GIC architecture, 2.2.1 "INTIDs").
+pub const FIRST_SHARED_INTERRUPT: u32 = 32;
+
 /// What an MSC implements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MscConfig {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::monitor::{BandwidthMonitor, LOCAL_CAPTURE, Occupancy, UsageMonitor};
 use super::partition::{Partition, is_control};
 use super::registers::{Aidr, Bits, CaptEvnt, Ecr, Esr, Idr, Iidr, Intpartid, MonSel, PartSel};
-use super::{MscConfig, RisConfig};
+use super::{MscConfig, Request, RisConfig};
 
 /// What went wrong: `MPAMF_ESR.ERRCODE` (IHI 0099, "Error conditions in accessing memory-mapped registers" and
 /// "Error conditions in requests").
@@ -41,19 +41,6 @@ pub enum ErrorCode {
 
 /// An error of software, and the PARTID or monitor it is about.
 type Mistake = (ErrorCode, u16);
-
-/// A memory request on its way through an MSC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// On behalf of this PARTID.
-    pub partid: u16,
-    /// In this performance monitoring group.
-    pub pmg: u8,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// A write, not a read.
-    pub write: bool,
-}
 
 /// One resource instance.
 #[derive(Clone, Debug)]

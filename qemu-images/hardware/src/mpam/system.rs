@@ -30,16 +30,13 @@ pub struct System {
     state: Mutex<State>,
 }
 
-/// Interrupts below this number are private to each processor (GIC architecture, 2.2.1 "INTIDs").
-pub const FIRST_SHARED_INTERRUPT: u32 = 32;
-
 /// What has to happen outside because of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Effects {
     /// Words of memory that must be changed, for plain loads to read the registers: physical address and value.
     pub memory: Vec<(u64, u32)>,
-    /// Interrupts that became pending, by their number at the GIC; those below [`FIRST_SHARED_INTERRUPT`] on every CPU.
+    /// Interrupts that became pending, by their number at the GIC; those below [`FIRST_SHARED_INTERRUPT`](super::FIRST_SHARED_INTERRUPT) on every CPU.
     pub interrupts: Vec<u32>,
 }
 

@@ -3,10 +3,10 @@
 
 use super::{Effects, System};
 use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, fault_id, index};
+use crate::flow::Flow;
 use crate::monitor::{Event, Fault};
 use crate::mpam::registers::Ecr;
 use crate::mpam::{Label, Request as MemoryRequest};
-use crate::traffic::Flow;
 use crate::write_log::{Kind, MsrWrite};
 
 type Carried = Result<([u64; 3], Effects), Status>;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::control::{CounterId, Request, Status, label_id, read_answer};
+use crate::flow::{Flow, TrafficError};
 use crate::monitor::{Event, Fault};
 use crate::mpam::registers::{Csu, CsuCtl, CsuFlt, Idr, Iidr, MbwuFlt, MbwuLong, MonCtl, MonSel, TYPE_CSU};
-use crate::traffic::{Flow, TrafficError};
 
 const ENABLED: u64 = 1 << 31 | 1 << 17 | 1 << 16;
 const SECOND: u64 = 1_000_000_000;

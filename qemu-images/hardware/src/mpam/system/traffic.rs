@@ -7,11 +7,11 @@
 //! limits a flow, as if somebody else wanted the rest.
 
 use super::{Effects, State, System};
+use crate::flow::{Flow, TrafficError};
 use crate::machine::{Instance, Machine, Place};
 use crate::monitor::Counter;
 use crate::mpam::registers::{Cmax, Cpbm, MbwMax};
 use crate::mpam::{Label, Occupancy, Request};
-use crate::traffic::{Flow, TrafficError};
 use std::collections::BTreeMap;
 
 /// What a label does in an L3 domain.

@@ -24,12 +24,14 @@ mod cast;
 mod observe;
 mod perform;
 mod registers;
+mod seen;
 mod tree;
 
 use guest_tools::operation::{Operation, digest};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
-use observe::{Observer, Seen};
+use observe::Observer;
 use perform::Performer;
+use seen::{Seen, groups};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -157,7 +159,7 @@ impl Server {
 
     /// Groups that are gone have left their monitoring ids to limbo.
     fn note_freed(&mut self, before: &Seen) {
-        let gone = observe::groups(before).filter(|group| !self.seen.contains_key(*group)).count();
+        let gone = groups(before).filter(|group| !self.seen.contains_key(*group)).count();
         if gone > 0 {
             self.freed = (self.freed.0 + gone, Instant::now());
         }
@@ -167,7 +169,7 @@ impl Server {
     /// could make a difference.
     fn wait_for_ids(&mut self, operation: &Operation) {
         let (freed, last) = self.freed;
-        let live = observe::groups(&self.seen).count();
+        let live = groups(&self.seen).count();
         if matches!(operation, Operation::Mkdir(..)) && self.observer.must_wait(live, freed) {
             std::thread::sleep((last + LIMBO).saturating_duration_since(Instant::now()));
             self.freed = (0, Instant::now());

@@ -18,12 +18,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::perform::{DEVICES, MOUNT_POINT};
 use super::registers::Registers;
-use super::{cast, tree};
-
-/// What can be seen, by name.
-pub(super) type Seen = BTreeMap<String, String>;
+use super::seen::{DEVICES, MOUNT_POINT, Seen};
+use super::tree;
 
 /// Files that show a monitoring id, by control group (on Arm, else empty) and content.
 type Owners = BTreeMap<(String, String), String>;
@@ -34,16 +31,6 @@ pub(super) struct Observer {
     registers: Registers,
     /// Monitoring ids of the machine, and whether they belong to a control group's.
     ids: (usize, bool),
-}
-
-/// The groups among what can be seen, by their files for tasks; the root group is one.
-pub(super) fn groups(seen: &Seen) -> impl Iterator<Item = &String> {
-    seen.keys().filter(|name| *name == "tasks" || name.ends_with("/tasks"))
-}
-
-/// A file whose content is counted by hardware.
-pub(super) fn is_counter(path: &str) -> bool {
-    path.starts_with("mon_data/") || path.contains("/mon_data/")
 }
 
 /// What is in a folder; nothing if there is none.
@@ -77,20 +64,6 @@ fn cpus_of_list(list: &str) -> Vec<usize> {
         Some(first.parse().ok()?..=last.parse().ok()?)
     };
     list.split(',').filter_map(range).flatten().collect()
-}
-
-/// Content of a file as it is compared.
-pub(super) fn normal(path: &str, content: &[u8]) -> String {
-    if path == "tasks" || path.ends_with("/tasks") {
-        let text = String::from_utf8_lossy(content);
-        let (cast, others): (Vec<&str>, Vec<&str>) =
-            text.lines().partition(|line| line.parse().is_ok_and(|id: i32| cast::has(id)));
-        return format!("{}{}", cast.join(" "), if others.is_empty() { "" } else { " and others" });
-    }
-    if path.ends_with("/mon_hw_id") {
-        return "an id".to_owned();
-    }
-    escape::quote(content)
 }
 
 impl Observer {
@@ -222,12 +195,5 @@ mod tests {
         assert!(!named(&files, true).iter().any(|value| value.contains(" as ")));
         let files = [("a/mon_groups/m/mon_hw_id", "1"), ("a/mon_hw_id", "1")];
         assert_eq!(named(&files, true)[1], "f444 0:0 as a/mon_groups/m/mon_hw_id");
-    }
-
-    #[test]
-    fn only_processes_of_sequences_are_told_apart() {
-        assert_eq!(normal("a/tasks", b"1\n30002\n30005\n77\n"), "30002 30005 and others");
-        assert_eq!(normal("a/tasks", b"30002\n"), "30002");
-        assert_eq!(normal("a/mode", b"shareable\n"), "shareable\\n");
     }
 }

@@ -16,12 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cast;
-
-/// Where resctrl is mounted.
-pub(super) const MOUNT_POINT: &str = "/sys/fs/resctrl";
-
-/// Where the devices of locked regions are, by the names of their groups.
-pub(super) const DEVICES: &str = "/dev/pseudo_lock";
+use super::seen::{DEVICES, MOUNT_POINT, is_counter, normal};
 
 /// Files whose content outlives a mount.
 const LASTING: [&str; 5] = [
@@ -107,13 +102,13 @@ impl Performer {
 
 /// What a read gave. A counter is only told to be a number: two machines never count the same.
 fn shown(operation: &Operation, content: &[u8]) -> String {
-    let counter = matches!(operation, Operation::Read(path) if super::observe::is_counter(path));
+    let counter = matches!(operation, Operation::Read(path) if is_counter(path));
     let number = |content: &[u8]| content.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'\n'));
     if counter && number(content) && content.len() > 1 {
         return "number".to_owned();
     }
     match operation {
-        Operation::Read(path) => super::observe::normal(path, content),
+        Operation::Read(path) => normal(path, content),
         _ => escape::quote(content),
     }
 }

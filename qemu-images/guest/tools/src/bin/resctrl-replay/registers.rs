@@ -5,7 +5,7 @@ use guest_tools::{Failure, channel};
 use resctrl_hardware::control::Request;
 use resctrl_hardware::mpam::registers as msc;
 
-use super::observe::Seen;
+use super::seen::Seen;
 
 /// Registers of one kind, one for each id, the same for all CPUs of a domain.
 struct Bank {

@@ -14,8 +14,7 @@ use std::ffi::{CStr, CString};
 use std::fmt::Write as _;
 use std::os::fd::AsFd;
 
-use super::observe::{Seen, is_counter, normal};
-use super::perform::MOUNT_POINT;
+use super::seen::{MOUNT_POINT, Seen, is_counter, normal};
 
 /// Room for the content of a file. No file of resctrl gives less than it has if there is room for it; what is longer than
 /// this is read on.
