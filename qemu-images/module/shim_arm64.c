@@ -15,11 +15,14 @@
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/kernel.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/moduleparam.h>
 #include <linux/numa.h>
 #include <linux/percpu.h>
 #include <linux/platform_device.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -241,26 +244,37 @@ struct watched {
 /* Changes only while this module does not hear of CPUs. */
 static LIST_HEAD(watched);
 
-static irqreturn_t error_interrupt(u32 gsi)
+static irqreturn_t handled(bool ends)
 {
-	if (!rust_error_interrupt(raw_smp_processor_id(), gsi))
+	if (!ends)
 		return IRQ_NONE;
 	schedule_work(&shutdown);
 	return IRQ_HANDLED;
 }
 
+/*
+ * A thread on every kernel. PREEMPT_RT would make one of a handler in any case,
+ * and run it with interrupts on. It may be moved, but not while Rust works.
+ */
 static irqreturn_t shared_interrupt(int irq, void *data)
 {
 	const struct watched *entry = data;
+	bool ends;
 
-	return error_interrupt(entry->gsi);
+	migrate_disable();
+	might_sleep();
+	ends = rust_shared_error(raw_smp_processor_id(), entry->gsi);
+	migrate_enable();
+	return handled(ends);
 }
 
+/* What is private to a CPU is handled there with interrupts off, under PREEMPT_RT too. */
 static irqreturn_t private_interrupt(int irq, void *data)
 {
 	const u32 *gsi = data;
 
-	return error_interrupt(*gsi);
+	lockdep_assert_irqs_disabled();
+	return handled(rust_private_error(raw_smp_processor_id(), *gsi));
 }
 
 static int request_private(struct watched *entry)
@@ -296,7 +310,7 @@ int shim_error_interrupt_watch(u32 gsi, bool edge, bool private)
 	if (private)
 		err = request_private(entry);
 	else
-		err = request_irq(irq, shared_interrupt, IRQF_SHARED, "resctrl:msc", entry);
+		err = request_threaded_irq(irq, NULL, shared_interrupt, IRQF_SHARED | IRQF_ONESHOT, "resctrl:msc", entry);
 	if (err) {
 		acpi_unregister_gsi(gsi);
 		kfree(entry);
@@ -360,6 +374,7 @@ void shim_arch_cpu_offline(unsigned int cpu)
 static int on_cpu_pm(struct notifier_block *self, unsigned long event, void *unused)
 {
 	if (event == CPU_PM_EXIT) {
+		lockdep_assert_irqs_disabled();
 		set_up_el2();
 		rust_cpu_resumed(raw_smp_processor_id());
 	}

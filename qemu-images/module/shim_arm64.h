@@ -48,7 +48,10 @@ void shim_wait_us(u32 us);
 int shim_error_interrupt_watch(u32 gsi, bool edge, bool private);
 
 int rust_arch_start(void);
-bool rust_error_interrupt(u32 cpu, u32 gsi);
+/* From the thread that handles an interrupt of all CPUs, which stays on `cpu`. */
+bool rust_shared_error(u32 cpu, u32 gsi);
+/* From the handler of an interrupt of each CPU, with interrupts off. */
+bool rust_private_error(u32 cpu, u32 gsi);
 void rust_shutdown(void);
 void rust_cpu_resumed(u32 cpu);
 

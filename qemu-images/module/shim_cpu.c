@@ -4,6 +4,8 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/device.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
 #include <linux/smp.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
@@ -86,6 +88,7 @@ int shim_cpu_package(u32 cpu)
 
 static int call_on(void *closure)
 {
+	might_sleep();
 	rust_call_on(raw_smp_processor_id(), closure);
 	return 0;
 }
@@ -97,6 +100,7 @@ int shim_call_on(u32 cpu, void *closure)
 
 static void interrupt(void *closure)
 {
+	lockdep_assert_irqs_disabled();
 	rust_interrupt(raw_smp_processor_id(), closure);
 }
 
@@ -122,6 +126,7 @@ static void interrupt_in_mask(void *data)
 {
 	const struct mask_call *call = data;
 
+	lockdep_assert_irqs_disabled();
 	rust_interrupt_mask(raw_smp_processor_id(), call->closure);
 }
 

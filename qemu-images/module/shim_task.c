@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Tasks: finding them, the ids they carry, and the context switch. */
 #include <linux/cred.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
@@ -77,6 +78,7 @@ static DEFINE_PER_CPU(struct task_struct *, switched_to);
 static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
 			    struct task_struct *next, unsigned int prev_state)
 {
+	lockdep_assert_irqs_disabled();
 	__this_cpu_write(switched_to, next);
 	smp_mb();
 	rust_sched_in(raw_smp_processor_id(), shim_task_word(next));

@@ -32,7 +32,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::cpu::CpuLabels;
 use resctrl_types::platform::LogLevel;
-use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, IrqOff, KVec, Platform, Ref, Result};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Platform, Ref, Result};
 
 pub use control::CtrlDomain;
 pub use monitor::{MonContext, MonDomain};
@@ -116,12 +116,15 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// The error interrupt of the MSC at this place of [`Devices::mscs`] came. True when that ends the use of MPAM: the
     /// caller then arranges, in a thread, that all CPUs are reported offline to resctrl, resctrl is shut down, and
     /// [`Mpam::shutdown`] is called. False when the interrupt was not this MSC's, or the end is under way.
-    pub fn error_interrupt<P: Platform>(&self, platform: &P, here: IrqOff<'_>, msc: usize) -> bool {
+    ///
+    /// The handler may be a thread, which context switches and commands interrupt at any point.
+    pub fn error_interrupt<P: Platform>(&self, platform: &P, here: Here<'_>, msc: usize) -> bool {
         let Some(msc) = self.devices.mscs.get(msc).filter(|msc| msc.cpus.contains(here.cpu())) else { return false };
-        let Some(error) = msc.take_error(here.into()) else { return false };
-        platform.log(LogLevel::Warn, format_args!("{error}"));
-        msc.enable_error_interrupt(here.into(), false);
+        let Some(error) = msc.take_error(here) else { return false };
+        // At once: who runs before this thread goes on shall not trust the hardware.
         let first = !self.failed.swap(true, Ordering::Relaxed);
+        msc.enable_error_interrupt(here, false);
+        platform.log(LogLevel::Warn, format_args!("{error}"));
         if first {
             platform.log(LogLevel::Warn, format_args!("MPAM disabled due to hardware error interrupt"));
         }

@@ -21,6 +21,12 @@ echo 1 >$M/p0/cpus_list
 resctrl-sys spin 1 60 &
 spinner=$!
 exec 5<$M/p0/schemata
+if [ "$IMPL" = rust ]; then
+	# Numbers below 32 are private to each CPU, and handled there. A thread is preempted and moved as any other, with
+	# PREEMPT_RT and without.
+	is "abi-320 each error interrupt that all CPUs can get has a thread" \
+		"$(awk '/resctrl:msc/ && $(NF - 2) >= 32' /proc/interrupts | wc -l)" "$(ps | grep -c '[i]rq/.*-resc')"
+fi
 
 # A request with a PARTID that the component does not have.
 msc request 0 0 $((PARTIDS + 20)) 0 64

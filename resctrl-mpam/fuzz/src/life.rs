@@ -153,7 +153,7 @@ fn fail(sim: &SimPlatform, fs: &Ref<Fs>) {
     let guard = sim.cpus_read_lock();
     for msc in 0..fs.arch().devices().mscs.len() {
         let called = sim.interrupt(guard.held(), CpuId(0), &mut |here| {
-            let _ = fs.arch().error_interrupt(sim, here, msc);
+            let _ = fs.arch().error_interrupt(sim, here.into(), msc);
         });
         called.expect("CPU 0 never goes");
     }

@@ -194,9 +194,12 @@ pub(super) struct Board {
     now: AtomicU64,
     /// Called with the offset of each read of an MSC, before it.
     before_read: Mutex<Option<BeforeRead>>,
+    /// Called with the offset of each access to an MSC, before it, where its thread may be preempted.
+    preemption: Mutex<Option<Preemption>>,
 }
 
 type BeforeRead = fn(&mut hw::Msc, u32);
+type Preemption = Arc<dyn Fn(u32) + Send + Sync>;
 
 impl Board {
     pub(super) fn msc(&self, msc: usize) -> MutexGuard<'_, hw::Msc> {
@@ -209,6 +212,17 @@ impl Board {
 
     pub(super) fn before_read(&self, hook: BeforeRead) {
         *self.before_read.lock().unwrap() = Some(hook);
+    }
+
+    pub(super) fn preempt(&self, hook: impl Fn(u32) + Send + Sync + 'static) {
+        *self.preemption.lock().unwrap() = Some(Arc::new(hook));
+    }
+
+    fn accessed(&self, offset: u32) {
+        let hook = self.preemption.lock().unwrap().clone();
+        if let Some(hook) = hook {
+            hook(offset);
+        }
     }
 }
 
@@ -232,6 +246,7 @@ impl BoardMsc {
 impl Msc for BoardMsc {
     fn read32(&self, here: Here<'_>, offset: u32) -> u32 {
         self.check(here);
+        self.0.accessed(offset);
         let hook = *self.0.before_read.lock().unwrap();
         if let Some(hook) = hook {
             hook(&mut self.0.msc(self.1), offset);
@@ -241,6 +256,7 @@ impl Msc for BoardMsc {
 
     fn write32(&self, here: Here<'_>, offset: u32, value: u32) {
         self.check(here);
+        self.0.accessed(offset);
         self.0.msc(self.1).write32(offset, value, self.0.now.load(Ordering::Relaxed));
     }
 }
@@ -308,6 +324,7 @@ pub(super) fn build(spec: &Spec) -> (SimPlatform, Arc<Board>) {
         cpus: (0..spec.cpus()).map(|_| Mutex::new(hw::Cpu::new(spec.cpu))).collect(),
         now: AtomicU64::new(0),
         before_read: Mutex::new(None),
+        preemption: Mutex::new(None),
     };
     (SimPlatform::new(spec.topology()), Arc::new(board))
 }

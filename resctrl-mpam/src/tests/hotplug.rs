@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! CPUs that come and go, power that goes with them, and the end of it all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::vec::Vec;
 
-use resctrl_hardware::mpam::Request;
 use resctrl_hardware::mpam::registers::{Cpbm, Ecr, Esr, MbwMax};
+use resctrl_hardware::mpam::{Label, Request};
 use resctrl_types::arch::ReadError;
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
-use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
+use resctrl_types::sim::{SimPlatform, TaskSpec};
+use resctrl_types::{Arch, ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec};
 use super::resctrl::{change, id};
@@ -105,8 +107,8 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
         rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
         rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
         assert!(rig.board.msc(0).error_interrupt());
-        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)), "not this MSC's");
-        assert!(rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 0)));
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here.into(), 1)), "not this MSC's");
+        assert!(rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here.into(), 0)));
         assert!(!rig.board.msc(0).error_interrupt());
         assert_eq!(Esr::ERRCODE.get(rig.board.msc(0).error_status()), 0);
         let log = rig.sim.log_lines();
@@ -116,7 +118,7 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
         assert!(log.iter().any(|line| line.ends_with("MPAM disabled due to hardware error interrupt")));
         // Once is enough, for whichever MSC.
         rig.board.msc(1).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
-        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here, 1)));
+        assert!(!rig.irq(1, |here| rig.driver.error_interrupt(&rig.sim, here.into(), 1)));
         assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
         assert_eq!(rig.read(&[0, 1], L3_ID, id(1, 1)), Err(ReadError::Error));
         let guard = rig.sim.cpus_read_lock();
@@ -127,6 +129,91 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
     });
 }
 
+/// Where the handler is a thread, context switches of its CPU come between any two of its accesses: with interrupts off
+/// none could, and the simulated CPU would wait for itself.
+#[test]
+fn a_handler_in_a_thread_may_be_preempted_before_each_of_its_accesses() {
+    // What the handler does, and whether the failure is known then: it reads the status, clears it, and keeps the MSC
+    // quiet. Nobody who runs in between finds an MSC that is quiet and trusted.
+    const ACCESSES: [(u32, bool); 5] = [
+        (Esr::OFFSET + 4, false),
+        (Esr::OFFSET, false),
+        (Esr::OFFSET + 4, false),
+        (Esr::OFFSET, false),
+        (Ecr::OFFSET, true),
+    ];
+    for (preempted, (_, too_late)) in ACCESSES.into_iter().enumerate() {
+        sim::run(move || {
+            let rig = Rig::new(&Spec::new(1));
+            let (group, word) = (id(5, 1), Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 1)));
+            let task = rig.sim.spawn_task(TaskSpec::default());
+            Platform::set_task_word(&rig.sim, &task, word);
+            let driver = Arc::clone(&rig.driver);
+            rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
+            rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let (sim, driver, accesses) = (rig.sim.clone(), Arc::clone(&rig.driver), Arc::clone(&seen));
+            rig.board.preempt(move |offset| {
+                let known = driver.has_failed();
+                let mut accesses = accesses.lock().unwrap();
+                accesses.push((offset, known));
+                if accesses.len() == preempted + 1 {
+                    sim.switch_to(CpuId(1), Some(&task)).unwrap();
+                }
+            });
+            assert!(rig.on(1, |here| rig.driver.error_interrupt(&rig.sim, here.into(), 0)));
+            rig.board.preempt(|_| {});
+
+            assert_eq!(*seen.lock().unwrap(), ACCESSES);
+            // The task got its labels, as long as there were any to get.
+            let label = rig.board.cpu(1).label(false, false);
+            let kept = if too_late { id(0, 0) } else { group };
+            assert_eq!((label.partid, u32::from(label.pmg)), (u16::try_from(kept.closid.0).unwrap(), kept.rmid.0));
+            assert!(!rig.board.msc(0).error_interrupt());
+            assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
+            rig.sim.unregister_hotplug();
+            assert_eq!(rig.board.cpu(1).label(false, false), Label { partid: 0, pmg: 0 });
+        });
+    }
+}
+
+/// Two MSCs complain, and their handlers are threads on two CPUs, with context switches on both: it ends once.
+#[test]
+fn handlers_in_threads_end_the_use_of_mpam_once() {
+    let schedules = sim::explore(300, || {
+        let rig = Arc::new(Rig::new(&Spec::new(1)));
+        let task = rig.sim.spawn_task(TaskSpec::default());
+        Platform::set_task_word(&rig.sim, &task, Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 1)));
+        let driver = Arc::clone(&rig.driver);
+        rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
+        rig.board.preempt(|_| shuttle::thread::yield_now());
+        let handlers = [0, 1].map(|msc| {
+            rig.board.msc(msc).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
+            let rig = Arc::clone(&rig);
+            shuttle::thread::spawn(move || {
+                let cpu = u32::try_from(msc).unwrap();
+                rig.on(cpu, |here| rig.driver.error_interrupt(&rig.sim, here.into(), msc))
+            })
+        });
+        for cpu in [CpuId(0), CpuId(1)] {
+            rig.sim.switch_to(cpu, Some(&task)).unwrap();
+        }
+        let ends = handlers.map(|handler| handler.join().unwrap());
+        assert_eq!(ends.iter().filter(|&&ends| ends).count(), 1, "{ends:?}");
+        rig.board.preempt(|_| {});
+        assert!(!rig.board.msc(0).error_interrupt() && !rig.board.msc(1).error_interrupt());
+        let said = rig.sim.log_lines().iter().filter(|line| line.contains("MPAM disabled")).count();
+        assert_eq!(said, 1);
+        rig.sim.clear_sched_in();
+        rig.sim.unregister_hotplug();
+        for cpu in 0..2 {
+            assert_eq!(rig.board.cpu(cpu).label(false, false), Label { partid: 0, pmg: 0 });
+        }
+    });
+    assert!(schedules >= 300);
+}
+
 #[test]
 fn after_an_error_cpus_come_and_go_and_nothing_is_programmed() {
     sim::run(|| {
@@ -134,7 +221,7 @@ fn after_an_error_cpus_come_and_go_and_nothing_is_programmed() {
         spec.mscs[1].cluster = Some(1);
         let rig = Rig::new(&spec);
         rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
-        assert!(rig.irq(0, |here| rig.driver.error_interrupt(&rig.sim, here, 0)));
+        assert!(rig.irq(0, |here| rig.driver.error_interrupt(&rig.sim, here.into(), 0)));
         rig.sim.unregister_hotplug();
         let devices = rig.driver.devices();
         assert!(devices.mscs.iter().all(|msc| !msc.is_online()));

@@ -5,7 +5,7 @@ use core::ffi::c_int;
 
 use resctrl_fs::Resctrl;
 use resctrl_types::platform::{CpusReadGuard, LogLevel};
-use resctrl_types::{CpuId, IrqOff, Platform};
+use resctrl_types::{CpuId, Here, IrqOff, Pinned, Platform};
 
 use super::ffi;
 use crate::convert;
@@ -31,13 +31,7 @@ extern "C" fn rust_arch_start() -> c_int {
 }
 
 /// Whether it ends the use of MPAM: then the shim arranges for [`rust_shutdown`].
-///
-/// # Safety
-/// The caller is the handler of interrupt `gsi`, on `cpu`, with interrupts off.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_error_interrupt(cpu: u32, gsi: u32) -> bool {
-    // SAFETY: by the contract.
-    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+fn error_interrupt(here: Here<'_>, gsi: u32) -> bool {
     let arch = instance().arch();
     let mut ends = false;
     for (place, msc) in arch.devices().mscs.iter().enumerate() {
@@ -46,6 +40,28 @@ unsafe extern "C" fn rust_error_interrupt(cpu: u32, gsi: u32) -> bool {
         }
     }
     ends
+}
+
+/// Interrupt `gsi`, which every CPU can get. See [`error_interrupt`].
+///
+/// # Safety
+/// The caller is the thread that handles it. It stays on `cpu` and may sleep.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_shared_error(cpu: u32, gsi: u32) -> bool {
+    // SAFETY: by the contract.
+    let here = unsafe { Pinned::new(CpuId(cpu)) };
+    error_interrupt(here.into(), gsi)
+}
+
+/// Interrupt `gsi`, which is private to each CPU. See [`error_interrupt`].
+///
+/// # Safety
+/// The caller is its handler, on `cpu`, with interrupts off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_private_error(cpu: u32, gsi: u32) -> bool {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    error_interrupt(here.into(), gsi)
 }
 
 /// Takes down what is mounted and leaves the MSCs unrestricted.
