@@ -39,7 +39,7 @@ void shim_region_free(void *memory)
 }
 
 /* The barrier keeps the processor from reading ahead, beyond the end. */
-void notrace shim_region_read(const void *memory, u32 size, u32 stride)
+static __always_inline void read_words(const void *memory, u32 size, u32 stride)
 {
 	u32 offset;
 
@@ -52,6 +52,11 @@ void notrace shim_region_read(const void *memory, u32 size, u32 stride)
 			break;
 	}
 	rmb();
+}
+
+void notrace shim_region_read(const void *memory, u32 size, u32 stride)
+{
+	read_words(memory, size, stride);
 }
 
 u32 notrace shim_region_time(const void *memory, u32 offset)
@@ -149,7 +154,8 @@ void shim_irqs_off(void *closure)
 
 /* ---- Counting and tracing ---- */
 
-static struct perf_event *count_event(u32 cpu, u64 config)
+/* NULL where that cannot be counted. */
+struct perf_event *shim_event_new(u32 cpu, u64 config)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_RAW,
@@ -158,29 +164,59 @@ static struct perf_event *count_event(u32 cpu, u64 config)
 		.pinned = 1,
 		.exclude_user = 1,
 	};
+	struct perf_event *event = perf_event_create_kernel_counter(&attr, cpu, NULL, NULL, NULL);
 
-	return perf_event_create_kernel_counter(&attr, cpu, NULL, NULL, NULL);
+	return IS_ERR(event) ? NULL : event;
 }
 
-/* The closure runs, and there are counts, only if both events can be counted. */
-void shim_count_events(u32 cpu, const u64 configs[2], void *closure, u64 counts[2])
+void shim_event_free(struct perf_event *event)
 {
-	struct perf_event *first = count_event(cpu, configs[0]);
-	struct perf_event *second;
-	u64 before[2], enabled, running;
+	perf_event_release_kernel(event);
+}
 
-	if (IS_ERR(first))
-		return;
-	second = count_event(cpu, configs[1]);
-	if (!IS_ERR(second)) {
-		before[0] = perf_event_read_value(first, &enabled, &running);
-		before[1] = perf_event_read_value(second, &enabled, &running);
-		rust_counted(closure);
-		counts[0] = perf_event_read_value(first, &enabled, &running) - before[0];
-		counts[1] = perf_event_read_value(second, &enabled, &running) - before[1];
-		perf_event_release_kernel(second);
-	}
-	perf_event_release_kernel(first);
+/* Whether this CPU counts it in a register of its own now. Interrupts are off, so that will not change. */
+static __always_inline bool counts_here(const struct perf_event *event)
+{
+	return READ_ONCE(event->state) == PERF_EVENT_STATE_ACTIVE &&
+	       READ_ONCE(event->oncpu) == raw_smp_processor_id() && event->hw.idx >= 0;
+}
+
+/* The low half is enough: there are fewer readings than that. */
+static __always_inline u32 read_counter(int index)
+{
+	u32 low, high;
+
+	asm volatile("rdpmc" : "=a" (low), "=d" (high) : "c" (index));
+	return low;
+}
+
+/*
+ * The counters are read right before the memory and right after it. Asking perf
+ * for them would count the asking; so this reads the registers that perf uses,
+ * and does so once before, that the code of it is in the cache. The barriers are
+ * LFENCE: what is before them has been counted before what is behind them.
+ */
+bool notrace shim_region_count(struct perf_event *hits, struct perf_event *misses, const void *memory, u32 size,
+			       u32 stride, u32 counts[2])
+{
+	int hits_index, misses_index;
+	u32 hits_before, misses_before;
+
+	if (!counts_here(hits) || !counts_here(misses))
+		return false;
+	hits_index = hits->hw.event_base_rdpmc;
+	misses_index = misses->hw.event_base_rdpmc;
+	read_counter(hits_index);
+	read_counter(misses_index);
+	rmb();
+	hits_before = read_counter(hits_index);
+	misses_before = read_counter(misses_index);
+	rmb();
+	read_words(memory, size, stride);
+	counts[0] = read_counter(hits_index) - hits_before;
+	counts[1] = read_counter(misses_index) - misses_before;
+	rmb();
+	return true;
 }
 
 /* ---- The device ---- */

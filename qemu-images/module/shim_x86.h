@@ -39,6 +39,7 @@ u64 shim_telemetry_read(const struct resctrl_aet_group *group, size_t index, siz
 /* ---- shim_pseudo_lock.c: pseudo-locked regions ---- */
 
 struct dev_pm_qos_request;
+struct perf_event;
 struct vm_area_struct;
 struct shim_nodes;
 
@@ -52,7 +53,10 @@ int shim_latency_limit(u32 cpu, struct dev_pm_qos_request **limit);
 void shim_latency_free(struct dev_pm_qos_request *limit);
 int shim_region_thread(u32 cpu, bool measures, void *closure, bool *interrupted);
 void shim_irqs_off(void *closure);
-void shim_count_events(u32 cpu, const u64 configs[2], void *closure, u64 counts[2]);
+struct perf_event *shim_event_new(u32 cpu, u64 config);
+void shim_event_free(struct perf_event *event);
+bool shim_region_count(struct perf_event *hits, struct perf_event *misses, const void *memory, u32 size, u32 stride,
+		       u32 counts[2]);
 int shim_region_map(struct vm_area_struct *area, const void *memory);
 bool shim_affinity_within(const u64 *words, u32 bits);
 struct shim_nodes *shim_nodes_new(u32 minor, const char *name, size_t len, int *err);
@@ -60,7 +64,6 @@ void shim_nodes_free(struct shim_nodes *nodes);
 
 void rust_region_thread(u32 cpu, void *closure);
 void rust_irqs_off(u32 cpu, void *closure);
-void rust_counted(void *closure);
 int rust_region_open(u32 minor);
 void rust_region_close(u32 minor);
 int rust_region_map(u32 minor, u64 offset, u64 len, bool shared, struct vm_area_struct *area);

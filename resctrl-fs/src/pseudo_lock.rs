@@ -63,7 +63,7 @@ fn why_not<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Optio
         "Cannot pseudo-lock default group\n"
     } else if [ResourceId::L3, ResourceId::L2].into_iter().any(|cache| fs.arch.cdp_enabled(cache)) {
         "CDP enabled\n"
-    } else if !fs.arch.can_pseudo_lock() {
+    } else if !fs.arch.can_pseudo_lock() || fs.platform.pseudo_locking().is_none() {
         "Pseudo-locking not supported\n"
     } else if !group.children.is_empty() {
         "Monitoring in progress\n"

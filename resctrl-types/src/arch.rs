@@ -41,7 +41,7 @@ use crate::errno::{Errno, Result};
 use crate::event::{EventId, FractionBits};
 use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 use crate::platform::Platform;
-use crate::pseudo_lock::Measurement;
+use crate::pseudo_lock::{Measurement, MemoryOf};
 use crate::resource::{ConfType, Control, Monitor, ResourceId};
 
 /// Why a counter has no number to show.
@@ -114,7 +114,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     type CtrlDomain: Send + 'static;
     /// What a monitor domain holds of this architecture: at least the state that turns counters of limited width into
     /// running totals.
-    type MonDomain: Send + 'static;
+    type MonDomain: Send + Sync + 'static;
     /// What must be allocated before a counter can be read; given back by dropping it.
     type MonContext: Send;
 
@@ -463,9 +463,27 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
 
     /// Fills what `closid` may fill of the caches of this CPU with `memory`, and with little else: nothing of it is cached
     /// before. Asked for only where [`Arch::can_pseudo_lock`]; may take milliseconds with interrupts off.
-    fn pseudo_lock(&self, _platform: &P, _here: Pinned<'_>, _memory: &P::LockMemory, _line_size: u32, _closid: Closid) {
+    fn pseudo_lock(
+        &self,
+        _platform: &P,
+        _kernel: &P::PseudoLocking,
+        _here: Pinned<'_>,
+        _memory: &MemoryOf<P>,
+        _line_size: u32,
+        _closid: Closid,
+    ) {
     }
 
-    /// Reads `memory` and tells [`Platform::trace`] what was found; nothing where this processor cannot measure that.
-    fn measure(&self, _platform: &P, _here: Pinned<'_>, _memory: &P::LockMemory, _line_size: u32, _what: Measurement) {}
+    /// Reads `memory` and [tells](crate::pseudo_lock::PseudoLocking::trace) what was found; nothing where this processor
+    /// cannot measure that.
+    fn measure(
+        &self,
+        _platform: &P,
+        _kernel: &P::PseudoLocking,
+        _here: Pinned<'_>,
+        _memory: &MemoryOf<P>,
+        _line_size: u32,
+        _what: Measurement,
+    ) {
+    }
 }

@@ -28,12 +28,12 @@ type NotSend<'a> = PhantomData<(&'a (), *const ())>;
 
 /// CPU hotplug is held off: the set of online CPUs does not change while this lives.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub struct CpusHeld<'a>(NotSend<'a>);
 
 impl CpusHeld<'_> {
     /// # Safety
     /// The caller holds the hotplug lock, for reading or writing, for all of the lifetime.
-    #[must_use]
     pub const unsafe fn new() -> Self {
         CpusHeld(PhantomData)
     }
@@ -41,6 +41,7 @@ impl CpusHeld<'_> {
 
 /// Running in a thread that stays on [`Pinned::cpu`]; may sleep.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub struct Pinned<'a> {
     cpu: CpuId,
     scope: NotSend<'a>,
@@ -49,7 +50,6 @@ pub struct Pinned<'a> {
 impl Pinned<'_> {
     /// # Safety
     /// For all of the lifetime the calling thread runs on `cpu` and nowhere else, and may sleep.
-    #[must_use]
     pub const unsafe fn new(cpu: CpuId) -> Self {
         Pinned { cpu, scope: PhantomData }
     }
@@ -63,6 +63,7 @@ impl Pinned<'_> {
 
 /// Running on [`IrqOff::cpu`] with interrupts off; must not sleep.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub struct IrqOff<'a> {
     cpu: CpuId,
     scope: NotSend<'a>,
@@ -71,7 +72,6 @@ pub struct IrqOff<'a> {
 impl IrqOff<'_> {
     /// # Safety
     /// For all of the lifetime the caller runs on `cpu` with interrupts off.
-    #[must_use]
     pub const unsafe fn new(cpu: CpuId) -> Self {
         IrqOff { cpu, scope: PhantomData }
     }
@@ -85,6 +85,7 @@ impl IrqOff<'_> {
 
 /// Running on one CPU. Whether it may sleep is for the match to say.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub enum Here<'a> {
     /// In a thread; may sleep.
     Thread(Pinned<'a>),
@@ -117,6 +118,7 @@ impl<'a> From<IrqOff<'a>> for Here<'a> {
 
 /// In the hotplug callback of one CPU: running on it, pinned, while the hotplug lock is held for writing.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub struct HotplugCpu<'a> {
     here: Pinned<'a>,
     cpus: CpusHeld<'a>,
@@ -125,7 +127,6 @@ pub struct HotplugCpu<'a> {
 impl<'a> HotplugCpu<'a> {
     /// # Safety
     /// The caller is the hotplug callback of `cpu`, runs on it, and the hotplug lock is held for writing on its behalf.
-    #[must_use]
     pub const unsafe fn new(cpu: CpuId) -> Self {
         // SAFETY: the callback runs on `cpu`, in a thread bound to it.
         let here = unsafe { Pinned::new(cpu) };
@@ -135,13 +136,11 @@ impl<'a> HotplugCpu<'a> {
     }
 
     /// Running on the CPU that comes or goes.
-    #[must_use]
     pub const fn here(self) -> Pinned<'a> {
         self.here
     }
 
     /// No other CPU comes or goes meanwhile.
-    #[must_use]
     pub const fn cpus(self) -> CpusHeld<'a> {
         self.cpus
     }
@@ -188,6 +187,7 @@ impl<'a> HotplugCpu<'a> {
 /// # fn release(_: &mut Key) {}
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub struct BoundTo<'a> {
     cpu: CpuId,
     scope: NotSend<'a>,
@@ -197,7 +197,6 @@ impl<'a> BoundTo<'a> {
     /// # Safety
     /// Until the offline callback of `cpu` has finished, or the lifetime ends, the calling thread runs on `cpu` and nowhere
     /// else, and may sleep.
-    #[must_use]
     pub const unsafe fn new(cpu: CpuId) -> Self {
         BoundTo { cpu, scope: PhantomData }
     }
@@ -225,6 +224,7 @@ impl<'a> BoundTo<'a> {
 ///
 /// A work queued on a CPU runs there, unless the CPU went offline in between; then it runs on any CPU, unbound.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "it proves something only to whoever asks for it"]
 pub enum WorkerContext<'a> {
     /// On the worker thread of one CPU.
     Bound(BoundTo<'a>),

@@ -61,12 +61,59 @@ impl MutexHeld<'_> {
 }
 
 /// A value which opens only with the [`Key`] it was made for.
+///
+/// ```
+/// use resctrl_types::locked::{Key, LockedBy};
+/// use std::sync::Mutex;
+///
+/// // The mutex protects its key, and nothing else.
+/// let mutex = Mutex::new(Key::new());
+/// // What belongs to it can be anywhere: here in two places.
+/// let (one, other) = {
+///     let key = mutex.lock().unwrap();
+///     (LockedBy::new(&key, 1), LockedBy::new(&key, 2))
+/// };
+///
+/// let mut key = mutex.lock().unwrap();
+/// *one.get_mut(&mut key) += 10;
+/// assert_eq!(*one.get(&key) + *other.get(&key), 13);
+/// ```
+///
+/// Not without the mutex, and nothing stays open behind it:
+///
+/// ```compile_fail,E0505
+/// # use resctrl_types::locked::{Key, LockedBy};
+/// # use std::sync::Mutex;
+/// # let mutex = Mutex::new(Key::new());
+/// # let one = LockedBy::new(&mutex.lock().unwrap(), 1);
+/// let key = mutex.lock().unwrap();
+/// let open = one.get(&key);
+/// drop(key);
+/// println!("{open}");
+/// ```
+///
+/// Any number of threads can have a `&Key` at once, behind a lock that lends it shared. So what is opened for reading has to
+/// stand being read by several threads:
+///
+/// ```compile_fail,E0277
+/// # use resctrl_types::locked::{Key, LockedBy};
+/// use std::cell::Cell;
+///
+/// let key = Key::new();
+/// let locked = LockedBy::new(&key, Cell::new(1));
+/// std::thread::scope(|threads| {
+///     for _ in 0..2 {
+///         threads.spawn(|| locked.get(&key).set(2));
+///     }
+/// });
+/// ```
 pub struct LockedBy<T> {
     key: u64,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached only through a borrow of the one key, which orders all access as a mutex would.
+// SAFETY: the value is reached only through a borrow of the one key, which orders all access as a mutex would. That this is
+// a lock which many may share is for `LockedBy::get` to ask for.
 unsafe impl<T: Send> Sync for LockedBy<T> {}
 
 impl<T> LockedBy<T> {
@@ -81,7 +128,11 @@ impl<T> LockedBy<T> {
     /// # Panics
     /// With the key of another mutex: a mistake of the programmer, not reachable by input.
     #[must_use]
-    pub fn get<'a>(&'a self, key: &'a Key) -> &'a T {
+    pub fn get<'a>(&'a self, key: &'a Key) -> &'a T
+    where
+        // Several threads can have a `&Key` at once.
+        T: Sync,
+    {
         assert_eq!(self.key, key.0, "the key of another mutex");
         // SAFETY: a `&mut T` needs `&mut Key`, which cannot exist beside this `&Key`, and the key is unique.
         unsafe { &*self.value.get() }

@@ -20,7 +20,7 @@ use crate::cpumask::CpuMask;
 use crate::crossing::CpusStay;
 use crate::errno::Result;
 use crate::ids::{CpuId, DomainId, TaskWord};
-use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
+use crate::pseudo_lock::PseudoLocking;
 use crate::refs::Ref;
 
 /// A sleeping mutual exclusion lock around a value: `struct mutex`.
@@ -139,6 +139,60 @@ pub trait WorkTarget<P: Platform>: Send + Sync + Sized + 'static {
 
 /// What a kernel does for resctrl.
 ///
+/// Code over a platform knows no kernel. In the module it is resctrl, on the simulated kernel it is a test:
+///
+#[cfg_attr(not(feature = "sim"), doc = "```ignore")]
+#[cfg_attr(feature = "sim", doc = "```")]
+/// use resctrl_types::platform::{LockClass, Mutex, WorkKind, WorkTarget};
+/// use resctrl_types::sim::{self, SimPlatform, Topology};
+/// use resctrl_types::{CpuId, Platform, Ref, Result, WorkerContext};
+///
+/// /// Takes note of where its worker runs.
+/// struct Domain<P: Platform> {
+///     work: P::Work,
+///     runs: P::Mutex<Vec<Option<CpuId>>>,
+/// }
+///
+/// impl<P: Platform> WorkTarget<P> for Domain<P> {
+///     fn work(&self, _: WorkKind) -> &P::Work {
+///         &self.work
+///     }
+///
+///     fn run(this: Ref<Self>, _: WorkKind, context: WorkerContext<'_>) {
+///         this.runs.lock().push(match context {
+///             WorkerContext::Bound(here) => Some(here.cpu()),
+///             WorkerContext::Displaced => None,
+///         });
+///         // The reference which scheduling it consumed ends here.
+///     }
+/// }
+///
+/// fn send<P: Platform>(platform: &P, domain: &Ref<Domain<P>>, cpu: CpuId) -> Result<(), Ref<Domain<P>>> {
+///     let _stays = platform.cpus_read_lock();
+///     platform.schedule(domain.clone(), WorkKind::Overflow, cpu, 1000)
+/// }
+///
+/// sim::run(|| {
+///     let sim = SimPlatform::new(Topology::packages(1, 2));
+///     let runs = sim.mutex(LockClass::Rdtgroup, Vec::new()).unwrap();
+///     let domain = Ref::new(Domain { work: sim.work().unwrap(), runs }).unwrap();
+///
+///     send(&sim, &domain, CpuId(1)).ok().unwrap();
+///     // It is on its way already: the reference comes back.
+///     assert!(send(&sim, &domain, CpuId(0)).is_err());
+///     sim.advance(1000);
+///     sim.settle();
+///
+///     send(&sim, &domain, CpuId(1)).ok().unwrap();
+///     sim.offline(CpuId(1)).unwrap();
+///     sim.advance(1000);
+///     sim.settle();
+///     assert_eq!(*domain.runs.lock(), [Some(CpuId(1)), None]);
+///
+///     assert_eq!(Ref::count(&domain), 1);
+/// });
+/// ```
+///
 /// Methods without an `# Errors` section cannot fail. None may be called with interrupts off unless it says so.
 pub trait Platform: Sized + Send + Sync + 'static {
     /// The mutex.
@@ -154,13 +208,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     type Work: Send + Sync + 'static;
     /// A thread, for as long as a callback runs.
     type Task;
-    /// Memory that is locked into a cache.
-    type LockMemory: LockMemory;
-    /// That a CPU does not sleep deeply, for as long as this lives.
-    type LatencyLimit: Send + Sync + 'static;
-    /// The device and the debugfs directory of a pseudo-locked region. Dropping it removes them and waits for everybody who
-    /// is in a function of the directory; so it is dropped without a lock of resctrl.
-    type RegionNodes: Send + 'static;
+    /// What pseudo-locking asks of the kernel: [`NoPseudoLocking`](crate::pseudo_lock::NoPseudoLocking) where there is none.
+    type PseudoLocking: PseudoLocking;
 
     // ---- Locks ----
 
@@ -300,54 +349,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     // ---- Pseudo-locking ----
 
-    /// Bytes of a line of the cache of this level that an online `cpu` uses; `None` when the kernel does not know.
-    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32>;
-
-    /// Bytes of the largest memory that [`Platform::lock_memory`] may give.
-    fn max_lock_memory(&self) -> u32;
-
-    /// Memory of `size` bytes, at least 1, for a region.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    fn lock_memory(&self, size: u32) -> Result<Self::LockMemory>;
-
-    /// Keeps `cpu` from sleeping so deeply that its caches are flushed: resume latency at most 30 microseconds.
-    ///
-    /// # Errors
-    /// See [`LatencyError`].
-    fn limit_latency(&self, cpu: CpuId) -> Result<Self::LatencyLimit, LatencyError>;
-
-    /// Makes the device `/dev/pseudo_lock/NAME` with this minor number, for root alone, and beside it
-    /// `debugfs/resctrl/NAME/pseudo_lock_measure`, to do without where debugfs fails. May be called with the rdtgroup mutex
-    /// held.
-    ///
-    /// # Errors
-    /// Those of making a device.
-    fn region_nodes(&self, minor: u32, name: &[u8]) -> Result<Self::RegionNodes>;
-
-    /// Runs `f` once in a new thread bound to `cpu`, and waits; a signal ends the waiting only if the thread has not begun.
-    /// May be called with the rdtgroup mutex held. `f` may sleep but takes no lock of resctrl.
-    ///
-    /// # Errors
-    /// See [`ThreadError`]; `f` has then not run and will not.
-    fn run_thread(
-        &self,
-        cpus: CpusHeld<'_>,
-        cpu: CpuId,
-        kind: ThreadKind,
-        f: &mut (dyn FnMut(Pinned<'_>) + Send),
-    ) -> Result<(), ThreadError>;
-
-    /// Runs `f` here with interrupts off.
-    fn irqs_off(&self, here: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>));
-
-    /// Runs `f` and gives how often the events have happened in the kernel on this CPU meanwhile: 0 each, and `f` not run,
-    /// where they cannot be counted.
-    fn count_events(&self, here: Pinned<'_>, events: EventPair, f: &mut dyn FnMut()) -> (u64, u64);
-
-    /// Tells who traces. Callable with interrupts off.
-    fn trace(&self, trace: Trace);
+    /// What pseudo-locking asks of the kernel; `None` where there is no such thing.
+    fn pseudo_locking(&self) -> Option<&Self::PseudoLocking> {
+        None
+    }
 
     // ---- The caller, time, the log ----
 

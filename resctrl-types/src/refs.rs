@@ -28,6 +28,27 @@ struct Counted<T> {
 }
 
 /// One reference to a shared value. Dropping the last one frees the value.
+///
+/// ```
+/// use resctrl_types::{Errno, Ref};
+///
+/// let list = Ref::new(String::from("an L3 domain"))?;
+/// let worker = list.clone();
+/// assert!(Ref::same(&list, &worker));
+/// assert_eq!(Ref::count(&worker), 2);
+///
+/// // The list forgets it; the worker has it for as long as it needs.
+/// drop(list);
+/// assert_eq!(*worker, "an L3 domain");
+///
+/// // The kernel's timers hold nothing but a pointer, which is the reference meanwhile.
+/// let raw = Ref::into_raw(worker);
+/// // SAFETY: of the same type, and taken back once.
+/// let back = unsafe { Ref::<String>::from_raw(raw) };
+/// assert_eq!(Ref::count(&back), 1);
+/// # Ok::<(), Errno>(())
+/// ```
+#[must_use = "dropped at once, the reference is given up"]
 pub struct Ref<T> {
     shared: NonNull<Counted<T>>,
     owns: PhantomData<Counted<T>>,
@@ -86,7 +107,6 @@ impl<T> Ref<T> {
     ///
     /// # Safety
     /// `raw` came from `Ref::<T>::into_raw` of the same `T`, and each such pointer comes back at most once.
-    #[must_use]
     pub unsafe fn from_raw(raw: *const ()) -> Self {
         // SAFETY: by the contract `raw` is the non-null pointer of a live `Counted<T>`.
         let shared = unsafe { NonNull::new_unchecked(raw.cast_mut().cast::<Counted<T>>()) };

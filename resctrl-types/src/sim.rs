@@ -71,7 +71,7 @@ pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard, SimReadGuard, SimRwLock, SimWriteGuard};
 pub use platform::{LimboEvent, SimPlatform, Stats};
 pub use preemptions::in_one_order;
-pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimLatencyLimit, SimLockMemory, SimRegionNodes};
+pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimCounters, SimLatencyLimit, SimLockMemory, SimRegionNodes};
 pub use tally::{tallied, tally};
 pub use tasks::{SimTask, TaskSpec};
 pub use thread::current_cpu;

@@ -5,7 +5,7 @@ use resctrl_types::arch::{Arch, Change, Counters, MonId, OccupancyThreshold, Rea
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::event::FractionBits;
-use resctrl_types::pseudo_lock::Measurement;
+use resctrl_types::pseudo_lock::{Measurement, MemoryOf};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
     Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff, Pinned, Platform, ResourceId,
@@ -260,13 +260,29 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.pseudo_lock.is_some()
     }
 
-    fn pseudo_lock(&self, platform: &P, here: Pinned<'_>, memory: &P::LockMemory, line_size: u32, closid: Closid) {
-        self.pseudo_lock(platform, here, memory, line_size, closid);
+    fn pseudo_lock(
+        &self,
+        platform: &P,
+        kernel: &P::PseudoLocking,
+        here: Pinned<'_>,
+        memory: &MemoryOf<P>,
+        line_size: u32,
+        closid: Closid,
+    ) {
+        self.pseudo_lock(kernel, here, memory, line_size, closid);
         self.fault.tell(platform);
     }
 
-    fn measure(&self, platform: &P, here: Pinned<'_>, memory: &P::LockMemory, line_size: u32, what: Measurement) {
-        self.measure(platform, here, memory, line_size, what);
+    fn measure(
+        &self,
+        platform: &P,
+        kernel: &P::PseudoLocking,
+        here: Pinned<'_>,
+        memory: &MemoryOf<P>,
+        line_size: u32,
+        what: Measurement,
+    ) {
+        self.measure(kernel, here, memory, line_size, what);
         self.fault.tell(platform);
     }
 }

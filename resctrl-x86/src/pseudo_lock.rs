@@ -6,8 +6,8 @@
 //! (`resctrl_arch_get_prefetch_disable_bits()`); where it is not known there is no pseudo-locking.
 
 use resctrl_types::platform::CacheLevel;
-use resctrl_types::pseudo_lock::{EventPair, LockMemory, Measurement, Trace};
-use resctrl_types::{Closid, Here, IrqOff, Pinned, Platform};
+use resctrl_types::pseudo_lock::{Counts, EventPair, LockMemory, Measurement, PseudoLocking, Trace};
+use resctrl_types::{Closid, Here, IrqOff, Pinned};
 
 use crate::Registers;
 use crate::core::X86;
@@ -73,18 +73,18 @@ impl<R: Registers> X86<R> {
         }
     }
 
-    pub(crate) fn pseudo_lock<P: Platform>(
+    pub(crate) fn pseudo_lock<K: PseudoLocking>(
         &self,
-        platform: &P,
+        kernel: &K,
         here: Pinned<'_>,
-        memory: &P::LockMemory,
+        memory: &K::Memory,
         line_size: u32,
         closid: Closid,
     ) {
         let Some(PseudoLock { disable, .. }) = self.pseudo_lock else { return };
         // What is cached anywhere would be read from there, and not fill the part that is meant.
         self.registers.flush_caches(here.into());
-        platform.irqs_off(here, &mut |here| {
+        kernel.irqs_off(here, &mut |here| {
             self.without_prefetchers(here, disable, || {
                 let assoc = PqrAssoc::ADDRESS;
                 let Ok(before) = self.read_msr(here.into(), assoc) else { return };
@@ -100,36 +100,41 @@ impl<R: Registers> X86<R> {
         });
     }
 
-    pub(crate) fn measure<P: Platform>(
+    pub(crate) fn measure<K: PseudoLocking>(
         &self,
-        platform: &P,
+        kernel: &K,
         here: Pinned<'_>,
-        memory: &P::LockMemory,
+        memory: &K::Memory,
         line_size: u32,
         what: Measurement,
     ) {
         let Some(PseudoLock { disable, residency: (known, events) }) = self.pseudo_lock else { return };
         match what {
-            Measurement::Latency => platform.irqs_off(here, &mut |here| {
+            Measurement::Latency => kernel.irqs_off(here, &mut |here| {
                 self.without_prefetchers(here, disable, || {
                     for offset in (0..memory.size()).step_by(LATENCY_STRIDE) {
-                        platform.trace(Trace::Latency(memory.time_read(here, offset)));
+                        kernel.trace(Trace::Latency(memory.time_read(here, offset)));
                     }
                 });
             }),
             Measurement::Residency(level) if level == known => {
                 let (Residency::Counted(pair) | Residency::Referenced(pair)) = events;
-                let (hits, misses) = platform.count_events(here, pair, &mut || {
-                    platform.irqs_off(here, &mut |here| {
-                        self.without_prefetchers(here, disable, || memory.read(here, line_size));
+                let mut counts = None;
+                if let Some(counters) = kernel.counters(here, pair) {
+                    kernel.irqs_off(here, &mut |here| {
+                        self.without_prefetchers(here, disable, || {
+                            counts = kernel.count_reads(here, &counters, memory, line_size);
+                        });
                     });
-                });
+                }
+                // What cannot be counted is told as 0, as the kernel does.
+                let Counts { hits, misses } = counts.unwrap_or_default();
                 let hits = match events {
                     Residency::Counted(_) => hits,
                     // There may be a miss more than references.
                     Residency::Referenced(_) => hits.saturating_sub(misses),
                 };
-                platform.trace(Trace::Residency { level, hits, misses });
+                kernel.trace(Trace::Residency { level, hits, misses });
             }
             Measurement::Residency(_) => {}
         }

@@ -95,12 +95,6 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         step("module", xtask.to_owned(), &["build-module"]),
         step("module for arm64", xtask.to_owned(), &["build-module", "--arch", "arm64"]),
         step("unit tests", xtask.to_owned(), &["test"]),
-        // nextest does not run them.
-        step(
-            "examples in the documentation",
-            cargo(),
-            &["test", "--quiet", "--locked", "--doc", "--workspace", "--exclude", "resctrl-module"],
-        ),
     ];
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));

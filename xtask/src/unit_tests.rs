@@ -30,7 +30,8 @@ const LONG_PACKAGES: [&str; 5] = ["resctrl-types", "resctrl-fs", "resctrl-x86", 
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 
-/// Runs the unit tests with cargo-nextest, then the reference count under the memory model
+/// Runs the unit tests with cargo-nextest, then the examples of the documentation, then the reference count under the memory
+/// model
 ///
 /// Where cargo-nextest is missing it is built into `target/tools` first, which takes some minutes, once.
 ///
@@ -72,9 +73,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         // The module exists for the bare target only; guests test it.
         succeeds(tests.args(["--workspace", "--exclude", "resctrl-module"]).args(&options.nextest))?
     };
-    // A filter asks for some tests, and those of the memory model are another build of the same crate.
-    let modelled = !options.nextest.is_empty() || succeeds(&mut memory_model())?;
-    Ok(if passed && modelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // A filter asks for some tests. nextest knows no examples, and those of the memory model are another build of the same
+    // crate.
+    let rest = !options.nextest.is_empty() || (succeeds(&mut examples())? && succeeds(&mut memory_model())?);
+    Ok(if passed && rest { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the long tests and sums up what they did.
@@ -112,6 +114,13 @@ fn succeeds(command: &mut Command) -> Result<bool> {
 /// The cargo that runs this.
 fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The examples in the documentation.
+fn examples() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--locked", "--doc", "--workspace", "--exclude", "resctrl-module"]);
+    command
 }
 
 /// Loom runs every execution of the reference count that the memory model allows.

@@ -67,6 +67,7 @@ impl<T: Send + 'static> platform::Mutex<T> for KernelMutex<T> {
 ///
 /// # Invariants
 /// The current task holds the mutex.
+#[must_use = "dropped at once, the lock is not held"]
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a KernelMutex<T>,
     not_send: PhantomData<*const ()>,
@@ -204,6 +205,7 @@ impl<T> Drop for WriteGuard<'_, T> {
 ///
 /// # Invariants
 /// The current task holds the hotplug lock for reading.
+#[must_use = "dropped at once, the lock is not held"]
 pub(crate) struct CpusRead {
     not_send: PhantomData<*const ()>,
 }

@@ -4,7 +4,6 @@
 mod ffi;
 mod interrupt;
 mod msc;
-pub(crate) mod region;
 mod system;
 mod table;
 

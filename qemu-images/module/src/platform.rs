@@ -4,17 +4,12 @@
 use core::fmt;
 
 use resctrl_types::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
-use resctrl_types::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
 use resctrl_types::{CpuId, CpuMask, CpusHeld, CpusStay, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
 
 use crate::line::Line;
 use crate::lock::{CpusRead, KernelMutex, KernelRwLock};
-#[cfg(target_arch = "aarch64")]
-use crate::mpam::region;
 use crate::task::Task;
 use crate::work::{self, KernelWork};
-#[cfg(target_arch = "x86_64")]
-use crate::x86::region;
 use crate::{convert, cpu, ffi, task};
 
 /// The kernel. There is one, so there is nothing to hold.
@@ -26,9 +21,10 @@ impl Platform for KernelPlatform {
     type CpusReadGuard<'a> = CpusRead;
     type Work = KernelWork;
     type Task = Task;
-    type LockMemory = region::KernelMemory;
-    type LatencyLimit = region::KernelLatency;
-    type RegionNodes = region::KernelNodes;
+    #[cfg(target_arch = "x86_64")]
+    type PseudoLocking = Self;
+    #[cfg(target_arch = "aarch64")]
+    type PseudoLocking = resctrl_types::pseudo_lock::NoPseudoLocking;
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<KernelMutex<T>> {
         KernelMutex::new(class, value)
@@ -141,46 +137,9 @@ impl Platform for KernelPlatform {
         TaskWord(ffi::shim_current_word())
     }
 
-    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32> {
-        region::cache_line(cpu, convert::cache_level(level))
-    }
-
-    fn max_lock_memory(&self) -> u32 {
-        region::max_memory()
-    }
-
-    fn lock_memory(&self, size: u32) -> Result<region::KernelMemory> {
-        region::KernelMemory::new(size)
-    }
-
-    fn limit_latency(&self, cpu: CpuId) -> Result<region::KernelLatency, LatencyError> {
-        region::KernelLatency::new(cpu)
-    }
-
-    fn region_nodes(&self, minor: u32, name: &[u8]) -> Result<region::KernelNodes> {
-        region::KernelNodes::new(minor, name)
-    }
-
-    fn run_thread(
-        &self,
-        _: CpusHeld<'_>,
-        cpu: CpuId,
-        kind: ThreadKind,
-        f: &mut (dyn FnMut(Pinned<'_>) + Send),
-    ) -> Result<(), ThreadError> {
-        region::run_thread(cpu, kind, f)
-    }
-
-    fn irqs_off(&self, _: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>)) {
-        region::irqs_off(f);
-    }
-
-    fn count_events(&self, here: Pinned<'_>, events: EventPair, f: &mut dyn FnMut()) -> (u64, u64) {
-        region::count_events(here, events, f)
-    }
-
-    fn trace(&self, trace: Trace) {
-        region::trace(trace);
+    #[cfg(target_arch = "x86_64")]
+    fn pseudo_locking(&self) -> Option<&Self> {
+        Some(self)
     }
 
     fn owner(&self) -> Owner {

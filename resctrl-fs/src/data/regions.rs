@@ -6,6 +6,7 @@
 //! open, and keeps its part of the cache so long; therefore it is here and not in the group.
 
 use resctrl_types::platform::Mutex;
+use resctrl_types::pseudo_lock::{LatencyLimitOf, MemoryOf, NodesOf};
 use resctrl_types::{CpuId, CpuMask, DomainId, Errno, KVec, Platform, Ref, ResourceId};
 
 use crate::nodes::SchemaId;
@@ -30,17 +31,17 @@ pub(crate) struct RegionId(u64);
 
 /// What a region has that never changes. Dropping it gives everything back.
 pub(crate) struct Region<P: Platform> {
-    pub(crate) memory: P::LockMemory,
+    pub(crate) memory: MemoryOf<P>,
     /// Bytes of a line of its cache.
     pub(crate) line_size: u32,
     /// Its CPUs do not sleep so deeply that their caches are flushed.
-    pub(crate) _limits: KVec<P::LatencyLimit>,
+    pub(crate) _limits: KVec<LatencyLimitOf<P>>,
 }
 
 /// How users reach a region.
 pub(crate) enum Nodes<P: Platform> {
     /// By its device.
-    There(P::RegionNodes),
+    There(NodesOf<P>),
     /// The device is being removed, by a thread that holds no lock.
     Going,
     /// Not any more, but some have it open.
@@ -88,9 +89,10 @@ pub(crate) struct Regions<P: Platform> {
 }
 
 /// A region whose group is gone: what has to be dropped without a lock.
+#[must_use = "the region goes when this is finished, without a lock"]
 pub(crate) struct Departure<P: Platform> {
     minor: Minor,
-    nodes: P::RegionNodes,
+    nodes: NodesOf<P>,
 }
 
 impl<P: Platform> Departure<P> {

@@ -2,7 +2,7 @@
 //! From a mask that has been programmed to a region that is in the cache.
 
 use resctrl_types::platform::{CacheLevel, LogLevel, Mutex};
-use resctrl_types::pseudo_lock::{LatencyError, ThreadError, ThreadKind};
+use resctrl_types::pseudo_lock::{LatencyError, PseudoLocking, ThreadError, ThreadKind};
 use resctrl_types::resource::{ControlKind, Scope};
 use resctrl_types::{Arch, CpuId, CpuMask, Errno, KVec, Platform, Ref, Result};
 
@@ -26,6 +26,8 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
     staged: Staged,
 ) -> Result<()> {
     let (fs, cpus) = (op.fs, op.cpus);
+    // No group gets so far without.
+    let kernel = fs.platform.pseudo_locking().ok_or(Errno::EOPNOTSUPP)?;
     let resource = staged.schema.resource;
     let closid = op.state().groups[ctrl].closid;
     let domain = op.state().ctrl_domains[resource.index()].get(staged.domain).ok_or(Errno::ENODEV)?;
@@ -34,11 +36,11 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
     let mut mask = CpuMask::new(fs.platform.nr_cpu_ids())?;
     mask.copy_from(&domain.cpus);
 
-    let region = allocate(op, staged, cpu, &mask)?;
+    let region = allocate(op, kernel, staged, cpu, &mask)?;
     let mut lock = |here: resctrl_types::Pinned<'_>| {
-        fs.arch.pseudo_lock(&fs.platform, here, &region.memory, region.line_size, closid);
+        fs.arch.pseudo_lock(&fs.platform, kernel, here, &region.memory, region.line_size, closid);
     };
-    fs.platform.run_thread(cpus, cpu, ThreadKind::Lock, &mut lock).map_err(|error| match error {
+    kernel.run_thread(cpus, cpu, ThreadKind::Lock, &mut lock).map_err(|error| match error {
         ThreadError::Creation(errno) => {
             op.state().status.format(format_args!("Locking thread returned error {}\n", errno.to_ret()));
             errno
@@ -55,7 +57,7 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
     let name = fs.target(dir)?.group_name;
     // The rdtgroup mutex stays held meanwhile, unlike in the kernel: nothing that making a device waits for waits for it,
     // since mapping takes the mutex of the regions only. So the group cannot go in between, nor the number be taken.
-    let nodes = fs.platform.region_nodes(minor.0, &name).inspect_err(|errno| {
+    let nodes = kernel.nodes(minor.0, &name).inspect_err(|errno| {
         op.state().status.format(format_args!("Failed to create character device: {}\n", errno.to_ret()));
     })?;
     let id = {
@@ -76,6 +78,7 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
 /// Memory for the region, and CPUs that do not flush it.
 fn allocate<A: Arch<P>, P: Platform>(
     op: &mut Op<'_, A, P>,
+    kernel: &P::PseudoLocking,
     staged: Staged,
     cpu: CpuId,
     mask: &CpuMask,
@@ -90,7 +93,7 @@ fn allocate<A: Arch<P>, P: Platform>(
             return Err(Errno::ENODEV);
         }
     };
-    let Some(line_size) = platform.cache_line(cpu, level) else {
+    let Some(line_size) = kernel.cache_line(cpu, level) else {
         op.state().status.text("Unable to determine cache line size\n");
         return Err(Errno::EPERM);
     };
@@ -98,16 +101,16 @@ fn allocate<A: Arch<P>, P: Platform>(
         let domain = op.state().ctrl_domains[staged.schema.resource.index()].get(staged.domain);
         domain.map_or(0, |domain| mask_size(platform, &control, domain, staged.value))
     };
-    if size > platform.max_lock_memory() {
+    if size > kernel.max_memory() {
         op.state().status.text("Requested region exceeds maximum size\n");
         return Err(Errno::E2BIG);
     }
-    let memory = platform.lock_memory(size.max(1)).inspect_err(|_| {
+    let memory = kernel.memory(size.max(1)).inspect_err(|_| {
         op.state().status.text("Unable to allocate memory\n");
     })?;
     let mut limits = KVec::with_capacity(mask.len() as usize).map_err(|_| no_limits(op))?;
     for cpu in mask.iter() {
-        match platform.limit_latency(cpu) {
+        match kernel.limit_latency(cpu) {
             // There is room.
             Ok(limit) => limits.push(limit)?,
             Err(LatencyError::NoMemory) => return Err(no_limits(op)),

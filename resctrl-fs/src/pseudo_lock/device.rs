@@ -2,7 +2,7 @@
 //! What the device and the debugfs file of a region do.
 
 use resctrl_types::platform::{CacheLevel, Mutex};
-use resctrl_types::pseudo_lock::{LockMemory, Measurement, ThreadError, ThreadKind};
+use resctrl_types::pseudo_lock::{LockMemory, Measurement, MemoryOf, PseudoLocking, ThreadError, ThreadKind};
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Ref, Result};
 
 use crate::data::regions::Minor;
@@ -60,7 +60,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         minor: u32,
         request: MapRequest,
         fits: &dyn Fn(&CpuMask) -> bool,
-        map: &mut dyn FnMut(&P::LockMemory) -> Result<()>,
+        map: &mut dyn FnMut(&MemoryOf<P>) -> Result<()>,
     ) -> Result<()> {
         let regions = self.regions.lock();
         let slot = regions.get(Minor(minor)).filter(|slot| slot.part.is_some()).ok_or(Errno::ENODEV)?;
@@ -94,6 +94,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             3 => Measurement::Residency(CacheLevel::L3),
             _ => return Err(Errno::EINVAL),
         };
+        // A platform without pseudo-locking has no region.
+        let kernel = this.platform.pseudo_locking().ok_or(Errno::ENODEV)?;
         // One measurement at a time, and no change of any cache meanwhile.
         Self::locked_op(this, |op| {
             let (region, cpu) = {
@@ -102,9 +104,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 (slot.region.clone(), slot.cpus.first().ok_or(Errno::ENODEV)?)
             };
             let mut measure = |here: resctrl_types::Pinned<'_>| {
-                this.arch.measure(&this.platform, here, &region.memory, region.line_size, what);
+                this.arch.measure(&this.platform, kernel, here, &region.memory, region.line_size, what);
             };
-            this.platform.run_thread(op.cpus, cpu, ThreadKind::Measure, &mut measure).map_err(|error| match error {
+            kernel.run_thread(op.cpus, cpu, ThreadKind::Measure, &mut measure).map_err(|error| match error {
                 ThreadError::Creation(errno) => errno,
                 ThreadError::Interrupted => Errno::ERESTARTSYS,
             })

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::{Change, Counters, MonId, OccupancyThreshold, ReadError};
 use resctrl_types::event::EventSet;
-use resctrl_types::pseudo_lock::{LockMemory, Measurement, Trace};
+use resctrl_types::pseudo_lock::{LockMemory, Measurement, PseudoLocking, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
     Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId,
-    HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
+    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -510,7 +510,8 @@ impl Arch<SimPlatform> for Parametric {
 
     fn pseudo_lock(
         &self,
-        platform: &SimPlatform,
+        _: &SimPlatform,
+        kernel: &SimPlatform,
         here: Pinned<'_>,
         memory: &SimLockMemory,
         line_size: u32,
@@ -518,15 +519,23 @@ impl Arch<SimPlatform> for Parametric {
     ) {
         assert!(self.parameters.pseudo_lock, "asked in vain");
         self.locked.lock().unwrap().push(closid);
-        platform.irqs_off(here, &mut |here| memory.read(here, line_size));
+        kernel.irqs_off(here, &mut |here| memory.read(here, line_size));
     }
 
-    fn measure(&self, platform: &SimPlatform, here: Pinned<'_>, memory: &SimLockMemory, _: u32, what: Measurement) {
+    fn measure(
+        &self,
+        _: &SimPlatform,
+        kernel: &SimPlatform,
+        here: Pinned<'_>,
+        memory: &SimLockMemory,
+        _: u32,
+        what: Measurement,
+    ) {
         match what {
-            Measurement::Latency => platform.irqs_off(here, &mut |here| {
-                platform.trace(Trace::Latency(memory.time_read(here, 0)));
+            Measurement::Latency => kernel.irqs_off(here, &mut |here| {
+                kernel.trace(Trace::Latency(memory.time_read(here, 0)));
             }),
-            Measurement::Residency(level) => platform.trace(Trace::Residency { level, hits: 1, misses: 0 }),
+            Measurement::Residency(level) => kernel.trace(Trace::Residency { level, hits: 1, misses: 0 }),
         }
     }
 }

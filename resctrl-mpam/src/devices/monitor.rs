@@ -15,6 +15,7 @@ pub struct MonitorPool(KVec<AtomicU32>);
 
 /// A monitor that nobody else has. Dropping it gives it back.
 #[derive(Debug)]
+#[must_use = "dropped at once, the monitor is free again"]
 pub struct TakenMonitor {
     pool: Ref<MonitorPool>,
     number: u16,

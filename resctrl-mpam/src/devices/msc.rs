@@ -144,6 +144,7 @@ impl<M: Msc> MscDevice<M> {
 }
 
 /// The registers of one MSC, used by nobody else meanwhile.
+#[must_use = "dropped at once, others use the registers"]
 pub struct Access<'a, M: Msc> {
     /// Whose registers.
     pub msc: &'a MscDevice<M>,

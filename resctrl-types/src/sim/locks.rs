@@ -42,6 +42,7 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
 }
 
 /// A held [`SimMutex`].
+#[must_use = "dropped at once, the lock is not held"]
 pub struct SimMutexGuard<'a, T> {
     guard: shuttle::sync::MutexGuard<'a, T>,
     _hold: Hold,
@@ -148,6 +149,7 @@ impl HotplugLock {
 }
 
 /// The hotplug lock of the simulated kernel, held for reading.
+#[must_use = "dropped at once, the lock is not held"]
 pub struct SimCpusReadGuard<'a> {
     _guard: shuttle::sync::RwLockReadGuard<'a, ()>,
     _hold: Hold,
@@ -161,6 +163,7 @@ impl CpusReadGuard for SimCpusReadGuard<'_> {
 }
 
 /// The hotplug lock held for writing.
+#[must_use = "dropped at once, the lock is not held"]
 pub(super) struct CpusWriteGuard<'a> {
     _guard: shuttle::sync::RwLockWriteGuard<'a, ()>,
     _hold: Hold,

@@ -15,13 +15,12 @@ use crate::crossing::CpusStay;
 use crate::errno::{Errno, Result};
 use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
-use crate::pseudo_lock::{EventPair, LatencyError, ThreadError, ThreadKind, Trace};
 use crate::refs::Ref;
 
 use super::fault;
 use super::hotplug::{Callbacks, CpuState};
 use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex, SimRwLock};
-use super::pseudo_lock::{Shared, SimLatencyLimit, SimLockMemory, SimRegionNodes};
+use super::pseudo_lock::Shared;
 use super::tasks::{SchedIn, SimTask, Tasks};
 use super::thread::{Lock, Place, Thread, atomically, on_cpu, preemption_point};
 use super::topology::{CpuTopology, Topology};
@@ -30,9 +29,9 @@ use super::workqueue::{Queue, SimWork};
 /// The wall clock when the virtual clock is 0, in seconds since the epoch.
 const BOOT_SECONDS: i64 = 1_700_000_000;
 /// Bytes of a cache line.
-const CACHE_LINE: u32 = 64;
+pub(super) const CACHE_LINE: u32 = 64;
 /// Bytes of the largest piece of memory: KMALLOC_MAX_SIZE.
-const MAX_MEMORY: u32 = 4 << 20;
+pub(super) const MAX_MEMORY: u32 = 4 << 20;
 
 /// The trace event `resctrl:mon_llc_occupancy_limbo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +205,7 @@ impl SimPlatform {
         self.kernel.topology.cpus.get(cpu.index())
     }
 
-    fn check_cpus_held(&self) {
+    pub(super) fn check_cpus_held(&self) {
         assert!(Thread::current().holds(Lock::Hotplug), "a cross-call without the hotplug lock");
     }
 
@@ -224,7 +223,7 @@ impl SimPlatform {
     }
 
     /// Runs `f` as an interrupt of `cpu`.
-    fn in_interrupt(&self, cpu: CpuId, f: impl FnOnce(IrqOff<'_>)) {
+    pub(super) fn in_interrupt(&self, cpu: CpuId, f: impl FnOnce(IrqOff<'_>)) {
         let _irq = self.kernel.irq_lock(cpu);
         on_cpu(Place::Irq, cpu, || {
             // SAFETY: the CPU's interrupt lock is held and the thread counts as being on `cpu` meanwhile.
@@ -239,9 +238,7 @@ impl Platform for SimPlatform {
     type CpusReadGuard<'a> = SimCpusReadGuard<'a>;
     type Work = SimWork;
     type Task = SimTask;
-    type LockMemory = SimLockMemory;
-    type LatencyLimit = SimLatencyLimit;
-    type RegionNodes = SimRegionNodes;
+    type PseudoLocking = Self;
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<SimMutex<T>> {
         if fault::fails() {
@@ -417,48 +414,8 @@ impl Platform for SimPlatform {
         self.kernel.state().tasks.on(here.cpu()).map_or(TaskWord(0), |task| task.word())
     }
 
-    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32> {
-        self.cache(cpu, level).filter(|_| self.knows_cache_line()).map(|_| CACHE_LINE)
-    }
-
-    fn max_lock_memory(&self) -> u32 {
-        MAX_MEMORY
-    }
-
-    fn lock_memory(&self, size: u32) -> Result<SimLockMemory> {
-        self.new_lock_memory(size)
-    }
-
-    fn limit_latency(&self, cpu: CpuId) -> Result<SimLatencyLimit, LatencyError> {
-        self.new_latency_limit(cpu)
-    }
-
-    fn region_nodes(&self, minor: u32, name: &[u8]) -> Result<SimRegionNodes> {
-        self.new_region_nodes(minor, name)
-    }
-
-    fn run_thread(
-        &self,
-        _cpus: CpusHeld<'_>,
-        cpu: CpuId,
-        kind: ThreadKind,
-        f: &mut (dyn FnMut(Pinned<'_>) + Send),
-    ) -> Result<(), ThreadError> {
-        self.check_cpus_held();
-        self.thread_on(cpu, kind, f)
-    }
-
-    fn irqs_off(&self, here: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>)) {
-        assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
-        self.in_interrupt(here.cpu(), f);
-    }
-
-    fn count_events(&self, here: Pinned<'_>, events: EventPair, f: &mut dyn FnMut()) -> (u64, u64) {
-        self.count(here, events, f)
-    }
-
-    fn trace(&self, trace: Trace) {
-        self.note(trace);
+    fn pseudo_locking(&self) -> Option<&Self> {
+        Some(self)
     }
 
     fn owner(&self) -> Owner {

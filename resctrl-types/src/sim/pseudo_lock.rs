@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use crate::context::{IrqOff, Pinned};
+use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
-use crate::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
+use crate::platform::{CacheLevel, Platform};
+use crate::pseudo_lock::{Counts, EventPair, LatencyError, LockMemory, PseudoLocking, ThreadError, ThreadKind, Trace};
 
 use super::fault;
-use super::platform::SimPlatform;
+use super::platform::{CACHE_LINE, MAX_MEMORY, SimPlatform};
 use super::thread::{Place, Thread, on_cpu, preemption_point};
 
 /// What the simulated kernel says no to.
@@ -27,6 +28,10 @@ pub enum Refusal {
     Device(Errno),
     /// Saying how long a cache line is.
     CacheLine,
+    /// Counting events at all.
+    Counters,
+    /// Counting events on a CPU now: somebody else has its counters.
+    Counting,
 }
 
 /// What regions have of the simulated kernel at this moment.
@@ -51,6 +56,23 @@ pub(super) struct Regions {
     refusal: Option<Refusal>,
     traces: Vec<Trace>,
     readings: Vec<Reading>,
+    /// What a counter of the processor shows of either event: everything that has happened, not only what a region is for.
+    hits: u64,
+    misses: u64,
+}
+
+/// What the processor does on the way into a section with interrupts off, and out of it: events like any others.
+const NOISE: (u64, u64) = (1000, 100);
+
+impl Regions {
+    fn noise(&mut self) {
+        self.hits += NOISE.0;
+        self.misses += NOISE.1;
+    }
+
+    const fn counts(&self) -> Counts {
+        Counts { hits: self.hits, misses: self.misses }
+    }
 }
 
 /// Shared by the platform and by what it has given out.
@@ -74,7 +96,10 @@ impl LockMemory for SimLockMemory {
 
     fn read(&self, here: IrqOff<'_>, stride: u32) {
         assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
-        open(&self.shared).readings.push((here.cpu(), stride));
+        let mut regions = open(&self.shared);
+        regions.readings.push((here.cpu(), stride));
+        // Everything is answered by the cache.
+        regions.hits += self.size.checked_div(stride).map_or(0, u64::from);
     }
 
     fn time_read(&self, _here: IrqOff<'_>, offset: u32) -> u32 {
@@ -94,6 +119,7 @@ impl Drop for SimLockMemory {
 }
 
 /// A CPU that does not sleep deeply.
+#[must_use = "dropped at once, the CPU sleeps as it likes"]
 pub struct SimLatencyLimit(Shared);
 
 impl Drop for SimLatencyLimit {
@@ -102,7 +128,14 @@ impl Drop for SimLatencyLimit {
     }
 }
 
+/// Counters of a CPU.
+#[must_use = "dropped at once, nothing is counted"]
+pub struct SimCounters {
+    cpu: CpuId,
+}
+
 /// A device and its directory.
+#[must_use = "dropped at once, the device is gone"]
 pub struct SimRegionNodes {
     minor: u32,
     shared: Shared,
@@ -155,12 +188,24 @@ impl SimPlatform {
         regions.refusal = None;
         Some(found)
     }
+}
 
-    pub(super) fn knows_cache_line(&self) -> bool {
-        self.refused(|refusal| refusal == Refusal::CacheLine).is_none()
+impl PseudoLocking for SimPlatform {
+    type Memory = SimLockMemory;
+    type LatencyLimit = SimLatencyLimit;
+    type Nodes = SimRegionNodes;
+    type Counters = SimCounters;
+
+    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32> {
+        let known = self.refused(|refusal| refusal == Refusal::CacheLine).is_none();
+        self.cache(cpu, level).filter(|_| known).map(|_| CACHE_LINE)
     }
 
-    pub(super) fn new_lock_memory(&self, size: u32) -> Result<SimLockMemory> {
+    fn max_memory(&self) -> u32 {
+        MAX_MEMORY
+    }
+
+    fn memory(&self, size: u32) -> Result<SimLockMemory> {
         assert!(size > 0, "memory of no size");
         if fault::fails() {
             return Err(Errno::ENOMEM);
@@ -169,7 +214,7 @@ impl SimPlatform {
         Ok(SimLockMemory { size, shared: self.kernel.regions.clone() })
     }
 
-    pub(super) fn new_latency_limit(&self, cpu: CpuId) -> Result<SimLatencyLimit, LatencyError> {
+    fn limit_latency(&self, cpu: CpuId) -> Result<SimLatencyLimit, LatencyError> {
         assert!(self.is_online(cpu), "a limit for CPU {cpu}, which is not online");
         if self.refused(|refusal| refusal == Refusal::Latency).is_some() {
             return Err(LatencyError::Refused);
@@ -181,7 +226,7 @@ impl SimPlatform {
         Ok(SimLatencyLimit(self.kernel.regions.clone()))
     }
 
-    pub(super) fn new_region_nodes(&self, minor: u32, name: &[u8]) -> Result<SimRegionNodes> {
+    fn nodes(&self, minor: u32, name: &[u8]) -> Result<SimRegionNodes> {
         Thread::current().might_sleep("a device made");
         preemption_point();
         if let Some(Refusal::Device(errno)) = self.refused(|refusal| matches!(refusal, Refusal::Device(_))) {
@@ -198,12 +243,14 @@ impl SimPlatform {
         Ok(SimRegionNodes { minor, shared: self.kernel.regions.clone() })
     }
 
-    pub(super) fn thread_on(
+    fn run_thread(
         &self,
+        _cpus: CpusHeld<'_>,
         cpu: CpuId,
         _kind: ThreadKind,
         f: &mut (dyn FnMut(Pinned<'_>) + Send),
     ) -> Result<(), ThreadError> {
+        self.check_cpus_held();
         Thread::current().might_sleep("a thread made");
         if let Some(Refusal::Thread(errno)) = self.refused(|refusal| matches!(refusal, Refusal::Thread(_))) {
             return Err(ThreadError::Creation(errno));
@@ -224,14 +271,36 @@ impl SimPlatform {
         Ok(())
     }
 
-    pub(super) fn count(&self, _here: Pinned<'_>, _events: EventPair, f: &mut dyn FnMut()) -> (u64, u64) {
-        let before = open(&self.kernel.regions).readings.len();
-        f();
-        // Everything is answered by the cache.
-        ((open(&self.kernel.regions).readings.len() - before) as u64, 0)
+    fn irqs_off(&self, here: Pinned<'_>, f: &mut dyn FnMut(IrqOff<'_>)) {
+        assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
+        open(&self.kernel.regions).noise();
+        self.in_interrupt(here.cpu(), f);
+        open(&self.kernel.regions).noise();
     }
 
-    pub(super) fn note(&self, trace: Trace) {
+    fn counters(&self, here: Pinned<'_>, _events: EventPair) -> Option<SimCounters> {
+        Thread::current().might_sleep("counters set up");
+        self.refused(|refusal| refusal == Refusal::Counters).is_none().then(|| SimCounters { cpu: here.cpu() })
+    }
+
+    fn count_reads(
+        &self,
+        here: IrqOff<'_>,
+        counters: &SimCounters,
+        memory: &SimLockMemory,
+        stride: u32,
+    ) -> Option<Counts> {
+        assert_eq!(counters.cpu, here.cpu(), "the counters of another CPU");
+        if self.refused(|refusal| refusal == Refusal::Counting).is_some() {
+            return None;
+        }
+        let before = open(&self.kernel.regions).counts();
+        memory.read(here, stride);
+        let after = open(&self.kernel.regions).counts();
+        Some(Counts { hits: after.hits - before.hits, misses: after.misses - before.misses })
+    }
+
+    fn trace(&self, trace: Trace) {
         open(&self.kernel.regions).traces.push(trace);
     }
 }

@@ -2,9 +2,9 @@
 //! How a cache is filled with memory, and how that is measured.
 
 use resctrl_types::platform::CacheLevel;
-use resctrl_types::pseudo_lock::{Measurement, Trace};
-use resctrl_types::sim::{self, SimLockMemory};
-use resctrl_types::{Arch, Closid, CpuId, Pinned, Platform, TaskWord};
+use resctrl_types::pseudo_lock::{Measurement, PseudoLocking, Trace};
+use resctrl_types::sim::{self, Refusal, SimLockMemory};
+use resctrl_types::{Arch, Closid, CpuId, Pinned, TaskWord};
 
 use crate::machine::{MISC, Processor, Rig, Step, intel};
 
@@ -17,7 +17,7 @@ const LINE: u32 = 64;
 fn on_model(version: u32, test: impl Fn(&Rig, &SimLockMemory) + Send + Sync + 'static) {
     sim::run(move || {
         let rig = Rig::boot_on(&intel(), Processor { version, ..Processor::default() });
-        let memory = rig.sim.lock_memory(4 * LINE).unwrap();
+        let memory = rig.sim.memory(4 * LINE).unwrap();
         rig.board.steps.lock().unwrap().clear();
         test(&rig, &memory);
         drop(memory);
@@ -26,7 +26,7 @@ fn on_model(version: u32, test: impl Fn(&Rig, &SimLockMemory) + Send + Sync + 's
 }
 
 fn measure(rig: &Rig, memory: &SimLockMemory, what: Measurement) -> Vec<Trace> {
-    rig.on(2, |here: Pinned<'_>| rig.arch().measure(&rig.sim, here, memory, LINE, what));
+    rig.on(2, |here: Pinned<'_>| rig.arch().measure(&rig.sim, &rig.sim, here, memory, LINE, what));
     rig.sim.take_traces()
 }
 
@@ -47,7 +47,7 @@ fn memory_is_read_with_the_closid_of_its_group_between_turning_prefetchers_off_a
             rig.irq(2, |here| rig.arch().sched_in(here, TaskWord(3 << 32 | 7)));
             rig.board.misc.lock().unwrap()[2] = 0x2;
             rig.board.steps.lock().unwrap().clear();
-            rig.on(2, |here: Pinned<'_>| rig.arch().pseudo_lock(&rig.sim, here, memory, LINE, Closid(5)));
+            rig.on(2, |here: Pinned<'_>| rig.arch().pseudo_lock(&rig.sim, &rig.sim, here, memory, LINE, Closid(5)));
             let write = |msr, value| Step::Write { msr, value };
             assert_eq!(
                 *rig.board.steps.lock().unwrap(),
@@ -69,7 +69,7 @@ fn memory_is_read_with_the_closid_of_its_group_between_turning_prefetchers_off_a
 fn nothing_is_read_where_the_prefetchers_stay_on() {
     on_model(BROADWELL_X, |rig, memory| {
         rig.board.refusing.store(MISC, std::sync::atomic::Ordering::Relaxed);
-        rig.on(0, |here: Pinned<'_>| rig.arch().pseudo_lock(&rig.sim, here, memory, LINE, Closid(1)));
+        rig.on(0, |here: Pinned<'_>| rig.arch().pseudo_lock(&rig.sim, &rig.sim, here, memory, LINE, Closid(1)));
         assert_eq!(rig.sim.take_readings(), []);
         assert!(rig.sim.log_lines().iter().any(|line| line.contains("MSR 0x1a4")), "{:?}", rig.sim.log_lines());
     });
@@ -86,14 +86,28 @@ fn latency_is_told_for_each_thirty_two_bytes() {
 #[test]
 fn each_model_counts_what_it_can_count() {
     let residency = |level| Measurement::Residency(level);
-    // The simulated processor counts a hit and no miss for each round.
+    // The simulated processor's counters see hits and misses on the way into a section with interrupts off, and out of it.
+    // Of the memory it has a hit for each line.
     for (version, level, other) in
         [(BROADWELL_X, CacheLevel::L3, CacheLevel::L2), (GOLDMONT, CacheLevel::L2, CacheLevel::L3)]
     {
         on_model(version, move |rig, memory| {
-            assert_eq!(measure(rig, memory, residency(level)), [Trace::Residency { level, hits: 1, misses: 0 }]);
+            assert_eq!(measure(rig, memory, residency(level)), [Trace::Residency { level, hits: 4, misses: 0 }]);
             assert_eq!(rig.sim.take_readings(), [(CpuId(2), LINE)]);
             assert_eq!(measure(rig, memory, residency(other)), []);
         });
     }
+}
+
+#[test]
+fn what_cannot_be_counted_is_told_as_nothing() {
+    on_model(GOLDMONT, |rig, memory| {
+        for refusal in [Refusal::Counters, Refusal::Counting] {
+            rig.sim.refuse(refusal);
+            let level = CacheLevel::L2;
+            let traces = measure(rig, memory, Measurement::Residency(level));
+            assert_eq!(traces, [Trace::Residency { level, hits: 0, misses: 0 }], "{refusal:?}");
+            assert_eq!(rig.board.misc.lock().unwrap()[2], 0);
+        }
+    });
 }

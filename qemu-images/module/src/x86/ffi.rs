@@ -10,6 +10,8 @@ opaque! {
     TelemetryGroup;
     /// `struct dev_pm_qos_request`.
     Latency;
+    /// `struct perf_event`.
+    Event;
     /// `struct vm_area_struct`.
     Area;
     /// `struct shim_nodes`.
@@ -60,7 +62,16 @@ unsafe extern "C" {
     pub(super) fn shim_latency_free(limit: *mut Latency);
     pub(super) fn shim_region_thread(cpu: u32, measures: bool, closure: *mut c_void, interrupted: *mut bool) -> c_int;
     pub(super) fn shim_irqs_off(closure: *mut c_void);
-    pub(super) fn shim_count_events(cpu: u32, configs: *const u64, closure: *mut c_void, counts: *mut u64);
+    pub(super) safe fn shim_event_new(cpu: u32, config: u64) -> *mut Event;
+    pub(super) fn shim_event_free(event: *mut Event);
+    pub(super) fn shim_region_count(
+        hits: *mut Event,
+        misses: *mut Event,
+        memory: *const c_void,
+        size: u32,
+        stride: u32,
+        counts: *mut u32,
+    ) -> bool;
     pub(super) safe fn shim_trace_latency(cycles: u32);
     pub(super) safe fn shim_trace_residency(level: u32, hits: u64, misses: u64);
     pub(super) fn shim_region_map(area: *mut Area, memory: *const c_void) -> c_int;

@@ -4,11 +4,15 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use resctrl_types::pseudo_lock::{EventPair, LatencyError, LockMemory, ThreadError, ThreadKind, Trace};
-use resctrl_types::{CpuId, Errno, IrqOff, Pinned, Result};
+use resctrl_types::platform::CacheLevel;
+use resctrl_types::pseudo_lock::{
+    Counts, EventPair, LatencyError, LockMemory, PseudoLocking, ThreadError, ThreadKind, Trace,
+};
+use resctrl_types::{CpuId, CpusHeld, Errno, IrqOff, Pinned, Result};
 
 use super::ffi;
 use crate::convert;
+use crate::platform::KernelPlatform;
 
 /// Memory in one piece.
 ///
@@ -78,6 +82,7 @@ impl LockMemory for KernelMemory {
 ///
 /// # Invariants
 /// The pointer is a request made by the shim, alive until this value is dropped.
+#[must_use = "dropped at once, the CPU sleeps as it likes"]
 pub(crate) struct KernelLatency(NonNull<ffi::Latency>);
 
 // SAFETY: any thread may withdraw it.
@@ -109,6 +114,7 @@ impl Drop for KernelLatency {
 ///
 /// # Invariants
 /// The pointer is made by the shim, alive until this value is dropped.
+#[must_use = "dropped at once, the device is gone"]
 pub(crate) struct KernelNodes(NonNull<ffi::Nodes>);
 
 // SAFETY: any thread may remove them.
@@ -131,32 +137,128 @@ impl Drop for KernelNodes {
     }
 }
 
-pub(crate) fn cache_line(cpu: CpuId, level: u32) -> Option<u32> {
-    // SAFETY: a CPU that does not exist has no device.
-    let bytes = unsafe { crate::ffi::shim_cpu_cache_line(cpu.0, level) };
-    (bytes > 0).then_some(bytes)
-}
+/// Counters of a CPU.
+///
+/// # Invariants
+/// The pointers are events made by the shim, alive until this value is dropped.
+#[must_use = "dropped at once, nothing is counted"]
+pub(crate) struct KernelCounters([NonNull<ffi::Event>; 2]);
 
-pub(crate) fn max_memory() -> u32 {
-    ffi::shim_region_max()
+// SAFETY: nothing but their numbers is looked at by whoever has a reference.
+unsafe impl Sync for KernelCounters {}
+
+impl Drop for KernelCounters {
+    fn drop(&mut self) {
+        for event in self.0 {
+            // SAFETY: by the invariant.
+            unsafe { ffi::shim_event_free(event.as_ptr()) };
+        }
+    }
 }
 
 type ThreadCall<'a> = &'a mut (dyn FnMut(Pinned<'_>) + Send);
 type IrqCall<'a> = &'a mut dyn FnMut(IrqOff<'_>);
-type Call<'a> = &'a mut dyn FnMut();
 
-pub(crate) fn run_thread(cpu: CpuId, kind: ThreadKind, mut f: ThreadCall<'_>) -> Result<(), ThreadError> {
-    let mut interrupted = false;
-    // SAFETY: the closure is a `ThreadCall`, as `rust_region_thread` takes it; the call ends when the thread has ended.
-    let ret = unsafe {
-        ffi::shim_region_thread(cpu.0, kind == ThreadKind::Measure, ptr::from_mut(&mut f).cast(), &raw mut interrupted)
-    };
-    convert::from_ret(ret).map_err(ThreadError::Creation)?;
-    if interrupted { Err(ThreadError::Interrupted) } else { Ok(()) }
+impl PseudoLocking for KernelPlatform {
+    type Memory = KernelMemory;
+    type LatencyLimit = KernelLatency;
+    type Nodes = KernelNodes;
+    type Counters = KernelCounters;
+
+    fn cache_line(&self, cpu: CpuId, level: CacheLevel) -> Option<u32> {
+        // SAFETY: a CPU that does not exist has no device.
+        let bytes = unsafe { crate::ffi::shim_cpu_cache_line(cpu.0, convert::cache_level(level)) };
+        (bytes > 0).then_some(bytes)
+    }
+
+    fn max_memory(&self) -> u32 {
+        ffi::shim_region_max()
+    }
+
+    fn memory(&self, size: u32) -> Result<KernelMemory> {
+        KernelMemory::new(size)
+    }
+
+    fn limit_latency(&self, cpu: CpuId) -> Result<KernelLatency, LatencyError> {
+        KernelLatency::new(cpu)
+    }
+
+    fn nodes(&self, minor: u32, name: &[u8]) -> Result<KernelNodes> {
+        KernelNodes::new(minor, name)
+    }
+
+    fn run_thread(
+        &self,
+        _: CpusHeld<'_>,
+        cpu: CpuId,
+        kind: ThreadKind,
+        mut f: ThreadCall<'_>,
+    ) -> Result<(), ThreadError> {
+        let mut interrupted = false;
+        // SAFETY: the closure is a `ThreadCall`, as `rust_region_thread` takes it; the call ends when the thread has ended.
+        let ret = unsafe {
+            ffi::shim_region_thread(
+                cpu.0,
+                kind == ThreadKind::Measure,
+                ptr::from_mut(&mut f).cast(),
+                &raw mut interrupted,
+            )
+        };
+        convert::from_ret(ret).map_err(ThreadError::Creation)?;
+        if interrupted { Err(ThreadError::Interrupted) } else { Ok(()) }
+    }
+
+    fn irqs_off(&self, _: Pinned<'_>, mut f: IrqCall<'_>) {
+        // SAFETY: the closure is an `IrqCall`, as `rust_irqs_off` takes it, and outlives the call.
+        unsafe { ffi::shim_irqs_off(ptr::from_mut(&mut f).cast()) };
+    }
+
+    fn counters(&self, here: Pinned<'_>, events: EventPair) -> Option<KernelCounters> {
+        let hits = NonNull::new(ffi::shim_event_new(here.cpu().0, events.hits))?;
+        let Some(misses) = NonNull::new(ffi::shim_event_new(here.cpu().0, events.misses)) else {
+            // SAFETY: fresh from the shim, and nobody else's.
+            unsafe { ffi::shim_event_free(hits.as_ptr()) };
+            return None;
+        };
+        // INVARIANT: fresh from the shim.
+        Some(KernelCounters([hits, misses]))
+    }
+
+    fn count_reads(
+        &self,
+        _: IrqOff<'_>,
+        counters: &KernelCounters,
+        memory: &KernelMemory,
+        stride: u32,
+    ) -> Option<Counts> {
+        let [hits, misses] = counters.0;
+        let mut counts = [0; 2];
+        // SAFETY: the events live, there are so many bytes, both counts are writable, and interrupts are off.
+        let counted = unsafe {
+            ffi::shim_region_count(
+                hits.as_ptr(),
+                misses.as_ptr(),
+                memory.start.as_ptr(),
+                memory.size,
+                stride,
+                counts.as_mut_ptr(),
+            )
+        };
+        counted.then_some(Counts { hits: counts[0].into(), misses: counts[1].into() })
+    }
+
+    fn trace(&self, trace: Trace) {
+        match trace {
+            Trace::Latency(cycles) => ffi::shim_trace_latency(cycles),
+            Trace::Residency { level, hits, misses } => {
+                ffi::shim_trace_residency(convert::cache_level(level), hits, misses);
+            }
+        }
+    }
 }
 
 /// # Safety
-/// `closure` is that of [`run_thread`]; the caller is a thread bound to `cpu`.
+/// `closure` is that of [`KernelPlatform::run_thread`]; the caller is a thread bound to `cpu`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_region_thread(cpu: u32, closure: *mut c_void) {
     // SAFETY: by the contract.
@@ -165,44 +267,12 @@ unsafe extern "C" fn rust_region_thread(cpu: u32, closure: *mut c_void) {
     f(unsafe { Pinned::new(CpuId(cpu)) });
 }
 
-pub(crate) fn irqs_off(mut f: IrqCall<'_>) {
-    // SAFETY: the closure is an `IrqCall`, as `rust_irqs_off` takes it, and outlives the call.
-    unsafe { ffi::shim_irqs_off(ptr::from_mut(&mut f).cast()) };
-}
-
 /// # Safety
-/// `closure` is that of [`irqs_off`]; the caller is on `cpu` with interrupts off.
+/// `closure` is that of [`KernelPlatform::irqs_off`]; the caller is on `cpu` with interrupts off.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_irqs_off(cpu: u32, closure: *mut c_void) {
     // SAFETY: by the contract.
     let f = unsafe { &mut *closure.cast::<IrqCall<'_>>() };
     // SAFETY: by the contract.
     f(unsafe { IrqOff::new(CpuId(cpu)) });
-}
-
-pub(crate) fn count_events(here: Pinned<'_>, events: EventPair, mut f: Call<'_>) -> (u64, u64) {
-    let (configs, mut counts) = ([events.hits, events.misses], [0; 2]);
-    // SAFETY: both arrays have two numbers; the closure is a `Call`, as `rust_counted` takes it. All outlive the call.
-    unsafe {
-        ffi::shim_count_events(here.cpu().0, configs.as_ptr(), ptr::from_mut(&mut f).cast(), counts.as_mut_ptr());
-    };
-    (counts[0], counts[1])
-}
-
-/// # Safety
-/// `closure` is that of [`count_events`].
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rust_counted(closure: *mut c_void) {
-    // SAFETY: by the contract.
-    let f = unsafe { &mut *closure.cast::<Call<'_>>() };
-    f();
-}
-
-pub(crate) fn trace(trace: Trace) {
-    match trace {
-        Trace::Latency(cycles) => ffi::shim_trace_latency(cycles),
-        Trace::Residency { level, hits, misses } => {
-            ffi::shim_trace_residency(convert::cache_level(level), hits, misses);
-        }
-    }
 }
