@@ -4,7 +4,6 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/device.h>
-#include <linux/kernel.h>
 #include <linux/lockdep.h>
 #include <linux/smp.h>
 #include <linux/tick.h>
@@ -88,7 +87,6 @@ int shim_cpu_package(u32 cpu)
 
 static int call_on(void *closure)
 {
-	might_sleep();
 	rust_call_on(raw_smp_processor_id(), closure);
 	return 0;
 }
