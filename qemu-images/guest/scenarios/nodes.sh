@@ -3,6 +3,7 @@
 #
 # Attributes of files and directories: extended ones, setgid, links, and that nobody sees an old one, however many look.
 # machines: intel amd mpam
+# timeout: 150
 # compare: yes
 
 . /rig/lib/check.sh
@@ -36,8 +37,9 @@ Ws setxattr $T trusted.c five >/dev/null
 is "abi-246 and listed, the oldest first" "trusted.a security.b trusted.c" "$(names $T)"
 is "abi-246 a value changes in its place" "ok six, trusted.a security.b trusted.c" \
 	"$(Ws setxattr $T trusted.a six replace) $(get $T trusted.a), $(names $T)"
-is "abi-246 what must not be there, or must" "EEXIST ENODATA" \
-	"$(Ws setxattr $T trusted.a x create) $(Ws setxattr $T trusted.x x replace)"
+is "abi-246 what must not be there, or must, or both" "EEXIST ENODATA EEXIST ENODATA" "$(
+	Ws setxattr $T trusted.a x create) $(Ws setxattr $T trusted.x x replace) $(
+	Ws setxattr $T trusted.a x create,replace) $(Ws setxattr $T trusted.x x create,replace)"
 is "abi-246 they are removed, once" "ok ENODATA, trusted.a trusted.c" \
 	"$(Ws removexattr $T security.b) $(Ws removexattr $T security.b), $(names $T)"
 long=$(printf '%065535d' 0)

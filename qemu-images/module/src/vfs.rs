@@ -267,10 +267,11 @@ unsafe extern "C" fn rust_xattr_set(
     let name = unsafe { bytes(name, len) };
     // SAFETY: by the contract.
     let value = (!value.is_null()).then(|| unsafe { bytes(value.cast(), size) });
-    let how = match flags {
-        ffi::XATTR_CREATE => XattrSet::Create,
-        ffi::XATTR_REPLACE => XattrSet::Replace,
-        _ => XattrSet::Any,
+    let how = match (flags & ffi::XATTR_CREATE != 0, flags & ffi::XATTR_REPLACE != 0) {
+        (false, false) => XattrSet::Any,
+        (true, false) => XattrSet::Create,
+        (false, true) => XattrSet::Replace,
+        (true, true) => XattrSet::CreateAndReplace,
     };
     to_ret(instance().set_xattr(NodeId(node), name, value, how))
 }

@@ -15,6 +15,8 @@ pub enum XattrSet {
     Create,
     /// Gives it another value: `XATTR_REPLACE`.
     Replace,
+    /// Both at once, which cannot be: `EEXIST` for one that is there, `ENODATA` for one that is not.
+    CreateAndReplace,
 }
 
 struct Xattr {
@@ -75,8 +77,8 @@ impl Xattrs {
     pub(super) fn set(&mut self, name: &[u8], new: &mut Spare, how: XattrSet) -> Result<()> {
         let at = self.find(name);
         match (at.as_mut(), how) {
-            (Some(_), XattrSet::Create) => return Err(Errno::EEXIST),
-            (None, XattrSet::Replace) => return Err(Errno::ENODATA),
+            (Some(_), XattrSet::Create | XattrSet::CreateAndReplace) => return Err(Errno::EEXIST),
+            (None, XattrSet::Replace | XattrSet::CreateAndReplace) => return Err(Errno::ENODATA),
             (Some(there), _) => match &mut new.0 {
                 Some(new) => core::mem::swap(&mut there.value, &mut new.value),
                 None => {
@@ -119,17 +121,18 @@ mod tests {
     proptest! {
         #[test]
         fn attributes_are_what_was_set_in_the_order_of_their_coming(
-            steps in prop::collection::vec((0..4_usize, prop::option::of(0..9_u8), 0..3_usize), 0..40)
+            steps in prop::collection::vec((0..4_usize, prop::option::of(0..9_u8), 0..4_usize), 0..40)
         ) {
             let mut xattrs = Xattrs::new();
             let mut model: Vec<(&[u8], [u8; 1])> = Vec::new();
             for (name, value, how) in steps {
-                let (name, how) = (NAMES[name], [XattrSet::Any, XattrSet::Create, XattrSet::Replace][how]);
+                let how = [XattrSet::Any, XattrSet::Create, XattrSet::Replace, XattrSet::CreateAndReplace][how];
+                let name = NAMES[name];
                 let value = value.map(|value| [value]);
                 let there = model.iter().position(|(known, _)| *known == name);
                 let expected = match (there, how) {
-                    (Some(_), XattrSet::Create) => Err(Errno::EEXIST),
-                    (None, XattrSet::Replace) => Err(Errno::ENODATA),
+                    (Some(_), XattrSet::Create | XattrSet::CreateAndReplace) => Err(Errno::EEXIST),
+                    (None, XattrSet::Replace | XattrSet::CreateAndReplace) => Err(Errno::ENODATA),
                     _ => Ok(()),
                 };
                 prop_assert_eq!(set(&mut xattrs, name, value.as_ref().map(|value| &value[..]), how), expected);

@@ -74,9 +74,9 @@ fn command(operation: &Operation) -> String {
         Operation::Symlink(path) => format!("ln -s /tmp {}", place(path)),
         Operation::Chmod(path, mode) => format!("chmod {mode:o} {}", place(path)),
         Operation::SetXattr(path, name, value, flags) => {
-            let how = [("", 0), (" create", 1), (" replace", 2)].into_iter().find(|(_, bits)| bits == flags);
+            let how = ["", " create", " replace", " create,replace"][(*flags & 3) as usize];
             let (name, value) = (quoted(&escape::quote(name.as_bytes())), quoted(&escape::quote(value)));
-            format!("resctrl-sys setxattr {} {name} {value}{}", place(path), how.map_or("", |(word, _)| word))
+            format!("resctrl-sys setxattr {} {name} {value}{how}", place(path))
         }
         Operation::GetXattr(path, name) => format!("resctrl-sys getxattr {} {}", place(path), quoted(name)),
         Operation::ListXattr(path) => format!("resctrl-sys listxattr {}", place(path)),

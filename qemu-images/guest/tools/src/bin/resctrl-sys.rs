@@ -45,8 +45,7 @@ Directories.
   remount TARGET [DATA]             mount(2) with MS_REMOUNT
   umount TARGET [detach]            umount2(2)
 Extended attributes. NAME with its namespace: trusted.a
-  setxattr PATH NAME TEXT [create|replace]
-                                    setxattr(2)
+  setxattr PATH NAME TEXT [FLAGS]   setxattr(2); FLAGS: create replace
   getxattr PATH NAME                getxattr(2); prints the value with a newline
   listxattr PATH                    listxattr(2); one name a line
   removexattr PATH NAME             removexattr(2)
@@ -152,15 +151,9 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "setxattr" => {
             let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
             let value = arguments.bytes("TEXT")?;
-            let flags = match arguments.optional().as_deref().map(|word| word.to_string_lossy().into_owned()).as_deref()
-            {
-                None => xattr::Flags::empty(),
-                Some("create") => xattr::Flags::CREATE,
-                Some("replace") => xattr::Flags::REPLACE,
-                Some(word) => return Err(Failure::Usage(format!("\"{word}\" is not create or replace"))),
-            };
+            let how = arguments.optional().map(|text| xattr_flags(&text.to_string_lossy())).transpose()?;
             arguments.end()?;
-            xattr::set(&path, &name, &value, flags)
+            xattr::set(&path, &name, &value, how.unwrap_or(xattr::Flags::empty()))
         }
         "getxattr" => {
             let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
@@ -256,6 +249,11 @@ fn rename_flags(text: &str) -> Result<RenameFlags, Failure> {
         ("exchange", RenameFlags::RENAME_EXCHANGE),
         ("whiteout", RenameFlags::RENAME_WHITEOUT),
     ];
+    Ok(flags("FLAGS", text, &known)?.into_iter().collect())
+}
+
+fn xattr_flags(text: &str) -> Result<xattr::Flags, Failure> {
+    let known = [("create", xattr::Flags::CREATE), ("replace", xattr::Flags::REPLACE)];
     Ok(flags("FLAGS", text, &known)?.into_iter().collect())
 }
 

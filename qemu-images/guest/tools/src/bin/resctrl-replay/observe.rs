@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Everything that can be seen of resctrl: the mount, the tree with modes and owners, the content of files, registers.
+//! Everything that can be seen of resctrl: the mount, the tree with modes, owners and extended attributes, the content of
+//! files, registers.
 //!
 //! This is also the place where what may differ between two guests is made equal:
 //!
