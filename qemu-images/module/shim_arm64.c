@@ -4,13 +4,15 @@
  *
  * The kernel must have been told to leave MPAM alone (arm64.nompam); then it
  * hides MPAM from all who ask it, so the processor itself is asked. A kernel
- * that runs at EL2 has left EL2's MPAM registers as it found them; they are
- * set up here. One that started at EL2 and runs at EL1 (kvm-arm.mode=nvhe)
- * cannot do that any more, nor can it be told from one in a virtual machine.
+ * that runs at EL2 has left EL2's MPAM registers as it found them, and does
+ * not write the labels of guests (MPAM1_EL12); that is done here. One that
+ * started at EL2 and runs at EL1 (kvm-arm.mode=nvhe or protected) cannot do
+ * that any more, nor can it be told from one in a virtual machine.
  */
 #define pr_fmt(fmt) "resctrl: " fmt
 
 #include <linux/acpi.h>
+#include <linux/arm-smccc.h>
 #include <linux/cpu_pm.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
@@ -113,6 +115,8 @@ int shim_arch_check(void)
 		pr_err("without ACPI nothing says where the MSCs are\n");
 		return -ENODEV;
 	}
+	if (!is_kernel_in_hyp_mode())
+		pr_info("the kernel runs at EL1: a hypervisor at EL2, also its own KVM's, keeps the labels it has, and its guests can choose theirs\n");
 	return 0;
 }
 
@@ -183,6 +187,32 @@ void shim_msc_write(struct shim_msc *page, u32 offset, u32 value)
 	writel_relaxed(value, (__force void __iomem *)page + offset);
 }
 
+/* ---- The chip ---- */
+
+/* The kernel has asked as well, but does not tell modules. */
+s32 shim_soc_id(void)
+{
+	struct arm_smccc_res res;
+
+	if (arm_smccc_1_1_get_conduit() == SMCCC_CONDUIT_NONE)
+		return SMCCC_RET_NOT_SUPPORTED;
+	arm_smccc_1_1_invoke(ARM_SMCCC_ARCH_FEATURES_FUNC_ID, ARM_SMCCC_ARCH_SOC_ID, &res);
+	if ((s32)res.a0 < 0)
+		return SMCCC_RET_NOT_SUPPORTED;
+	arm_smccc_1_1_invoke(ARM_SMCCC_ARCH_SOC_ID, 0, &res);
+	return res.a0;
+}
+
+u64 shim_msc_read64(struct shim_msc *page, u32 offset)
+{
+	return readq_relaxed((__force void __iomem *)page + offset);
+}
+
+void shim_msc_write64(struct shim_msc *page, u32 offset, u64 value)
+{
+	writeq_relaxed(value, (__force void __iomem *)page + offset);
+}
+
 /* ---- The processor ---- */
 
 u64 shim_mpamidr(void)
@@ -195,6 +225,11 @@ bool shim_has_streaming(void)
 	return system_supports_sme();
 }
 
+bool shim_has_guests(void)
+{
+	return is_kernel_in_hyp_mode();
+}
+
 void shim_mpam_write(u32 reg, u64 value)
 {
 	switch (reg) {
@@ -202,10 +237,16 @@ void shim_mpam_write(u32 reg, u64 value)
 		write_sysreg_s(value, SYS_MPAM0_EL1);
 		break;
 	case SHIM_MPAM1:
-		/* At EL2 this is MPAM2_EL2. Guests have not been told of MPAM and shall not choose labels. */
+		/*
+		 * At EL2 this is MPAM2_EL2. Guests have not been told of MPAM and shall neither see it nor choose labels;
+		 * the trap of MPAMIDR_EL1 is of no effect on a processor that has none, or another one (set_up_el2()).
+		 */
 		if (is_kernel_in_hyp_mode())
-			value |= MPAM2_EL2_TRAPMPAM0EL1 | MPAM2_EL2_TRAPMPAM1EL1;
+			value |= MPAM2_EL2_TRAPMPAM0EL1 | MPAM2_EL2_TRAPMPAM1EL1 | MPAM2_EL2_TIDR;
 		write_sysreg_s(value, SYS_MPAM1_EL1);
+		break;
+	case SHIM_MPAM1_GUEST:
+		write_sysreg_s(value, SYS_MPAM1_EL12);
 		break;
 	case SHIM_MPAMSM:
 		write_sysreg_s(value, SYS_MPAMSM_EL1);

@@ -33,12 +33,21 @@ void shim_msc_unmap(struct shim_msc *page);
 u32 shim_msc_read(struct shim_msc *page, u32 offset);
 void shim_msc_write(struct shim_msc *page, u32 offset, u32 value);
 
+/* ---- The chip: offsets as above, whole registers of 64 bits ---- */
+
+/* What firmware says which chip this is (SMCCC_ARCH_SOC_ID), or an error of its own, which is negative. */
+s32 shim_soc_id(void);
+u64 shim_msc_read64(struct shim_msc *page, u32 offset);
+void shim_msc_write64(struct shim_msc *page, u32 offset, u64 value);
+
 /* ---- The processor that runs ---- */
 
-enum shim_mpam_register { SHIM_MPAM0 = 0, SHIM_MPAM1 = 1, SHIM_MPAMSM = 2 };
+enum shim_mpam_register { SHIM_MPAM0 = 0, SHIM_MPAM1 = 1, SHIM_MPAMSM = 2, SHIM_MPAM1_GUEST = 3 };
 
 u64 shim_mpamidr(void);
 bool shim_has_streaming(void);
+/* The kernel runs at EL2; only then there is SHIM_MPAM1_GUEST. */
+bool shim_has_guests(void);
 void shim_mpam_write(u32 reg, u64 value);
 void shim_synchronize(void);
 void shim_wait_us(u32 us);

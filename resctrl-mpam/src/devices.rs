@@ -22,6 +22,7 @@ mod monitor;
 mod msc;
 mod probe;
 mod props;
+pub mod t241;
 
 use core::sync::atomic::Ordering;
 
@@ -30,7 +31,7 @@ use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platfor
 
 pub use class::{Class, Component, Reach, Vmsc};
 pub use config::{Config, Configs};
-pub use errata::Quirks;
+pub use errata::{BandwidthEffect, Quirks};
 pub use error::MscError;
 pub use limits::{Ids, Limits};
 pub use mbwu::{Direction, Filter};
@@ -118,6 +119,7 @@ impl<M: Msc> Devices<M> {
             limits.register(msc.ids)?;
             mscs.push(msc)?;
         }
+        tell_errata(platform, &mscs);
         if mscs.is_empty() {
             platform.log(LogLevel::Warn, format_args!("No MSC devices found in firmware"));
             return Err(Errno::EINVAL);
@@ -185,6 +187,19 @@ impl<M: Msc> Devices<M> {
         }
     }
 
+    /// Says of each MSC whose limits may not have taken effect that it is so, once.
+    pub(crate) fn tell_limits<P: Platform>(&self, platform: &P) {
+        for msc in self.mscs.iter().filter(|msc| msc.shadows_differ.swap(false, Ordering::Relaxed)) {
+            platform.log(
+                LogLevel::Warn,
+                format_args!(
+                    "MSC {}: inconsistent shadow registers, limits of the bandwidth may not be in effect",
+                    msc.id
+                ),
+            );
+        }
+    }
+
     fn component(&self, kind: ClassKind, id: u32) -> Option<&Component> {
         let class = self.classes.iter().find(|class| class.kind == kind)?;
         class.components.iter().find(|component| component.id == id).map(|component| &**component)
@@ -248,6 +263,20 @@ impl<M: Msc> Devices<M> {
             }
         }
         Ok(if ready { Ok(sum) } else { Err(NotReady) })
+    }
+}
+
+/// Says what is done about an erratum that takes more than the MSC's own registers, and where nothing can be done.
+fn tell_errata<P: Platform, M>(platform: &P, mscs: &[MscDevice<M>]) {
+    let with = |effect| mscs.iter().find(|msc| msc.quirks.bandwidth_effect == effect);
+    if with(BandwidthEffect::WhenPassedOn).is_some() {
+        platform.log(LogLevel::Info, format_args!("Enabled workaround for NVIDIA T241 erratum T241-MPAM-1"));
+    }
+    if let Some(msc) = with(BandwidthEffect::Never) {
+        platform.log(
+            LogLevel::Warn,
+            format_args!("MSC {}: no limit of the bandwidth: it has erratum T241-MPAM-1, and this is no T241", msc.id),
+        );
     }
 }
 

@@ -35,6 +35,7 @@ mod registers;
 
 pub use resctrl::{CtrlDomain, MonContext, MonDomain, Mpam, Options};
 
+use devices::t241;
 use resctrl_types::{CpuId, Here, Pinned};
 
 /// The memory-mapped registers of one MSC.
@@ -46,6 +47,12 @@ pub trait Msc: Send + Sync + 'static {
 
     /// Writes 32 bits, as `writel_relaxed` does. Callable with interrupts off.
     fn write32(&self, here: Here<'_>, offset: u32, value: u32);
+
+    /// The registers of the chip that it is on, outside of its page: on a machine whose SoC id is [`t241::SOC_ID`] those at
+    /// [`t241::registers_of`] its address, on any other none.
+    fn chip(&self) -> Option<&dyn t241::ChipRegisters> {
+        None
+    }
 }
 
 /// A register of FEAT_MPAM that is written at context switches.
@@ -53,8 +60,10 @@ pub trait Msc: Send + Sync + 'static {
 pub enum SystemRegister {
     /// `MPAM0_EL1`: labels of user space.
     Mpam0,
-    /// `MPAM1_EL1`: labels of the kernel.
+    /// `MPAM1_EL1`: labels of the kernel. At EL2 that name stands for `MPAM2_EL2`.
     Mpam1,
+    /// `MPAM1_EL12`, the name of `MPAM1_EL1` at EL2: labels of the kernels of guests.
+    Mpam1Guest,
     /// `MPAMSM_EL1`: labels of the streaming mode compute unit.
     Mpamsm,
 }
@@ -66,6 +75,9 @@ pub trait SystemRegisters: Send + Sync + 'static {
 
     /// Whether there is `MPAMSM_EL1` (FEAT_SME); the same on all processors.
     fn has_streaming(&self) -> bool;
+
+    /// Whether the kernel runs at EL2, and the kernels of guests have registers of their own; the same on all processors.
+    fn has_guests(&self) -> bool;
 
     /// Writes a register. Callable with interrupts off.
     fn write(&self, here: Here<'_>, register: SystemRegister, value: u64);

@@ -17,6 +17,8 @@
 //! * The counters of the level 3 cache are preferred to those of memory, whichever was seen first.
 //! * MSCs that no online CPU reaches hold nothing, and what they had counted stays part of a number; the kernel's own has no
 //!   number then (see `parts`).
+//! * Where the kernel runs at EL2, the labels of guests are written with the others, whenever a CPU's are. The kernel's are
+//!   copied by KVM when it loads a virtual processor; told to leave MPAM alone, it does not.
 //! * Every MSC must be reachable when the driver starts; the kernel goes on waiting for the CPUs.
 
 mod arch;
@@ -159,12 +161,14 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 }
 
-/// Labels that every online processor can make.
+/// Labels that every online processor can make. Each has those of the default group from here on: what the firmware left
+/// is unknown, and an MSC may take it for an error, which ends the use of MPAM once somebody listens to its interrupt.
 fn requestors<P: Platform>(platform: &P, cpus: CpusHeld<'_>, system: &impl SystemRegisters) -> Result<Ids> {
     let mut common: Option<Ids> = None;
     for cpu in (0..platform.nr_cpu_ids()).map(CpuId) {
         let called = platform.call_on(cpus, cpu, &mut |here| {
             let known = ids_of(system.mpamidr(here.into()));
+            sched::write_labels(system, here.into(), 0);
             common = Some(common.map_or(known, |common| common.common(known)));
         });
         match called {

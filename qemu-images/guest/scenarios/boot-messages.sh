@@ -12,6 +12,8 @@ grep -e resctrl -e 'MPAM enabled' /run/dmesg | grep -v 'Command line' | grep -v 
 if [ "$ARCH" = arm64 ]; then
 	like "abi-229 MPAM is enabled with the ids that all parts know" \
 		"*MPAM enabled with $PARTIDS PARTIDs and $PMGS PMGs*" "$(grep 'MPAM enabled' /run/dmesg)"
+	[ "$IMPL" != rust ] || like "abi-291 what cannot be done below EL2 is said" \
+		"*the kernel runs at EL1: a hypervisor at EL2*keeps the labels it has*" "$(grep 'runs at EL1' /run/dmesg)"
 	finish
 fi
 has() {

@@ -57,7 +57,11 @@ cdpl2=$(mount_resctrl cdpl2)
 if [ "$VENDOR" = amd ]; then
 	is "abi-8 mba_MBps is refused where limits are not linear" EINVAL "$(mount_resctrl mba_MBps)"
 fi
-[ "$ARCH" = amd64 ] || has_cdp || is "abi-225 cdp is for experts" EOPNOTSUPP "$(mount_resctrl cdp)"
+if [ "$ARCH" = arm64 ] && ! has_cdp; then
+	is "abi-225 cdp is for experts" EOPNOTSUPP "$(mount_resctrl cdp)"
+	like "abi-289 the log says what an expert has to do" "*CDP not supported without the module's parameter expert=1*" \
+		"$(dmesg | grep CDP)"
+fi
 is "abi-7 cdpl2 is refused without L2 CDP" $unable "$cdpl2"
 is "abi-6 and a plain mount works then" ok "$(mount_resctrl)"
 umount_resctrl

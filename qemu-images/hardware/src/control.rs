@@ -85,7 +85,8 @@ pub enum Request {
     /// Of MPAM: what is known of an MSC. Answers the physical address of its page, the number of its resource instances,
     /// and how many accesses there were from CPUs that cannot reach it.
     Msc(u64),
-    /// Of MPAM: the control register of an MSC, a resource instance and a PARTID, at an offset. Answers what it holds.
+    /// Of MPAM: the control register of an MSC, a resource instance and a PARTID, at an offset. Answers what it holds; of
+    /// bandwidth on a T241 what is in effect, all ones of 32 bits where its slices differ.
     MscControl(u64, u64, u64, u64),
     /// Of MPAM: the error registers of an MSC. Answers `MPAMF_ESR`, `MPAMF_ECR`, and how many errors all MSCs have had.
     MscError(u64),
@@ -105,6 +106,13 @@ pub enum Request {
     Telemetry(u64, u64, TelemetryEvent, u64),
     /// Of MPAM: takes a CPU's power away and gives it back, as far as MPAM's registers are concerned.
     PowerCycle(u64),
+    /// Of MPAM: the labels of a CPU's data requests at EL0, EL1 and EL2, each as [`label_id`].
+    Labels(u64),
+    /// Of MPAM: whoever asks moves so many bytes, with the label of its CPU and exception level. Answers PMG, PARTID and the
+    /// exception level.
+    Move(u64),
+    /// Of MPAM: a CPU moves so many bytes as the kernel of a guest would on it, with the label of EL1.
+    MoveAtEl1(u64, u64),
 }
 
 /// How a command ended.
@@ -246,6 +254,9 @@ impl Request {
             Self::Register(cpu, address) => [18, cpu, address, 0, 0],
             Self::Telemetry(region, rmid, event, amount) => [19, region, rmid, event as u64, amount],
             Self::PowerCycle(cpu) => [20, cpu, 0, 0, 0],
+            Self::Labels(cpu) => [21, cpu, 0, 0, 0],
+            Self::Move(bytes) => [22, bytes, 0, 0, 0],
+            Self::MoveAtEl1(cpu, bytes) => [23, cpu, bytes, 0, 0],
         }
     }
 
@@ -285,6 +296,9 @@ impl Request {
                 Self::Telemetry(first, second, event, fourth)
             }
             20 => Self::PowerCycle(first),
+            21 => Self::Labels(first),
+            22 => Self::Move(first),
+            23 => Self::MoveAtEl1(first, second),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -382,7 +396,10 @@ impl Rdt {
             | Request::MscError(_)
             | Request::MscRequest(..)
             | Request::MscMonitor(..)
-            | Request::PowerCycle(_) => return Err(Status::NoSuchCommand),
+            | Request::PowerCycle(_)
+            | Request::Labels(_)
+            | Request::Move(_)
+            | Request::MoveAtEl1(..) => return Err(Status::NoSuchCommand),
         }
         Ok([0; 3])
     }
@@ -420,6 +437,9 @@ mod tests {
             Request::Register(3, 0xc90),
             Request::Telemetry(1 << 32, 2, TelemetryEvent::UopsRetired, 64),
             Request::PowerCycle(3),
+            Request::Labels(3),
+            Request::Move(64),
+            Request::MoveAtEl1(3, 64),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -427,7 +447,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([21, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([24, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

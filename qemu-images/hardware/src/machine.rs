@@ -243,7 +243,8 @@ impl Machine {
             Some(mpam) => {
                 let bytes = validate::memory_bytes(&self.memory).unwrap_or_default();
                 let most = mpam.max_memory(bytes) >> 30;
-                let machine = format!("{},gic-version=3,nvdimm=on", self.qemu.machine);
+                let el2 = if mpam.el2 { ",virtualization=on" } else { "" };
+                let machine = format!("{},gic-version=3,nvdimm=on{el2}", self.qemu.machine);
                 (machine, format!("{},slots=1,maxmem={most}G", self.memory))
             }
         };

@@ -12,6 +12,7 @@
 //! * [`Msc`]: the registers at work.
 //! * [`Cpu`]: the system registers of FEAT_MPAM of one processor.
 //! * [`Page`]: an MSC's registers as memory shows them.
+//! * [`t241`]: a chip with errata.
 //! * [`System`]: all of that for one machine, with the traffic source.
 //! * [`firmware`]: the ACPI tables PPTT and MPAM for a machine.
 //!
@@ -42,12 +43,13 @@ mod system;
 
 pub mod firmware;
 pub mod registers;
+pub mod t241;
 
 pub use config::{
     BandwidthControls, BandwidthMonitors, CapacityControls, CounterWidth, FIRST_SHARED_INTERRUPT, MscConfig, NotReady,
     Priority, RisConfig, UsageMonitors,
 };
-pub use cpu::{Cpu, CpuConfig, Label, SystemRegister};
+pub use cpu::{Cpu, CpuConfig, Label, Level, SystemRegister};
 pub use monitor::Occupancy;
 pub use msc::{ErrorCode, Msc};
 pub use page::Page;

@@ -24,17 +24,21 @@
 //!
 //! An interrupt is raised as another device's would be, only by a register of the interrupt controller that software uses.
 //!
+//! On a machine that is a chip of its own, HVC and SMC of the calls that ask for it are skipped as well, and its registers
+//! are where QEMU has nothing: loads from there are replaced and stores taken as those of an MSC's page are.
+//!
 //! A hint that means nothing to any processor is the way for guest programs to the emulated hardware, see
 //! [`resctrl_hardware::control`].
 
+mod firmware;
 mod instruction;
 
 use crate::log::Log;
-use crate::qemu::{Api, Block, Handles, PluginId, number};
+use crate::qemu::{Api, Block, Handles, Physical, PluginId, number};
 use crate::spin::give_way_at;
 use instruction::Instruction;
 use resctrl_hardware::control;
-use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, System, SystemRegister};
+use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, Level, System, SystemRegister};
 use resctrl_hardware::write_log::Kind;
 use std::ffi::{CStr, c_uint, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -71,6 +75,14 @@ const SET_PENDING: u64 = 0x0800_0200;
 const SET_PENDING_PRIVATE: u64 = 0x080b_0200;
 const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
 
+/// What a load or store of a register is to.
+enum Target {
+    /// A page of an MSC.
+    Msc(Access),
+    /// A register of the chip, at this offset.
+    Chip(u64),
+}
+
 /// Everything a callback needs.
 #[derive(Debug)]
 pub(crate) struct Plugin {
@@ -96,14 +108,7 @@ fn pack(register: SystemRegister, general: u8, address: u64) -> u64 {
 }
 
 fn unpack(data: u64) -> (SystemRegister, u8, u64) {
-    const ALL: [SystemRegister; 5] = [
-        SystemRegister::Mpamidr,
-        SystemRegister::Mpam1,
-        SystemRegister::Mpam0,
-        SystemRegister::Mpamsm,
-        SystemRegister::Mpam2,
-    ];
-    let register = ALL[(data >> 5 & 7) as usize % ALL.len()];
+    let register = SystemRegister::ALL[(data >> 5 & 7) as usize % SystemRegister::ALL.len()];
     (register, (data & 0x1f) as u8, (data.cast_signed() >> 8).cast_unsigned())
 }
 
@@ -148,8 +153,8 @@ impl Plugin {
     }
 
     /// Exception level of the CPU.
-    fn level(&self) -> u64 {
-        self.read(CPSR) >> 2 & 3
+    fn level(&self) -> Level {
+        Level::from_number(self.read(CPSR) >> 2 & 3)
     }
 
     /// Does something to the hardware, and what follows from it outside.
@@ -191,53 +196,76 @@ impl Plugin {
 
     /// Carries an MRS out. Tells whether it is done; else it is QEMU's to refuse.
     fn mrs(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
-        if self.level() == 0 {
-            return false;
-        }
-        let Some(value) = self.system.mrs(cpu, register) else { return false };
+        let Some(value) = self.system.mrs(cpu, self.level(), register) else { return false };
         self.write_general(general, value);
         true
     }
 
     fn msr(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
-        if self.level() == 0 {
-            return false;
-        }
-        let value = self.read_general(general);
-        self.with_system(|system, now| match system.msr(cpu, register, value, now) {
+        let (level, value) = (self.level(), self.read_general(general));
+        self.with_system(|system, now| match system.msr(cpu, level, register, value, now) {
             Some(effects) => (true, effects),
             None => (false, Effects::default()),
         })
     }
 
-    fn channel(&self) {
+    /// Carries out a call of firmware that is not for QEMU's.
+    fn firmware(&self) -> bool {
+        if !self.system.shows_mpam(self.level()) {
+            return false;
+        }
+        let Some(soc_id) = self.system.soc_id() else { return false };
+        let Some(answer) = firmware::answer(self.read(0) as u32, self.read(1) as u32, soc_id) else { return false };
+        self.write_general(0, answer);
+        true
+    }
+
+    fn channel(&self, cpu: usize) {
         if self.read(0) != u64::from(control::LEAF) {
             return;
         }
         let call = [1, 2, 3, 4, 5].map(|register| self.read(register));
-        let [status, first, third, second] = self.with_system(|system, now| system.control(call, now));
+        let caller = (cpu, self.level());
+        let [status, first, third, second] = self.with_system(|system, now| system.control(call, caller, now));
         for (register, value) in (0..).zip([status, first, second, third]) {
             self.write_general(register, value);
         }
     }
 
-    /// The access of an instruction, if it is one to an MSC.
-    fn msc(&self, access: c_uint, address: u64, size: u32) -> Option<Access> {
+    /// What an access of the kernel is to, if it is to a register.
+    fn target(&self, access: c_uint, address: u64, size: u32) -> Option<Target> {
         if address & UPPER_HALF == 0 {
             return None;
         }
-        let (msc, offset) = self.system.at(self.api.physical(access, address)?)?;
-        Some(Access { msc, offset, size })
+        match self.api.physical(access, address)? {
+            Physical::Memory(physical) => {
+                let (msc, offset) = self.system.at(physical)?;
+                Some(Target::Msc(Access { msc, offset, size }))
+            }
+            // Of the chip only whole registers are emulated.
+            Physical::Device(physical) => self.system.at_chip(physical).filter(|_| size == 8).map(Target::Chip),
+        }
     }
 
-    fn loaded(&self, cpu: usize, at: Access, general: u8) {
-        let value = self.with_system(|system, now| system.load(cpu, at, now));
+    fn loaded(&self, cpu: usize, at: &Target, general: u8) {
+        let value = match *at {
+            Target::Msc(at) => self.with_system(|system, now| system.load(cpu, at, now)),
+            Target::Chip(offset) => self.system.chip_load(offset),
+        };
         self.write_general(general, value);
     }
 
-    fn stored(&self, cpu: usize, at: Access, value: u64) {
-        self.note(format_args!("cpu {cpu} msc {} {:#x} = {value:#x}", at.msc, at.offset));
-        self.with_system(|system, now| ((), system.store(cpu, at, value, now)));
+    fn stored(&self, cpu: usize, at: &Target, value: u64) {
+        match *at {
+            Target::Msc(at) => {
+                self.note(format_args!("cpu {cpu} msc {} {:#x} = {value:#x}", at.msc, at.offset));
+                self.with_system(|system, now| ((), system.store(cpu, at, value, now)));
+            }
+            Target::Chip(offset) => {
+                self.note(format_args!("cpu {cpu} chip {offset:#x} = {value:#x}"));
+                self.with_system(|system, now| ((), system.chip_store(offset, value, now)));
+            }
+        }
     }
 
     fn translate(&self, block: *mut Block) {
@@ -262,6 +290,7 @@ impl Plugin {
                 Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
                 Some(Instruction::Msr(register, general)) => insn.instead(on_msr, pack(register, general, address)),
                 Some(Instruction::MrsFeatures(_)) => insn.before(on_mrs_features, address.wrapping_add(4)),
+                Some(Instruction::Firmware) if self.system.soc_id().is_some() => insn.instead(on_firmware, address),
                 Some(Instruction::SetUp) if !kernel => insn.before(on_set_up, 0),
                 Some(Instruction::Channel) => insn.before(on_channel, 0),
                 Some(Instruction::Spin) => give_way_at(&insn),
@@ -269,7 +298,8 @@ impl Plugin {
                     insn.after_loads(on_load, u64::from(general) | u64::from(size) << 8);
                 }
                 Some(Instruction::Store(size)) if kernel => insn.after_stores(on_store, size.into()),
-                None | Some(Instruction::SetUp | Instruction::Load(..) | Instruction::Store(_)) => {}
+                None
+                | Some(Instruction::Firmware | Instruction::SetUp | Instruction::Load(..) | Instruction::Store(_)) => {}
             }
         }
     }
@@ -300,7 +330,7 @@ extern "C" fn on_msr(cpu: c_uint, data: *mut c_void) {
 
 extern "C" fn on_mrs_features(cpu: c_uint, next: *mut c_void) {
     let Some(plugin) = plugin() else { return };
-    if plugin.level() > 0 {
+    if plugin.system.shows_mpam(plugin.level()) {
         plugin.fill();
         plugin.awaited[cpu as usize].store(number(next), Ordering::Relaxed);
     }
@@ -316,15 +346,25 @@ extern "C" fn on_features(cpu: c_uint, data: *mut c_void) {
     }
 }
 
+extern "C" fn on_firmware(_cpu: c_uint, address: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if plugin.firmware() {
+        // SAFETY: nothing here or in a caller is dropped.
+        unsafe { plugin.api.go_on_at(number(address).wrapping_add(4)) };
+    }
+}
+
 extern "C" fn on_set_up(cpu: c_uint, _data: *mut c_void) {
-    if let Some(plugin) = plugin() {
+    if let Some(plugin) = plugin()
+        && plugin.system.shows_mpam(plugin.level())
+    {
         plugin.with_system(|system, now| ((), system.power_cycle(cpu as usize, now)));
     }
 }
 
-extern "C" fn on_channel(_cpu: c_uint, _data: *mut c_void) {
+extern "C" fn on_channel(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.channel();
+        plugin.channel(cpu as usize);
     }
 }
 
@@ -336,15 +376,15 @@ extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_vo
         return;
     }
     let data = number(data);
-    if let Some(at) = plugin.msc(access, address, (data >> 8) as u32) {
-        plugin.loaded(cpu as usize, at, (data & 0x1f) as u8);
+    if let Some(at) = plugin.target(access, address, (data >> 8) as u32) {
+        plugin.loaded(cpu as usize, &at, (data & 0x1f) as u8);
     }
 }
 
 extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
-    if let Some(at) = plugin.msc(access, address, number(data) as u32) {
-        plugin.stored(cpu as usize, at, plugin.api.value(access));
+    if let Some(at) = plugin.target(access, address, number(data) as u32) {
+        plugin.stored(cpu as usize, &at, plugin.api.value(access));
     }
 }
 

@@ -45,6 +45,15 @@ pub(crate) struct HardwareAddress([u8; 0]);
 #[repr(C)]
 pub(crate) struct Handle([u8; 0]);
 
+/// A physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Physical {
+    /// Of memory.
+    Memory(u64),
+    /// Of a device of QEMU's, or of nothing.
+    Device(u64),
+}
+
 /// `GArray` and `GByteArray` alike.
 #[repr(C)]
 pub(crate) struct GArray {
@@ -248,16 +257,18 @@ impl Api {
         });
     }
 
-    /// The physical address of an access, in the callback for it. `None` where it goes to a device of QEMU's.
-    pub(crate) fn physical(&self, access: c_uint, address: u64) -> Option<u64> {
+    /// The physical address of an access, in the callback for it; `None` where QEMU does not know.
+    pub(crate) fn physical(&self, access: c_uint, address: u64) -> Option<Physical> {
         // SAFETY: both are what the callback was called with.
         let place = unsafe { (self.qemu_plugin_get_hwaddr)(access, address) };
-        // SAFETY: the place is QEMU's, valid while the callback runs.
-        if place.is_null() || unsafe { (self.qemu_plugin_hwaddr_is_io)(place) } {
+        if place.is_null() {
             return None;
         }
+        // SAFETY: the place is QEMU's, valid while the callback runs.
+        let physical = unsafe { (self.qemu_plugin_hwaddr_phys_addr)(place) };
         // SAFETY: as above.
-        Some(unsafe { (self.qemu_plugin_hwaddr_phys_addr)(place) })
+        let device = unsafe { (self.qemu_plugin_hwaddr_is_io)(place) };
+        Some(if device { Physical::Device(physical) } else { Physical::Memory(physical) })
     }
 
     /// What was loaded or stored, in the callback for it.

@@ -34,6 +34,10 @@ impl SystemRegisters for FuzzCpus {
         true
     }
 
+    fn has_guests(&self) -> bool {
+        true
+    }
+
     fn write(&self, _: Here<'_>, register: SystemRegister, value: u64) {
         let fields = [(0, 0xffff, PARTID_MAX), (16, 0xffff, PARTID_MAX), (32, 0xff, PMG_MAX), (40, 0xff, PMG_MAX)];
         for (low, mask, largest) in fields {

@@ -14,7 +14,7 @@ use resctrl_types::{CpuMask, KVec, Ref, Result};
 use super::config::Configs;
 use super::monitor::MonitorPool;
 use super::msc::{ClassKind, MscDevice};
-use super::{Feature, Ids, Props, Quirks};
+use super::{BandwidthEffect, Feature, Ids, Props, Quirks};
 use crate::Msc;
 
 /// Part of a component that one MSC controls.
@@ -186,6 +186,10 @@ fn finish<M: Msc>(
     let mut props = props.unwrap_or_default();
     if quirks.mbw_min_follows_max {
         props.drop_feature(Feature::MbwMin);
+    }
+    if quirks.bandwidth_effect == BandwidthEffect::Never {
+        props.drop_feature(Feature::MbwMin);
+        props.drop_feature(Feature::MbwMax);
     }
     let mut cpus = CpuMask::new(nr_cpu_ids)?;
     let mut components = KVec::with_capacity(draft.components.len())?;

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use resctrl_types::{KVec, Result};
 
 use super::msc::{Access, Ris};
-use super::{Feature, Props};
+use super::{BandwidthEffect, Feature, Props};
 use crate::Msc;
 use crate::registers::{Cassoc, Cmax, Cmin, Cpbm, Intpartid, MbwMax, MbwMin, MbwPbm, MbwProp, Pri};
 
@@ -117,10 +117,15 @@ impl<M: Msc> Access<'_, M> {
         }
         let mbw_max = config.map_or(u16::MAX, |config| config.mbw_max);
         if props.has(Feature::MbwMin) {
-            self.write(MbwMin::OFFSET, self.msc.quirks.mbw_min(mbw_max, props.bwa_wd).into());
+            let implemented = mbw_max & fraction(props.bwa_wd);
+            self.write(MbwMin::OFFSET, self.msc.quirks.mbw_min(implemented, props.bwa_wd).into());
         }
         if props.has(Feature::MbwMax) {
             self.write(MbwMax::OFFSET, mbw_max.into());
+        }
+        let bandwidth = props.has(Feature::MbwMin) || props.has(Feature::MbwMax);
+        if bandwidth && self.msc.quirks.bandwidth_effect == BandwidthEffect::WhenPassedOn {
+            self.pass_bandwidth_on(partid);
         }
         let open = [
             (Feature::MbwProp, MbwProp::OFFSET, 0),

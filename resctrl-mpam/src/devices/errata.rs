@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Components that do not do what they say, by their identification register.
-//!
-//! Not handled: erratum 1 of NVIDIA's T241, whose workaround polls registers outside the MSC's page.
+//! Components that do not do what they say, by their identification register. docs/errata.md has the table of all that are
+//! known.
 
 use crate::registers::Iidr;
+
+/// When a limit to the bandwidth takes effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BandwidthEffect {
+    /// Once it is stored.
+    #[default]
+    WhenStored,
+    /// T241-MPAM-1: once the registers of the chip have passed it on, see [`t241`](super::t241).
+    WhenPassedOn,
+    /// T241-MPAM-1 where these registers cannot be had: never. No limit is offered then.
+    Never,
+}
 
 /// What has to be done differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
+    /// T241-MPAM-1: what it takes for a limit to the bandwidth.
+    pub bandwidth_effect: BandwidthEffect,
     /// T241-MPAM-4: the minimum bandwidth must stand in a relation to the maximum, and cannot be used for itself.
     pub mbw_min_follows_max: bool,
     /// T241-MPAM-6: bandwidth counters count lines of 64 bytes.
@@ -18,11 +31,25 @@ pub struct Quirks {
 
 /// The components known, by product and implementer.
 const KNOWN: [(&str, u32, Quirks); 2] = [
-    ("NVIDIA T241", 0x2410_036b, Quirks { mbw_min_follows_max: true, mbwu_counts_lines: true, ignore_csu_nrdy: false }),
+    (
+        "NVIDIA T241",
+        0x2410_036b,
+        Quirks {
+            bandwidth_effect: BandwidthEffect::WhenPassedOn,
+            mbw_min_follows_max: true,
+            mbwu_counts_lines: true,
+            ignore_csu_nrdy: false,
+        },
+    ),
     (
         "Arm CMN-650",
         0x0000_043b,
-        Quirks { mbw_min_follows_max: false, mbwu_counts_lines: false, ignore_csu_nrdy: true },
+        Quirks {
+            bandwidth_effect: BandwidthEffect::WhenStored,
+            mbw_min_follows_max: false,
+            mbwu_counts_lines: false,
+            ignore_csu_nrdy: true,
+        },
     ),
 ];
 
@@ -39,8 +66,9 @@ impl Quirks {
 
     /// The quirks of two components used as one.
     #[must_use]
-    pub const fn or(self, other: Quirks) -> Quirks {
+    pub fn or(self, other: Quirks) -> Quirks {
         Quirks {
+            bandwidth_effect: self.bandwidth_effect.max(other.bandwidth_effect),
             mbw_min_follows_max: self.mbw_min_follows_max || other.mbw_min_follows_max,
             mbwu_counts_lines: self.mbwu_counts_lines || other.mbwu_counts_lines,
             ignore_csu_nrdy: self.ignore_csu_nrdy || other.ignore_csu_nrdy,

@@ -78,6 +78,8 @@ pub struct MscDevice<M> {
     /// How many CPUs of `cpus` are online. Without one it may be without power.
     pub(crate) online: AtomicU32,
     in_use: AtomicBool,
+    /// T241-MPAM-1: a limit may not have taken effect, and nobody has said so yet.
+    pub(super) shadows_differ: AtomicBool,
 }
 
 impl<M: Msc> MscDevice<M> {
@@ -96,6 +98,7 @@ impl<M: Msc> MscDevice<M> {
             has_extended_errors: false,
             online: AtomicU32::new(0),
             in_use: AtomicBool::new(false),
+            shadows_differ: AtomicBool::new(false),
         }
     }
 
@@ -148,7 +151,7 @@ impl<M: Msc> MscDevice<M> {
 pub struct Access<'a, M: Msc> {
     /// Whose registers.
     pub msc: &'a MscDevice<M>,
-    here: Here<'a>,
+    pub(super) here: Here<'a>,
 }
 
 impl<M: Msc> Drop for Access<'_, M> {

@@ -4,7 +4,7 @@
 use resctrl_types::{Errno, Here, KVec, Result};
 
 use super::msc::{Access, ClassKind, MscDevice, Ris};
-use super::{Feature, Ids, MbwuState, Props, Quirks};
+use super::{BandwidthEffect, Feature, Ids, MbwuState, Props, Quirks};
 use crate::Msc;
 use crate::registers::{
     Aidr, CcapIdr, CporIdr, Csu, CsuCtl, CsuFlt, CsumonIdr, Idr, Iidr, MbwIdr, MbwuCtl, MbwumonIdr, MsmonIdr,
@@ -33,6 +33,9 @@ impl<M: Msc> MscDevice<M> {
         let found = found?;
         self.ids = found.ids;
         self.quirks = found.quirks;
+        if self.quirks.bandwidth_effect == BandwidthEffect::WhenPassedOn && self.registers.chip().is_none() {
+            self.quirks.bandwidth_effect = BandwidthEffect::Never;
+        }
         self.has_errors = found.has_errors;
         self.has_extended_errors = found.has_extended_errors;
         // Errors of firmware, and those of the questions just asked, are not the system's.

@@ -186,6 +186,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             })?;
             result?;
         }
+        self.devices.tell_limits(platform);
         remember(component, values);
         Ok(())
     }

@@ -154,7 +154,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         enable: bool,
     ) -> Result<()> {
         if enable && !self.options.expert {
-            platform.log(LogLevel::Warn, format_args!("CDP not supported"));
+            platform.log(LogLevel::Warn, format_args!("CDP not supported without the module's parameter expert=1"));
             return Err(Errno::EOPNOTSUPP);
         }
         let capable = self.control(resource).is_some_and(|control| control.cdp_capable);

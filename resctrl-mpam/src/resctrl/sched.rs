@@ -9,6 +9,23 @@ use super::{Mpam, ids_of};
 use crate::registers::Labels;
 use crate::{Msc, SystemRegister, SystemRegisters};
 
+/// Writes the labels of a CPU, those of guests that its tasks run included.
+pub(super) fn write_labels(system: &impl SystemRegisters, here: Here<'_>, labels: u64) {
+    let enabled = labels | Labels::MPAMEN.put(1);
+    system.write(here, SystemRegister::Mpam1, enabled);
+    if system.has_streaming() {
+        let data = Labels::PARTID_D.put(u64::MAX) | Labels::PMG_D.put(u64::MAX);
+        system.write(here, SystemRegister::Mpamsm, labels & data);
+    }
+    // What follows runs in the kernel and is to be labelled; programs and guests come with an exception return, which
+    // synchronises.
+    system.synchronize(here);
+    system.write(here, SystemRegister::Mpam0, labels);
+    if system.has_guests() {
+        system.write(here, SystemRegister::Mpam1Guest, enabled);
+    }
+}
+
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     pub(crate) fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
         if let Some(state) = self.cpus.get(cpu.index()) {
@@ -22,32 +39,21 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             return;
         }
         let word = if word.0 == 0 { TaskWord(state.default_word()) } else { word };
-        state.switch(self.labels(word), |labels| self.write_labels(here.into(), labels));
-    }
-
-    fn write_labels(&self, here: Here<'_>, labels: u64) {
-        self.system.write(here, SystemRegister::Mpam1, labels | Labels::MPAMEN.put(1));
-        if self.system.has_streaming() {
-            let data = Labels::PARTID_D.put(u64::MAX) | Labels::PMG_D.put(u64::MAX);
-            self.system.write(here, SystemRegister::Mpamsm, labels & data);
-        }
-        // What follows runs at EL1 and is to be labelled; EL0 comes with an exception return, which synchronises.
-        self.system.synchronize(here);
-        self.system.write(here, SystemRegister::Mpam0, labels);
+        state.switch(self.labels(word), |labels| write_labels(&self.system, here.into(), labels));
     }
 
     /// Makes the default group's labels this CPU's, from a thread that context switches may interrupt.
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
-        state.write_from_thread(self.labels(TaskWord(0)), |labels| self.write_labels(here, labels));
+        state.write_from_thread(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here, labels));
     }
 
     /// The power management of this CPU has lost its registers: writes them again from memory.
     pub fn cpu_resumed(&self, here: IrqOff<'_>) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
             let labels = state.held().unwrap_or_else(|| self.labels(TaskWord(0)));
-            self.write_labels(here.into(), labels);
+            write_labels(&self.system, here.into(), labels);
         }
     }
 

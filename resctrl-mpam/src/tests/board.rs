@@ -19,7 +19,7 @@ use resctrl_types::resource::Scope;
 use resctrl_types::sim::{SimMutex, SimPlatform, Topology};
 use resctrl_types::{Arch, CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};
 
-use crate::devices::Devices;
+use crate::devices::{Devices, t241};
 use crate::resctrl::{CtrlDomain, MonDomain, Mpam, Options};
 use crate::{Firmware, Msc, SystemRegister, SystemRegisters};
 
@@ -77,9 +77,12 @@ pub(super) struct Spec {
     pub(super) memory_side_cache: bool,
     /// CPUs that are to be left alone.
     pub(super) isolated: &'static [u32],
+    /// The SoC id is that of a T241. MSCs are on its chip of their own number then.
+    pub(super) t241: bool,
 }
 
-pub(super) const CPU: CpuConfig = CpuConfig { partid_max: 63, pmg_max: 3, streaming: false, enabled_by_firmware: true };
+pub(super) const CPU: CpuConfig =
+    CpuConfig { partid_max: 63, pmg_max: 3, streaming: false, el2: false, enabled_by_firmware: true };
 
 /// A cache of 16 portions with usage monitors.
 pub(super) fn cache() -> RisConfig {
@@ -120,6 +123,7 @@ impl Spec {
             not_ready_us: 10,
             memory_side_cache: false,
             isolated: &[],
+            t241: false,
         }
     }
 
@@ -172,7 +176,7 @@ impl Spec {
             .zip(&self.mscs)
             .map(|(id, msc)| Node {
                 id,
-                address: 0x1_0000_0000 + u64::from(id) * 0x1_0000,
+                address: 0x1_0000_0000 + u64::from(id) * 0x1_0000 + if self.t241 { u64::from(id % 4) << 43 } else { 0 },
                 size: 0x1_0000,
                 overflow: Interrupt::default(),
                 // A private one where not every CPU could ask why it came.
@@ -191,6 +195,8 @@ pub(super) struct Board {
     spec: Spec,
     mscs: Vec<Mutex<hw::Msc>>,
     cpus: Vec<Mutex<hw::Cpu>>,
+    chips: Vec<Mutex<hw::t241::Chip>>,
+    level: hw::Level,
     now: AtomicU64,
     /// Called with the offset of each read of an MSC, before it.
     before_read: Mutex<Option<BeforeRead>>,
@@ -210,6 +216,10 @@ impl Board {
         self.cpus[CpuId(cpu).index()].lock().unwrap()
     }
 
+    pub(super) fn chip(&self, chip: usize) -> MutexGuard<'_, hw::t241::Chip> {
+        self.chips[chip].lock().unwrap()
+    }
+
     pub(super) fn before_read(&self, hook: BeforeRead) {
         *self.before_read.lock().unwrap() = Some(hook);
     }
@@ -226,8 +236,33 @@ impl Board {
     }
 }
 
-/// The registers of an emulated MSC.
-pub(super) struct BoardMsc(Arc<Board>, usize);
+/// The registers of an emulated MSC, and of the chip that it is on.
+pub(super) struct BoardMsc(Arc<Board>, usize, Option<BoardChip>);
+
+/// The registers of an emulated chip.
+struct BoardChip(Arc<Board>, usize);
+
+impl BoardMsc {
+    fn new(board: &Arc<Board>, msc: usize, address: u64) -> Self {
+        let base = t241::registers_of(address);
+        let chip = (base >> 44) as usize;
+        assert_eq!(base & 0xfff_ffff_ffff, hw::t241::BASE);
+        let chip = (!board.chips.is_empty()).then(|| BoardChip(Arc::clone(board), chip));
+        BoardMsc(Arc::clone(board), msc, chip)
+    }
+}
+
+impl t241::ChipRegisters for BoardChip {
+    fn read64(&self, here: Here<'_>, offset: u32) -> u64 {
+        check_cpu(here);
+        self.0.chip(self.1).read64(offset.into())
+    }
+
+    fn write64(&self, here: Here<'_>, offset: u32, value: u64) {
+        check_cpu(here);
+        self.0.chip(self.1).write64(offset.into(), value);
+    }
+}
 
 impl BoardMsc {
     /// An MSC is touched from where it can be reached, by whoever is there.
@@ -257,7 +292,16 @@ impl Msc for BoardMsc {
     fn write32(&self, here: Here<'_>, offset: u32, value: u32) {
         self.check(here);
         self.0.accessed(offset);
-        self.0.msc(self.1).write32(offset, value, self.0.now.load(Ordering::Relaxed));
+        let now = self.0.now.load(Ordering::Relaxed);
+        let mut msc = self.0.msc(self.1);
+        msc.write32(offset, value, now);
+        if let Some(chip) = &self.2 {
+            self.0.chip(chip.1).follow(&msc, offset, now);
+        }
+    }
+
+    fn chip(&self) -> Option<&dyn t241::ChipRegisters> {
+        self.2.as_ref().map(|chip| chip as &dyn t241::ChipRegisters)
     }
 }
 
@@ -272,11 +316,15 @@ pub(super) struct BoardCpus(Arc<Board>);
 impl SystemRegisters for BoardCpus {
     fn mpamidr(&self, here: Here<'_>) -> u64 {
         check_cpu(here);
-        self.0.cpu(here.cpu().0).read(hw::SystemRegister::Mpamidr).unwrap()
+        self.0.cpu(here.cpu().0).read(hw::SystemRegister::Mpamidr, self.0.level).unwrap()
     }
 
     fn has_streaming(&self) -> bool {
-        self.0.cpu(0).read(hw::SystemRegister::Mpamsm).is_some()
+        self.0.cpu(0).read(hw::SystemRegister::Mpamsm, self.0.level).is_some()
+    }
+
+    fn has_guests(&self) -> bool {
+        self.0.level == hw::Level::El2
     }
 
     fn write(&self, here: Here<'_>, register: SystemRegister, value: u64) {
@@ -284,9 +332,10 @@ impl SystemRegisters for BoardCpus {
         let register = match register {
             SystemRegister::Mpam0 => hw::SystemRegister::Mpam0,
             SystemRegister::Mpam1 => hw::SystemRegister::Mpam1,
+            SystemRegister::Mpam1Guest => hw::SystemRegister::Mpam12,
             SystemRegister::Mpamsm => hw::SystemRegister::Mpamsm,
         };
-        assert!(self.0.cpu(here.cpu().0).write(register, value), "{register:?} is not implemented");
+        assert!(self.0.cpu(here.cpu().0).write(register, value, self.0.level), "{register:?} is not implemented");
     }
 
     fn synchronize(&self, here: Here<'_>) {
@@ -322,6 +371,8 @@ pub(super) fn build(spec: &Spec) -> (SimPlatform, Arc<Board>) {
         spec: spec.clone(),
         mscs: spec.mscs.iter().map(|msc| Mutex::new(hw::Msc::new(msc.config.clone()))).collect(),
         cpus: (0..spec.cpus()).map(|_| Mutex::new(hw::Cpu::new(spec.cpu))).collect(),
+        chips: (0..if spec.t241 { 4 } else { 0 }).map(|_| Mutex::default()).collect(),
+        level: if spec.cpu.el2 { hw::Level::El2 } else { hw::Level::El1 },
         now: AtomicU64::new(0),
         before_read: Mutex::new(None),
         preemption: Mutex::new(None),
@@ -360,8 +411,8 @@ fn discover_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>) -> Result<Dev
     let guard = sim.cpus_read_lock();
     let devices = with_firmware(spec, |firmware| {
         let mut next = 0..;
-        let mut map = |_: &crate::acpi::MscNode<'_>| {
-            next.next().map(|place| BoardMsc(Arc::clone(board), place)).ok_or(Errno::EINVAL)
+        let mut map = |node: &crate::acpi::MscNode<'_>| {
+            next.next().map(|place| BoardMsc::new(board, place, node.address)).ok_or(Errno::EINVAL)
         };
         Devices::discover(sim, guard.held(), firmware, ids, &mut map)
     });
@@ -372,16 +423,22 @@ fn discover_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>) -> Result<Dev
 /// A machine with the driver on it, which knows of no CPU yet.
 pub(super) fn start(spec: &Spec, options: Options) -> Result<(SimPlatform, Arc<Board>, Driver)> {
     let (sim, board) = build(spec);
+    let driver = start_on(spec, &sim, &board, options)?;
+    Ok((sim, board, driver))
+}
+
+/// The driver for a machine that has been built.
+pub(super) fn start_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>, options: Options) -> Result<Driver> {
     let guard = sim.cpus_read_lock();
     let driver = with_firmware(spec, |firmware| {
         let mut next = 0..;
-        let mut map = |_: &crate::acpi::MscNode<'_>| {
-            next.next().map(|place| BoardMsc(Arc::clone(&board), place)).ok_or(Errno::EINVAL)
+        let mut map = |node: &crate::acpi::MscNode<'_>| {
+            next.next().map(|place| BoardMsc::new(board, place, node.address)).ok_or(Errno::EINVAL)
         };
-        Mpam::new(&sim, guard.held(), firmware, BoardCpus(Arc::clone(&board)), options, &mut map)
+        Mpam::new(sim, guard.held(), firmware, BoardCpus(Arc::clone(board)), options, &mut map)
     });
     drop(guard);
-    driver.map(|driver| (sim, board, driver))
+    driver
 }
 
 impl Rig {

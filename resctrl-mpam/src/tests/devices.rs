@@ -321,7 +321,7 @@ fn t241_gets_a_minimum_bandwidth_below_its_maximum_and_shows_none() {
         let (sim, board, devices) = discover(&spec).unwrap();
         assert!(!devices.classes[0].props.has(Feature::MbwMin));
         on(&sim, 0, |here| devices.reset_msc(&devices.mscs[0].access(here.into()).unwrap()));
-        assert_eq!(board.msc(0).control(0, 3, MbwMin::OFFSET), Some(0xf300));
+        assert_eq!(board.msc(0).control(0, 3, MbwMin::OFFSET), Some(0xf200));
     });
 }
 

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
-use resctrl_hardware::mpam::{CounterWidth, Label, Occupancy};
+use resctrl_hardware::mpam::{CounterWidth, Label, Level, Occupancy};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result, sim};
 
@@ -195,7 +195,7 @@ fn a_group_has_its_tasks_labelled_and_its_lines_counted() {
         machine.write("p0/tasks", &std::format!("{}\n", task.pid())).unwrap();
         machine.write("p0/mon_groups/m0/tasks", &std::format!("{}\n", task.pid())).unwrap();
         machine.sim.switch_to(CpuId(1), Some(&task)).unwrap();
-        let label = machine.board.cpu(1).label(true, false);
+        let label = machine.board.cpu(1).label(Level::El0, false);
         assert_eq!(label.partid, 1);
         assert_ne!(label, Label { partid: 1, pmg: 0 }, "the parent has PMG 0 of its PARTID");
         let lines = Occupancy { total: 12_288, dirty: 0 };

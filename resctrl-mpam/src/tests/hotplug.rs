@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 use resctrl_hardware::mpam::registers::{Cpbm, Ecr, Esr, MbwMax};
-use resctrl_hardware::mpam::{Label, Request};
+use resctrl_hardware::mpam::{Label, Level, Request};
 use resctrl_types::arch::ReadError;
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
@@ -167,13 +167,13 @@ fn a_handler_in_a_thread_may_be_preempted_before_each_of_its_accesses() {
 
             assert_eq!(*seen.lock().unwrap(), ACCESSES);
             // The task got its labels, as long as there were any to get.
-            let label = rig.board.cpu(1).label(false, false);
+            let label = rig.board.cpu(1).label(Level::El1, false);
             let kept = if too_late { id(0, 0) } else { group };
             assert_eq!((label.partid, u32::from(label.pmg)), (u16::try_from(kept.closid.0).unwrap(), kept.rmid.0));
             assert!(!rig.board.msc(0).error_interrupt());
             assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
             rig.sim.unregister_hotplug();
-            assert_eq!(rig.board.cpu(1).label(false, false), Label { partid: 0, pmg: 0 });
+            assert_eq!(rig.board.cpu(1).label(Level::El1, false), Label { partid: 0, pmg: 0 });
         });
     }
 }
@@ -208,7 +208,7 @@ fn handlers_in_threads_end_the_use_of_mpam_once() {
         rig.sim.clear_sched_in();
         rig.sim.unregister_hotplug();
         for cpu in 0..2 {
-            assert_eq!(rig.board.cpu(cpu).label(false, false), Label { partid: 0, pmg: 0 });
+            assert_eq!(rig.board.cpu(cpu).label(Level::El1, false), Label { partid: 0, pmg: 0 });
         }
     });
     assert!(schedules >= 300);

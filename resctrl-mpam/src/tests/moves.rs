@@ -6,7 +6,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use resctrl_fs::MountOptions;
-use resctrl_hardware::mpam::{CounterWidth, Label, Occupancy};
+use resctrl_hardware::mpam::{CounterWidth, Label, Level, Occupancy};
 use resctrl_types::sim::{TaskSpec, fail_allocation};
 use resctrl_types::{CpuId, Errno, sim};
 
@@ -73,7 +73,7 @@ fn b3_a_monitor_group_that_moves_gets_ids_of_its_new_parent_and_so_do_its_tasks(
         }
         machine.sim.switch_to(CpuId(1), Some(&running)).unwrap();
         let old = machine.labels("p0", FROM);
-        assert_eq!((old.partid, machine.board.cpu(1).label(true, false)), (1, old));
+        assert_eq!((old.partid, machine.board.cpu(1).label(Level::El0, false)), (1, old));
 
         machine.rename(FROM, TO).unwrap();
         assert_eq!(machine.status(), "ok\n");
@@ -81,9 +81,9 @@ fn b3_a_monitor_group_that_moves_gets_ids_of_its_new_parent_and_so_do_its_tasks(
         let new = machine.labels("p1", TO);
         assert_eq!(new.partid, 2);
         assert_ne!(new, machine.labels("p1", "p1"), "p1's own id");
-        assert_eq!(machine.board.cpu(1).label(true, false), new, "who runs is told");
+        assert_eq!(machine.board.cpu(1).label(Level::El0, false), new, "who runs is told");
         machine.sim.switch_to(CpuId(2), Some(&waiting)).unwrap();
-        assert_eq!(machine.board.cpu(2).label(true, false), new, "who does not run finds out");
+        assert_eq!(machine.board.cpu(2).label(Level::El0, false), new, "who does not run finds out");
         let members = format!("{}\n{}\n", running.pid(), waiting.pid());
         assert_eq!(machine.read(&format!("{TO}/tasks")).unwrap(), members);
         assert_eq!(machine.read("p1/tasks").unwrap(), members);
@@ -91,7 +91,7 @@ fn b3_a_monitor_group_that_moves_gets_ids_of_its_new_parent_and_so_do_its_tasks(
 
         // It goes as any other does.
         machine.rmdir(TO).unwrap();
-        assert_eq!(machine.board.cpu(1).label(true, false), machine.labels("p1", "p1"));
+        assert_eq!(machine.board.cpu(1).label(Level::El0, false), machine.labels("p1", "p1"));
         machine.audit();
         machine.finish();
     });
@@ -154,7 +154,7 @@ fn picture(machine: &Machine) -> Vec<String> {
     let files = ["mon_hw_id", "tasks", "mbm_L3_assignments", "mon_data/mon_L3_768/mbm_total_bytes"];
     let read = |group: &str| files.map(|file| machine.read(&format!("{group}/{file}")).unwrap());
     let mut picture: Vec<String> = [FROM, "p0", "p1"].into_iter().flat_map(read).collect();
-    picture.push(format!("{:?}", machine.board.cpu(1).label(true, false)));
+    picture.push(format!("{:?}", machine.board.cpu(1).label(Level::El0, false)));
     picture.push(machine.read("info/L3_MON/available_mbm_cntrs").unwrap());
     picture
 }

@@ -5,7 +5,7 @@ use std::vec;
 
 use resctrl_hardware::mpam::firmware::{Locator, Resource};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
-use resctrl_hardware::mpam::{Label, MscConfig, NotReady, Occupancy, RisConfig, UsageMonitors};
+use resctrl_hardware::mpam::{Label, Level, MscConfig, NotReady, Occupancy, RisConfig, UsageMonitors};
 use resctrl_types::arch::{Change, MonId, ReadError};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
@@ -235,8 +235,8 @@ fn every_rmid_index_is_that_of_one_pair() {
 }
 
 fn label(rig: &Rig, cpu: u32, instruction: bool) -> Label {
-    let user = rig.board.cpu(cpu).label(true, instruction);
-    assert_eq!(rig.board.cpu(cpu).label(false, instruction), user, "kernel and user space are labelled alike");
+    let user = rig.board.cpu(cpu).label(Level::El0, instruction);
+    assert_eq!(rig.board.cpu(cpu).label(Level::El1, instruction), user, "kernel and user space are labelled alike");
     user
 }
 
@@ -276,7 +276,7 @@ fn a_streaming_unit_is_labelled_too() {
         let rig = Rig::new(&Spec { cpu: resctrl_hardware::mpam::CpuConfig { streaming: true, ..CPU }, ..Spec::new(1) });
         let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 2));
         rig.irq(0, |here| rig.driver.sched_in(here, word));
-        let value = rig.board.cpu(0).read(resctrl_hardware::mpam::SystemRegister::Mpamsm);
+        let value = rig.board.cpu(0).read(resctrl_hardware::mpam::SystemRegister::Mpamsm, Level::El1);
         assert_eq!(value, Some(2 << 40 | 5 << 16));
     });
 }
@@ -310,7 +310,12 @@ fn cdp_needs_an_expert_and_two_partids() {
     sim::run(|| {
         let rig = Rig::with(&Spec::new(1), Options { expert: false }).unwrap();
         assert_eq!(rig.set_cdp(ResourceId::L3, true), Err(Errno::EOPNOTSUPP));
-        assert!(rig.sim.log_lines().iter().any(|line| line.contains("CDP not supported")));
+        assert!(
+            rig.sim
+                .log_lines()
+                .iter()
+                .any(|line| line.ends_with("CDP not supported without the module's parameter expert=1"))
+        );
         let rig = Rig::new(&Spec::new(1));
         assert_eq!(rig.set_cdp(ResourceId::L2, true), Err(Errno::EINVAL));
         assert_eq!(rig.set_cdp(ResourceId::Mb, true), Err(Errno::EINVAL));

@@ -25,7 +25,7 @@ mod validate;
 use super::Machine;
 use crate::mpam::{
     BandwidthControls, BandwidthMonitors, CapacityControls, CpuConfig, MscConfig, NotReady, Priority, RisConfig,
-    UsageMonitors,
+    UsageMonitors, t241,
 };
 use serde::Deserialize;
 
@@ -60,6 +60,12 @@ pub struct MpamFeatures {
     /// Whether there is `MPAMSM_EL1`: on processors with FEAT_SME, such as QEMU's `max`, and no others.
     #[serde(default)]
     pub streaming: bool,
+    /// Whether processors have EL2 and give it to the kernel, which then runs there if they have FEAT_VHE.
+    #[serde(default)]
+    pub el2: bool,
+    /// The machine is a chip of NVIDIA's T241, with the errata of its MPAM: see [`crate::mpam::t241`].
+    #[serde(default)]
+    pub t241: bool,
     /// Memory system components.
     pub msc: Vec<Component>,
     /// What is wrong with the firmware's tables.
@@ -93,7 +99,7 @@ pub struct Component {
     pub reached_from_l3: Option<usize>,
     /// CPUs of one L3 domain that alone can reach it, in order: firmware puts them into a container of their own.
     pub reached_from_cpus: Option<Vec<usize>>,
-    /// `MPAMF_IIDR`, which tells the maker.
+    /// `MPAMF_IIDR`, which tells the maker; that of a T241 in a machine that is one.
     pub iidr: Option<u32>,
     /// `MPAMF_AIDR`, the version of the architecture; 0x11, version 1.1, if not given.
     pub aidr: Option<u32>,
@@ -185,7 +191,7 @@ impl Component {
     pub fn config(&self, features: &MpamFeatures) -> MscConfig {
         let standard = MscConfig::new(self.ris.iter().map(|ris| ris.config(features)).collect());
         MscConfig {
-            iidr: self.iidr.unwrap_or(standard.iidr),
+            iidr: self.iidr.unwrap_or(if features.t241 { t241::IIDR } else { standard.iidr }),
             aidr: self.aidr.unwrap_or(standard.aidr),
             extended: self.extended,
             error_status: self.error_status,
@@ -236,6 +242,7 @@ impl MpamFeatures {
             partid_max: self.partid_max,
             pmg_max: self.pmg_max,
             streaming: self.streaming,
+            el2: self.el2,
             enabled_by_firmware: true,
         }
     }

@@ -8,7 +8,8 @@ use super::page::Page;
 use super::registers::{
     CaptEvnt, Cassoc, Cmax, Cmin, Cpbm, Ecr, Esr, Intpartid, MbwMax, MbwMin, MbwPbm, MbwProp, MbwWinwd, PartSel, Pri,
 };
-use super::{Cpu, Label, Msc, SystemRegister};
+use super::t241;
+use super::{Cpu, Label, Level, Msc, SystemRegister};
 use crate::machine::{MSC_STRIDE, Machine, MachineError, MpamFeatures, Place};
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,6 +58,8 @@ struct State {
     mscs: Vec<Unit>,
     traffic: Traffic,
     log: WriteLog,
+    /// Of a machine that is one.
+    chip: Option<t241::Chip>,
 }
 
 /// An MSC with what surrounds it.
@@ -96,6 +99,7 @@ impl System {
             mscs: features.msc.iter().map(unit).collect(),
             traffic: Traffic::new(machine),
             log: WriteLog::default(),
+            chip: features.t241.then(t241::Chip::default),
         };
         Ok(Self { machine: machine.clone(), features, state: Mutex::new(state) })
     }
@@ -133,31 +137,66 @@ impl System {
     #[must_use]
     pub fn words_to_watch(&self) -> [u64; 16] {
         let mut bits = [0; 16];
-        for offset in self.state().mscs.iter().flat_map(|unit| unit.page.live()) {
+        let state = self.state();
+        let of_pages = state.mscs.iter().flat_map(|unit| unit.page.live().iter().copied());
+        let partids = if state.chip.is_some() { u32::from(self.features.partid_max) + 1 } else { 0 };
+        let of_chip = (0..partids).map(|partid| t241::SHADOW_IN_PAGE + partid * 8);
+        for offset in of_pages.chain(of_chip) {
             let word = offset % 4096 / 4;
             bits[word as usize / 64] |= 1 << (word % 64);
         }
         bits
     }
 
-    // ---- Processors ----
-
-    /// MRS on a CPU. `None` where the instruction is undefined.
+    /// The offset among the registers of the chip that a physical address is, on a machine that has them.
     #[must_use]
-    pub fn mrs(&self, cpu: usize, register: SystemRegister) -> Option<u64> {
-        self.state().cpus[cpu].read(register)
+    pub fn at_chip(&self, address: u64) -> Option<u64> {
+        let offset = address.checked_sub(t241::BASE).filter(|offset| *offset < t241::SIZE)?;
+        self.features.t241.then_some(offset)
     }
 
-    /// MSR on a CPU. `None` where the instruction is undefined.
-    pub fn msr(&self, cpu: usize, register: SystemRegister, value: u64, now: u64) -> Option<Effects> {
+    /// What firmware answers to `SMCCC_ARCH_SOC_ID`, on a machine where it knows.
+    #[must_use]
+    pub fn soc_id(&self) -> Option<u32> {
+        self.features.t241.then_some(t241::SOC_ID)
+    }
+
+    /// Loads 64 bits from a register of the chip.
+    #[must_use]
+    pub fn chip_load(&self, offset: u64) -> u64 {
+        self.state().chip.as_mut().map_or(0, |chip| chip.read64(offset))
+    }
+
+    /// Stores 64 bits to a register of the chip.
+    pub fn chip_store(&self, offset: u64, value: u64, now: u64) -> Effects {
+        let mut state = self.state();
+        let mut effects = Effects::default();
+        // What has moved so far has moved under the limits so far.
+        self.settle(&mut state, now, &mut effects);
+        if let Some(chip) = &mut state.chip {
+            chip.write64(offset, value);
+        }
+        effects
+    }
+
+    // ---- Processors ----
+
+    /// MRS on a CPU, at an exception level. `None` where the instruction is undefined.
+    #[must_use]
+    pub fn mrs(&self, cpu: usize, level: Level, register: SystemRegister) -> Option<u64> {
+        self.state().cpus[cpu].read(register, level)
+    }
+
+    /// MSR on a CPU, at an exception level. `None` where the instruction is undefined.
+    pub fn msr(&self, cpu: usize, level: Level, register: SystemRegister, value: u64, now: u64) -> Option<Effects> {
         let mut state = self.state();
         let mut effects = Effects::default();
         self.settle(&mut state, now, &mut effects);
-        let before = state.cpus[cpu].read(register);
-        if !state.cpus[cpu].write(register, value) {
+        let before = state.cpus[cpu].read(register, level);
+        if !state.cpus[cpu].write(register, value, level) {
             return None;
         }
-        let changed = before != state.cpus[cpu].read(register);
+        let changed = before != state.cpus[cpu].read(register, level);
         state.log.add(Kind::Assoc, MsrWrite { sequence: 0, cpu, address: register as u32, value, changed });
         Some(effects)
     }
@@ -174,7 +213,13 @@ impl System {
     /// The labels of a CPU's data requests at EL0.
     #[must_use]
     pub fn label(&self, cpu: usize) -> Label {
-        self.state().cpus[cpu].label(true, false)
+        self.state().cpus[cpu].label(Level::El0, false)
+    }
+
+    /// Whether a kernel at this level is the machine's own, not that of a guest: it sees that there is MPAM.
+    #[must_use]
+    pub fn shows_mpam(&self, level: Level) -> bool {
+        level == if self.features.el2 { Level::El2 } else { Level::El1 }
     }
 
     // ---- Pages ----
@@ -229,6 +274,9 @@ impl System {
         let selected = unit.msc.peek32(PartSel::OFFSET, now);
         let (before, errors) = (unit.msc.peek32(offset, now), unit.msc.error_status());
         unit.msc.write32(offset, value, now);
+        if let Some(chip) = &mut state.chip {
+            chip.follow(&unit.msc, offset, now);
+        }
         let changed = unit.msc.peek32(offset, now) != before;
         let failed = unit.msc.error_status() != errors && offset != Esr::OFFSET && offset != Esr::OFFSET + 4;
         if failed {

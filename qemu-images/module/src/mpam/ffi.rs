@@ -16,6 +16,8 @@ pub(super) const MPAM0: u32 = 0;
 pub(super) const MPAM1: u32 = 1;
 /// See [`MPAM0`].
 pub(super) const MPAMSM: u32 = 2;
+/// See [`MPAM0`].
+pub(super) const MPAM1_GUEST: u32 = 3;
 
 // SAFETY: these are the declarations of `shim_arm64.h`.
 unsafe extern "C" {
@@ -31,8 +33,13 @@ unsafe extern "C" {
     pub(super) fn shim_msc_read(page: *mut MscPage, offset: u32) -> u32;
     pub(super) fn shim_msc_write(page: *mut MscPage, offset: u32, value: u32);
 
+    pub(super) safe fn shim_soc_id() -> i32;
+    pub(super) fn shim_msc_read64(page: *mut MscPage, offset: u32) -> u64;
+    pub(super) fn shim_msc_write64(page: *mut MscPage, offset: u32, value: u64);
+
     pub(super) fn shim_mpamidr() -> u64;
     pub(super) safe fn shim_has_streaming() -> bool;
+    pub(super) safe fn shim_has_guests() -> bool;
     pub(super) fn shim_mpam_write(reg: u32, value: u64);
     pub(super) safe fn shim_synchronize();
     pub(super) safe fn shim_wait_us(us: u32);

@@ -19,14 +19,19 @@ impl SystemRegisters for KernelSystem {
         ffi::shim_has_streaming()
     }
 
+    fn has_guests(&self) -> bool {
+        ffi::shim_has_guests()
+    }
+
     fn write(&self, _: Here<'_>, register: SystemRegister, value: u64) {
         let register = match register {
             SystemRegister::Mpam0 => ffi::MPAM0,
             SystemRegister::Mpam1 => ffi::MPAM1,
+            SystemRegister::Mpam1Guest => ffi::MPAM1_GUEST,
             SystemRegister::Mpamsm => ffi::MPAMSM,
         };
-        // SAFETY: every processor in use has MPAM, and the driver asks for streaming before it writes `MPAMSM`. Labels
-        // change no memory.
+        // SAFETY: every processor in use has MPAM, and the driver asks for streaming before it writes `MPAMSM`, for guests
+        // before it writes theirs. Labels change no memory.
         unsafe { ffi::shim_mpam_write(register, value) };
     }
 

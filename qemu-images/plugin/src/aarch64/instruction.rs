@@ -15,6 +15,8 @@ pub(crate) enum Instruction {
     Msr(SystemRegister, u8),
     /// MRS of the register that tells whether there is MPAM.
     MrsFeatures(u8),
+    /// HVC or SMC, by which firmware is called.
+    Firmware,
     /// MSR of `MAIR_EL1`, which is part of setting a processor up.
     SetUp,
     /// The way for guest programs to the emulated hardware.
@@ -40,15 +42,20 @@ const ID_AA64PFR0_EL1: u32 = system_register(3, 0, 0, 4, 0);
 const YIELD: u32 = 0xd503_203f;
 const WFE: u32 = 0xd503_205f;
 
+/// With the immediate that the calling convention has.
+const HVC: u32 = 0xd400_0002;
+const SMC: u32 = 0xd400_0003;
+
 const MAIR_EL1: u32 = system_register(3, 0, 10, 2, 0);
 
 /// The registers of FEAT_MPAM that are emulated.
-const REGISTERS: [(u32, SystemRegister); 5] = [
+const REGISTERS: [(u32, SystemRegister); 6] = [
     (system_register(3, 0, 10, 4, 4), SystemRegister::Mpamidr),
     (system_register(3, 0, 10, 5, 0), SystemRegister::Mpam1),
     (system_register(3, 0, 10, 5, 1), SystemRegister::Mpam0),
     (system_register(3, 0, 10, 5, 3), SystemRegister::Mpamsm),
     (system_register(3, 4, 10, 5, 0), SystemRegister::Mpam2),
+    (system_register(3, 5, 10, 5, 0), SystemRegister::Mpam12),
 ];
 
 impl Instruction {
@@ -58,6 +65,7 @@ impl Instruction {
         match word {
             control::HINT => return Some(Self::Channel),
             YIELD | WFE => return Some(Self::Spin),
+            HVC | SMC => return Some(Self::Firmware),
             _ => {}
         }
         match word >> 20 {
@@ -118,10 +126,22 @@ mod tests {
         assert_eq!(Instruction::decode(0xd538_a500), Some(Instruction::Mrs(SystemRegister::Mpam1, 0)));
         assert_eq!(Instruction::decode(0xd518_a53f), Some(Instruction::Msr(SystemRegister::Mpam0, 31)));
         assert_eq!(Instruction::decode(0xd51c_a501), Some(Instruction::Msr(SystemRegister::Mpam2, 1)));
+        assert_eq!(Instruction::decode(0xd51d_a502), Some(Instruction::Msr(SystemRegister::Mpam12, 2)));
         assert_eq!(Instruction::decode(0xd538_0401), Some(Instruction::MrsFeatures(1)));
         assert_eq!(Instruction::decode(0xd538_0421), None);
         assert_eq!(Instruction::decode(0xd518_a205), Some(Instruction::SetUp));
         assert_eq!(Instruction::decode(0xd538_a205), None);
+    }
+
+    #[test]
+    fn calls_of_firmware_are_recognised() {
+        for word in [0xd400_0002, 0xd400_0003] {
+            assert_eq!(Instruction::decode(word), Some(Instruction::Firmware), "{word:#x}");
+        }
+        // SVC, HVC with another number.
+        for word in [0xd400_0001, 0xd400_0022] {
+            assert_eq!(Instruction::decode(word), None, "{word:#x}");
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ registers. MSC and RIS count from 0; numbers are decimal, or hexadecimal after 0
   msc request MSC RIS PARTID PMG BYTES
                                       send a memory request through, right or wrong: a PARTID or
                                       PMG the MSC does not have is an error, with its interrupt
+  msc labels CPU                      print the labels of a CPU's data requests at EL0, EL1 and EL2, each as
+                                      PARTID/PMG
+  msc guest-move CPU BYTES            a CPU moves bytes as the kernel of a virtual machine would on
+                                      it, with the label of EL1
   msc power-cycle CPU                 a CPU forgets what is in its registers of MPAM, as if it had
                                       been without power
 ";
@@ -55,6 +59,19 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         let cpu = arguments.number("CPU")?;
         arguments.end()?;
         send(Request::PowerCycle(cpu))?;
+        return Ok(());
+    }
+    if command == "labels" {
+        let cpu = arguments.number("CPU")?;
+        arguments.end()?;
+        let labels = send(Request::Labels(cpu))?.map(|label| format!("{}/{}", label >> 8, label & 0xff));
+        println!("{}", labels.join(" "));
+        return Ok(());
+    }
+    if command == "guest-move" {
+        let (cpu, bytes) = (arguments.number("CPU")?, arguments.number("BYTES")?);
+        arguments.end()?;
+        send(Request::MoveAtEl1(cpu, bytes))?;
         return Ok(());
     }
     if !["control", "error", "monitor", "request"].contains(&command) {

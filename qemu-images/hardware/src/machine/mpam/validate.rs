@@ -53,6 +53,11 @@ impl Machine {
             if has_sme { "has" } else { "lacks" }
         );
         self.validate_base(features.base)?;
+        // Which chip a page is on its address tells, from bit 43 up; the registers of chip 0 are where nothing else is.
+        ensure!(
+            !features.t241 || features.partid_max < 500,
+            "mpam.partid_max: a slice of a T241 has no shadow registers for more than 500 PARTIDs within 4 KiB"
+        );
         let count = features.msc.len();
         ensure!((1..=MSC_LIMIT).contains(&count), "mpam.msc: {count} components are not within 1 to {MSC_LIMIT}");
         for (index, msc) in features.msc.iter().enumerate() {

@@ -2,11 +2,11 @@
 //! The commands of guest programs, see [`crate::control`].
 
 use super::{Effects, System};
-use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, fault_id, index};
+use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, fault_id, index, label_id};
 use crate::flow::Flow;
 use crate::monitor::{Event, Fault};
-use crate::mpam::registers::Ecr;
-use crate::mpam::{Label, Request as MemoryRequest};
+use crate::mpam::registers::{Ecr, MbwMax, MbwMin};
+use crate::mpam::{BandwidthControls, Label, Level, Request as MemoryRequest, t241};
 use crate::write_log::{Kind, MsrWrite};
 
 type Carried = Result<([u64; 3], Effects), Status>;
@@ -16,15 +16,15 @@ const USAGE: u64 = 0;
 const TRAFFIC: u64 = 1;
 
 impl System {
-    /// Carries out a command of the guest.
-    pub fn control(&self, call: Call, now: u64) -> (Answer, Effects) {
-        match Request::decode(call).and_then(|request| self.carry_out(request, now)) {
+    /// Carries out a command of a program that runs on a CPU, at an exception level.
+    pub fn control(&self, call: Call, caller: (usize, Level), now: u64) -> (Answer, Effects) {
+        match Request::decode(call).and_then(|request| self.carry_out(request, caller, now)) {
             Ok((values, effects)) => (answer(Ok(values)), effects),
             Err(status) => (answer(Err(status)), Effects::default()),
         }
     }
 
-    fn carry_out(&self, request: Request, now: u64) -> Carried {
+    fn carry_out(&self, request: Request, caller: (usize, Level), now: u64) -> Carried {
         let values = match request {
             Request::Probe => {
                 let topology = &self.machine.topology;
@@ -94,6 +94,23 @@ impl System {
                 let MsrWrite { sequence, cpu, address, value, changed } = write.ok_or(Status::NoSuchWrite)?;
                 [value, sequence, u64::from(address) | (cpu as u64) << 32 | u64::from(changed) << 63]
             }
+            Request::Labels(cpu) => {
+                let state = self.state();
+                let cpu = state.cpus.get(index(cpu)).ok_or(Status::NoSuchCpu)?;
+                let [user, kernel, hypervisor] = [Level::El0, Level::El1, Level::El2].map(|level| {
+                    let Label { partid, pmg } = cpu.label(level, false);
+                    label_id(partid, pmg)
+                });
+                [user, kernel, hypervisor]
+            }
+            Request::Move(bytes) => {
+                let label = self.move_from(caller, bytes, now)?;
+                return Ok(([label.0.pmg.into(), label.0.partid.into(), caller.1 as u64], label.1));
+            }
+            Request::MoveAtEl1(cpu, bytes) => {
+                let (_, effects) = self.move_from((index(cpu), Level::El1), bytes, now)?;
+                return done(effects);
+            }
             Request::PowerCycle(cpu) if index(cpu) < self.machine.topology.cpus() => {
                 return done(self.power_cycle(index(cpu), now));
             }
@@ -101,6 +118,15 @@ impl System {
             request => return self.carry_out_msc(request, now),
         };
         Ok((values, Effects::default()))
+    }
+
+    /// Moves bytes between a CPU's L3 and memory, with the label that requests of an exception level carry.
+    fn move_from(&self, (cpu, level): (usize, Level), bytes: u64, now: u64) -> Result<(Label, Effects), Status> {
+        if cpu >= self.machine.topology.cpus() {
+            return Err(Status::NoSuchCpu);
+        }
+        let label = self.state().cpus[cpu].label(level, false);
+        Ok((label, self.add(self.machine.topology.l3_domain(cpu), label, bytes, now)?))
     }
 
     /// The commands about one MSC.
@@ -127,6 +153,8 @@ impl System {
                 let partid = u16::try_from(partid).ok();
                 let (offset, partid) = offset.zip(partid).ok_or(Status::NoSuchMsc)?;
                 let value = unit.msc.control(known(ris)?, partid, offset).ok_or(Status::NoSuchMsc)?;
+                let value = in_effect(state.chip.as_ref(), component.ris[index(ris)].bandwidth, partid, offset)
+                    .unwrap_or(value);
                 [value.into(), 0, 0]
             }
             Request::MscError(_) => [unit.msc.error_status(), unit.msc.peek32(Ecr::OFFSET, now).into(), errors],
@@ -149,6 +177,17 @@ impl System {
             _ => [self.features.address(msc), component.ris.len() as u64, unit.strays],
         };
         Ok((values, effects))
+    }
+}
+
+/// What of a bandwidth limit is in effect, where that is something else than what the register holds.
+fn in_effect(chip: Option<&t241::Chip>, bandwidth: Option<BandwidthControls>, partid: u16, offset: u32) -> Option<u32> {
+    let open = u32::from(u16::MAX) << 16 >> bandwidth?.bits.min(16) & u32::from(u16::MAX);
+    let limits = chip?.agreed(partid);
+    match offset {
+        MbwMax::OFFSET => Some(limits.map_or(u32::MAX, |limits| limits.map_or(open, |limits| limits.max.into()))),
+        MbwMin::OFFSET => Some(limits.map_or(u32::MAX, |limits| limits.map_or(0, |limits| limits.min.into()))),
+        _ => None,
     }
 }
 

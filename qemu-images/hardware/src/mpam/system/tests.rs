@@ -11,6 +11,9 @@ const SECOND: u64 = 1_000_000_000;
 const L3: usize = 0;
 const MEMORY: usize = 1;
 
+/// A program on CPU 0.
+const CALLER: (usize, Level) = (0, Level::El0);
+
 fn system(change: impl Fn(&str) -> String) -> System {
     let file = change(include_str!("../../../../machines/mpam.toml"));
     System::new(&Machine::parse(&file).unwrap_or_else(|problem| panic!("{problem}"))).expect("it has MPAM")
@@ -133,7 +136,8 @@ fn a_flow_goes_where_its_cpu_s_label_is() {
     open(&system, 5);
     open(&system, 6);
     watch(&system, 5, 0);
-    let assign = |partid: u64, now| system.msr(2, SystemRegister::Mpam0, partid << 16, now).expect("it is there");
+    let assign =
+        |partid: u64, now| system.msr(2, Level::El1, SystemRegister::Mpam0, partid << 16, now).expect("it is there");
     let _ = assign(5, 0);
     let _ = system.set_flow(2, Some(Flow { total: 1000, local: 0, footprint: 300 }), 0).unwrap();
     assert_eq!(moved(&system, 2 * SECOND), 2000);
@@ -154,7 +158,7 @@ fn controls_limit_a_flow_and_what_it_fills() {
     let _ = put(&system, L3, Cpbm::OFFSET, 0x0003);
     let _ = put(&system, MEMORY, PartSel::OFFSET, 5);
     let _ = put(&system, MEMORY, MbwMax::OFFSET, 0x3f00);
-    let _ = system.msr(1, SystemRegister::Mpam0, 5 << 16, 0);
+    let _ = system.msr(1, Level::El1, SystemRegister::Mpam0, 5 << 16, 0);
     let _ = system.set_flow(1, Some(Flow { total: 4 << 30, local: 0, footprint: 8 << 20 }), 0).unwrap();
     // A quarter of the bandwidth, two of sixteen portions.
     assert_eq!(system.usage(0, label(5, 0), SECOND), Ok((1 << 30, 1 << 20)));
@@ -207,10 +211,10 @@ fn a_request_of_a_partid_that_nobody_has_is_an_error() {
     let system = plain();
     let _ = put(&system, MEMORY, Ecr::OFFSET, 1);
     let call = Request::MscRequest(1, 0, 0x4000, 64).encode();
-    let (answer, effects) = system.control(call, 0);
+    let (answer, effects) = system.control(call, CALLER, 0);
     assert_eq!(read_answer(answer), Some(Ok([0; 3])));
     assert_eq!(effects.interrupts, [113]);
-    let (answer, _) = system.control(Request::MscError(1).encode(), 0);
+    let (answer, _) = system.control(Request::MscError(1).encode(), CALLER, 0);
     let Some(Ok([status, control, _])) = read_answer(answer) else { panic!("{answer:x?}") };
     assert_eq!((Esr::ERRCODE.get(status), Esr::PARTID_MON.get(status), control), (2, 0x4000, 1));
 }
@@ -218,12 +222,12 @@ fn a_request_of_a_partid_that_nobody_has_is_an_error() {
 #[test]
 fn a_cpu_without_power_forgets_its_labels() {
     let system = plain();
-    let _ = system.msr(2, SystemRegister::Mpam0, 3 << 16 | 3, 0);
+    let _ = system.msr(2, Level::El1, SystemRegister::Mpam0, 3 << 16 | 3, 0);
     assert_eq!(system.label(2).partid, 3);
-    let (answer, _) = system.control(Request::PowerCycle(2).encode(), 0);
+    let (answer, _) = system.control(Request::PowerCycle(2).encode(), CALLER, 0);
     assert_eq!(read_answer(answer), Some(Ok([0; 3])));
     assert_eq!(system.label(2), Label { partid: 31, pmg: 3 });
-    let (answer, _) = system.control(Request::PowerCycle(4).encode(), 0);
+    let (answer, _) = system.control(Request::PowerCycle(4).encode(), CALLER, 0);
     assert_eq!(read_answer(answer), Some(Err(Status::NoSuchCpu)));
 }
 
@@ -238,7 +242,7 @@ fn a_component_of_one_domain_answers_only_its_cpus() {
     assert_eq!(system.load(2, at, 0).0, 0);
     let effects = system.store(3, word(0, PartSel::OFFSET), 7, 0);
     assert_eq!(effects.memory, [(0x1_0000_0100, 0)]);
-    let (answer, _) = system.control(Request::Msc(0).encode(), 0);
+    let (answer, _) = system.control(Request::Msc(0).encode(), CALLER, 0);
     assert_eq!(read_answer(answer), Some(Ok([0x1_0000_0000, 1, 2])));
 }
 
@@ -251,7 +255,7 @@ fn a_component_of_half_a_cache_answers_only_that_halfs_cpus() {
         for cpu in 0..4 {
             assert_eq!(system.load(cpu, word(msc, Iidr::OFFSET), 0).0 != 0, mine.contains(&cpu), "{msc} from {cpu}");
         }
-        let (answer, _) = system.control(Request::Msc(msc as u64).encode(), 0);
+        let (answer, _) = system.control(Request::Msc(msc as u64).encode(), CALLER, 0);
         assert_eq!(read_answer(answer).unwrap().unwrap()[2], 2, "strays are counted");
     }
     // Firmware puts the CPUs of each into a container of its own, below that of the cache.
@@ -277,7 +281,8 @@ fn a_component_of_half_a_cache_answers_only_that_halfs_cpus() {
 #[test]
 fn the_channel_shows_controls_monitors_and_labels() {
     let system = plain();
-    let ask = |request: Request| read_answer(system.control(request.encode(), SECOND).0).expect("somebody answers");
+    let ask =
+        |request: Request| read_answer(system.control(request.encode(), CALLER, SECOND).0).expect("somebody answers");
     assert_eq!(ask(Request::Probe), Ok([crate::control::VERSION, 4, 1]));
     let _ = put(&system, L3, PartSel::OFFSET, 9);
     let _ = put(&system, L3, Cpbm::OFFSET, 0xf0);
@@ -293,7 +298,7 @@ fn the_channel_shows_controls_monitors_and_labels() {
     ] {
         assert_eq!(ask(missing), Err(Status::NoSuchMsc), "{missing:?}");
     }
-    let _ = system.msr(3, SystemRegister::Mpam0, 7 << 16 | 2 << 40, 0);
+    let _ = system.msr(3, Level::El1, SystemRegister::Mpam0, 7 << 16 | 2 << 40, 0);
     assert_eq!(ask(Request::Association(3)), Ok([2, 7, 0]));
     assert_eq!(ask(Request::Association(4)), Err(Status::NoSuchCpu));
     watch(&system, 7, 2);
@@ -317,10 +322,10 @@ fn writes_are_told_apart_by_what_they_control() {
     }
     let _ = put(&system, L3, Cpbm::OFFSET, 0xff);
     let _ = put(&system, MEMORY, MbwMax::OFFSET, 0xff00);
-    let _ = system.msr(0, SystemRegister::Mpam1, 1, 0);
+    let _ = system.msr(0, Level::El1, SystemRegister::Mpam1, 1, 0);
     let counts = [Kind::Select, Kind::L3Mask, Kind::Mba, Kind::Assoc, Kind::Config].map(|kind| system.writes(kind));
     assert_eq!(counts, [3, 1, 1, 1, 0]);
-    let (answer, _) = system.control(Request::WriteAt(0).encode(), 0);
+    let (answer, _) = system.control(Request::WriteAt(0).encode(), CALLER, 0);
     let place = u64::from(Cpbm::OFFSET) | 1 << 63;
     assert_eq!(read_answer(answer), Some(Ok([2 << 32 | 0xff, 0, place])));
 }
@@ -328,10 +333,10 @@ fn writes_are_told_apart_by_what_they_control() {
 #[test]
 fn the_streaming_register_is_there_on_processors_that_have_the_unit() {
     let with = system(|file| file.replace("\"cortex-a57\"", "\"max\"").replace("pmg_max", "streaming = true\npmg_max"));
-    assert_eq!(plain().mrs(0, SystemRegister::Mpamsm), None);
-    assert_eq!(plain().msr(0, SystemRegister::Mpamsm, 1, 0), None);
-    assert!(with.msr(0, SystemRegister::Mpamsm, 3 << 16, 0).is_some());
-    assert_eq!(with.mrs(0, SystemRegister::Mpamsm), Some(3 << 16));
+    assert_eq!(plain().mrs(0, Level::El1, SystemRegister::Mpamsm), None);
+    assert_eq!(plain().msr(0, Level::El1, SystemRegister::Mpamsm, 1, 0), None);
+    assert!(with.msr(0, Level::El1, SystemRegister::Mpamsm, 3 << 16, 0).is_some());
+    assert_eq!(with.mrs(0, Level::El1, SystemRegister::Mpamsm), Some(3 << 16));
 }
 
 #[test]
@@ -339,4 +344,55 @@ fn a_machine_without_mpam_has_no_such_system() {
     let machine = Machine::parse(include_str!("../../../../machines/intel.toml")).unwrap();
     assert_eq!(System::new(&machine).unwrap_err().to_string(), "mpam: this machine has none");
     assert_eq!(machine.acpi_tables(), []);
+}
+
+#[test]
+fn what_a_guest_s_kernel_moves_has_the_label_of_el1() {
+    let system = system(|file| file.replace("pmg_max", "el2 = true\npmg_max"));
+    let _ = system.power_on(0);
+    open(&system, 5);
+    watch(&system, 5, 1);
+    let value = 5 << 16 | 1 << 40;
+    assert!(system.msr(3, Level::El2, SystemRegister::Mpam12, value, 0).is_some());
+    let ask = |request: Request, caller| read_answer(system.control(request.encode(), caller, 0).0).expect("an answer");
+    assert_eq!(ask(Request::MoveAtEl1(3, 100), CALLER), Ok([0; 3]));
+    assert_eq!(moved(&system, 0), 100);
+    assert_eq!(ask(Request::Move(20), (3, Level::El1)), Ok([1, 5, 1]));
+    assert_eq!(ask(Request::Move(3), (3, Level::El2)), Ok([0, 0, 2]));
+    assert_eq!(moved(&system, 0), 120);
+    assert_eq!(ask(Request::Labels(3), CALLER), Ok([0, label_id(5, 1), 0]));
+    assert_eq!(ask(Request::Labels(4), CALLER), Err(Status::NoSuchCpu));
+    assert_eq!(ask(Request::MoveAtEl1(4, 1), CALLER), Err(Status::NoSuchCpu));
+}
+
+#[test]
+fn a_limit_of_a_t241_is_in_effect_when_its_chip_has_been_told() {
+    let system =
+        system(|file| file.replace("pmg_max", "t241 = true\npmg_max").replace("max = true", "max = true, min = true"));
+    let _ = system.power_on(0);
+    assert_eq!(get(&system, MEMORY, Iidr::OFFSET, 0), t241::IIDR.into());
+    let limit = || {
+        let (answer, _) = system.control(Request::MscControl(1, 0, 5, MbwMax::OFFSET.into()).encode(), CALLER, 0);
+        read_answer(answer).expect("an answer").expect("it is there")[0]
+    };
+    assert_eq!(limit(), 0xff00);
+    for (offset, value) in [(PartSel::OFFSET, 5), (MbwMin::OFFSET, 0x7300), (MbwMax::OFFSET, 0x7f00)] {
+        let _ = put(&system, MEMORY, offset, value);
+    }
+    assert_eq!((limit(), get(&system, MEMORY, MbwMax::OFFSET, 0)), (0xff00, 0x7f00));
+    let chip = |offset: u64| system.at_chip(0x1900_0000 + offset).expect("it is the chip's");
+    let spares = || {
+        for spare in [0x1b_0000, 0x1c_0000] {
+            let _ = system.chip_store(chip(spare), 0, 0);
+        }
+    };
+    spares();
+    assert_eq!(limit(), u64::from(u32::MAX), "most slices were left behind");
+    for slice in (0..12).cycle().take(36) {
+        let _ = system.chip_load(chip(0x36_0048 + slice * 0x1_0000 + 5 * 8));
+    }
+    spares();
+    assert_eq!(limit(), 0x7f00);
+    assert_eq!((plain().at_chip(0x1900_0000), plain().soc_id()), (None, None));
+    assert_eq!((system.at_chip(0x1980_0000), system.soc_id()), (None, Some(0x036b_0241)));
 }

@@ -11,7 +11,7 @@ use crate::flow::{Flow, TrafficError};
 use crate::machine::{Instance, Machine, Place};
 use crate::monitor::Counter;
 use crate::mpam::registers::{Cmax, Cpbm, MbwMax};
-use crate::mpam::{Label, Occupancy, Request};
+use crate::mpam::{Label, Level, Occupancy, Request};
 use std::collections::BTreeMap;
 
 /// What a label does in an L3 domain.
@@ -226,7 +226,7 @@ impl System {
     fn settle_domain(&self, state: &mut State, domain: usize, elapsed: u64, now: u64) -> bool {
         let mut still = true;
         let cpus = self.machine.topology.l3_domain_cpus(domain);
-        let in_use: Vec<Label> = cpus.clone().map(|cpu| state.cpus[cpu].label(true, false)).collect();
+        let in_use: Vec<Label> = cpus.clone().map(|cpu| state.cpus[cpu].label(Level::El0, false)).collect();
         for (cpu, &label) in cpus.zip(&in_use) {
             let Some(flow) = state.traffic.flows[cpu] else { continue };
             still = false;
@@ -292,6 +292,9 @@ impl System {
     /// A rate as far as the limits to a label's bandwidth let it.
     fn limited(&self, state: &State, domain: usize, label: Label, rate: u64) -> u64 {
         let limits = self.passed_by(domain).into_iter().filter_map(|(msc, ris)| {
+            if let Some(chip) = &state.chip {
+                return Some(chip.share(label.partid, self.features.msc[msc].ris[ris].bandwidth?.bits));
+            }
             let granule = 1_u64 << (16 - self.features.msc[msc].ris[ris].bandwidth?.bits.min(16));
             let fraction = state.mscs[msc].msc.control(ris, label.partid, MbwMax::OFFSET)?;
             Some(MbwMax::MAX.get(fraction.into()) + granule)
