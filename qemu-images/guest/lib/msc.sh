@@ -12,6 +12,10 @@ mpam-2l3)
 	l3_instances="0,0,0 1,1,0"
 	mb_instances=$l3_instances
 	;;
+mpam-split)
+	l3_instances="0,0,0 0,1,0"
+	mb_instances=$l3_instances
+	;;
 mpam-ris)
 	l3_instances="0,0,0 0,0,1"
 	mb_instances="0,0,2"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs: which group owns which, how lists and masks read, what is refused.
-# machines: intel intel-big amd mpam mpam-2l3
+# machines: intel intel-big amd mpam mpam-2l3 mpam-split
 # compare: yes
 
 . /rig/lib/check.sh

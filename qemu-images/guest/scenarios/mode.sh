@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Modes: what exclusive needs, what it protects, and what new groups get beside it.
-# machines: intel intel-big amd mpam mpam-2l3
+# machines: intel intel-big amd mpam mpam-2l3 mpam-split
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Mounting and unmounting: options, refusals, what is there right after, what stays.
-# machines: intel intel-big amd amd-abmc mpam mpam-2l3 mpam-ris mpam-narrow mpam-few-monitors
+# machines: intel intel-big amd amd-abmc mpam mpam-2l3 mpam-ris mpam-narrow mpam-few-monitors mpam-split
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Code and data prioritization, emulated with two PARTIDs a group; bandwidth control is gone meanwhile.
-# machines: mpam mpam-2l3 mpam-narrow
+# machines: mpam mpam-2l3 mpam-narrow mpam-split
 # parameters: expert=1
 # compare: yes
 

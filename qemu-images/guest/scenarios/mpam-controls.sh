@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each schemata write arrives in the right memory system component, for the right PARTID, and tasks run with theirs.
-# machines: mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors
+# machines: mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors mpam-split
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # An error interrupt: everything is turned off in good order, whatever is going on.
-# machines: mpam mpam-2l3 mpam-ris
+# machines: mpam mpam-2l3 mpam-ris mpam-split
 # guest: own
 
 . /rig/lib/check.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Monitoring ids that belong to a PARTID: how many a group can have, and what limbo means for the next owner.
-# machines: mpam mpam-2l3 mpam-narrow mpam-few-monitors
+# machines: mpam mpam-2l3 mpam-narrow mpam-few-monitors mpam-split
 # guest: waits
 
 . /rig/lib/check.sh

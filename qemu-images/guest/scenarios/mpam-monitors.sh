@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Occupancy: whose, where, with as many monitors as there are, and when they are not ready.
-# machines: mpam mpam-2l3 mpam-ris mpam-few-monitors
+# machines: mpam mpam-2l3 mpam-ris mpam-few-monitors mpam-split
 # guest: waits
 
 . /rig/lib/check.sh

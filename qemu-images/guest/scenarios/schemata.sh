@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # schemata and size: what is written, refused and read back.
-# machines: intel intel-big intel-narrow-mbm amd mpam mpam-2l3 mpam-ris
+# machines: intel intel-big intel-narrow-mbm amd mpam mpam-2l3 mpam-ris mpam-split
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Tasks: who moves where, by what number, and what is refused.
-# machines: intel amd mpam mpam-2l3
+# machines: intel amd mpam mpam-2l3 mpam-split
 # compare: yes
 
 . /rig/lib/check.sh
