@@ -131,6 +131,9 @@ struct shim_attr {
 	u32 is_dir;
 };
 
+/* As the kernel numbers them. */
+enum shim_xattr { SHIM_XATTR_CREATE = 1, SHIM_XATTR_REPLACE = 2 };
+
 /* ctime is always set: every change of attributes has one. */
 enum shim_set {
 	SHIM_SET_MODE = 1,

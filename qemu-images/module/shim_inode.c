@@ -179,6 +179,7 @@ static int xattr_set(const struct xattr_handler *handler, struct mnt_idmap *idma
 {
 	const char *name = xattr_full_name(handler, suffix);
 
+	static_assert(SHIM_XATTR_CREATE == XATTR_CREATE && SHIM_XATTR_REPLACE == XATTR_REPLACE);
 	return rust_xattr_set(inode->i_ino, name, strlen(name), value, size, flags);
 }
 

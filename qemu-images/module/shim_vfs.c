@@ -45,6 +45,7 @@ static struct dentry *resctrl_lookup(struct inode *dir, struct dentry *dentry, u
 	struct inode *inode = NULL;
 	struct shim_attr attr;
 
+	static_assert(SHIM_NAME_MAX == PATH_MAX - 1);
 	if (dentry->d_name.len > SHIM_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 	if (rust_entry(dir->i_ino, dentry->d_name.name, dentry->d_name.len, &attr))

@@ -269,7 +269,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
             }
         }
         write!(out, "{separator}{}=", domain.id)?;
-        for bit in (0..cache.cbm_len).rev().map(|place| 1 << place) {
+        for bit in (0..cache.cbm_len).rev().map(|place| 1_u32.checked_shl(place).unwrap_or(0)) {
             let [hardware, shared, exclusive, locked] =
                 [hardware, shared, exclusive, locked].map(|bits| bits & bit != 0);
             out.write_char(usage(hardware, shared, exclusive, locked))?;

@@ -30,6 +30,7 @@
 //! every function that needs a lock takes the proof of it as an argument. User text is parsed completely before
 //! anything is changed, and what fails changes nothing, unless the documented behaviour is otherwise.
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -59,7 +60,7 @@ pub use stats::Stats;
 pub use text::{Bytes, TextOut};
 pub use tree::{Attr, DirEntry, NodeId, NodeKind, Seen, SetAttr, XattrSet};
 
-use data::group::CtrlGroup;
+use data::group::{CtrlGroup, Groups};
 use data::options::ShownOptions;
 use data::regions::Regions;
 use data::state::{Locked, State};
@@ -80,7 +81,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let counters = arch.counters().map_or(0, |counters| counters.count);
         let nr_cpu_ids = platform.nr_cpu_ids();
         let key = Key::new();
-        let mut groups = KVec::new();
+        let mut groups = Groups::new();
         groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
         let state = State {
             status: status::Status::new(),
@@ -140,6 +141,6 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub fn show_stats(this: &Ref<Self>, out: &mut dyn TextOut) -> core::fmt::Result {
         let stats = this.locked.lock().state.stats;
         stats.show(out)?;
-        writeln!(out, "references {}", Ref::count(this) - 1)
+        writeln!(out, "references {}", Ref::count(this).saturating_sub(1))
     }
 }

@@ -34,7 +34,7 @@ impl Status {
         if self.overflowed {
             return;
         }
-        if text.len() > CAPACITY - self.len {
+        if text.len() > CAPACITY.saturating_sub(self.len) {
             self.overflowed = true;
             return;
         }
@@ -59,7 +59,7 @@ impl Status {
         if self.len == 0 && !self.overflowed {
             return out.write_str("ok\n");
         }
-        out.bytes(Bytes(&self.text[..self.len]))?;
+        out.bytes(Bytes(self.text.get(..self.len).unwrap_or_default()))?;
         if self.overflowed {
             out.write_str("[truncated]\n")?;
         }
@@ -67,8 +67,9 @@ impl Status {
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        self.text[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+        let free = self.text.get_mut(self.len..).unwrap_or_default();
+        let taken = free.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count();
+        self.len = self.len.saturating_add(taken);
     }
 
     fn append_cut(&mut self, bytes: &[u8]) {

@@ -48,8 +48,8 @@ impl From<Errno> for Stop {
 pub(crate) fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0xa0);
     let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
-    &text[start..end]
+    let end = text.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last.saturating_add(1));
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Splits at the first `separator`: what is before it, and what is after it if it is there. As `strsep`.

@@ -20,6 +20,7 @@
 //!   were given counters (`mbm_event`), of which there are few.
 //! * MSCs behind a platform communication channel: a table with one is refused, since safe PARTIDs are not known then.
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

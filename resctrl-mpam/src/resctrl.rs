@@ -181,5 +181,5 @@ fn requestors<P: Platform>(platform: &P, cpus: CpusHeld<'_>, system: &impl Syste
 
 /// What `MPAMIDR_EL1` says.
 fn ids_of(mpamidr: u64) -> Ids {
-    Ids { partid_max: Mpamidr::PARTID_MAX.get(mpamidr) as u16, pmg_max: Mpamidr::PMG_MAX.get(mpamidr) as u8 }
+    Ids { partid_max: Mpamidr::PARTID_MAX.half_of(mpamidr), pmg_max: Mpamidr::PMG_MAX.byte_of(mpamidr) }
 }

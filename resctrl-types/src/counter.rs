@@ -65,7 +65,11 @@ impl Transactions {
 
     /// The names of the kinds in it.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Transactions::NAMES.into_iter().zip(0..).filter(move |&(_, bit)| self.0 >> bit & 1 == 1).map(|(name, _)| name)
+        Transactions::NAMES
+            .into_iter()
+            .zip(0..)
+            .filter(move |&(_, bit)| self.0.checked_shr(bit).is_some_and(|rest| rest & 1 == 1))
+            .map(|(name, _)| name)
     }
 }
 

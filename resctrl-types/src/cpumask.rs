@@ -51,21 +51,21 @@ impl CpuMask {
         if cpu.0 >= self.nr_cpu_ids {
             return Err(Errno::ERANGE);
         }
-        self.words[cpu.index() / 64] |= 1 << (cpu.0 % 64);
+        *self.words.get_mut(cpu.index() / 64).ok_or(Errno::ERANGE)? |= 1 << (cpu.0 % 64);
         Ok(())
     }
 
     /// Removes `cpu`, if it is there.
     pub fn clear(&mut self, cpu: CpuId) {
-        if cpu.0 < self.nr_cpu_ids {
-            self.words[cpu.index() / 64] &= !(1 << (cpu.0 % 64));
+        if let Some(word) = self.words.get_mut(cpu.index() / 64) {
+            *word &= !(1 << (cpu.0 % 64));
         }
     }
 
     /// Whether `cpu` is in the set.
     #[must_use]
     pub fn contains(&self, cpu: CpuId) -> bool {
-        cpu.0 < self.nr_cpu_ids && self.words[cpu.index() / 64] >> (cpu.0 % 64) & 1 == 1
+        self.words.get(cpu.index() / 64).is_some_and(|word| word >> (cpu.0 % 64) & 1 == 1)
     }
 
     /// Removes every CPU.
@@ -82,7 +82,7 @@ impl CpuMask {
     /// How many CPUs are in the set.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.words.iter().fold(0, |sum, word| sum.saturating_add(word.count_ones()))
     }
 
     /// The CPU with the lowest number.
@@ -164,8 +164,8 @@ impl fmt::Display for HexMask<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = self.0.nr_cpu_ids;
         for chunk in (0..bits.div_ceil(32)).rev() {
-            let word = self.0.words[chunk as usize / 2] >> (chunk % 2 * 32) & 0xffff_ffff;
-            let width = (bits - chunk * 32).min(32).div_ceil(4) as usize;
+            let word = self.0.words.get(chunk as usize / 2).map_or(0, |word| word >> (chunk % 2 * 32) & 0xffff_ffff);
+            let width = bits.saturating_sub(chunk.saturating_mul(32)).min(32).div_ceil(4) as usize;
             write!(f, "{word:0width$x}")?;
             if chunk > 0 {
                 f.write_str(",")?;
@@ -184,7 +184,7 @@ impl fmt::Display for ListMask<'_> {
         let mut cpus = self.0.iter().peekable();
         while let Some(first) = cpus.next() {
             let mut last = first;
-            while cpus.peek() == Some(&CpuId(last.0 + 1)) {
+            while cpus.peek().is_some_and(|next| Some(next.0) == last.0.checked_add(1)) {
                 last = cpus.next().unwrap_or(last);
             }
             write!(f, "{separator}{first}")?;

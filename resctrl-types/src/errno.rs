@@ -92,7 +92,8 @@ impl Errno {
     /// What a system call returns: the number negated.
     #[must_use]
     pub const fn to_ret(self) -> i32 {
-        -self.0
+        // Never the lowest number, which has no negative.
+        self.0.wrapping_neg()
     }
 }
 

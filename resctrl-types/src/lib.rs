@@ -32,6 +32,7 @@
 //! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`], [`once`] and [`locked`] and to the
 //! constructors of the proofs in [`context`].
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 extern crate alloc;
 #[cfg(feature = "sim")]

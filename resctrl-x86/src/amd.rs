@@ -160,10 +160,10 @@ fn narrow(value: u64) -> u32 {
 /// The register, and what to write to it, that gives a control index this value.
 pub(crate) fn control_register(resource: ResourceId, index: u32, value: u32) -> Option<(u32, u64)> {
     Some(match resource {
-        ResourceId::L3 => (L3Mask::ADDRESS + index, L3Mask::WAYS.put(value.into())),
-        ResourceId::L2 => (L2Mask::ADDRESS + index, L2Mask::WAYS.put(value.into())),
-        ResourceId::Mb => (MbaLimit::ADDRESS + index, MbaLimit::LIMIT.put(value.into())),
-        ResourceId::Smba => (SmbaLimit::ADDRESS + index, SmbaLimit::LIMIT.put(value.into())),
+        ResourceId::L3 => (L3Mask::ADDRESS.checked_add(index)?, L3Mask::WAYS.put(value.into())),
+        ResourceId::L2 => (L2Mask::ADDRESS.checked_add(index)?, L2Mask::WAYS.put(value.into())),
+        ResourceId::Mb => (MbaLimit::ADDRESS.checked_add(index)?, MbaLimit::LIMIT.put(value.into())),
+        ResourceId::Smba => (SmbaLimit::ADDRESS.checked_add(index)?, SmbaLimit::LIMIT.put(value.into())),
         ResourceId::PerfPkg => return None,
     })
 }

@@ -67,9 +67,16 @@ impl<R: Registers> X86<R> {
         if counter.number >= self.amd.as_ref().map_or(0, |amd| amd.counters) {
             return;
         }
+        // The register has room for every counter and RMID that this crate says there are.
+        let (Some(rmid), Some(number)) = (
+            L3QosAbmcCfg::RMID.try_put(counter.id.rmid.0.into()),
+            L3QosAbmcCfg::COUNTER.try_put(counter.number.into()),
+        ) else {
+            return;
+        };
         let config = L3QosAbmcCfg::KINDS.put(filter.unwrap_or(Transactions::EMPTY).bits().into())
-            | L3QosAbmcCfg::RMID.put(counter.id.rmid.0.into())
-            | L3QosAbmcCfg::COUNTER.put(counter.number.into())
+            | rmid
+            | number
             | L3QosAbmcCfg::COUNTER_ENABLE.put(filter.is_some().into())
             | L3QosAbmcCfg::CONFIGURE.put(1);
         // A domain has a CPU as long as hotplug is held off; without one there is no counter to configure. A refusal goes to
@@ -96,7 +103,7 @@ impl<R: Registers> X86<R> {
         let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
         let select = QmEvtsel::EVENT.put(ASSIGNED_COUNTER)
             | QmEvtsel::EXTENDED.put(1)
-            | QmEvtsel::RMID.put(counter.number.into());
+            | QmEvtsel::RMID.try_put(counter.number.into()).ok_or(ReadError::Error)?;
         let now = self.read_selected(here, select)?;
         domain.total(counter.event, counter.id.rmid, now, monitoring).ok_or(ReadError::Error)
     }
@@ -134,9 +141,10 @@ impl<R: Registers> X86<R> {
         if config & !possible.bits() != 0 {
             return Err(Errno::EINVAL);
         }
+        let value = EvtCfg::KINDS.try_put(config.into()).ok_or(Errno::EINVAL)?;
         let mut result = Err(Gp);
         on_some_cpu(platform, cpus, mask, &mut |here| {
-            result = self.write_msr(here.into(), register, EvtCfg::KINDS.put(config.into()));
+            result = self.write_msr(here.into(), register, value);
         })?;
         result.map_err(|Gp| Errno::EIO)?;
         // The hardware begins every count of the domain anew.

@@ -117,8 +117,9 @@ impl<R: Registers> X86<R> {
         let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
         let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
         let (msr, raw) = register(resource, number, value).ok_or(Errno::EINVAL)?;
+        let remembered = domain.values.get_mut(index).ok_or(Errno::EINVAL)?;
         self.write_msr(here, msr, raw).map_err(|crate::Gp| Errno::EIO)?;
-        domain.values[index] = value;
+        *remembered = value;
         Ok(())
     }
 }

@@ -103,11 +103,12 @@ fn narrow(value: u64) -> u32 {
 /// The register, and what to write to it, that gives a control index this value.
 pub(crate) fn control_register(resource: ResourceId, index: u32, value: u32) -> Option<(u32, u64)> {
     Some(match resource {
-        ResourceId::L3 => (L3Mask::ADDRESS + index, L3Mask::WAYS.put(value.into())),
-        ResourceId::L2 => (L2Mask::ADDRESS + index, L2Mask::WAYS.put(value.into())),
-        ResourceId::Mb => {
-            (MbaThrottle::ADDRESS + index, MbaThrottle::DELAY.put(MAX_BANDWIDTH.saturating_sub(value).into()))
-        }
+        ResourceId::L3 => (L3Mask::ADDRESS.checked_add(index)?, L3Mask::WAYS.put(value.into())),
+        ResourceId::L2 => (L2Mask::ADDRESS.checked_add(index)?, L2Mask::WAYS.put(value.into())),
+        ResourceId::Mb => (
+            MbaThrottle::ADDRESS.checked_add(index)?,
+            MbaThrottle::DELAY.put(MAX_BANDWIDTH.saturating_sub(value).into()),
+        ),
         ResourceId::Smba | ResourceId::PerfPkg => return None,
     })
 }

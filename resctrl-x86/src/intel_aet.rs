@@ -127,7 +127,8 @@ pub(crate) struct EventGroup {
 impl EventGroup {
     /// Bytes of a region.
     pub(crate) const fn size(&self) -> usize {
-        (self.num_rmid as usize * self.events.len() + self.status_registers) * COUNTER_SIZE
+        let counters = (self.num_rmid as usize).saturating_mul(self.events.len());
+        counters.saturating_add(self.status_registers).saturating_mul(COUNTER_SIZE)
     }
 
     fn place(&self, event: EventId) -> Option<usize> {
@@ -226,9 +227,9 @@ impl<T: TelemetryRegions> Telemetry<T> {
     fn read<P: Platform>(&self, platform: &P, package: DomainId, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
         let Enabled { group, regions, used, .. } = self.of(event).ok_or(ReadError::Error)?;
         let place = group.place(event).ok_or(ReadError::Error)?;
-        let index = rmid.0 as usize * group.events.len() + place;
-        let offset = Counter::ADDRESS + index * COUNTER_SIZE;
-        if offset + COUNTER_SIZE > group.size() {
+        let index = (rmid.0 as usize).saturating_mul(group.events.len()).saturating_add(place);
+        let offset = index.saturating_mul(COUNTER_SIZE).saturating_add(Counter::ADDRESS);
+        if offset.saturating_add(COUNTER_SIZE) > group.size() {
             if !self.out_of_range.swap(true, Ordering::Relaxed) {
                 platform.log(LogLevel::Warn, format_args!("MMIO index {index} out of range"));
             }
@@ -272,11 +273,11 @@ fn enable<T: TelemetryRegions, P: Platform>(
         log(format_args!("{group} monitoring not enabled due to insufficient RMIDs"));
         return Ok(None);
     }
-    let (mut events, mut skipped) = (EventSet::EMPTY, 0);
+    let (mut events, mut skipped) = (EventSet::EMPTY, 0_u32);
     for event in group.events {
         if taken.contains(event.id) {
             platform.log(LogLevel::Warn, format_args!("Duplicate enable for event {}", event.id as u8));
-            skipped += 1;
+            skipped = skipped.saturating_add(1);
         } else {
             events = events.with(event.id);
         }
@@ -340,7 +341,7 @@ impl<R: Registers> X86<R> {
 
     pub(crate) fn fraction_bits(&self, event: EventId) -> Option<FractionBits> {
         let group = self.telemetry.get()?.of(event)?.group;
-        group.events[group.place(event)?].fraction
+        group.events.get(group.place(event)?)?.fraction
     }
 }
 

@@ -35,6 +35,7 @@
 //!
 //! On a processor of any other vendor [`X86::new`] says so and fails.
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
 
 mod amd;

@@ -110,7 +110,8 @@ struct Counter {
 impl Counter {
     /// Takes in what the register shows now. It may have wrapped since, but no more than once.
     fn advance(&mut self, now: u64, width: u32) -> u64 {
-        let step = now.wrapping_sub(self.previous) & (u64::MAX >> (u64::BITS - width));
+        let bits = u64::MAX.checked_shr(u64::BITS.saturating_sub(width)).unwrap_or(0);
+        let step = now.wrapping_sub(self.previous) & bits;
         self.total = self.total.wrapping_add(step);
         self.previous = now;
         self.total
@@ -230,7 +231,7 @@ impl Correction {
         }
         let corrected = (u128::from(steps) * u128::from(self.factor)) >> 20;
         // A total wraps at 64 bits like the sums it is made of.
-        (corrected & u128::from(u64::MAX)) as u64
+        u64::try_from(corrected & u128::from(u64::MAX)).unwrap_or(u64::MAX)
     }
 }
 
@@ -327,8 +328,9 @@ impl<R: Registers> X86<R> {
 
     /// Selects a counter and reads it. What is selected is this CPU's, and only a holder of its domain gets here.
     fn read_counter(&self, here: Here<'_>, domain: &MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
-        let physical = domain.first_rmid.0 + rmid.0;
-        self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | QmEvtsel::RMID.put(physical.into()))
+        let physical = domain.first_rmid.0.checked_add(rmid.0).ok_or(ReadError::Error)?;
+        let rmid = QmEvtsel::RMID.try_put(physical.into()).ok_or(ReadError::Error)?;
+        self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | rmid)
     }
 
     /// As [`X86::read_counter`], for whatever the selecting register is to hold.

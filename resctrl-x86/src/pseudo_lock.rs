@@ -88,7 +88,7 @@ impl<R: Registers> X86<R> {
             self.without_prefetchers(here, disable, || {
                 let assoc = PqrAssoc::ADDRESS;
                 let Ok(before) = self.read_msr(here.into(), assoc) else { return };
-                let rmid = PqrAssoc::RMID.put(PqrAssoc::RMID.get(before));
+                let rmid = before & PqrAssoc::RMID.bits();
                 // The group's own CLOSID: only that one may fill the part that is to be locked.
                 if self.write_msr(here.into(), assoc, rmid | PqrAssoc::CLOSID.put(closid.0.into())).is_ok() {
                     memory.read(here, PAGE);

@@ -6,6 +6,8 @@
 //! mode", which software turns on); who reads a counter adds it himself, and may do so from any node of the package. A
 //! node's part of the cache is smaller, and so are the units in which it is counted.
 
+use core::num::NonZeroU32;
+
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::Scope;
 use resctrl_types::{DomainId, Here, Rmid};
@@ -17,18 +19,18 @@ use crate::quirks::Model;
 
 /// How many NUMA nodes share an L3: 1, 2, 3, 4 or 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Clusters(u32);
+pub(crate) struct Clusters(NonZeroU32);
 
 impl Clusters {
     /// An L3 is a node.
-    pub(crate) const ONE: Clusters = Clusters(1);
+    pub(crate) const ONE: Clusters = Clusters(NonZeroU32::MIN);
 
     /// Finds out, from the nodes that the kernel knows and from what the processor can be.
     pub(crate) fn find<P: Platform>(model: Model, platform: &P) -> Clusters {
         let nodes = platform.nodes_per_package();
         if nodes > 1 && !model.knows_clusters() {
             platform.log(LogLevel::Warn, format_args!("CoD enabled system? Resctrl not supported"));
-            return Clusters(1);
+            return Clusters::ONE;
         }
         match nodes {
             1 => {}
@@ -36,15 +38,15 @@ impl Clusters {
                 .log(LogLevel::Info, format_args!("Sub-NUMA Cluster mode detected with {nodes} nodes per L3 cache")),
             _ => {
                 platform.log(LogLevel::Warn, format_args!("Ignore improbable SNC node count {nodes}"));
-                return Clusters(1);
+                return Clusters::ONE;
             }
         }
-        Clusters(nodes)
+        NonZeroU32::new(nodes).map_or(Clusters::ONE, Clusters)
     }
 
     /// What is monitored as one: a whole L3, or a node.
     pub(crate) fn scope(self) -> Scope {
-        if self.0 > 1 { Scope::Node } else { Scope::L3Cache }
+        if self.0.get() > 1 { Scope::Node } else { Scope::L3Cache }
     }
 
     /// A node's share of something that the whole L3 has; at least 1.
@@ -54,7 +56,7 @@ impl Clusters {
 
     /// What to add to the RMIDs of a domain, of which each has so many.
     pub(crate) fn first_rmid(self, domain: DomainId, num_rmid: u32) -> Rmid {
-        Rmid(domain.0 % self.0 * num_rmid)
+        Rmid((domain.0 % self.0).saturating_mul(num_rmid))
     }
 }
 

@@ -9,14 +9,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::kernels::{Arch, Kernel};
-use crate::module_build;
+use crate::module_build::{self, panics};
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::workspace;
 
 /// Builds resctrl.ko for a guest kernel
 ///
 /// A warning of the compiler, of objtool or of modpost is an error, and so is a symbol that the module did not
-/// need from the kernel before. Prints the path of the module.
+/// need from the kernel before, or a place in its Rust code that could panic and is not listed with the reason why it does
+/// not. Prints the path of the module.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Guest kernel to build for
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// Instruction set of the guest
     #[arg(long, value_name = "ARCH", default_value = "amd64")]
     pub(crate) arch: Arch,
-    /// Record the symbols that the module needs from this kernel as reviewed
+    /// Record the symbols that the module needs from this kernel, and where it could panic, as reviewed
     #[arg(long, conflicts_with = "kdir")]
     pub(crate) accept: bool,
     #[command(flatten)]
@@ -36,7 +37,8 @@ pub(crate) struct Options {
 ///
 /// # Errors
 ///
-/// An unknown kernel, missing tools, code that does not build or needs more of the kernel than was reviewed.
+/// An unknown kernel, missing tools, code that does not build, needs more of the kernel than was reviewed or could panic
+/// elsewhere than was reviewed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let kernel = Kernel::load(&options.kernel, options.arch)?;
     let tools = ToolRoot::ensure(&options.tools, std::slice::from_ref(&kernel))?;
@@ -47,7 +49,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let reviewed_path = reviewed_symbols(&kernel);
     if options.accept {
         fs::write(&reviewed_path, &symbols).with_context(|| format!("cannot write {}", reviewed_path.display()))?;
+        if let Some(rust) = &module.plain_rust {
+            panics::accept(rust, kernel.arch)?;
+        }
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(rust) = &module.plain_rust {
+        panics::check(rust, kernel.arch)?;
     }
     // A kernel of the user's or built here is configured differently, so that other symbols are inlined.
     if options.tools.kdir.is_some() || kernel.build.is_some() {

@@ -6,6 +6,7 @@
 //! kernel ([`kbuild`]). The Rust step is the same for all kernels of a [flavour](staticlib::Flavour).
 
 mod kbuild;
+pub(crate) mod panics;
 mod staticlib;
 
 use std::fs;
@@ -28,6 +29,8 @@ pub(crate) struct BuiltModule {
     pub(crate) telemetry: Option<PathBuf>,
     /// What the module needs from the kernel: one undefined symbol a line, sorted.
     pub(crate) undefined_symbols: PathBuf,
+    /// The Rust code, unless every access to memory is checked in it: then it has places of its own to panic.
+    pub(crate) plain_rust: Option<PathBuf>,
 }
 
 /// Builds the module for `kernel`, or returns the earlier build if it is up to date.
@@ -46,14 +49,16 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
     let telemetry = Some(output.join(kbuild::TELEMETRY)).filter(|path| path.exists());
+    let rust = output.join("build/resctrl_rust.o");
     if flavour.checks_memory() {
-        check_instrumented(&output.join("build/resctrl_rust.o"))?;
+        check_instrumented(&rust)?;
     }
     let undefined_symbols = output.join("undefined-symbols.txt");
     let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fs::write(&undefined_symbols, list_undefined(&data)?)
         .with_context(|| format!("cannot write {}", undefined_symbols.display()))?;
-    Ok(BuiltModule { path, telemetry, undefined_symbols })
+    let plain_rust = (!flavour.checks_memory()).then_some(rust);
+    Ok(BuiltModule { path, telemetry, undefined_symbols, plain_rust })
 }
 
 /// Runs clippy on the module's Rust code as it is built for the kernels of each instruction set; warnings are errors.

@@ -81,9 +81,9 @@ pub(crate) struct Attr {
     pub(crate) is_dir: u32,
 }
 
-/// `XATTR_CREATE` of `<linux/xattr.h>`.
+/// `enum shim_xattr`.
 pub(crate) const XATTR_CREATE: c_int = 1;
-/// `XATTR_REPLACE`.
+/// See [`XATTR_CREATE`].
 pub(crate) const XATTR_REPLACE: c_int = 2;
 
 /// `struct shim_entry`. The name follows it.

@@ -21,7 +21,7 @@ impl<const N: usize> Line<N> {
 
     /// The text so far.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -30,11 +30,11 @@ impl<const N: usize> fmt::Write for Line<N> {
         if self.full {
             return Ok(());
         }
-        let room = N - self.len;
-        let fits = text.floor_char_boundary(room);
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let fits = text.floor_char_boundary(room.len());
         self.full = fits < text.len();
-        self.bytes[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.len += fits;
+        room.iter_mut().zip(text.bytes().take(fits)).for_each(|(to, from)| *to = from);
+        self.len = self.len.saturating_add(fits);
         Ok(())
     }
 }

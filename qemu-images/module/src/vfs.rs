@@ -200,17 +200,18 @@ unsafe extern "C" fn rust_set_attr(node: u64, set: u32, attr: *const ffi::Attr) 
 unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, size: usize) -> c_int {
     let mut filled = 0;
     let listed = instance().entries(NodeId(dir), after, &mut |found| {
-        let bytes = (size_of::<ffi::Entry>() + found.name.len() + 1).next_multiple_of(align_of::<ffi::Entry>());
-        if bytes > size - filled {
+        // A name ends with a byte that is 0; the next entry begins where its alignment lets it.
+        let bytes = size_of::<ffi::Entry>().saturating_add(found.name.len()).saturating_add(1);
+        let (Some(bytes), Ok(len)) =
+            (bytes.checked_next_multiple_of(align_of::<ffi::Entry>()), u32::try_from(found.name.len()))
+        else {
+            return false;
+        };
+        if bytes > size.saturating_sub(filled) {
             return false;
         }
-        let entry = ffi::Entry {
-            position: found.position,
-            id: found.id.0,
-            // Names are at most 4095 bytes.
-            len: found.name.len() as u32,
-            is_dir: (found.kind == NodeKind::Dir).into(),
-        };
+        let entry =
+            ffi::Entry { position: found.position, id: found.id.0, len, is_dir: (found.kind == NodeKind::Dir).into() };
         // SAFETY: there is room for `bytes` bytes behind `filled`, which is a multiple of the alignment.
         let place = unsafe { entries.byte_add(filled) }.cast::<ffi::Entry>();
         // SAFETY: as above.
@@ -220,13 +221,15 @@ unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, si
         // SAFETY: as above; the name is not in the caller's buffer.
         unsafe { name.copy_from_nonoverlapping(found.name.as_ptr(), found.name.len()) };
         // SAFETY: as above: there is room for one byte more than the name.
-        unsafe { name.add(found.name.len()).write(0) };
-        filled += bytes;
+        let end = unsafe { name.add(found.name.len()) };
+        // SAFETY: as above.
+        unsafe { end.write(0) };
+        filled = filled.saturating_add(bytes);
         true
     });
     match listed {
         // At most SHIM_ENTRIES_SIZE.
-        Ok(()) => filled as c_int,
+        Ok(()) => c_int::try_from(filled).unwrap_or(c_int::MAX),
         Err(errno) => errno.to_ret(),
     }
 }
@@ -247,7 +250,7 @@ unsafe extern "C" fn rust_xattr_get(
     let value = (!value.is_null()).then(|| unsafe { slice::from_raw_parts_mut(value.cast::<u8>(), size) });
     match instance().xattr(NodeId(node), name, value) {
         // The VFS ends values at 64 KiB.
-        Ok(len) => len as c_int,
+        Ok(len) => c_int::try_from(len).unwrap_or(c_int::MAX),
         Err(errno) => errno.to_ret(),
     }
 }
@@ -282,15 +285,17 @@ unsafe extern "C" fn rust_xattr_set(
 unsafe extern "C" fn rust_xattr_list(node: u64, names: *mut c_char, size: usize) -> isize {
     let mut total = 0_usize;
     instance().xattr_names(NodeId(node), &mut |name| {
-        if total + name.len() < size {
+        if total.saturating_add(name.len()) < size {
             // SAFETY: there is room for the name and a byte behind `total`.
             let place = unsafe { names.add(total) }.cast::<u8>();
             // SAFETY: as above; the name is not in the caller's buffer.
             unsafe { place.copy_from_nonoverlapping(name.as_ptr(), name.len()) };
             // SAFETY: as above.
-            unsafe { place.add(name.len()).write(0) };
+            let end = unsafe { place.add(name.len()) };
+            // SAFETY: as above.
+            unsafe { end.write(0) };
         }
-        total += name.len() + 1;
+        total = total.saturating_add(name.len()).saturating_add(1);
         true
     });
     total.cast_signed()

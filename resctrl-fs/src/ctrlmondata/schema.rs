@@ -78,7 +78,7 @@ pub(crate) fn mask_size<P: Platform, D>(platform: &P, control: &Control, domain:
     match control.kind {
         ControlKind::Cache(cache) => {
             let bytes = cache_size(platform, control, domain) / cache.cbm_len.max(1);
-            bytes * (mask & cache.full_mask()).count_ones()
+            bytes.saturating_mul((mask & cache.full_mask()).count_ones())
         }
         ControlKind::Bandwidth(_) => 0,
     }

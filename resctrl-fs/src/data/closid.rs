@@ -35,12 +35,19 @@ impl ClosidMap {
     }
 
     pub(crate) fn take(&mut self, closid: Closid) {
-        self.free[closid.index()] = false;
+        self.set_free(closid, false);
     }
 
     pub(crate) fn release(&mut self, closid: Closid) {
         if closid != Closid::RESERVED {
-            self.free[closid.index()] = true;
+            self.set_free(closid, true);
+        }
+    }
+
+    /// One that is not of this mount is nobody's.
+    fn set_free(&mut self, closid: Closid, is_free: bool) {
+        if let Some(free) = self.free.get_mut(closid.index()) {
+            *free = is_free;
         }
     }
 }

@@ -44,7 +44,9 @@ impl CounterTable {
     /// Takes the counter of `owner` back and says which it was.
     pub(crate) fn release(&mut self, owner: Owner) -> Option<u32> {
         let number = self.find(owner)?;
-        self.0[number as usize] = None;
+        if let Some(counter) = self.0.get_mut(number as usize) {
+            *counter = None;
+        }
         Some(number)
     }
 

@@ -110,19 +110,23 @@ impl BusyMap {
 
     /// Whether an index is busy here.
     pub(crate) fn contains(&self, index: RmidIndex) -> bool {
-        self.words[index.index() / 64] >> (index.0 % 64) & 1 == 1
+        self.words.get(index.index() / 64).is_some_and(|word| word >> (index.0 % 64) & 1 == 1)
     }
 
     /// Adds an index that is not busy here.
     pub(crate) fn insert(&mut self, index: RmidIndex) {
-        self.words[index.index() / 64] |= 1 << (index.0 % 64);
-        self.count += 1;
+        if let Some(word) = self.words.get_mut(index.index() / 64) {
+            *word |= 1 << (index.0 % 64);
+            self.count = self.count.saturating_add(1);
+        }
     }
 
     /// Removes an index that is busy here.
     pub(crate) fn remove(&mut self, index: RmidIndex) {
-        self.words[index.index() / 64] &= !(1 << (index.0 % 64));
-        self.count -= 1;
+        if let Some(word) = self.words.get_mut(index.index() / 64) {
+            *word &= !(1 << (index.0 % 64));
+            self.count = self.count.saturating_sub(1);
+        }
     }
 
     /// The lowest busy index from `from` on.
@@ -132,7 +136,7 @@ impl BusyMap {
         let words = (0_u32..).zip(self.words.iter()).skip(first);
         let mut masked = words.map(|(at, &word)| (at, if at as usize == first { word & above } else { word }));
         let (at, word) = masked.find(|&(_, word)| word != 0)?;
-        Some(RmidIndex(at * 64 + word.trailing_zeros()))
+        Some(RmidIndex(at.saturating_mul(64).saturating_add(word.trailing_zeros())))
     }
 
     /// The lowest busy index behind `index`.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Groups: what each of them has.
 
+use core::ops::{Deref, DerefMut, Index, IndexMut};
+
 use resctrl_types::arch::MonId;
 use resctrl_types::{Closid, CpuMask, EventId, KBox, KVec, Rmid};
 
@@ -59,7 +61,7 @@ pub(crate) struct CtrlGroup {
     /// What the bandwidth controller compares with the group's targets.
     pub(crate) mba_event: Option<EventId>,
     /// Its monitor groups, oldest first.
-    pub(crate) children: KVec<KBox<MonGroup>>,
+    pub(crate) children: Groups<MonGroup>,
     /// The directory `mon_data`, where something can be monitored. The default group's comes and goes with the mount.
     pub(crate) mon_data: Option<NodeId>,
 }
@@ -78,6 +80,84 @@ pub(crate) struct MonGroup {
 pub(crate) struct Monitored {
     pub(crate) group: GroupId,
     pub(crate) id: MonId,
+}
+
+/// Groups, by their places. A vector that is indexed here and nowhere else, so that the list of what could panic has this once.
+///
+/// # Panics
+/// Where there is no group: places come from a look-up ([`Place`]) under the mutex that is still held.
+pub(crate) struct Groups<T>(KVec<KBox<T>>);
+
+impl<T> Groups<T> {
+    pub(crate) const fn new() -> Self {
+        Groups(KVec::new())
+    }
+
+    // `Index` passes its caller's place on to a panic; these do not.
+
+    fn at(&self, place: usize) -> &KBox<T> {
+        &self.0[place]
+    }
+
+    fn at_mut(&mut self, place: usize) -> &mut KBox<T> {
+        &mut self.0[place]
+    }
+}
+
+impl<T> Default for Groups<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for Groups<T> {
+    type Target = KVec<KBox<T>>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Groups<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<T> Index<usize> for Groups<T> {
+    type Output = KBox<T>;
+    fn index(&self, place: usize) -> &KBox<T> {
+        self.at(place)
+    }
+}
+
+impl<T> IndexMut<usize> for Groups<T> {
+    fn index_mut(&mut self, place: usize) -> &mut KBox<T> {
+        self.at_mut(place)
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Groups<T> {
+    type Item = &'a KBox<T>;
+    type IntoIter = core::slice::Iter<'a, KBox<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut Groups<T> {
+    type Item = &'a mut KBox<T>;
+    type IntoIter = core::slice::IterMut<'a, KBox<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter_mut()
+    }
+}
+
+impl<T> IntoIterator for Groups<T> {
+    type Item = KBox<T>;
+    type IntoIter = <KVec<KBox<T>> as IntoIterator>::IntoIter;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
 }
 
 /// Where a group is in [`State::groups`]. Good for as long as the mutex is held and no group is made or removed.

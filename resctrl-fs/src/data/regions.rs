@@ -136,7 +136,7 @@ impl<P: Platform> Regions<P> {
 
     /// The name of a new region.
     pub(crate) const fn new_id(&mut self) -> RegionId {
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         RegionId(self.next)
     }
 

@@ -80,7 +80,7 @@ impl RmidTable {
     pub(crate) fn take(&mut self, index: RmidIndex) {
         if let Some(at) = self.free.iter().position(|&free| free == index) {
             self.free.remove(at);
-            self.entries[index.index()] = Entry::InUse;
+            self.set(index, Entry::InUse);
         }
     }
 
@@ -99,37 +99,44 @@ impl RmidTable {
             self.set_free(index);
             return;
         }
-        self.entries[index.index()] = Entry::Limbo(domains);
-        self.limbo += 1;
+        self.set(index, Entry::Limbo(domains));
+        self.limbo = self.limbo.saturating_add(1);
         if let Some(dirty) = self.dirty.get_mut(closid.index()) {
-            *dirty += 1;
+            *dirty = dirty.saturating_add(1);
         }
     }
 
     /// One domain is done with an index in limbo. Returns whether it was the last.
     pub(crate) fn cleaned(&mut self, closid: Closid, index: RmidIndex) -> bool {
-        match self.entries[index.index()] {
-            Entry::Limbo(busy) if busy > 1 => {
-                self.entries[index.index()] = Entry::Limbo(busy - 1);
+        match self.entries.get_mut(index.index()) {
+            Some(Entry::Limbo(busy @ 2..)) => {
+                *busy = busy.saturating_sub(1);
                 false
             }
-            Entry::Limbo(_) => {
-                self.limbo -= 1;
+            Some(Entry::Limbo(_)) => {
+                self.limbo = self.limbo.saturating_sub(1);
                 if let Some(dirty) = self.dirty.get_mut(closid.index()) {
-                    *dirty -= 1;
+                    *dirty = dirty.saturating_sub(1);
                 }
                 self.set_free(index);
                 true
             }
-            Entry::Free | Entry::InUse => {
+            Some(Entry::Free | Entry::InUse) | None => {
                 debug_assert!(false, "{index} is not in limbo");
                 false
             }
         }
     }
 
+    /// An index comes from this table, or from the architecture, which has told how many there are.
+    fn set(&mut self, index: RmidIndex, entry: Entry) {
+        if let Some(place) = self.entries.get_mut(index.index()) {
+            *place = entry;
+        }
+    }
+
     fn set_free(&mut self, index: RmidIndex) {
-        self.entries[index.index()] = Entry::Free;
+        self.set(index, Entry::Free);
         // The list was made with room for every index.
         let pushed = self.free.push(index);
         debug_assert!(pushed.is_ok());

@@ -12,7 +12,7 @@ use resctrl_types::{
 use super::closid::ClosidMap;
 use super::counters::Filters;
 use super::domain::{CtrlDomain, MonState, PackageDomain};
-use super::group::{CtrlGroup, Monitored, Place, every_monitored};
+use super::group::{CtrlGroup, Groups, Monitored, Place, every_monitored};
 use super::options::ShownOptions;
 use super::regions::Regions;
 use super::rmid::RmidTable;
@@ -109,7 +109,7 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     /// What exists only while mounted.
     pub(crate) mount: Option<Mount>,
     /// The control groups, newest first; the default group is always the last and always there.
-    pub(crate) groups: KVec<KBox<CtrlGroup>>,
+    pub(crate) groups: Groups<CtrlGroup>,
     pub(crate) next_group: u64,
     /// CPUs whose online callback has run.
     pub(crate) online: OnlineCpus,
@@ -159,13 +159,13 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
 
     /// The default group.
     pub(crate) fn default_group(&mut self) -> &mut CtrlGroup {
-        let last = self.groups.len() - 1;
+        let last = self.groups.len().saturating_sub(1);
         &mut self.groups[last]
     }
 
     /// An id for a new group.
     pub(crate) fn new_group_id(&mut self) -> GroupId {
-        self.next_group += 1;
+        self.next_group = self.next_group.wrapping_add(1);
         GroupId(self.next_group)
     }
 

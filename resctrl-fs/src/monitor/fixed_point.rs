@@ -25,11 +25,11 @@ fn decimal_places(steps: u64) -> (u64, usize) {
 
 impl fmt::Display for FixedPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = 1_u64 << self.fraction.get();
+        let steps = 1_u64.checked_shl(self.fraction.get().into()).ok_or(fmt::Error)?;
         let (scale, places) = decimal_places(steps);
         let (whole, part) = (self.value / steps, self.value % steps);
-        // Less than 2^27 times 10^9: no overflow. And less than `scale`, since that has no fewer steps than the fraction.
-        let decimals = (part * scale + steps / 2) / steps;
+        // Less than 2^27 times 10^9. And less than `scale`, since that has no fewer steps than the fraction.
+        let decimals = part.saturating_mul(scale).saturating_add(steps / 2) / steps;
         write!(f, "{whole}.{decimals:0places$}")
     }
 }

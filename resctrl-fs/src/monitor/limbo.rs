@@ -87,11 +87,11 @@ pub(crate) fn free_rmid<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonI
     if index == RmidIndex(0) {
         return;
     }
-    let mut busy_in = 0;
+    let mut busy_in = 0_u32;
     if occupancy {
         for domain in &state.mon_domains {
             mark_busy(key, domain, index);
-            busy_in += 1;
+            busy_in = busy_in.saturating_add(1);
         }
     }
     if busy_in > 0 {

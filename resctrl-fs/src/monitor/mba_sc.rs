@@ -76,8 +76,10 @@ fn step(control: &BandwidthControl, now: u32, target: u32, current: u32) -> Opti
     if now > control.min_bw && target < current {
         return Some(now.saturating_sub(control.bw_gran).max(control.min_bw));
     }
-    let grown = u64::from(current) * u64::from(now + control.min_bw) / u64::from(now.max(1));
-    (now < control.max_bw && u64::from(target) > grown).then(|| (now + control.bw_gran).min(control.max_bw))
+    // A product of two numbers of 32 bits, of which the second is the sum of two percentages.
+    let grown =
+        u64::from(current).saturating_mul(u64::from(now).saturating_add(control.min_bw.into())) / u64::from(now.max(1));
+    (now < control.max_bw && u64::from(target) > grown).then(|| now.saturating_add(control.bw_gran).min(control.max_bw))
 }
 
 /// What a group is compared by unless told otherwise: local traffic where that is counted.

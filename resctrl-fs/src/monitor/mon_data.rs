@@ -45,14 +45,15 @@ impl DirName {
     }
 
     fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
 impl fmt::Write for DirName {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        let end = self.len.saturating_add(text.len());
+        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        room.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
         self.len = end;
         Ok(())
     }

@@ -38,10 +38,11 @@ pub(super) fn parse_mask(text: &[u8], mask: &mut CpuMask) -> Result<()> {
         }
         let (chunk, before) = chunk(rest)?;
         rest = before;
-        for bit in (0..32).filter(|bit| chunk >> bit & 1 == 1) {
-            mask.set(CpuId(base + bit)).map_err(|_| Errno::EOVERFLOW)?;
+        for bit in (0..32_u32).filter(|bit| chunk >> bit & 1 == 1) {
+            let cpu = bit.checked_add(base).ok_or(Errno::EOVERFLOW)?;
+            mask.set(CpuId(cpu)).map_err(|_| Errno::EOVERFLOW)?;
         }
-        base += 32;
+        base = base.saturating_add(32);
     }
 }
 
@@ -84,14 +85,17 @@ pub(super) fn parse_list(text: &[u8], mask: &mut CpuMask) -> Result<()> {
     let width = mask.nr_cpu_ids();
     let mut rest = text;
     while let Some(start) = rest.iter().position(|&byte| !is_separator(byte)) {
-        let (Region { first, last, used, group }, following) = region(&rest[start..], width.saturating_sub(1))?;
+        let text = rest.get(start..).unwrap_or_default();
+        let (Region { first, last, used, group }, following) = region(text, width.saturating_sub(1))?;
         if first > last || group == 0 || used > group {
             return Err(Errno::EINVAL);
         }
         if last >= width {
             return Err(Errno::ERANGE);
         }
-        for cpu in (first..=last).filter(|cpu| (cpu - first) % group < used) {
+        for cpu in
+            (first..=last).filter(|cpu| cpu.wrapping_sub(first).checked_rem(group).is_some_and(|place| place < used))
+        {
             mask.set(CpuId(cpu))?;
         }
         match following {
@@ -146,11 +150,11 @@ fn number(text: &[u8], highest: u32) -> Result<(u32, &[u8])> {
         return Ok((highest, rest));
     }
     let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(len);
+    let (digits, rest) = text.split_at_checked(len).ok_or(Errno::EINVAL)?;
     if digits.is_empty() {
         return Err(Errno::EINVAL);
     }
-    let add = |value: u32, &digit: &u8| value.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
+    let add = |value: u32, &digit: &u8| value.checked_mul(10)?.checked_add(char::from(digit).to_digit(10)?);
     let value = digits.iter().try_fold(0, add).ok_or(Errno::EOVERFLOW)?;
     Ok((value, rest))
 }

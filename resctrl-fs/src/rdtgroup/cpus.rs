@@ -117,7 +117,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
 fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut sets: Sets) -> Result<()> {
     let state = op.state();
     sets.compare(&state.groups[ctrl].cpus);
-    let default = state.groups.len() - 1;
+    let default = state.groups.len().saturating_sub(1);
     if ctrl == default && !sets.lost.is_empty() {
         state.status.text("Can't drop CPUs from default group\n");
         return Err(Errno::EINVAL);

@@ -2,10 +2,10 @@
 //! Making groups.
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, KVec, Platform, Ref, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, Platform, Ref, Result, Rmid};
 
 use crate::ctrlmondata;
-use crate::data::group::{CtrlGroup, Mode, MonGroup, Monitored, Place};
+use crate::data::group::{CtrlGroup, Groups, Mode, MonGroup, Monitored, Place};
 use crate::data::state::{Op, Resctrl};
 use crate::data::target::Target;
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
@@ -140,7 +140,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
         let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
             let (closid, rmid) = (self.closid, Rmid::RESERVED);
-            let (mode, children) = (Mode::SHAREABLE, KVec::new());
+            let (mode, children) = (Mode::SHAREABLE, Groups::new());
             let (name, mba_event, mon_data) = (Name::from(""), None, None);
             KBox::new(CtrlGroup { id: self.id, name, closid, rmid, cpus, mode, mba_event, children, mon_data })
         });

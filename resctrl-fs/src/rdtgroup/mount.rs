@@ -6,12 +6,12 @@ use core::fmt;
 use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{ControlKind, Scope};
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, KVec, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, Platform, Ref, ResourceId, Result, Rmid};
 
 use crate::ctrlmondata::{io_alloc, schema};
 use crate::data::closid::ClosidMap;
 use crate::data::domain::MBPS_UNLIMITED;
-use crate::data::group::{CtrlGroup, Mode, MonGroup};
+use crate::data::group::{CtrlGroup, Groups, Mode, MonGroup};
 use crate::data::options::MountOptions;
 use crate::data::regions::{Departure, MAX_REGIONS};
 use crate::data::rmid::RmidTable;
@@ -47,7 +47,7 @@ impl CtrlGroup {
             cpus: CpuMask::new(nr_cpu_ids)?,
             mode: Mode::SHAREABLE,
             mba_event: None,
-            children: KVec::new(),
+            children: Groups::new(),
             mon_data: None,
         })
     }

@@ -215,7 +215,7 @@ impl Iterator for Resources<'_> {
         if self.left == 0 {
             return None;
         }
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1);
         let resource = self.read();
         if resource.is_err() {
             self.left = 0;

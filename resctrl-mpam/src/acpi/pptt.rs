@@ -68,7 +68,7 @@ impl Caches {
         let mut offset = HEADER_SIZE;
         while offset < table.len() {
             let bytes = node(table, offset)?;
-            if bytes[0] == PROCESSOR {
+            if bytes.first() == Some(&PROCESSOR) {
                 let (flags, id) = (processor_flags(bytes)?, bytes.u32_at(12)?);
                 if flags & (LEAF | ID_VALID) == LEAF | ID_VALID
                     && let Some(cpu) = processor(id)
@@ -76,7 +76,7 @@ impl Caches {
                     caches.climb(table, bytes, cpu, nr_cpu_ids)?;
                 }
             }
-            offset += bytes.len();
+            offset = offset.saturating_add(bytes.len());
         }
         Ok(caches)
     }
@@ -111,7 +111,10 @@ impl Caches {
                 join(&mut self.containers, place, cpu, nr_cpu_ids, |mask| (id, mask), |container| &mut container.1)?;
             }
             let Some(parent) = reference(bytes.u32_at(8)?) else { return Ok(()) };
-            bytes = node(table, parent).ok().filter(|node| node[0] == PROCESSOR).ok_or(TableError::Reference)?;
+            bytes = node(table, parent)
+                .ok()
+                .filter(|node| node.first() == Some(&PROCESSOR))
+                .ok_or(TableError::Reference)?;
         }
         Err(TableError::Reference)
     }
@@ -128,14 +131,14 @@ impl Caches {
         let mut last = level;
         let count = usize::try_from(bytes.u32_at(16)?).map_err(|_| TableError::Node)?;
         for place in 0..count {
-            let mut next = reference(bytes.u32_at(PROCESSOR_SIZE + place * 4)?);
+            let mut next = reference(bytes.u32_at(place.saturating_mul(4).saturating_add(PROCESSOR_SIZE))?);
             let mut at = level;
             while let Some(offset) = next {
                 let cache = node(table, offset).map_err(|_| TableError::Reference)?;
-                if cache[0] != CACHE {
+                if cache.first() != Some(&CACHE) {
                     break;
                 }
-                at += 1;
+                at = at.saturating_add(1);
                 if usize::from(at) > DEEPEST {
                     return Err(TableError::Reference);
                 }
@@ -157,7 +160,7 @@ impl Caches {
         let id = bytes.u32_at(24)?;
         let size = if flags & SIZE_VALID == 0 { 0 } else { bytes.u32_at(12)? };
         let place = self.caches.iter().position(|cache| cache.id == id);
-        if place.is_some_and(|place| self.caches[place].level != level) {
+        if place.and_then(|place| self.caches.get(place)).is_some_and(|cache| cache.level != level) {
             return Err(TableError::Reference);
         }
         let make = |cpus| FirmwareCache { id, level, size, cpus };
@@ -174,15 +177,15 @@ fn join<T>(
     make: impl FnOnce(CpuMask) -> T,
     mask_of: impl FnOnce(&mut T) -> &mut CpuMask,
 ) -> Result<(), TableError> {
-    let place = match place {
-        Some(place) => place,
+    let element = match place {
+        Some(place) => list.get_mut(place),
         None => {
             let mask = CpuMask::new(nr_cpu_ids).map_err(|_| TableError::NoMemory)?;
             list.push(make(mask)).map_err(|_| TableError::NoMemory)?;
-            list.len() - 1
+            list.last_mut()
         }
     };
-    mask_of(&mut list[place]).set(cpu).map_err(|_| TableError::Reference)
+    mask_of(element.ok_or(TableError::Reference)?).set(cpu).map_err(|_| TableError::Reference)
 }
 
 /// An offset from the start of the table; 0 is none.

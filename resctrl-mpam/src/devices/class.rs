@@ -9,7 +9,7 @@
 //!         RIS           in parts
 //! ```
 
-use resctrl_types::{CpuMask, KVec, Ref, Result};
+use resctrl_types::{CpuMask, Errno, KVec, Ref, Result};
 
 use super::config::Configs;
 use super::monitor::MonitorPool;
@@ -122,14 +122,14 @@ pub(crate) fn build<M: Msc>(
 }
 
 fn add(drafts: &mut KVec<Draft>, msc: usize, ris: usize, kind: ClassKind, component: u32, props: &Props) -> Result<()> {
-    let class = match drafts.iter().position(|draft| draft.kind == kind) {
-        Some(place) => place,
+    let draft = match drafts.iter().position(|draft| draft.kind == kind) {
+        Some(place) => drafts.get_mut(place),
         None => {
             drafts.push(Draft { kind, components: KVec::new() })?;
-            drafts.len() - 1
+            drafts.last_mut()
         }
     };
-    let components = &mut drafts[class].components;
+    let components = &mut draft.ok_or(Errno::EINVAL)?.components;
     let place = match components.binary_search_by_key(&component, |known| known.0) {
         Ok(place) => place,
         Err(place) => {
@@ -137,10 +137,9 @@ fn add(drafts: &mut KVec<Draft>, msc: usize, ris: usize, kind: ClassKind, compon
             place
         }
     };
-    let vmscs = &mut components[place].1;
-    match vmscs.iter().position(|vmsc| vmsc.msc == msc) {
-        Some(place) => {
-            let vmsc = &mut vmscs[place];
+    let (_, vmscs) = components.get_mut(place).ok_or(Errno::EINVAL)?;
+    match vmscs.iter_mut().find(|vmsc| vmsc.msc == msc) {
+        Some(vmsc) => {
             vmsc.props = vmsc.props.with_alias(props);
             vmsc.ris.push(ris)
         }
@@ -152,7 +151,7 @@ fn add(drafts: &mut KVec<Draft>, msc: usize, ris: usize, kind: ClassKind, compon
 fn by_reach<M: Msc>(vmscs: KVec<Vmsc>, mscs: &[MscDevice<M>]) -> Result<KVec<Reach>> {
     let mut reaches: KVec<Reach> = KVec::new();
     for vmsc in vmscs {
-        let cpus = &mscs[vmsc.msc].cpus;
+        let cpus = &mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.cpus;
         match reaches.iter_mut().find(|reach| reach.cpus == *cpus) {
             Some(reach) => reach.vmscs.push(vmsc)?,
             None => {
@@ -178,7 +177,7 @@ fn finish<M: Msc>(
     let mut not_ready_us = 0;
     let every_vmsc = || draft.components.iter().flat_map(|component| component.1.iter());
     for vmsc in every_vmsc() {
-        let msc = &mscs[vmsc.msc];
+        let msc = mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
         props = Some(props.map_or(vmsc.props, |props| props.with_different(&vmsc.props)));
         quirks = quirks.or(msc.quirks);
         not_ready_us = not_ready_us.max(msc.not_ready_us);

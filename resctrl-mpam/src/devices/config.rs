@@ -37,7 +37,7 @@ impl Config {
 
 /// Word `word` of a bit map of `bits` ones.
 pub(crate) const fn ones(bits: u16, word: u16) -> u32 {
-    match bits.saturating_sub(word * 32) {
+    match bits.saturating_sub(word.saturating_mul(32)) {
         0 => 0,
         left if left >= 32 => u32::MAX,
         left => u32::MAX >> (32 - left),
@@ -84,7 +84,7 @@ impl Configs {
         self.0.get(usize::from(partid)).map(|cell| Config {
             cpbm: cell.cpbm.load(Ordering::Relaxed),
             mbw_pbm: cell.mbw_pbm.load(Ordering::Relaxed),
-            mbw_max: cell.mbw_max.load(Ordering::Relaxed) as u16,
+            mbw_max: u16::try_from(cell.mbw_max.load(Ordering::Relaxed)).unwrap_or(u16::MAX),
         })
     }
 
@@ -141,7 +141,7 @@ impl<M: Msc> Access<'_, M> {
         if props.has(Feature::Intpri) || props.has(Feature::Dspri) {
             let internal = highest(props.has(Feature::Intpri0Low), props.intpri_wd);
             let downstream = highest(props.has(Feature::Dspri0Low), props.dspri_wd);
-            self.write(Pri::OFFSET, Pri::INTPRI.word(internal) | Pri::DSPRI.word(downstream));
+            self.write(Pri::OFFSET, Pri::INTPRI.word_at_most(internal) | Pri::DSPRI.word_at_most(downstream));
         }
     }
 

@@ -57,7 +57,7 @@ impl Quirks {
     /// The quirks of the component with this `MPAMF_IIDR`, whatever its variant and revision, and its name.
     #[must_use]
     pub fn of(iidr: u32) -> (Quirks, Option<&'static str>) {
-        let exact = iidr & !Iidr::REVISION_AND_VARIANT.word(u32::MAX);
+        let exact = iidr & !Iidr::REVISION_AND_VARIANT.word_bits();
         KNOWN
             .into_iter()
             .find(|&(_, id, _)| id == exact)

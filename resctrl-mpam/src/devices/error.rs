@@ -40,13 +40,13 @@ impl MscError {
     /// What an error status register says; `None` when nothing happened.
     #[must_use]
     pub fn decode(msc: u32, status: u64) -> Option<MscError> {
-        let code = Esr::ERRCODE.get(status) as u8;
+        let code = Esr::ERRCODE.byte_of(status);
         (code != 0).then(|| MscError {
             msc,
             code,
-            partid: Esr::PARTID_MON.get(status) as u16,
-            pmg: Esr::PMG.get(status) as u8,
-            ris: Esr::RIS.get(status) as u8,
+            partid: Esr::PARTID_MON.half_of(status),
+            pmg: Esr::PMG.byte_of(status),
+            ris: Esr::RIS.byte_of(status),
         })
     }
 

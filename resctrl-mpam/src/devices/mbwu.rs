@@ -98,10 +98,10 @@ impl Filter {
         let direction = match self.direction {
             Direction::Both => 0,
             _ if !props.has(Feature::MbwuRwbw) => 0,
-            Direction::Writes => 1,
-            Direction::Reads => 2,
+            Direction::Writes => MbwuFlt::RWBW.word(1),
+            Direction::Reads => MbwuFlt::RWBW.word(2),
         };
-        CsuFlt::PARTID.word(self.partid.into()) | CsuFlt::PMG.word(self.pmg.into()) | MbwuFlt::RWBW.word(direction)
+        CsuFlt::PARTID.word(self.partid.into()) | CsuFlt::PMG.word(self.pmg.into()) | direction
     }
 }
 
@@ -243,7 +243,7 @@ impl<M: Msc> Access<'_, M> {
             let saved = state.saved.load(Ordering::Relaxed);
             if Saved::ENABLED.is_set(saved) {
                 self.select_monitor(ris.index, monitor);
-                self.start_mbwu(&ris.props, Saved::FILTER.get(saved) as u32);
+                self.start_mbwu(&ris.props, Saved::FILTER.word_of(saved));
             }
         }
     }

@@ -25,7 +25,7 @@ impl MonitorPool {
     /// A pool of `count` free monitors.
     pub(crate) fn new(count: u16) -> Result<Ref<MonitorPool>> {
         let words = KVec::from_fn(usize::from(count).div_ceil(32), |word| {
-            AtomicU32::new(super::config::ones(count, word as u16))
+            AtomicU32::new(super::config::ones(count, u16::try_from(word).unwrap_or(u16::MAX)))
         })?;
         Ref::new(MonitorPool(words))
     }
@@ -38,7 +38,10 @@ impl MonitorPool {
                 (bits != 0).then(|| bits & bits.wrapping_sub(1))
             });
             if let Ok(bits) = taken {
-                return Some(TakenMonitor { pool: this.clone(), number: word * 32 + bits.trailing_zeros() as u16 });
+                return Some(TakenMonitor {
+                    pool: this.clone(),
+                    number: word.saturating_mul(32).saturating_add(u16::try_from(bits.trailing_zeros()).unwrap_or(0)),
+                });
             }
         }
         None

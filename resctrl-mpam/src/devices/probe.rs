@@ -59,7 +59,7 @@ fn probe<M: Msc>(access: &Access<'_, M>, ris: &mut KVec<Ris>) -> Result<Found> {
     }
     access.select_part(0, 0);
     let idr = read_idr(access);
-    let ris_max = if Idr::HAS_RIS.is_set(idr) { Idr::RIS_MAX.get(idr) as u8 } else { 0 };
+    let ris_max = if Idr::HAS_RIS.is_set(idr) { Idr::RIS_MAX.byte_of(idr) } else { 0 };
     if ris.iter().any(|known| known.index > ris_max.min(RIS_MAX)) {
         return Err(Errno::EINVAL);
     }
@@ -95,29 +95,29 @@ fn read_idr<M: Msc>(access: &Access<'_, M>) -> u64 {
 /// The properties of the selected resource instance, and the labels it understands: `mpam_ris_hw_probe()`.
 fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Props, Ids) {
     let idr = read_idr(access);
-    let mut ids = Ids { partid_max: Idr::PARTID_MAX.get(idr) as u16, pmg_max: Idr::PMG_MAX.get(idr) as u8 };
+    let mut ids = Ids { partid_max: Idr::PARTID_MAX.half_of(idr), pmg_max: Idr::PMG_MAX.byte_of(idr) };
     let mut props = Props::default();
     if Idr::HAS_CCAP_PART.is_set(idr) {
         let ccap = access.read(CcapIdr::OFFSET);
-        props.cmax_wd = CcapIdr::CMAX_WD.of(ccap) as u16;
+        props.cmax_wd = CcapIdr::CMAX_WD.half_of(ccap.into());
         let some = props.cmax_wd != 0;
         props.add_if(some && CcapIdr::HAS_CMAX_SOFTLIM.of(ccap) != 0, Feature::CmaxSoftlim);
         props.add_if(some && CcapIdr::NO_CMAX.of(ccap) == 0, Feature::Cmax);
         props.add_if(some && CcapIdr::HAS_CMIN.of(ccap) != 0, Feature::Cmin);
-        props.cassoc_wd = CcapIdr::CASSOC_WD.of(ccap) as u16;
+        props.cassoc_wd = CcapIdr::CASSOC_WD.half_of(ccap.into());
         props.add_if(props.cassoc_wd != 0 && CcapIdr::HAS_CASSOC.of(ccap) != 0, Feature::Cassoc);
     }
     if Idr::HAS_CPOR_PART.is_set(idr) {
-        let portions = CporIdr::CPBM_WD.of(access.read(CporIdr::OFFSET)) as u16;
+        let portions = CporIdr::CPBM_WD.half_of(access.read(CporIdr::OFFSET).into());
         // A width for which there are no registers is none; its upper words would be other registers.
         props.cpbm_wd = if portions > MOST_PORTIONS { 0 } else { portions };
         props.add_if(props.cpbm_wd != 0, Feature::Cpor);
     }
     if Idr::HAS_MBW_PART.is_set(idr) {
         let mbw = access.read(MbwIdr::OFFSET);
-        props.mbw_pbm_bits = MbwIdr::BWPBM_WD.of(mbw) as u16;
+        props.mbw_pbm_bits = MbwIdr::BWPBM_WD.half_of(mbw.into());
         props.add_if(props.mbw_pbm_bits != 0 && MbwIdr::HAS_PBM.of(mbw) != 0, Feature::MbwPart);
-        props.bwa_wd = (MbwIdr::BWA_WD.of(mbw) as u16).min(FRACTION_BITS);
+        props.bwa_wd = MbwIdr::BWA_WD.half_of(mbw.into()).min(FRACTION_BITS);
         let some = props.bwa_wd != 0;
         props.add_if(some && MbwIdr::HAS_MAX.of(mbw) != 0, Feature::MbwMax);
         props.add_if(some && MbwIdr::HAS_MIN.of(mbw) != 0, Feature::MbwMin);
@@ -125,11 +125,11 @@ fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Pr
     }
     if Idr::HAS_PRI_PART.is_set(idr) {
         let pri = access.read(PriIdr::OFFSET);
-        props.intpri_wd = PriIdr::INTPRI_WD.of(pri) as u16;
+        props.intpri_wd = PriIdr::INTPRI_WD.half_of(pri.into());
         let internal = props.intpri_wd != 0 && PriIdr::HAS_INTPRI.of(pri) != 0;
         props.add_if(internal, Feature::Intpri);
         props.add_if(internal && PriIdr::INTPRI_0_IS_LOW.of(pri) != 0, Feature::Intpri0Low);
-        props.dspri_wd = PriIdr::DSPRI_WD.of(pri) as u16;
+        props.dspri_wd = PriIdr::DSPRI_WD.half_of(pri.into());
         let downstream = props.dspri_wd != 0 && PriIdr::HAS_DSPRI.of(pri) != 0;
         props.add_if(downstream, Feature::Dspri);
         props.add_if(downstream && PriIdr::DSPRI_0_IS_LOW.of(pri) != 0, Feature::Dspri0Low);
@@ -139,7 +139,7 @@ fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Pr
     }
     // Of a part of the system that is not managed, what it narrows is not known to matter.
     if Idr::HAS_PARTID_NRW.is_set(idr) && class != ClassKind::Unknown {
-        let internal_max = PartidNrwIdr::INTPARTID_MAX.of(access.read(PartidNrwIdr::OFFSET)) as u16;
+        let internal_max = PartidNrwIdr::INTPARTID_MAX.half_of(access.read(PartidNrwIdr::OFFSET).into());
         props.add_if(true, Feature::PartidNrw);
         // Each PARTID is mapped to the internal one of its own number.
         ids.partid_max = ids.partid_max.min(internal_max);
@@ -151,7 +151,7 @@ fn probe_monitors<M: Msc>(access: &Access<'_, M>, index: u8, props: &mut Props) 
     let msmon = access.read(MsmonIdr::OFFSET);
     if MsmonIdr::MSMON_CSU.of(msmon) != 0 {
         let csu = access.read(CsumonIdr::OFFSET);
-        props.num_csu_mon = CsumonIdr::NUM_MON.of(csu) as u16;
+        props.num_csu_mon = CsumonIdr::NUM_MON.half_of(csu.into());
         let some = props.num_csu_mon != 0;
         props.add_if(some, Feature::Csu);
         props.add_if(some && CsumonIdr::HAS_XCL.of(csu) != 0, Feature::CsuXcl);
@@ -159,7 +159,7 @@ fn probe_monitors<M: Msc>(access: &Access<'_, M>, index: u8, props: &mut Props) 
     }
     if MsmonIdr::MSMON_MBWU.of(msmon) != 0 {
         let mbwu = access.read(MbwumonIdr::OFFSET);
-        props.num_mbwu_mon = MbwumonIdr::NUM_MON.of(mbwu) as u16;
+        props.num_mbwu_mon = MbwumonIdr::NUM_MON.half_of(mbwu.into());
         let some = props.num_mbwu_mon != 0;
         let long = MbwumonIdr::HAS_LONG.of(mbwu) != 0;
         let longest = long && MbwumonIdr::LWD.of(mbwu) != 0;

@@ -104,8 +104,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
                 let known = values.iter().position(|&(other, _)| other == partid);
                 let before = domain.component.configs.get(partid).ok_or(Errno::EINVAL)?;
                 let config = self.with_value(resource, before, change.value)?;
-                match known {
-                    Some(place) => values[place].1 = config,
+                match known.and_then(|place| values.get_mut(place)) {
+                    Some(value) => value.1 = config,
                     None => values.push((partid, config))?,
                 }
             }

@@ -72,14 +72,18 @@ impl Partids {
 /// The word of a task: the CLOSID in the places of both PARTIDs, the RMID in those of both PMGs.
 pub(crate) const fn task_word(id: MonId) -> TaskWord {
     let (closid, rmid) = (id.closid.0 as u64, id.rmid.0 as u64);
-    TaskWord(
-        Labels::PARTID_I.put(closid) | Labels::PARTID_D.put(closid) | Labels::PMG_I.put(rmid) | Labels::PMG_D.put(rmid),
-    )
+    let partids = (Labels::PARTID_I.try_put(closid), Labels::PARTID_D.try_put(closid));
+    let pmgs = (Labels::PMG_I.try_put(rmid), Labels::PMG_D.try_put(rmid));
+    match (partids, pmgs) {
+        ((Some(code), Some(data)), (Some(code_pmg), Some(data_pmg))) => TaskWord(code | data | code_pmg | data_pmg),
+        // No system has such ids: the default group's.
+        _ => TaskWord(0),
+    }
 }
 
 /// The inverse of [`task_word`].
 pub(crate) const fn task_ids(word: TaskWord) -> MonId {
-    MonId { closid: Closid(Labels::PARTID_D.get(word.0) as u32), rmid: Rmid(Labels::PMG_D.get(word.0) as u32) }
+    MonId { closid: Closid(Labels::PARTID_D.word_of(word.0)), rmid: Rmid(Labels::PMG_D.word_of(word.0)) }
 }
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
@@ -110,7 +114,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             return Ok(Partids { first: self.partid(closid.0)?, second: None });
         }
         let data = closid.0.checked_mul(2).ok_or(Errno::EINVAL)?;
-        Ok(Partids { first: self.partid(data)?, second: Some(self.partid(data + 1)?) })
+        Ok(Partids { first: self.partid(data)?, second: Some(self.partid(data.checked_add(1).ok_or(Errno::EINVAL)?)?) })
     }
 
     /// The PARTIDs that a control value of a CLOSID is for.

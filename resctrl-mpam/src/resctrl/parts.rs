@@ -30,10 +30,10 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         read: &(dyn Fn(Pinned<'_>, &Reach, C) -> Reading + Sync),
         aside: &dyn Fn(&Reach, C) -> Reading,
     ) -> Result<()> {
-        let mut count = 0;
+        let mut count = 0_usize;
         let mut component = None;
         counters(&mut |domain, _| {
-            count += 1;
+            count = count.saturating_add(1);
             component = from(domain);
             None
         });

@@ -14,7 +14,7 @@ pub(super) fn write_labels(system: &impl SystemRegisters, here: Here<'_>, labels
     let enabled = labels | Labels::MPAMEN.put(1);
     system.write(here, SystemRegister::Mpam1, enabled);
     if system.has_streaming() {
-        let data = Labels::PARTID_D.put(u64::MAX) | Labels::PMG_D.put(u64::MAX);
+        let data = Labels::PARTID_D.bits() | Labels::PMG_D.bits();
         system.write(here, SystemRegister::Mpamsm, labels & data);
     }
     // What follows runs in the kernel and is to be labelled; programs and guests come with an exception return, which

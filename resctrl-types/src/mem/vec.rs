@@ -50,7 +50,9 @@ impl<T> KVec<T> {
     where
         T: Copy,
     {
-        Self::from_fn(slice.len(), |index| slice[index])
+        let mut vec = Self::with_capacity(slice.len())?;
+        slice.iter().try_for_each(|value| vec.push(*value))?;
+        Ok(vec)
     }
 
     /// Makes room for `additional` more elements, so that as many pushes cannot fail.
@@ -58,7 +60,7 @@ impl<T> KVec<T> {
     /// # Errors
     /// `ENOMEM`.
     pub fn reserve(&mut self, additional: usize) -> Result<()> {
-        if self.0.capacity() - self.0.len() < additional && super::fails() {
+        if self.0.capacity().saturating_sub(self.0.len()) < additional && super::fails() {
             return Err(Errno::ENOMEM);
         }
         self.0.try_reserve(additional).map_err(|_| Errno::ENOMEM)
@@ -67,7 +69,7 @@ impl<T> KVec<T> {
     /// Whether `additional` more elements fit without an allocation.
     #[must_use]
     pub fn has_room(&self, additional: usize) -> bool {
-        self.0.capacity() - self.0.len() >= additional
+        self.0.capacity().saturating_sub(self.0.len()) >= additional
     }
 
     /// Moves every element to the memory of `spare`, an empty vector with room for them, and leaves it the old memory.
@@ -91,24 +93,26 @@ impl<T> KVec<T> {
     /// # Errors
     /// `ENOMEM`; `value` is dropped.
     pub fn push(&mut self, value: T) -> Result<()> {
-        self.insert(self.len(), value)
+        self.reserve(1)?;
+        let len = self.0.len();
+        self.0.spare_capacity_mut().first_mut().ok_or(Errno::ENOMEM)?.write(value);
+        // SAFETY: the line above has found room for one more element, and initialised it.
+        unsafe { self.0.set_len(len.wrapping_add(1)) };
+        Ok(())
     }
 
     /// Inserts `value` before the element at `index`.
     ///
     /// # Errors
-    /// `ENOMEM`; `value` is dropped.
-    ///
-    /// # Panics
-    /// If `index > len`.
+    /// `ENOMEM`; `EINVAL` where `index > len`. `value` is dropped.
     pub fn insert(&mut self, index: usize, value: T) -> Result<()> {
-        self.reserve(1)?;
-        let len = self.len();
-        assert!(index <= len, "insertion index {index} beyond length {len}");
-        self.0.spare_capacity_mut()[0].write(value);
-        // SAFETY: `reserve` made room for one more element and the line above initialised it.
-        unsafe { self.0.set_len(len + 1) };
-        self.0[index..].rotate_right(1);
+        if index > self.0.len() {
+            return Err(Errno::EINVAL);
+        }
+        self.push(value)?;
+        if let Some(moved @ [_, ..]) = self.0.get_mut(index..) {
+            moved.rotate_right(1);
+        }
         Ok(())
     }
 
@@ -212,6 +216,13 @@ mod tests {
         vec.move_to(&mut spare);
         assert!(vec.has_room(3) && spare.is_empty() && !spare.has_room(2));
         assert_eq!((vec.len(), &vec[0][..]), (1, &[7][..]));
+    }
+
+    #[test]
+    fn nothing_is_inserted_beyond_the_end() {
+        let mut vec = KVec::from_slice(&[1]).unwrap();
+        assert_eq!(vec.insert(2, 3), Err(Errno::EINVAL));
+        assert_eq!(&vec[..], &[1]);
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Parser {
             "define" => {
                 let value = value.parse().with_context(|| format!("not a number: {directive}"))?;
                 self.border.constants.insert(name.to_owned(), value);
+                self.border.defines.push(name.to_owned());
             }
             _ => bail!("#{directive}"),
         }
@@ -170,6 +171,16 @@ impl Parser {
             for declarator in &field.node.declarators {
                 ensure!(declarator.node.bit_width.is_none(), "a bit field in {name}");
                 let declarator = declarator.node.declarator.as_ref().context("a field without a name")?;
+                let array = declarator.node.derived.iter().find_map(|derived| match &derived.node {
+                    DerivedDeclarator::Array(array) => Some(&array.node.size),
+                    _ => None,
+                });
+                match array {
+                    None => {}
+                    // What follows the structure is none of its fields.
+                    Some(ArraySize::Unknown) => continue,
+                    Some(_) => bail!("an array in {name}"),
+                }
                 let (field, (ty, _)) = self.declarator(base.clone(), &declarator.node)?;
                 fields.push((field.context("a field without a name")?, ty));
             }
@@ -204,7 +215,7 @@ impl Parser {
                     let arguments = self.arguments(&function.node)?;
                     (Type::Function(Box::new(Signature { arguments, result: ty.0 })), false)
                 }
-                // An argument that is an array is a pointer; no structure has one.
+                // An argument that is an array is a pointer.
                 DerivedDeclarator::Array(array) => {
                     ensure!(!matches!(array.node.size, ArraySize::VariableUnknown), "an array of unknown size");
                     (ty.0.pointer(!ty.1), false)

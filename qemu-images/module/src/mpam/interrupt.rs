@@ -18,7 +18,7 @@ extern "C" fn rust_arch_start() -> c_int {
     let mscs = &instance().arch().devices().mscs;
     for (place, msc) in mscs.iter().enumerate() {
         let Some(wanted) = msc.error_interrupt else { continue };
-        if mscs[..place].iter().any(|earlier| earlier.error_interrupt == Some(wanted)) {
+        if mscs.iter().take(place).any(|earlier| earlier.error_interrupt == Some(wanted)) {
             continue;
         }
         let watched = ffi::shim_error_interrupt_watch(wanted.number, wanted.edge, wanted.private);
