@@ -10,6 +10,7 @@ use crate::data::group::{Mode, Sharing};
 use crate::data::state::{Op, Resctrl};
 use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
+use crate::status::{Done, NO_COMMANDS};
 use crate::text::{Shown, Stop};
 use crate::text::{TextOut, parse_u32, until_nul};
 use crate::tree::{Branch, Name, NewNode, NodeId};
@@ -294,7 +295,7 @@ const fn usage(hardware: bool, shared: bool, exclusive: bool, locked: bool) -> c
 }
 
 /// Carries out what is written into one of the files that take commands.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFile, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFile, data: &[u8]) -> Done {
     match file {
         InfoFile::MaxThresholdOccupancy => write_threshold(op, data),
         InfoFile::MbmAssignMode => assign_mode::write(op, data),
@@ -303,23 +304,20 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFi
         InfoFile::EventConfig(event) => event_config::write(op, event, data),
         InfoFile::IoAlloc(schema) => io_alloc::write(op, schema, data),
         InfoFile::IoAllocCbm(schema) => io_alloc::write_masks(op, schema, data),
-        _ => Err(Errno::EINVAL),
+        _ => Err(op.refuse(Errno::EINVAL, NO_COMMANDS)),
     }
 }
 
 /// Sets how many bytes of the cache a freed RMID may still occupy to count as clean.
-fn write_threshold<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+fn write_threshold<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Done {
     let bounds = op.arch().occupancy_threshold();
     let state = op.state();
-    let bytes = parse_u32(until_nul(data), 0).inspect_err(|_| {
-        state.status.text("max_threshold_occupancy: Invalid input\n");
-    })?;
+    let bytes = parse_u32(until_nul(data), 0)
+        .map_err(|errno| state.status.refuse(errno, "max_threshold_occupancy: Invalid input\n"))?;
     if bytes > bounds.limit {
         let limit = bounds.limit;
-        state
-            .status
-            .format(format_args!("max_threshold_occupancy: Exceeds limit (before adjustment) of {limit} bytes\n"));
-        return Err(Errno::EINVAL);
+        let why = format_args!("max_threshold_occupancy: Exceeds limit (before adjustment) of {limit} bytes\n");
+        return Err(state.status.refuse_with(Errno::EINVAL, why));
     }
     state.threshold = bytes - bytes % bounds.unit.max(1);
     Ok(())

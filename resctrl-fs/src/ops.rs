@@ -12,6 +12,7 @@ use crate::data::state::{Op, Resctrl};
 use crate::data::target::Target;
 use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
 use crate::rdtgroup::{cpus, mode, tasks};
+use crate::status::{Done, NO_COMMANDS, Refusal};
 use crate::text::{Shown, Stop, TextOut};
 use crate::tree::{Attr, DirEntry, Name, NodeId, Seen, SetAttr, XattrSet};
 use crate::{ctrlmondata, info, monitor};
@@ -150,12 +151,16 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
         let Target { content, group_name } = this.target(node)?;
         match content {
-            // Files made writable by a chmod have no commands and touch nothing.
-            Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => Err(Errno::EINVAL),
-            Node::GroupFile(group, file) => Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
+            // Files made writable by a chmod have no commands.
+            Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => {
+                Self::refuse_at_once(this, Errno::EINVAL, NO_COMMANDS)
+            }
+            Node::GroupFile(group, file) => {
                 let dir = this.tree.read().parent(node).ok_or(Errno::ENODEV)?;
-                write_group_file(op, place, dir, file, data)
-            }),
+                Self::command_on(this, group, &group_name, Errno::ENOENT, |op, place| {
+                    write_group_file(op, place, dir, file, data)
+                })
+            }
             Node::InfoFile(
                 file @ (InfoFile::MaxThresholdOccupancy
                 | InfoFile::MbmAssignMode
@@ -164,13 +169,36 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 | InfoFile::EventConfig(_)
                 | InfoFile::IoAlloc(_)
                 | InfoFile::IoAllocCbm(_)),
-            ) => Self::locked_op(this, |op| {
-                op.state().mount()?;
-                op.state().status.clear();
+            ) => Self::command(this, |op| {
+                op.state().mounted()?;
                 info::write(op, file, data)
             }),
-            _ => Err(Errno::EINVAL),
+            _ => Self::refuse_at_once(this, Errno::EINVAL, NO_COMMANDS),
         }
+    }
+
+    /// Takes both locks, clears the status and carries out a command.
+    pub(crate) fn command<T>(this: &Ref<Self>, f: impl FnOnce(&mut Op<'_, A, P>) -> Done<T>) -> Result<T> {
+        Self::locked_op(this, |op| {
+            op.state().status.clear();
+            f(op).map_err(|refusal| refusal.errno())
+        })
+    }
+
+    /// Takes both locks and carries out a command on a group; see [`Resctrl::on_group`].
+    pub(crate) fn command_on<T>(
+        this: &Ref<Self>,
+        group: GroupId,
+        name: &Name,
+        gone: Errno,
+        f: impl FnOnce(&mut Op<'_, A, P>, Place) -> Done<T>,
+    ) -> Result<T> {
+        Self::on_group(this, group, name, gone, f).map_err(|refusal| refusal.errno())
+    }
+
+    /// Refuses a command for which nothing need be looked at.
+    pub(crate) fn refuse_at_once(this: &Ref<Self>, errno: Errno, why: &'static str) -> Result<()> {
+        Self::command(this, |op| Err(op.refuse(errno, why)))
     }
 
     /// Takes both locks and runs `f`.
@@ -182,7 +210,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
 
     /// Takes both locks, clears the status and runs `f` on the group; if the group has been removed while this waited,
     /// says so in the status, by its name, and returns `gone`.
-    pub(crate) fn on_group<T, E: From<Errno>>(
+    fn on_group<T, E: From<Refusal>>(
         this: &Ref<Self>,
         group: GroupId,
         name: &Name,
@@ -195,8 +223,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             match op.state().find_group(group).filter(|_| mounted) {
                 Some(place) => f(op, place),
                 None => {
-                    op.state().status.quote("Resource group ", name, " deleted. No commands possible.\n");
-                    Err(gone.into())
+                    let (before, after) = ("Resource group ", " deleted. No commands possible.\n");
+                    Err(op.state().status.refuse_quoting(gone, before, name, after).into())
                 }
             }
         })
@@ -229,7 +257,7 @@ fn write_group_file<A: Arch<P>, P: Platform>(
     dir: NodeId,
     file: GroupFile,
     data: &[u8],
-) -> Result<()> {
+) -> Done {
     match file {
         GroupFile::Cpus => cpus::write(op, place, cpus::Form::Mask, data),
         GroupFile::CpusList => cpus::write(op, place, cpus::Form::List, data),
@@ -238,6 +266,6 @@ fn write_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Mode => mode::write(op, place.ctrl(), dir, data),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::write_event(op, place.ctrl(), data),
         GroupFile::MbmL3Assignments => monitor::assignments::write(op, place, data),
-        GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(Errno::EINVAL),
+        GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(op.refuse(Errno::EINVAL, NO_COMMANDS)),
     }
 }

@@ -19,7 +19,7 @@ mod create;
 mod device;
 
 use resctrl_types::platform::Mutex;
-use resctrl_types::{Arch, ConfType, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, ConfType, Errno, Platform, ResourceId};
 
 pub(crate) use create::create;
 pub use device::MapRequest;
@@ -29,6 +29,7 @@ use crate::data::state::Op;
 use crate::monitor::{counters, limbo, read};
 use crate::nodes::{GROUP_FILES, GroupFile, GroupFileSpec, GroupId};
 use crate::rdtgroup::tasks;
+use crate::status::Done;
 use crate::tree::NodeId;
 
 /// The files by which a group is used, which a group that sets up a region is not to be.
@@ -42,10 +43,9 @@ fn used_by() -> impl Iterator<Item = &'static GroupFileSpec> {
 ///
 /// # Errors
 /// `EINVAL` with the reason in the status; nothing changed.
-pub(crate) fn enter<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Result<()> {
+pub(crate) fn enter<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Done {
     if let Some(reason) = why_not(op, ctrl) {
-        op.state().status.text(reason);
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, reason));
     }
     op.fs.tree.set_modes(dir, used_by().map(|file| (file.name, 0)).chain([("mon_groups", 0)]));
     if let Some(who) = op.state().groups[ctrl].monitored() {
@@ -82,21 +82,17 @@ fn why_not<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Optio
 /// # Errors
 /// `EINVAL` when another group has locked something into what is this one's; `EBUSY` or `ENOSPC` without an RMID; nothing
 /// changed.
-pub(crate) fn leave<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Result<()> {
+pub(crate) fn leave<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId) -> Done {
     let arch = op.arch();
     if meets_region(op, ctrl) {
-        op.state().status.text("CBM overlaps with pseudo-locked region\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "CBM overlaps with pseudo-locked region\n"));
     }
     let state = op.state();
     let closid = state.groups[ctrl].closid;
     if let Some(rmids) = &mut state.rmids {
         match rmids.alloc(arch, closid) {
             Ok(rmid) => state.groups[ctrl].rmid = rmid,
-            Err(errno) => {
-                state.status.text("Out of RMIDs\n");
-                return Err(errno);
-            }
+            Err(errno) => return Err(state.status.refuse(errno, "Out of RMIDs\n")),
         }
     }
     let tree = &op.fs.tree;

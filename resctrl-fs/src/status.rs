@@ -6,7 +6,34 @@
 
 use core::fmt;
 
-use crate::text::{Bytes, TextOut};
+use resctrl_types::Errno;
+
+use crate::text::{Bytes, Stop, TextOut};
+
+/// Why a command is refused: the errno, and with it that the status says why. Only [`Status`] makes one, out of words, and
+/// an errno does not become one by itself: there is no refusal that leaves the status at `ok`.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the status says that the command was refused"]
+pub(crate) struct Refusal(Errno);
+
+impl Refusal {
+    /// What the system call fails with.
+    pub(crate) const fn errno(&self) -> Errno {
+        self.0
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Errno(refusal.errno())
+    }
+}
+
+/// The result of a command.
+pub(crate) type Done<T = ()> = Result<T, Refusal>;
+
+/// What is said of a file that takes no commands, which somebody has made writable.
+pub(crate) const NO_COMMANDS: &str = "The file takes no commands\n";
 
 /// Bytes the buffer holds.
 pub(crate) const CAPACITY: usize = 512;
@@ -52,6 +79,40 @@ impl Status {
         for part in [before.as_bytes(), quoted, after.as_bytes()] {
             self.append_cut(part);
         }
+    }
+
+    /// Refuses with a constant text.
+    pub(crate) fn refuse(&mut self, errno: Errno, text: &'static str) -> Refusal {
+        debug_assert!(!text.is_empty(), "a refusal says why");
+        self.text(text);
+        Refusal(errno)
+    }
+
+    /// Refuses with a formatted text.
+    pub(crate) fn refuse_with(&mut self, errno: Errno, args: fmt::Arguments<'_>) -> Refusal {
+        self.format(args);
+        Refusal(errno)
+    }
+
+    /// Refuses with bytes that the user gave, between two texts.
+    pub(crate) fn refuse_quoting(&mut self, errno: Errno, before: &str, quoted: &[u8], after: &str) -> Refusal {
+        self.quote(before, quoted, after);
+        Refusal(errno)
+    }
+
+    /// Refuses for want of memory, where the kernel's has no words of its own for it.
+    pub(crate) fn out_of_memory(&mut self) -> Refusal {
+        self.refuse(Errno::ENOMEM, "Out of memory\n")
+    }
+
+    /// Refuses because something else has failed: hardware, or the kernel. `to_do` is what.
+    pub(crate) fn failed(&mut self, errno: Errno, to_do: fmt::Arguments<'_>) -> Refusal {
+        self.refuse_with(errno, format_args!("Failed to {to_do}: error {}\n", errno.to_ret()))
+    }
+
+    /// Refuses because the file system was unmounted while the command waited.
+    pub(crate) fn unmounted(&mut self) -> Refusal {
+        self.refuse(Errno::ENOENT, "File system unmounted. No commands possible.\n")
     }
 
     /// Prints what a reader of the file sees.

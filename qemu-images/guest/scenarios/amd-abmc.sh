@@ -95,6 +95,8 @@ accepted "abi-84 the control group gives its own away" $M/p0/$A "mbm_total_bytes
 is "abi-84 and shows what its monitoring group counts" "$((8 * MB)) $((8 * MB))" "$(count total 0 p0) $(count total 0 p0/mon_groups/m0)"
 accepted "abi-84 that one's too" $M/p0/mon_groups/m0/$A "mbm_total_bytes:*=_"
 is "abi-84 then there is nothing to show" "Unassigned Unassigned" "$(count total 0 p0) $(count total 0 p0/mon_groups/m0)"
+refused "abi-303 a state that is missing is not shown as (null)" EINVAL "Assign operation 'mbm_total_bytes:0' failed" \
+	$M/p0/$A "mbm_total_bytes:0"
 accepted "assigned again" $M/p0/$A "mbm_total_bytes:*=e"
 is "it begins at 0" 0 "$(count total 0 p0)"
 

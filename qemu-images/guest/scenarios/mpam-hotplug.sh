@@ -43,7 +43,7 @@ for group in . p0 mon_groups/m0; do
 	is "abi-205 and from mon_data of $group" "no" "$([ -e $M/$group/mon_data/mon_L3_0$last ] && echo yes || echo no)"
 done
 is "the other domain's stays as it was" 7 "$(holds cpbm 0 "$partid")"
-refused "abi-144 its id is unknown" EINVAL ok $M/p0/schemata "L3:$last=f"
+is "abi-144 its id is unknown" EINVAL "$(Wn $M/p0/schemata "L3:$last=f")"
 printf 'read\n' >&6
 exec 6>&-
 wait $!

@@ -5,7 +5,7 @@ use resctrl_types::arch::Change;
 use resctrl_types::cbm;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{CacheControl, ControlKind};
-use resctrl_types::{Arch, Closid, ConfType, DomainCpus, DomainId, Errno, KBox, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, ConfType, DomainCpus, DomainId, Errno, KBox, Platform, ResourceId};
 
 use super::overlap::{self, Holder};
 use crate::data::domain::{CtrlDomain, MBPS_UNLIMITED};
@@ -14,6 +14,7 @@ use crate::data::state::Op;
 use crate::data::state::Resctrl;
 use crate::data::state::State;
 use crate::nodes::SchemaId;
+use crate::status::Done;
 
 /// Programs the initial values of the group at `ctrl`, schema by schema. Its mode is shareable.
 ///
@@ -22,15 +23,15 @@ use crate::nodes::SchemaId;
 /// # Errors
 /// `ENOSPC` with the schema and domain in the status when exclusive groups leave too few bits; the architecture's. What
 /// came earlier stays programmed for a CLOSID that nobody has.
-pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Result<()> {
+pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) -> Done {
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
     let closid = state.groups[ctrl].closid;
     for resource in ResourceId::ALL.into_iter().filter(|&resource| fs.arch.control(resource).is_some()) {
         fs.arch.reset_away(&fs.platform, cpus, state.online.mask(), resource, Some(closid));
     }
-    for place in 0..state.mount()?.schemas.len() {
-        let mount = state.mount()?;
+    for place in 0..state.mounted()?.schemas.len() {
+        let mount = state.mounted()?;
         let schema = mount.schemas[place];
         let Some(control) = fs.arch.control(schema.resource) else { continue };
         let targets = mount.mba_sc && schema.resource == ResourceId::Mb;
@@ -50,11 +51,9 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
                 ControlKind::Bandwidth(_) => control.default_value(),
             };
             let change = Change { closid, conf_type: schema.conf_type, value };
-            fs.arch.apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &[change]).inspect_err(
-                |_| {
-                    state.status.text("Failed to initialize allocations\n");
-                },
-            )?;
+            fs.arch
+                .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &[change])
+                .map_err(|errno| state.status.refuse(errno, "Failed to initialize allocations\n"))?;
         }
     }
     Ok(())
@@ -70,17 +69,20 @@ pub(crate) fn init_devices<A: Arch<P>, P: Platform>(
     schema: SchemaId,
     cache: &CacheControl,
     closid: Closid,
-) -> Result<()> {
+) -> Done {
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
-    require_room(fs, state, schema, cache, closid)?;
+    const FAILED: &str = "Failed to initialize io_alloc allocations\n";
+    require_room(fs, state, schema, cache, closid).map_err(|refusal| state.status.refuse(refusal.errno(), FAILED))?;
     for domain in &mut state.ctrl_domains[schema.resource.index()] {
         let CtrlDomain { id, arch, cpus: mask, .. } = &mut **domain;
         let value = first_mask(fs, &state.groups, schema, cache, (*id, arch), closid);
         let halves = [schema.conf_type, schema.conf_type.peer()];
         let changes = halves.map(|conf_type| Change { closid, conf_type, value });
         let count = if schema.conf_type == ConfType::Both { 1 } else { 2 };
-        fs.arch.apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &changes[..count])?;
+        fs.arch
+            .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &changes[..count])
+            .map_err(|errno| state.status.refuse(errno, FAILED))?;
     }
     Ok(())
 }
@@ -92,12 +94,12 @@ fn require_room<A: Arch<P>, P: Platform>(
     schema: SchemaId,
     cache: &CacheControl,
     closid: Closid,
-) -> Result<()> {
+) -> Done {
     for domain in &state.ctrl_domains[schema.resource.index()] {
         let mask = first_mask(fs, &state.groups, schema, cache, (domain.id, &domain.arch), closid);
         if mask.count_ones() < cache.min_cbm_bits {
-            state.status.format(format_args!("No space on {}:{}\n", schema.name(), domain.id));
-            return Err(Errno::ENOSPC);
+            let why = format_args!("No space on {}:{}\n", schema.name(), domain.id);
+            return Err(state.status.refuse_with(Errno::ENOSPC, why));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! CDP its code and data masks are kept the same, and either directory shows them. Nothing of it outlives the mount: the
 //! CLOSIDs of the next one would not know that it is taken.
 
-use resctrl_types::resource::ControlKind;
+use resctrl_types::resource::{CacheControl, ControlKind};
 use resctrl_types::{Arch, Closid, ConfType, Errno, Platform, ResourceId, Result};
 
 use super::initial;
@@ -14,6 +14,7 @@ use super::{parse, schema};
 use crate::data::group::Mode;
 use crate::data::state::{Op, Resctrl, State};
 use crate::nodes::SchemaId;
+use crate::status::{Done, Refusal};
 use crate::text::Shown;
 use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
 
@@ -36,67 +37,71 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, schema: SchemaId,
 ///
 /// # Errors
 /// `ENODEV` with words in the status where they cannot.
-fn require_capable<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Result<bool> {
-    op.arch().io_alloc(schema.resource).ok_or_else(|| {
-        let name = schema.name();
-        op.state().status.format(format_args!("io_alloc is not supported on {name}\n"));
-        Errno::ENODEV
-    })
+fn require_capable<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Done<bool> {
+    op.arch().io_alloc(schema.resource).ok_or_else(|| not_supported(op, schema))
+}
+
+fn not_supported<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Refusal {
+    let name = schema.name();
+    op.state().status.refuse_with(Errno::ENODEV, format_args!("io_alloc is not supported on {name}\n"))
+}
+
+/// The cache that devices are to have a part of.
+///
+/// # Errors
+/// As [`require_capable`].
+fn require_cache<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Done<CacheControl> {
+    match op.arch().control(schema.resource).map(|control| control.kind) {
+        Some(ControlKind::Cache(cache)) => Ok(cache),
+        _ => Err(not_supported(op, schema)),
+    }
 }
 
 /// The CLOSID of devices.
 ///
 /// # Errors
 /// `ENODEV` where they cannot have one, `EINVAL` where they have none, with words in the status.
-fn require_enabled<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Result<Closid> {
+fn require_enabled<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId) -> Done<Closid> {
     if !require_capable(op, schema)? {
-        let name = schema.name();
-        op.state().status.format(format_args!("io_alloc is not enabled on {name}\n"));
-        return Err(Errno::EINVAL);
+        let why = format_args!("io_alloc is not enabled on {}\n", schema.name());
+        return Err(op.state().status.refuse_with(Errno::EINVAL, why));
     }
     Ok(schema::device_closid(op.fs, schema.resource))
 }
 
 /// Carries out a write to `io_alloc`.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, data: &[u8]) -> Done {
     let fs = op.fs;
     let Some(enable) = parse_bool(until_nul(data)) else {
-        op.state().status.text("io_alloc: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "io_alloc: Invalid input\n"));
     };
     if require_capable(op, schema)? == enable {
         return Ok(());
     }
     let closid = schema::device_closid(fs, schema.resource);
-    let state = op.state();
-    let mount = state.mount.as_mut().ok_or(Errno::ENOENT)?;
-    if !mount.closids.contains(closid) {
-        state.status.format(format_args!("io_alloc CLOSID (ctrl_hw_id) {closid} is not available\n"));
-        return Err(Errno::EINVAL);
+    if !op.state().mounted()?.closids.contains(closid) {
+        let why = format_args!("io_alloc CLOSID (ctrl_hw_id) {closid} is not available\n");
+        return Err(op.state().status.refuse_with(Errno::EINVAL, why));
     }
     if !enable {
-        set(op, schema.resource, false)?;
+        set(op, schema.resource, false)
+            .map_err(|errno| op.failed(errno, format_args!("disable io_alloc on {}", schema.name())))?;
         release(op, closid);
         return Ok(());
     }
-    if !mount.closids.is_free(closid) {
-        say_taken(op, closid);
-        return Err(Errno::ENOSPC);
+    let closids = &mut op.state().mounted()?.closids;
+    if !closids.is_free(closid) {
+        return Err(taken(op, closid));
     }
-    mount.closids.take(closid);
+    closids.take(closid);
     start(op, schema, closid).inspect_err(|_| release(op, closid))
 }
 
 /// Programs the masks with which devices start, then lets them use the CLOSID, which is taken for them.
-fn start<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, closid: Closid) -> Result<()> {
-    let kind = op.arch().control(schema.resource).map(|control| control.kind);
-    let Some(ControlKind::Cache(cache)) = kind else { return Err(Errno::ENODEV) };
-    initial::init_devices(op, schema, &cache, closid).inspect_err(|_| {
-        op.state().status.text("Failed to initialize io_alloc allocations\n");
-    })?;
-    set(op, schema.resource, true).inspect_err(|_| {
-        op.state().status.text("Failed to enable io_alloc feature\n");
-    })
+fn start<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, closid: Closid) -> Done {
+    let cache = require_cache(op, schema)?;
+    initial::init_devices(op, schema, &cache, closid)?;
+    set(op, schema.resource, true).map_err(|errno| op.refuse(errno, "Failed to enable io_alloc feature\n"))
 }
 
 /// Tells the architecture, and every domain.
@@ -117,11 +122,11 @@ fn release<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) {
 }
 
 /// Says which group has the CLOSID; `another` when no group does.
-fn say_taken<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) {
+fn taken<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid) -> Refusal {
     let State { groups, status, .. } = op.state();
     let name = groups.iter().find(|group| group.closid == closid).map_or(&b"another"[..], |group| &group.name);
     status.format(format_args!("CLOSID (ctrl_hw_id) {closid} for io_alloc is used by "));
-    status.quote("", name, " group\n");
+    status.refuse_quoting(Errno::ENOSPC, "", name, " group\n")
 }
 
 /// Devices have no cache of their own any more. Values are not touched.
@@ -153,15 +158,13 @@ pub(crate) fn show_masks<A: Arch<P>, P: Platform>(
 }
 
 /// Carries out a write to `io_alloc_cbm`: all of it or, if there is a mistake in it, nothing.
-pub(crate) fn write_masks<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, data: &[u8]) -> Result<()> {
+pub(crate) fn write_masks<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, data: &[u8]) -> Done {
     let (fs, cpus) = (op.fs, op.cpus);
     let Some(text) = strip_newline(data) else {
-        op.state().status.text("io_alloc_cbm: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "io_alloc_cbm: Invalid input\n"));
     };
     let closid = require_enabled(op, schema)?;
-    let kind = fs.arch.control(schema.resource).map(|control| control.kind);
-    let Some(ControlKind::Cache(cache)) = kind else { return Err(Errno::ENODEV) };
+    let cache = require_cache(op, schema)?;
     let state = op.state();
     let (devices, status) = Live::new(fs, state, closid, Mode::SHAREABLE)?;
     let staged = parse::masks(&devices, schema, &cache, text);
@@ -171,7 +174,7 @@ pub(crate) fn write_masks<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema
         let peer = SchemaId { conf_type: schema.conf_type.peer(), ..schema };
         for place in 0..staged.len() {
             let twin = parse::Staged { schema: peer, ..staged[place] };
-            staged.push(twin)?;
+            staged.push(twin).map_err(|_| status.out_of_memory())?;
         }
     }
     live::apply(fs, cpus, state, closid, &mut staged)

@@ -6,7 +6,7 @@ use core::cmp::Reverse;
 use resctrl_types::arch::Change;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::Control;
-use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, Errno, KBox, KVec, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, KBox, KVec, Platform, ResourceId};
 
 use super::overlap::{self, Overlap};
 use super::parse::{self, Staged};
@@ -15,7 +15,7 @@ use crate::data::domain::CtrlDomain;
 use crate::data::group::{CtrlGroup, Mode};
 use crate::data::state::{Resctrl, State};
 use crate::nodes::SchemaId;
-use crate::status::Status;
+use crate::status::{Done, Status};
 
 /// The control domains of every resource.
 type Domains<A, P> = [KVec<KBox<CtrlDomain<<A as Arch<P>>::CtrlDomain>>>; ResourceId::ALL.len()];
@@ -30,7 +30,7 @@ pub(super) fn apply<A: Arch<P>, P: Platform>(
     state: &mut State<A, P>,
     closid: Closid,
     staged: &mut [Staged],
-) -> Result<()> {
+) -> Done {
     // Schemas are listed against the order of the resources' numbers.
     staged.sort_unstable_by_key(|change| (Reverse(change.schema.resource), change.domain));
     let place = |change: &Staged| (change.schema.resource, change.domain);
@@ -41,9 +41,11 @@ pub(super) fn apply<A: Arch<P>, P: Platform>(
         let changes = [first, of_domain.last().unwrap_or(first)].map(change);
         let resource = first.schema.resource;
         let Some(domain) = state.ctrl_domains[resource.index()].get_mut(first.domain) else { continue };
-        let CtrlDomain { arch, cpus: mask, .. } = &mut **domain;
+        let CtrlDomain { id, arch, cpus: mask, .. } = &mut **domain;
         let cpus = DomainCpus::new(cpus, mask);
-        fs.arch.apply(&fs.platform, cpus, resource, arch, &changes[..of_domain.len().min(2)])?;
+        fs.arch
+            .apply(&fs.platform, cpus, resource, arch, &changes[..of_domain.len().min(2)])
+            .map_err(|errno| state.status.failed(errno, format_args!("program {}:{id}", first.schema.name())))?;
     }
     Ok(())
 }
@@ -69,8 +71,8 @@ impl<'a, A: Arch<P>, P: Platform> Live<'a, A, P> {
         state: &'a mut State<A, P>,
         closid: Closid,
         mode: Mode,
-    ) -> Result<(Self, &'a mut Status)> {
-        let mount = state.mount.as_ref().ok_or(Errno::ENOENT)?;
+    ) -> Done<(Self, &'a mut Status)> {
+        let Some(mount) = &state.mount else { return Err(state.status.unmounted()) };
         let (schemas, mba_sc) = (&mount.schemas, mount.mba_sc);
         let live = Live { fs, schemas, mba_sc, groups: &state.groups, domains: &mut state.ctrl_domains, closid, mode };
         Ok((live, &mut state.status))

@@ -21,7 +21,7 @@ use resctrl_types::{DomainId, Errno, KVec};
 use super::overlap::Overlap;
 use crate::data::group::{Mode, Sharing};
 use crate::nodes::SchemaId;
-use crate::status::Status;
+use crate::status::{Refusal, Status};
 use crate::text::{parse_u32, parse_u64, split_once, trim};
 
 /// One value that waits to be programmed.
@@ -64,7 +64,6 @@ pub(crate) enum Mistake<'t> {
     NothingAfter(&'t [u8]),
     UnknownSchema(&'t [u8]),
     BadEntry,
-    UnknownDomain,
     DuplicateDomain(DomainId),
     NonLinear,
     BadBandwidth(&'t [u8]),
@@ -91,35 +90,40 @@ impl From<Errno> for Mistake<'_> {
 }
 
 impl Mistake<'_> {
-    /// Says it in the status; returns what the write fails with.
-    pub(crate) fn report(self, status: &mut Status) -> Errno {
+    /// Says it in the status.
+    pub(crate) fn report(self, status: &mut Status) -> Refusal {
+        const ERRNO: Errno = Errno::EINVAL;
         match self {
-            Mistake::NoColon => status.text("Missing ':'\n"),
-            Mistake::NothingAfter(name) => status.quote("Missing '", name, "' value\n"),
-            Mistake::UnknownSchema(name) => status.quote("Unknown or unsupported resource name '", name, "'\n"),
-            Mistake::BadEntry => status.text("Missing '=' or non-numeric domain\n"),
-            // The kernel has no words for this one.
-            Mistake::UnknownDomain => {}
-            Mistake::DuplicateDomain(id) => status.format(format_args!("Duplicate domain {id}\n")),
-            Mistake::NonLinear => status.text("No support for non-linear MB domains\n"),
-            Mistake::BadBandwidth(value) => status.quote("Invalid MB value ", value, "\n"),
-            Mistake::BandwidthOutOfRange { value, min, max } => {
-                status.format(format_args!("MB value {value} out of range [{min},{max}]\n"));
+            Mistake::NoColon => status.refuse(ERRNO, "Missing ':'\n"),
+            Mistake::NothingAfter(name) => status.refuse_quoting(ERRNO, "Missing '", name, "' value\n"),
+            Mistake::UnknownSchema(name) => {
+                status.refuse_quoting(ERRNO, "Unknown or unsupported resource name '", name, "'\n")
             }
-            Mistake::BadMask(value) => status.quote("Non-hex character in the mask ", value, "\n"),
-            Mistake::MaskOutOfRange => status.text("Mask out of range\n"),
-            Mistake::Gaps(mask) => status.format(format_args!("The mask {mask:x} has non-consecutive 1-bits\n")),
-            Mistake::TooFewBits(bits) => status.format(format_args!("Need at least {bits} bits in the mask\n")),
-            Mistake::MeetsExclusive => status.text("Overlaps with exclusive group\n"),
-            Mistake::MeetsOther => status.text("Overlaps with other group\n"),
-            Mistake::MeetsRegion => status.text("CBM overlaps with pseudo-locked region\n"),
-            Mistake::BesideRegion => status.text("Pseudo-locked region in hierarchy\n"),
-            Mistake::LocksBandwidth => status.text("Cannot pseudo-lock MBA resource\n"),
-            Mistake::AfterAll => status.text("Configurations after global '*'\n"),
-            Mistake::NoSuchDomain(id) => status.format(format_args!("Invalid domain {id}\n")),
-            Mistake::NoMemory => return Errno::ENOMEM,
+            Mistake::BadEntry => status.refuse(ERRNO, "Missing '=' or non-numeric domain\n"),
+            Mistake::DuplicateDomain(id) => status.refuse_with(ERRNO, format_args!("Duplicate domain {id}\n")),
+            Mistake::NonLinear => status.refuse(ERRNO, "No support for non-linear MB domains\n"),
+            Mistake::BadBandwidth(value) => status.refuse_quoting(ERRNO, "Invalid MB value ", value, "\n"),
+            Mistake::BandwidthOutOfRange { value, min, max } => {
+                status.refuse_with(ERRNO, format_args!("MB value {value} out of range [{min},{max}]\n"))
+            }
+            Mistake::BadMask(value) => status.refuse_quoting(ERRNO, "Non-hex character in the mask ", value, "\n"),
+            Mistake::MaskOutOfRange => status.refuse(ERRNO, "Mask out of range\n"),
+            Mistake::Gaps(mask) => {
+                status.refuse_with(ERRNO, format_args!("The mask {mask:x} has non-consecutive 1-bits\n"))
+            }
+            Mistake::TooFewBits(bits) => {
+                status.refuse_with(ERRNO, format_args!("Need at least {bits} bits in the mask\n"))
+            }
+            Mistake::MeetsExclusive => status.refuse(ERRNO, "Overlaps with exclusive group\n"),
+            Mistake::MeetsOther => status.refuse(ERRNO, "Overlaps with other group\n"),
+            Mistake::MeetsRegion => status.refuse(ERRNO, "CBM overlaps with pseudo-locked region\n"),
+            Mistake::BesideRegion => status.refuse(ERRNO, "Pseudo-locked region in hierarchy\n"),
+            Mistake::LocksBandwidth => status.refuse(ERRNO, "Cannot pseudo-lock MBA resource\n"),
+            Mistake::AfterAll => status.refuse(ERRNO, "Configurations after global '*'\n"),
+            // The kernel has no words for it in `schemata`, and these in `io_alloc_cbm`.
+            Mistake::NoSuchDomain(id) => status.refuse_with(ERRNO, format_args!("Invalid domain {id}\n")),
+            Mistake::NoMemory => status.out_of_memory(),
         }
-        Errno::EINVAL
     }
 }
 
@@ -148,7 +152,7 @@ pub(crate) fn text<'t>(group: &mut impl Group, text: &'t [u8]) -> Result<KVec<St
             let (id, value) = split_once(entry, b'=');
             let value = trim(value.ok_or(Mistake::BadEntry)?);
             let id = parse_u64(id, 10).map_err(|_| Mistake::BadEntry)?;
-            let (domain, id) = group.domain(schema, id).ok_or(Mistake::UnknownDomain)?;
+            let (domain, id) = group.domain(schema, id).ok_or(Mistake::NoSuchDomain(id))?;
             require_first(&staged, schema, domain, id)?;
             if locksetup {
                 // One region is all that a group can have, and a line: what follows in the line is not looked at.

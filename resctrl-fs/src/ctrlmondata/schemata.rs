@@ -4,7 +4,7 @@
 use resctrl_types::platform::Mutex;
 use resctrl_types::pseudo_lock::LockMemory;
 use resctrl_types::resource::ControlKind;
-use resctrl_types::{Arch, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Errno, Platform, ResourceId};
 
 use super::live::{self, Live};
 use super::parse;
@@ -13,6 +13,7 @@ use crate::data::group::{CtrlGroup, Mode};
 use crate::data::regions::{self, Part, RegionId};
 use crate::data::state::Op;
 use crate::pseudo_lock;
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::{TextOut, strip_newline};
 use crate::tree::NodeId;
@@ -62,7 +63,7 @@ pub(crate) fn show_size<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: us
 ///
 /// # Errors
 /// `ENODEV`, and the status says so, when its domain went offline.
-fn locked_part<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, region: RegionId) -> Result<(Part, u32)> {
+fn locked_part<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, region: RegionId) -> Done<(Part, u32)> {
     let fs = op.fs;
     let regions = fs.regions.lock();
     let found = regions.of(region).and_then(|slot| slot.part.map(|part| (part, slot.region.memory.size())));
@@ -105,22 +106,15 @@ fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit:
 
 /// Changes what the group has: all of it or, if there is a mistake in it, nothing. Of a group that sets up a pseudo-locked
 /// region this makes the region; if that fails, the masks stay.
-pub(crate) fn write<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    ctrl: usize,
-    dir: NodeId,
-    data: &[u8],
-) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId, data: &[u8]) -> Done {
     let (fs, cpus) = (op.fs, op.cpus);
     let state = op.state();
     let Some(text) = strip_newline(data) else {
-        state.status.text("schemata: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(state.status.refuse(Errno::EINVAL, "schemata: Invalid input\n"));
     };
     let CtrlGroup { closid, mode, .. } = *state.groups[ctrl];
     if matches!(mode, Mode::PseudoLocked(_)) {
-        state.status.text("Resource group is pseudo-locked\n");
-        return Err(Errno::EINVAL);
+        return Err(state.status.refuse(Errno::EINVAL, "Resource group is pseudo-locked\n"));
     }
     let (mut group, status) = Live::new(fs, state, closid, mode)?;
     let mut staged = parse::text(&mut group, text).map_err(|mistake| mistake.report(status))?;

@@ -10,7 +10,7 @@ use resctrl_types::pseudo_lock::{LatencyLimitOf, MemoryOf, NodesOf};
 use resctrl_types::{CpuId, CpuMask, DomainId, Errno, KVec, Platform, Ref, ResourceId};
 
 use crate::nodes::SchemaId;
-use crate::status::Status;
+use crate::status::{Refusal, Status};
 
 /// How many regions there can be: the bits of a minor number, by which the kernel limits them.
 pub(crate) const MAX_REGIONS: usize = 20;
@@ -77,9 +77,8 @@ impl<P: Platform> Slot<P> {
 }
 
 /// Says that the domain of a region, and with it what was cached, is gone.
-pub(crate) fn offline(status: &mut Status) -> Errno {
-    status.text("Cache domain offline\n");
-    Errno::ENODEV
+pub(crate) fn offline(status: &mut Status) -> Refusal {
+    status.refuse(Errno::ENODEV, "Cache domain offline\n")
 }
 
 /// All regions.

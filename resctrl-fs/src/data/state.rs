@@ -2,6 +2,8 @@
 //! One resctrl: the instance, what its rdtgroup mutex protects, and the monitor domains that outlive the mutex. They
 //! refer to each other, so they are in one place.
 
+use core::fmt;
+
 use resctrl_types::locked::{Key, LockedBy, MutexHeld};
 use resctrl_types::resource::Control;
 use resctrl_types::{
@@ -18,7 +20,7 @@ use super::regions::Regions;
 use super::rmid::RmidTable;
 use crate::nodes::{GroupId, Node, SchemaId};
 use crate::stats::Stats;
-use crate::status::Status;
+use crate::status::{Done, Refusal, Status};
 use crate::tree::{NodeId, SharedTree};
 
 /// One resctrl: what in the kernel are the globals of `fs/resctrl`.
@@ -62,14 +64,28 @@ impl<'a, A: Arch<P>, P: Platform> Op<'a, A, P> {
         &self.fs.platform
     }
 
+    /// Refuses with a constant text.
+    pub(crate) fn refuse(&mut self, errno: Errno, text: &'static str) -> Refusal {
+        self.state().status.refuse(errno, text)
+    }
+
+    /// Refuses for want of memory.
+    pub(crate) fn out_of_memory(&mut self) -> Refusal {
+        self.state().status.out_of_memory()
+    }
+
+    /// Refuses because something else has failed; see [`Status::failed`].
+    pub(crate) fn failed(&mut self, errno: Errno, to_do: fmt::Arguments<'_>) -> Refusal {
+        self.state().status.failed(errno, to_do)
+    }
+
     /// Refuses what a group that is there for a region cannot have.
     ///
     /// # Errors
     /// `EINVAL`.
-    pub(crate) fn refuse_members(&mut self, ctrl: usize) -> Result<()> {
+    pub(crate) fn refuse_members(&mut self, ctrl: usize) -> Done {
         if self.state().groups[ctrl].mode.is_pseudo_locking() {
-            self.state().status.text("Pseudo-locking in progress\n");
-            return Err(Errno::EINVAL);
+            return Err(self.refuse(Errno::EINVAL, "Pseudo-locking in progress\n"));
         }
         Ok(())
     }
@@ -191,6 +207,14 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
     /// `ENOENT` for an operation which waited for the mutex while the file system was unmounted.
     pub(crate) fn mount(&self) -> Result<&Mount> {
         self.mount.as_ref().ok_or(Errno::ENOENT)
+    }
+
+    /// What is there while mounted, for a command.
+    ///
+    /// # Errors
+    /// As [`State::mount`].
+    pub(crate) fn mounted(&mut self) -> Done<&mut Mount> {
+        self.mount.as_mut().ok_or_else(|| self.status.unmounted())
     }
 
     /// Whether the software bandwidth controller runs.

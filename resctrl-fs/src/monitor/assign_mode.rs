@@ -3,13 +3,14 @@
 //!
 //! The mode, whether new groups get counters, and what an event counts outlive the mount.
 
-use resctrl_types::{Arch, CounterAssignment, Errno, Platform, Result};
+use resctrl_types::{Arch, CounterAssignment, Errno, Platform};
 
 use super::{counters, event_config};
 use crate::data::counters::default_filters;
 use crate::data::domain::{Bandwidth, MonState};
 use crate::data::state::Locked;
 use crate::data::state::Op;
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
 
@@ -29,7 +30,7 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn Tex
 }
 
 /// Carries out a write to `mbm_assign_mode`.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Done {
     let counters = op.arch().counters();
     let wanted = match strip_newline(data) {
         Some(b"default") => Ok(false),
@@ -41,25 +42,21 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8])
     let wanted = wanted.and_then(|wanted| match counters {
         _ if wanted == op.arch().counters_assigned() => Ok(None),
         Some(CounterAssignment { switchable: true, .. }) => Ok(Some(wanted)),
-        Some(_) => Err("Counter assignment mode is not configurable\n"),
-        // Counters that the architecture would assign, but of which there are none. The kernel has no words for it.
-        None => Err(""),
+        // None: counters that the architecture would assign, but of which there are none.
+        Some(_) | None => Err("Counter assignment mode is not configurable\n"),
     });
     match wanted {
         Ok(Some(assigned)) => switch(op, assigned),
         Ok(None) => Ok(()),
-        Err(refused) => {
-            op.state().status.text(refused);
-            Err(Errno::EINVAL)
-        }
+        Err(refused) => Err(op.refuse(Errno::EINVAL, refused)),
     }
 }
 
 /// Changes the mode: nobody has a counter, everything that was counted is forgotten, and events count what they did at
 /// first.
-fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Result<()> {
+fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Done {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
-    arch.set_counters_assigned(assigned)?;
+    arch.set_counters_assigned(assigned).map_err(|errno| op.failed(errno, format_args!("change the assign mode")))?;
     counters::forget_all(op);
     let Locked { key, state } = &mut *op.locked;
     for domain in &state.mon_domains {
@@ -82,10 +79,9 @@ pub(crate) fn show_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, out:
 }
 
 /// Carries out a write to `mbm_assign_on_mkdir`.
-pub(crate) fn write_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Result<()> {
+pub(crate) fn write_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8]) -> Done {
     let Some(assign) = parse_bool(until_nul(data)) else {
-        op.state().status.text("mbm_assign_on_mkdir: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "mbm_assign_on_mkdir: Invalid input\n"));
     };
     counters::require_assigned(op)?;
     op.state().assign_on_mkdir = assign;

@@ -8,6 +8,7 @@ use crate::data::counters::Owner;
 use crate::data::group::{Monitored, Place};
 use crate::data::state::Locked;
 use crate::data::state::Op;
+use crate::status::{Done, Refusal};
 use crate::text::Shown;
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
 
@@ -30,14 +31,12 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
 }
 
 /// Carries out a write, line by line. What was done before a mistake stays done.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Done {
     let Some(text) = strip_newline(data) else {
-        op.state().status.text("mbm_L3_assignments: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "mbm_L3_assignments: Invalid input\n"));
     };
     if !op.arch().counters_assigned() {
-        op.state().status.text("mbm_event mode is not enabled\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "mbm_event mode is not enabled\n"));
     }
     let Some(who) = op.state().monitored(place) else { return op.refuse_members(place.ctrl()) };
     let mut rest = Some(text);
@@ -50,11 +49,10 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
 }
 
 /// `<event>:<domain>=<state>[;...]`
-fn carry_out<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored, line: &[u8]) -> Result<()> {
+fn carry_out<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored, line: &[u8]) -> Done {
     let (name, mut rest) = split_once(line, b':');
     let Some(event) = counters::events(op.fs).find(|event| event.name().as_bytes() == name) else {
-        op.state().status.quote("Invalid event ", name, "\n");
-        return Err(Errno::ENOENT);
+        return Err(op.state().status.refuse_quoting(Errno::ENOENT, "Invalid event ", name, "\n"));
     };
     while let Some(fields) = rest.filter(|fields| !fields.is_empty()) {
         let (field, behind) = split_once(fields, b';');
@@ -62,24 +60,22 @@ fn carry_out<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, who: Monitored, lin
         if id.first() == Some(&b'*') {
             // Whatever follows is not looked at.
             let done = Operation::parse(state).and_then(|operation| operation.everywhere(op, who, event));
-            return done.inspect_err(|_| {
-                op.state().status.format(format_args!("Assign operation '{}:*=", event.name()));
-                failed(op, state);
+            return done.map_err(|errno| {
+                op.state().status.format(format_args!("Assign operation '{}:*", event.name()));
+                failed(op, errno, state)
             });
         }
         let Ok(id) = parse_u64(id, 10) else {
-            op.state().status.text("Missing domain id\n");
-            return Err(Errno::EINVAL);
+            return Err(op.refuse(Errno::EINVAL, "Missing domain id\n"));
         };
         let Some(place) = op.state().mon_domains.iter().position(|domain| u64::from(domain.id.0) == id) else {
             let id = id.cast_signed();
-            op.state().status.format(format_args!("Invalid domain id {id}\n"));
-            return Err(Errno::EINVAL);
+            return Err(op.state().status.refuse_with(Errno::EINVAL, format_args!("Invalid domain id {id}\n")));
         };
         let done = Operation::parse(state).and_then(|operation| operation.carry_out(op, place, who, event));
-        done.inspect_err(|_| {
-            op.state().status.format(format_args!("Assign operation '{}:{id}=", event.name()));
-            failed(op, state);
+        done.map_err(|errno| {
+            op.state().status.format(format_args!("Assign operation '{}:{id}", event.name()));
+            failed(op, errno, state)
         })?;
         rest = behind;
     }
@@ -110,7 +106,7 @@ impl Operation {
         event: EventId,
     ) -> Result<()> {
         match self {
-            Operation::Assign => counters::assign(op, place, who, event),
+            Operation::Assign => counters::assign(op, place, who, event).map_err(|refusal| refusal.errno()),
             Operation::Unassign => {
                 counters::unassign(op, place, who, event);
                 Ok(())
@@ -130,7 +126,9 @@ impl Operation {
     }
 }
 
-/// The end of a message about an operation, from the state on.
-fn failed<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, state: Option<&[u8]>) {
-    op.state().status.quote("", state.unwrap_or(b"(null)"), "' failed\n");
+/// The end of a message about an operation, from behind the domain on. Where the kernel's says `=(null)`, because there is no
+/// state, nothing is said of one.
+fn failed<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, errno: Errno, state: Option<&[u8]>) -> Refusal {
+    let (before, state) = state.map_or(("", &b""[..]), |state| ("=", state));
+    op.state().status.refuse_quoting(errno, before, state, "' failed\n")
 }

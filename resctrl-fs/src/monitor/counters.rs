@@ -3,13 +3,14 @@
 //! mode). Who has which is in [`crate::data::counters`].
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Counter, CpuMask, DomainCpus, Errno, EventId, Platform, Result, Transactions};
+use resctrl_types::{Arch, Counter, CpuMask, DomainCpus, Errno, EventId, Platform, Transactions};
 
 use crate::data::counters::{CounterTable, Owner, filter};
 use crate::data::domain::MonState;
 use crate::data::group::Monitored;
 use crate::data::state::Locked;
 use crate::data::state::{Op, Resctrl};
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::TextOut;
 
@@ -19,10 +20,9 @@ const NOT_ENABLED: &str = "mbm_event counter assignment mode is not enabled\n";
 ///
 /// # Errors
 /// `EINVAL` with a line in the status.
-pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Result<()> {
+pub(crate) fn require_assigned<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Done {
     if !op.arch().counters_assigned() {
-        op.state().status.text(NOT_ENABLED);
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, NOT_ENABLED));
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(crate) fn assign<A: Arch<P>, P: Platform>(
     place: usize,
     who: Monitored,
     event: EventId,
-) -> Result<()> {
+) -> Done {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     let usable = arch.counters().map_or(0, |counters| counters.count);
     let Locked { key, state } = &mut *op.locked;
@@ -53,8 +53,8 @@ pub(crate) fn assign<A: Arch<P>, P: Platform>(
     }
     let Some(number) = counters.take(owner, usable) else {
         let (name, id) = (event.name(), domain.id);
-        state.status.format(format_args!("Failed to allocate counter for {name} in domain {id}\n"));
-        return Err(Errno::ENOSPC);
+        let why = format_args!("Failed to allocate counter for {name} in domain {id}\n");
+        return Err(state.status.refuse_with(Errno::ENOSPC, why));
     };
     let counter = Counter { number, id: who.id, event };
     let filter = filter(&state.filters, event);

@@ -9,6 +9,7 @@ use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
 use crate::data::domain::{Bandwidth, MonState};
 use crate::data::state::Locked;
 use crate::data::state::{Op, Resctrl};
+use crate::status::{Done, NO_COMMANDS};
 use crate::text::Shown;
 use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
 
@@ -57,34 +58,38 @@ enum Mistake {
 }
 
 /// Carries out a write, field by field. What was done before a mistake stays done.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, data: &[u8]) -> Done {
     let name = match event {
         EventId::MbmLocal => "mbm_local_bytes_config: Invalid input\n",
         _ => "mbm_total_bytes_config: Invalid input\n",
     };
     let Some(text) = strip_newline(data) else {
-        op.state().status.text(name);
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, name));
     };
-    let supported = op.arch().configurable_transactions(event).ok_or(Errno::EINVAL)?;
+    let Some(supported) = op.arch().configurable_transactions(event) else {
+        return Err(op.refuse(Errno::EINVAL, NO_COMMANDS));
+    };
     let mut rest = Some(text);
     while let Some(fields) = rest.filter(|fields| !fields.is_empty()) {
         let (field, behind) = split_once(fields, b';');
         let (id, config) = parse(field, supported).map_err(|mistake| {
             let status = &mut op.state().status;
             match mistake {
-                Mistake::NoDomain => status.text("Missing '=' or non-numeric domain id\n"),
-                Mistake::NoNumber => status.text("Non-numeric event configuration value\n"),
+                Mistake::NoDomain => status.refuse(Errno::EINVAL, "Missing '=' or non-numeric domain id\n"),
+                Mistake::NoNumber => status.refuse(Errno::EINVAL, "Non-numeric event configuration value\n"),
                 Mistake::Unsupported => {
                     let supported = supported.bits();
-                    status.format(format_args!("Invalid event configuration: max valid mask is 0x{supported:02x}\n"));
+                    let why = format_args!("Invalid event configuration: max valid mask is 0x{supported:02x}\n");
+                    status.refuse_with(Errno::EINVAL, why)
                 }
             }
-            Errno::EINVAL
         })?;
-        let place = op.state().mon_domains.iter().position(|domain| u64::from(domain.id.0) == id);
-        // The kernel has no words for an unknown domain.
-        configure(op, place.ok_or(Errno::EINVAL)?, event, config)?;
+        let Some(place) = op.state().mon_domains.iter().position(|domain| u64::from(domain.id.0) == id) else {
+            // The kernel has no words for it.
+            return Err(op.state().status.refuse_with(Errno::EINVAL, format_args!("Invalid domain {id}\n")));
+        };
+        configure(op, place, event, config)
+            .map_err(|errno| op.failed(errno, format_args!("configure the event in domain {id}")))?;
         rest = behind;
     }
     Ok(())

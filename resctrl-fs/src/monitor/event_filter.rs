@@ -6,6 +6,7 @@ use resctrl_types::{Arch, Errno, EventId, Platform, Result, Transactions};
 use super::counters;
 use crate::data::counters::filter;
 use crate::data::state::Op;
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::{TextOut, split_once, strip_newline, trim};
 
@@ -21,21 +22,19 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventI
 }
 
 /// Carries out a write: from now on the event counts just these transactions, whoever it is counted for.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, event: EventId, data: &[u8]) -> Done {
     let Some(text) = strip_newline(data) else {
-        op.state().status.text("event_filter: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "event_filter: Invalid input\n"));
     };
     counters::require_assigned(op)?;
-    if !op.arch().counters().is_some_and(|counters| counters.configurable) {
-        op.state().status.text("event_filter is not configurable\n");
-        return Err(Errno::EPERM);
-    }
+    let configurable = op.arch().counters().is_some_and(|counters| counters.configurable);
+    let Some(index) = event.mbm_index().filter(|_| configurable) else {
+        return Err(op.refuse(Errno::EPERM, "event_filter is not configurable\n"));
+    };
     let filter = parse(text).map_err(|unknown| {
-        op.state().status.quote("Invalid memory transaction type ", unknown, "\n");
-        Errno::EINVAL
+        let status = &mut op.state().status;
+        status.refuse_quoting(Errno::EINVAL, "Invalid memory transaction type ", unknown, "\n")
     })?;
-    let Some(index) = event.mbm_index() else { return Err(Errno::EINVAL) };
     if core::mem::replace(&mut op.state().filters[index], filter) != filter {
         counters::reprogram(op, event);
     }

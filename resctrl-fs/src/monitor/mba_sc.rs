@@ -7,10 +7,11 @@
 use resctrl_types::arch::{Change, MonId};
 use resctrl_types::locked::MutexHeld;
 use resctrl_types::resource::{BandwidthControl, ControlKind};
-use resctrl_types::{Arch, ConfType, DomainCpus, Errno, EventId, KVec, Pinned, Platform, ResourceId, Result};
+use resctrl_types::{Arch, ConfType, DomainCpus, Errno, EventId, KVec, Pinned, Platform, ResourceId};
 
 use crate::data::domain::{Bandwidth, CtrlDomain, MonState};
 use crate::data::state::{Op, Resctrl, State};
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::{TextOut, strip_newline};
 
@@ -94,15 +95,13 @@ pub(crate) fn show_event<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: u
 }
 
 /// Carries out a write to `mba_MBps_event`.
-pub(crate) fn write_event<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, data: &[u8]) -> Result<()> {
+pub(crate) fn write_event<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, data: &[u8]) -> Done {
     let Some(name) = strip_newline(data) else {
-        op.state().status.text("mba_MBps_event: Invalid input\n");
-        return Err(Errno::EINVAL);
+        return Err(op.refuse(Errno::EINVAL, "mba_MBps_event: Invalid input\n"));
     };
     let event = EventId::MBM.into_iter().find(|event| event.name().as_bytes() == name && op.fs.has_event(*event));
     let Some(event) = event else {
-        op.state().status.quote("Unsupported event id '", name, "'\n");
-        return Err(Errno::EINVAL);
+        return Err(op.state().status.refuse_quoting(Errno::EINVAL, "Unsupported event id '", name, "'\n"));
     };
     op.state().groups[ctrl].mba_event = Some(event);
     Ok(())

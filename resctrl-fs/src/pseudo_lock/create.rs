@@ -4,36 +4,37 @@
 use resctrl_types::platform::{CacheLevel, LogLevel, Mutex};
 use resctrl_types::pseudo_lock::{LatencyError, PseudoLocking, ThreadError, ThreadKind};
 use resctrl_types::resource::{ControlKind, Scope};
-use resctrl_types::{Arch, CpuId, CpuMask, Errno, KVec, Platform, Ref, Result};
+use resctrl_types::{Arch, CpuId, CpuMask, Errno, KVec, Platform, Ref};
 
 use crate::ctrlmondata::parse::Staged;
 use crate::ctrlmondata::schema::mask_size;
 use crate::data::group::Mode;
-use crate::data::regions::{Nodes, Part, Region, Slot};
+use crate::data::regions::{Nodes, Part, Region, Slot, offline};
 use crate::data::state::Op;
+use crate::status::{Done, Refusal};
 use crate::tree::NodeId;
 
 /// Sets up the region of the group at `ctrl`, whose directory is `dir`, in the part of the cache that `staged` names and
 /// that is the group's by now.
 ///
 /// # Errors
-/// With a reason in the status, mostly. The group stays as it was, with what was programmed for its CLOSID; of the region
+/// With a reason in the status. The group stays as it was, with what was programmed for its CLOSID; of the region
 /// nothing is left.
-pub(crate) fn create<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    ctrl: usize,
-    dir: NodeId,
-    staged: Staged,
-) -> Result<()> {
+pub(crate) fn create<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, dir: NodeId, staged: Staged) -> Done {
     let (fs, cpus) = (op.fs, op.cpus);
     // No group gets so far without.
-    let kernel = fs.platform.pseudo_locking().ok_or(Errno::EOPNOTSUPP)?;
+    let Some(kernel) = fs.platform.pseudo_locking() else {
+        return Err(op.refuse(Errno::EOPNOTSUPP, "Pseudo-locking not supported\n"));
+    };
     let resource = staged.schema.resource;
     let closid = op.state().groups[ctrl].closid;
-    let domain = op.state().ctrl_domains[resource.index()].get(staged.domain).ok_or(Errno::ENODEV)?;
+    let mut mask = CpuMask::new(fs.platform.nr_cpu_ids()).map_err(|_| op.out_of_memory())?;
+    let state = op.state();
+    let domain = state.ctrl_domains[resource.index()].get(staged.domain);
+    let Some((domain, cpu)) = domain.and_then(|domain| Some((domain, domain.cpus.first()?))) else {
+        return Err(offline(&mut state.status));
+    };
     let part = Part { schema: staged.schema, domain: domain.id, cbm: staged.value };
-    let cpu = domain.cpus.first().ok_or(Errno::ENODEV)?;
-    let mut mask = CpuMask::new(fs.platform.nr_cpu_ids())?;
     mask.copy_from(&domain.cpus);
 
     let region = allocate(op, kernel, staged, cpu, &mask)?;
@@ -42,23 +43,20 @@ pub(crate) fn create<A: Arch<P>, P: Platform>(
     };
     kernel.run_thread(cpus, cpu, ThreadKind::Lock, &mut lock).map_err(|error| match error {
         ThreadError::Creation(errno) => {
-            op.state().status.format(format_args!("Locking thread returned error {}\n", errno.to_ret()));
-            errno
+            let why = format_args!("Locking thread returned error {}\n", errno.to_ret());
+            op.state().status.refuse_with(errno, why)
         }
-        ThreadError::Interrupted => {
-            op.state().status.text("Locking thread interrupted\n");
-            Errno::ERESTARTSYS
-        }
+        ThreadError::Interrupted => op.refuse(Errno::ERESTARTSYS, "Locking thread interrupted\n"),
     })?;
     let Some(minor) = fs.regions.lock().free_minor() else {
-        op.state().status.text("Unable to obtain a new minor number\n");
-        return Err(Errno::ENOSPC);
+        return Err(op.refuse(Errno::ENOSPC, "Unable to obtain a new minor number\n"));
     };
-    let name = fs.target(dir)?.group_name;
+    let name = fs.target(dir).map_err(|errno| op.failed(errno, format_args!("find the group's name")))?.group_name;
     // The rdtgroup mutex stays held meanwhile, unlike in the kernel: nothing that making a device waits for waits for it,
     // since mapping takes the mutex of the regions only. So the group cannot go in between, nor the number be taken.
-    let nodes = kernel.nodes(minor.0, &name).inspect_err(|errno| {
-        op.state().status.format(format_args!("Failed to create character device: {}\n", errno.to_ret()));
+    let nodes = kernel.nodes(minor.0, &name).map_err(|errno| {
+        let why = format_args!("Failed to create character device: {}\n", errno.to_ret());
+        op.state().status.refuse_with(errno, why)
     })?;
     let id = {
         let mut regions = fs.regions.lock();
@@ -82,49 +80,44 @@ fn allocate<A: Arch<P>, P: Platform>(
     staged: Staged,
     cpu: CpuId,
     mask: &CpuMask,
-) -> Result<Ref<Region<P>>> {
+) -> Done<Ref<Region<P>>> {
     let platform = op.platform();
-    let control = op.arch().control(staged.schema.resource).ok_or(Errno::ENODEV)?;
-    let level = match (control.scope, control.kind) {
-        (Scope::L2Cache, ControlKind::Cache(_)) => CacheLevel::L2,
-        (Scope::L3Cache, ControlKind::Cache(_)) => CacheLevel::L3,
+    let control = op.arch().control(staged.schema.resource);
+    let (control, level) = match control.map(|control| (control, control.scope, control.kind)) {
+        Some((control, Scope::L2Cache, ControlKind::Cache(_))) => (control, CacheLevel::L2),
+        Some((control, Scope::L3Cache, ControlKind::Cache(_))) => (control, CacheLevel::L3),
         _ => {
             platform.log(LogLevel::Warn, format_args!("a region can only be locked into a level 2 or level 3 cache"));
-            return Err(Errno::ENODEV);
+            return Err(op.refuse(Errno::ENODEV, "Can only pseudo-lock L2 and L3 caches\n"));
         }
     };
     let Some(line_size) = kernel.cache_line(cpu, level) else {
-        op.state().status.text("Unable to determine cache line size\n");
-        return Err(Errno::EPERM);
+        return Err(op.refuse(Errno::EPERM, "Unable to determine cache line size\n"));
     };
     let size = {
         let domain = op.state().ctrl_domains[staged.schema.resource.index()].get(staged.domain);
         domain.map_or(0, |domain| mask_size(platform, &control, domain, staged.value))
     };
     if size > kernel.max_memory() {
-        op.state().status.text("Requested region exceeds maximum size\n");
-        return Err(Errno::E2BIG);
+        return Err(op.refuse(Errno::E2BIG, "Requested region exceeds maximum size\n"));
     }
-    let memory = kernel.memory(size.max(1)).inspect_err(|_| {
-        op.state().status.text("Unable to allocate memory\n");
-    })?;
+    let memory = kernel.memory(size.max(1)).map_err(|errno| op.refuse(errno, "Unable to allocate memory\n"))?;
     let mut limits = KVec::with_capacity(mask.len() as usize).map_err(|_| no_limits(op))?;
     for cpu in mask.iter() {
         match kernel.limit_latency(cpu) {
             // There is room.
-            Ok(limit) => limits.push(limit)?,
+            Ok(limit) => limits.push(limit).map_err(|_| no_limits(op))?,
             Err(LatencyError::NoMemory) => return Err(no_limits(op)),
             Err(LatencyError::Refused) => {
-                op.state().status.format(format_args!("Failed to add latency req CPU{cpu}\n"));
-                return Err(Errno::EINVAL);
+                let why = format_args!("Failed to add latency req CPU{cpu}\n");
+                return Err(op.state().status.refuse_with(Errno::EINVAL, why));
             }
         }
     }
-    Ref::new(Region { memory, line_size, _limits: limits })
+    Ref::new(Region { memory, line_size, _limits: limits }).map_err(|_| op.out_of_memory())
 }
 
 /// The kernel's errno for want of memory here is `EINVAL`.
-fn no_limits<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Errno {
-    op.state().status.text("Failure to allocate memory for PM QoS\n");
-    Errno::EINVAL
+fn no_limits<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Refusal {
+    op.refuse(Errno::EINVAL, "Failure to allocate memory for PM QoS\n")
 }

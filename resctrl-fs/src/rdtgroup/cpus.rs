@@ -13,6 +13,7 @@ use super::tasks::refresh;
 use crate::data::group::{Mode, Place};
 use crate::data::regions;
 use crate::data::state::Op;
+use crate::status::Done;
 use crate::text::Shown;
 use crate::text::{TextOut, until_nul};
 
@@ -84,27 +85,21 @@ impl Sets {
 }
 
 /// Makes the CPUs in `data` those of the group.
-pub(crate) fn write<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    place: Place,
-    form: Form,
-    data: &[u8],
-) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, form: Form, data: &[u8]) -> Done {
     let fs = op.fs;
     op.refuse_members(place.ctrl())?;
     let state = op.state();
-    let mut sets = Sets::new(fs.platform.nr_cpu_ids()).inspect_err(|_| {
-        state.status.format(format_args!("{}: Kernel allocation failure\n", form.file()));
+    let mut sets = Sets::new(fs.platform.nr_cpu_ids()).map_err(|errno| {
+        state.status.refuse_with(errno, format_args!("{}: Kernel allocation failure\n", form.file()))
     })?;
     let text = until_nul(data);
     let parsed = match form {
         Form::Mask => cpu_text::parse_mask(text, &mut sets.wanted),
         Form::List => cpu_text::parse_list(text, &mut sets.wanted),
     };
-    parsed.inspect_err(|_| state.status.text("Bad CPU list/mask\n"))?;
+    parsed.map_err(|errno| state.status.refuse(errno, "Bad CPU list/mask\n"))?;
     if !sets.wanted.is_subset(state.online.mask()) {
-        state.status.text("Can only assign online CPUs\n");
-        return Err(Errno::EINVAL);
+        return Err(state.status.refuse(Errno::EINVAL, "Can only assign online CPUs\n"));
     }
     match place {
         Place::Ctrl(ctrl) => write_ctrl(op, ctrl, sets),
@@ -114,13 +109,12 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(
 
 /// What a control group gains, others and their monitor groups lose; what it loses, the default group gains. Its own
 /// monitor groups lose everything.
-fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut sets: Sets) -> Result<()> {
+fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut sets: Sets) -> Done {
     let state = op.state();
     sets.compare(&state.groups[ctrl].cpus);
     let default = state.groups.len().saturating_sub(1);
     if ctrl == default && !sets.lost.is_empty() {
-        state.status.text("Can't drop CPUs from default group\n");
-        return Err(Errno::EINVAL);
+        return Err(state.status.refuse(Errno::EINVAL, "Can't drop CPUs from default group\n"));
     }
     state.groups[default].cpus.union_with(&sets.lost);
     let others = state.groups.iter_mut().enumerate().filter(|&(at, _)| at != ctrl).map(|(_, group)| group);
@@ -143,16 +137,11 @@ fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut s
 }
 
 /// What a monitor group gains, its siblings lose; what it loses falls back to its parent, who owns all of it anyway.
-fn write_mon<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    (ctrl, mon): (usize, usize),
-    mut sets: Sets,
-) -> Result<()> {
+fn write_mon<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, (ctrl, mon): (usize, usize), mut sets: Sets) -> Done {
     let state = op.state();
     let parent = &mut *state.groups[ctrl];
     if !sets.wanted.is_subset(&parent.cpus) {
-        state.status.text("Can only add CPUs to mongroup that belong to parent\n");
-        return Err(Errno::EINVAL);
+        return Err(state.status.refuse(Errno::EINVAL, "Can only add CPUs to mongroup that belong to parent\n"));
     }
     sets.compare(&parent.children[mon].cpus);
     for (at, child) in parent.children.iter_mut().enumerate() {

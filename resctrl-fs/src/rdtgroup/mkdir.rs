@@ -6,11 +6,18 @@ use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, Platform, Ref, 
 
 use crate::ctrlmondata;
 use crate::data::group::{CtrlGroup, Groups, Mode, MonGroup, Monitored, Place};
-use crate::data::state::{Op, Resctrl};
+use crate::data::state::{Mount, Op, Resctrl};
 use crate::data::target::Target;
 use crate::monitor::{counters, limbo, mba_sc, mon_data, read};
 use crate::nodes::{Belongs, GROUP_FILES, GroupId, Needs, Node};
+use crate::status::{Done, Refusal};
 use crate::tree::{Branch, Name, NewNode, NodeId};
+
+/// What is said of a name that would not be one line where names are listed.
+pub(super) const NEWLINE: &str = "Group name must not contain a newline\n";
+
+/// What is said where groups cannot be.
+const NO_PLACE: &str = "Groups can only be created in the root and in mon_groups directories\n";
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,31 +38,27 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// when ids have run out; `ENOMEM`, `EEXIST`. Nothing is left behind but, perhaps, an RMID in limbo.
     pub fn mkdir(this: &Ref<Self>, parent: NodeId, name: &[u8], mode: u16) -> Result<()> {
         if name.contains(&b'\n') {
-            return Err(Errno::EINVAL);
+            return Self::refuse_at_once(this, Errno::EINVAL, NEWLINE);
         }
         let Target { content, group_name } = this.target(parent)?;
         match content {
             Node::Root if this.alloc_capable() => {
-                Self::on_group(this, GroupId::DEFAULT, &group_name, Errno::ENODEV, |op, _| {
+                Self::command_on(this, GroupId::DEFAULT, &group_name, Errno::ENODEV, |op, _| {
                     Making::new(op, Kind::Ctrl, parent, name, mode).make_ctrl()
                 })
             }
             Node::MonGroups(group) if this.mon_capable() => {
-                Self::on_group(this, group, &group_name, Errno::ENODEV, |op, place| {
+                Self::command_on(this, group, &group_name, Errno::ENODEV, |op, place| {
                     if name == b"mon_groups" {
-                        return Err(Errno::EPERM);
+                        return Err(op.refuse(Errno::EPERM, "Name is reserved for the folder of MON groups\n"));
                     }
                     op.refuse_members(place.ctrl())?;
                     Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
                 })
             }
-            // What belongs to no group leaves the status. The directories of events do not, as if they were groups.
-            _ if !this.mon_capable() => Err(Errno::EPERM),
-            Node::InfoDir => Err(Errno::ENODEV),
-            _ => Self::locked_op(this, |op| {
-                op.state().status.clear();
-                Err(Errno::EPERM)
-            }),
+            // In the kernel, the directories of events are as if they were groups.
+            Node::InfoDir if this.mon_capable() => Self::refuse_at_once(this, Errno::ENODEV, NO_PLACE),
+            _ => Self::refuse_at_once(this, Errno::EPERM, NO_PLACE),
         }
     }
 }
@@ -119,24 +122,24 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         Making { op, kind, parent, name, mode, id, branch, mon_data, closid, owns_closid: false, rmid }
     }
 
-    fn make_ctrl(mut self) -> Result<()> {
+    fn make_ctrl(mut self) -> Done {
         let made = self.try_ctrl();
         self.finish(made)
     }
 
-    fn make_mon(mut self, ctrl: usize) -> Result<()> {
+    fn make_mon(mut self, ctrl: usize) -> Done {
         let made = self.try_mon(ctrl);
         self.finish(made)
     }
 
-    fn finish(self, made: Result<()>) -> Result<()> {
+    fn finish(self, made: Done) -> Done {
         if made.is_err() {
             self.undo();
         }
         made
     }
 
-    fn try_ctrl(&mut self) -> Result<()> {
+    fn try_ctrl(&mut self) -> Done {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
         let group = CpuMask::new(nr_cpu_ids).and_then(|cpus| {
             let (closid, rmid) = (self.closid, Rmid::RESERVED);
@@ -157,7 +160,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
             group.mba_event = mba_sc::default_event(self.op.fs);
         }
         // Newest first. Room was made above.
-        self.op.state().groups.insert(0, group)?;
+        self.op.state().groups.insert(0, group).map_err(|_| self.out_of_memory())?;
         let rest =
             ctrlmondata::initial::init(self.op, 0).and_then(|()| self.make_mon_groups()).and_then(|()| self.link());
         if rest.is_err() {
@@ -166,7 +169,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         rest
     }
 
-    fn try_mon(&mut self, ctrl: usize) -> Result<()> {
+    fn try_mon(&mut self, ctrl: usize) -> Done {
         let nr_cpu_ids = self.op.platform().nr_cpu_ids();
         let group = CpuMask::new(nr_cpu_ids)
             .and_then(|cpus| KBox::new(MonGroup { id: self.id, rmid: Rmid::RESERVED, cpus, mon_data: None }));
@@ -180,21 +183,17 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         group.mon_data = self.mon_data;
         self.link()?;
         // Room was made above.
-        self.op.state().groups[ctrl].children.push(group)
+        self.op.state().groups[ctrl].children.push(group).map_err(|_| self.out_of_memory())
     }
 
     /// The kernel's errno for want of memory here is `ENOSPC`.
-    fn out_of_memory(&mut self) -> Errno {
-        self.op.state().status.text("Kernel out of memory\n");
-        Errno::ENOSPC
+    fn out_of_memory(&mut self) -> Refusal {
+        self.op.refuse(Errno::ENOSPC, "Kernel out of memory\n")
     }
 
     /// Says which part of the tree could not be made.
-    fn tree_error<T>(&mut self, result: Result<T>, message: &str) -> Result<T> {
-        if result.is_err() {
-            self.op.state().status.text(message);
-        }
-        result
+    fn tree_error<T>(&mut self, result: Result<T>, message: &'static str) -> Done<T> {
+        result.map_err(|errno| self.op.refuse(errno, message))
     }
 
     fn new_dir(&self, name: Name, content: Node) -> NewNode<Node> {
@@ -203,7 +202,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     }
 
     /// The directory with its files, which nobody sees until the group is finished.
-    fn make_dir(&mut self) -> Result<Name> {
+    fn make_dir(&mut self) -> Done<Name> {
         let fs = self.op.fs;
         let made = (|| {
             if fs.tree.read().has(self.parent, self.name) {
@@ -220,16 +219,16 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     }
 
     /// Lets everybody see the directory. The last thing that can fail.
-    fn link(&mut self) -> Result<()> {
+    fn link(&mut self) -> Done {
         let Some(branch) = self.branch.take() else { return Ok(()) };
         let linked = self.op.fs.tree.attach(self.parent, branch);
         self.tree_error(linked, "kernfs create error\n")
     }
 
-    fn take_closid(&mut self) -> Result<()> {
+    fn take_closid(&mut self) -> Done {
         let occupancy = self.op.fs.has_event(EventId::LlcOccupancy);
         let state = self.op.state();
-        let closids = &mut state.mount.as_mut().ok_or(Errno::ENODEV)?.closids;
+        let Some(Mount { closids, .. }) = &mut state.mount else { return Err(state.status.unmounted()) };
         let cleanest = match &state.rmids {
             Some(rmids) if A::RMID_DEPENDS_ON_CLOSID && occupancy => {
                 closids.free().min_by_key(|&closid| rmids.dirty(closid))
@@ -237,8 +236,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
             _ => closids.free().next(),
         };
         let Some(closid) = cleanest else {
-            state.status.text("Out of CLOSIDs\n");
-            return Err(Errno::ENOSPC);
+            return Err(state.status.refuse(Errno::ENOSPC, "Out of CLOSIDs\n"));
         };
         closids.take(closid);
         self.closid = closid;
@@ -247,17 +245,14 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     }
 
     /// Takes an RMID, and counters for it.
-    fn take_rmid(&mut self) -> Result<()> {
+    fn take_rmid(&mut self) -> Done {
         let arch = self.op.arch();
         let closid = self.closid;
         let state = self.op.state();
         let Some(rmids) = &mut state.rmids else { return Ok(()) };
         match rmids.alloc(arch, closid) {
             Ok(rmid) => self.rmid = Some(rmid),
-            Err(errno) => {
-                state.status.text("Out of RMIDs\n");
-                return Err(errno);
-            }
+            Err(errno) => return Err(state.status.refuse(errno, "Out of RMIDs\n")),
         }
         if let Some(who) = self.monitored() {
             counters::assign_to_new(self.op, who);
@@ -270,7 +265,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         self.rmid.map(|rmid| Monitored { group: self.id, id: MonId { closid: self.closid, rmid } })
     }
 
-    fn make_mon_data(&mut self) -> Result<()> {
+    fn make_mon_data(&mut self) -> Done {
         let fs = self.op.fs;
         let Some(rmid) = self.rmid else { return Ok(()) };
         let Some(mut branch) = self.branch.take() else { return Ok(()) };
@@ -287,7 +282,7 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
         Ok(())
     }
 
-    fn make_mon_groups(&mut self) -> Result<()> {
+    fn make_mon_groups(&mut self) -> Done {
         let fs = self.op.fs;
         if !fs.mon_capable() {
             return Ok(());

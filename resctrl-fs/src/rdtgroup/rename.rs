@@ -4,11 +4,13 @@
 use resctrl_types::arch::MonId;
 use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, RmidIndex};
 
+use super::mkdir::NEWLINE;
 use super::tasks;
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
 use crate::monitor::{counters, limbo, read};
 use crate::nodes::{GroupId, Node};
+use crate::status::Done;
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
@@ -22,7 +24,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// [`Resctrl::mkdir`] when the new parent's CLOSID has no RMID left. Nothing changed.
     pub fn rename(this: &Ref<Self>, node: NodeId, new_parent: NodeId, new_name: &[u8], flags: u32) -> Result<()> {
         if flags != 0 {
-            return Err(Errno::EINVAL);
+            return Self::refuse_at_once(this, Errno::EINVAL, "Rename flags are not supported\n");
         }
         let (source, target, parent) = {
             let tree = this.tree.read();
@@ -32,58 +34,65 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 tree.parent(node),
             )
         };
-        if matches!(source, Node::InfoDir | Node::InfoFile(_)) || target == Node::InfoDir {
-            return Err(Errno::ENOENT);
-        }
-        Self::locked_op(this, |op| {
-            op.state().status.clear();
+        Self::command(this, |op| {
+            if matches!(source, Node::InfoDir | Node::InfoFile(_)) {
+                return Err(op.refuse(Errno::ENOENT, NOT_MON_GROUP));
+            }
+            if target == Node::InfoDir {
+                return Err(op.refuse(Errno::ENOENT, NOT_MON_GROUPS));
+            }
             if matches!(source, Node::GroupFile(..) | Node::Event(..) | Node::EventSum(..)) {
-                op.state().status.text("Source and destination must be directories");
-                return Err(Errno::EPERM);
+                return Err(op.refuse(Errno::EPERM, "Source and destination must be directories\n"));
             }
             let from = match source {
-                Node::Group(group) => Some(op.state().find_group(group).ok_or(Errno::ENOENT)?),
+                Node::Group(group) => Some(op.state().find_group(group).ok_or_else(|| op.refuse(Errno::ENOENT, GONE))?),
                 _ => None,
             };
-            let Some(Place::Mon(ctrl, mon)) = from else {
-                op.state().status.text("Source must be a MON group\n");
-                return Err(Errno::EPERM);
-            };
-            let Node::MonGroups(to) = target else { return Err(not_mon_groups(op)) };
+            let Some(Place::Mon(ctrl, mon)) = from else { return Err(op.refuse(Errno::EPERM, NOT_MON_GROUP)) };
+            let Node::MonGroups(to) = target else { return Err(op.refuse(Errno::EPERM, NOT_MON_GROUPS)) };
             if new_name == b"mon_groups" {
-                return Err(not_mon_groups(op));
+                return Err(op.refuse(Errno::EPERM, NOT_MON_GROUPS));
             }
             let same_parent = parent == Some(new_parent);
             if !same_parent && !op.state().groups[ctrl].children[mon].cpus.is_empty() {
-                op.state().status.text("Cannot move a MON group that monitors CPUs\n");
-                return Err(Errno::EPERM);
+                return Err(op.refuse(Errno::EPERM, "Cannot move a MON group that monitors CPUs\n"));
             }
-            if same_parent {
-                return this.tree.rename(node, new_parent, new_name);
+            // The kernel takes it here, and refuses to make such a group.
+            if new_name.contains(&b'\n') {
+                return Err(op.refuse(Errno::EINVAL, NEWLINE));
             }
-            adopt(op, (ctrl, mon), to, || this.tree.rename(node, new_parent, new_name))
+            let rename = |op: &mut Op<'_, A, P>| {
+                let renamed = this.tree.rename(node, new_parent, new_name);
+                renamed.map_err(|errno| match errno {
+                    Errno::EEXIST => op.refuse(errno, "Destination exists\n"),
+                    Errno::ENOMEM => op.out_of_memory(),
+                    _ => op.refuse(errno, GONE),
+                })
+            };
+            if same_parent { rename(op) } else { adopt(op, (ctrl, mon), to, rename) }
         })
     }
 }
 
-fn not_mon_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) -> Errno {
-    op.state().status.text("Destination must be a mon_groups subdirectory\n");
-    Errno::EPERM
-}
+const NOT_MON_GROUP: &str = "Source must be a MON group\n";
+const NOT_MON_GROUPS: &str = "Destination must be a mon_groups subdirectory\n";
+const GONE: &str = "Resource group deleted. No commands possible.\n";
 
 /// Moves the monitor group to the parent `to`, with its tasks.
 fn adopt<A: Arch<P>, P: Platform>(
     op: &mut Op<'_, A, P>,
     (ctrl, mon): (usize, usize),
     to: GroupId,
-    rename: impl FnOnce() -> Result<()>,
-) -> Result<()> {
+    rename: impl FnOnce(&mut Op<'_, A, P>) -> Done,
+) -> Done {
     let (fs, arch) = (op.fs, op.arch());
-    let Some(Place::Ctrl(new_ctrl)) = op.state().find_group(to) else { return Err(Errno::ENOENT) };
+    let Some(Place::Ctrl(new_ctrl)) = op.state().find_group(to) else {
+        return Err(op.refuse(Errno::ENOENT, GONE));
+    };
     // The kernel lets it in, and gives it a CLOSID that is nobody's.
     op.refuse_members(new_ctrl)?;
-    let mut affected = CpuMask::new(fs.platform.nr_cpu_ids())?;
-    op.state().groups[new_ctrl].children.reserve(1)?;
+    let mut affected = CpuMask::new(fs.platform.nr_cpu_ids()).map_err(|_| op.out_of_memory())?;
+    op.state().groups[new_ctrl].children.reserve(1).map_err(|_| op.out_of_memory())?;
     let group = &op.state().groups[ctrl];
     let old = group.monitored_child(&group.children[mon]);
     let closid = op.state().groups[new_ctrl].closid;
@@ -91,14 +100,15 @@ fn adopt<A: Arch<P>, P: Platform>(
     let new = MonId { closid, rmid: arch.rmid_decode(index).rmid };
     if A::RMID_DEPENDS_ON_CLOSID {
         // Nobody has these ids yet, so their counts are nobody's either.
-        read::rebase_everywhere(op, new.closid, new.rmid)?;
+        read::rebase_everywhere(op, new.closid, new.rmid)
+            .map_err(|errno| op.failed(errno, format_args!("begin to count")))?;
     }
-    rename()?;
+    rename(op)?;
 
     // Nothing fails any more.
     let mut child = op.state().groups[ctrl].children.remove(mon);
     child.rmid = new.rmid;
-    op.state().groups[new_ctrl].children.push(child)?;
+    op.state().groups[new_ctrl].children.push(child).map_err(|_| op.out_of_memory())?;
     if A::RMID_DEPENDS_ON_CLOSID {
         if let Some(rmids) = &mut op.state().rmids {
             rmids.take(index);
@@ -119,12 +129,12 @@ fn adopt<A: Arch<P>, P: Platform>(
 ///
 /// # Errors
 /// As [`RmidTable::next`](crate::data::rmid::RmidTable::next), and the status says so.
-fn next_index<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, old: MonId, closid: Closid) -> Result<RmidIndex> {
+fn next_index<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, old: MonId, closid: Closid) -> Done<RmidIndex> {
     let arch = op.arch();
     let state = op.state();
     match &state.rmids {
         Some(rmids) if A::RMID_DEPENDS_ON_CLOSID => {
-            rmids.next(arch, closid).inspect_err(|_| state.status.text("Out of RMIDs\n"))
+            rmids.next(arch, closid).map_err(|errno| state.status.refuse(errno, "Out of RMIDs\n"))
         }
         _ => Ok(arch.rmid_index(old)),
     }

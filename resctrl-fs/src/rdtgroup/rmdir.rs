@@ -23,9 +23,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let Target { content, group_name } = this.target(dir)?;
         match content {
             Node::Group(group) => {
-                let region = Self::on_group(this, group, &group_name, Errno::EPERM, |op, place| {
+                let region = Self::command_on(this, group, &group_name, Errno::EPERM, |op, place| {
                     // The last thing that can fail.
-                    let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| Errno::ENOMEM)?;
+                    let affected = CpuMask::new(this.platform.nr_cpu_ids()).map_err(|_| op.out_of_memory())?;
                     let region = match place {
                         Place::Ctrl(ctrl) => remove_ctrl(op, ctrl, affected),
                         Place::Mon(ctrl, mon) => {
@@ -42,12 +42,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                 }
                 Ok(())
             }
-            // What belongs to no group leaves the status.
-            Node::InfoDir => Err(Errno::EPERM),
-            _ => Self::locked_op(this, |op| {
-                op.state().status.clear();
-                Err(Errno::EPERM)
-            }),
+            _ => Self::refuse_at_once(this, Errno::EPERM, "Only groups can be removed\n"),
         }
     }
 }

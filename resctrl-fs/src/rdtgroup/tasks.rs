@@ -20,6 +20,7 @@ use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platf
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
+use crate::status::Done;
 use crate::text::{Shown, Stop};
 use crate::text::{TextOut, parse_i32, split_once, trim, until_nul};
 
@@ -78,7 +79,7 @@ pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members)
 }
 
 /// Moves threads into the group, one after the other until one cannot be moved.
-pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Result<()> {
+pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Done {
     op.refuse_members(place.ctrl())?;
     let mut rest = Some(until_nul(data));
     while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
@@ -86,57 +87,55 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
         rest = following;
         let token = trim(token);
         let Ok(id) = parse_i32(token, 0) else {
-            op.state().status.quote("Task list parsing error pid ", token, "\n");
-            return Err(Errno::EINVAL);
+            let status = &mut op.state().status;
+            return Err(status.refuse_quoting(Errno::EINVAL, "Task list parsing error pid ", token, "\n"));
         };
         if id < 0 {
-            op.state().status.format(format_args!("Invalid pid {id}\n"));
-            return Err(Errno::EINVAL);
+            return Err(op.state().status.refuse_with(Errno::EINVAL, format_args!("Invalid pid {id}\n")));
         }
-        if let Err(refusal) = move_one(op, place, id) {
+        if let Err(stays) = move_one(op, place, id) {
             let status = &mut op.state().status;
-            let errno = match refusal {
-                Refusal::NoTask => {
+            let errno = match stays {
+                Stays::NoTask => {
                     status.format(format_args!("No task {id}\n"));
                     Errno::ESRCH
                 }
-                Refusal::NoPermission(id) => {
+                Stays::NoPermission(id) => {
                     status.format(format_args!("No permission to move task {id}\n"));
                     Errno::EPERM
                 }
-                Refusal::OtherControlGroup => {
+                Stays::OtherControlGroup => {
                     status.text("Can't move task to different control group\n");
                     Errno::EINVAL
                 }
             };
-            status.format(format_args!("Error while processing task {id}\n"));
-            return Err(errno);
+            return Err(status.refuse_with(errno, format_args!("Error while processing task {id}\n")));
         }
     }
     Ok(())
 }
 
 /// Why a thread stays where it is.
-enum Refusal {
+enum Stays {
     NoTask,
     NoPermission(i32),
     OtherControlGroup,
 }
 
 /// Moves one thread, 0 for the writer itself.
-fn move_one<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, id: i32) -> Result<(), Refusal> {
+fn move_one<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, id: i32) -> Result<(), Stays> {
     let fs = op.fs;
     let (closid, rmid) = op.state().ids(place);
     let to = fs.arch.task_word(MonId { closid, rmid });
-    let mut moved = Err(Refusal::NoTask);
+    let mut moved = Err(Stays::NoTask);
     fs.platform.with_task(id, &mut |task| {
         let word = fs.platform.task_word(task);
         moved = if !fs.platform.may_move(task) {
-            Err(Refusal::NoPermission(fs.platform.task_id(task).unwrap_or(id)))
+            Err(Stays::NoPermission(fs.platform.task_id(task).unwrap_or(id)))
         } else if word == to {
             Ok(None)
         } else if matches!(place, Place::Mon(..)) && fs.arch.task_ids(word).closid != closid {
-            Err(Refusal::OtherControlGroup)
+            Err(Stays::OtherControlGroup)
         } else {
             Ok(relabel(&fs.platform, task, to))
         };

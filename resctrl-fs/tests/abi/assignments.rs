@@ -85,9 +85,9 @@ fn every_mistake_has_its_words() {
             ("mbm_total_bytes:0=q\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:0=q' failed\n"),
             ("mbm_total_bytes:0=\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:0=' failed\n"),
             ("mbm_local_bytes:+01=ee\n", Errno::EINVAL, "Assign operation 'mbm_local_bytes:1=ee' failed\n"),
-            ("mbm_total_bytes:0\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:0=(null)' failed\n"),
+            ("mbm_total_bytes:0\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:0' failed\n"),
             ("mbm_total_bytes:*=q\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:*=q' failed\n"),
-            ("mbm_total_bytes:*\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:*=(null)' failed\n"),
+            ("mbm_total_bytes:*\n", Errno::EINVAL, "Assign operation 'mbm_total_bytes:*' failed\n"),
         ] {
             machine.refuses(FILE, text, errno, words);
         }

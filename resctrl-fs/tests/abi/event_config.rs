@@ -102,7 +102,7 @@ fn fields_before_a_mistake_are_carried_out() {
         let no_number = "Non-numeric event configuration value\n";
         let unsupported = "Invalid event configuration: max valid mask is 0x4f\n";
         for (text, words, after) in [
-            ("0=1;99=1\n", "ok\n", "0=0x01;1=0x7f\n"),
+            ("0=1;99=1\n", "Invalid domain 99\n", "0=0x01;1=0x7f\n"),
             ("0=2;x=1\n", no_domain, "0=0x02;1=0x7f\n"),
             ("0=3;;1=3\n", no_domain, "0=0x03;1=0x7f\n"),
             ("0=4;1=zz\n", no_number, "0=0x04;1=0x7f\n"),

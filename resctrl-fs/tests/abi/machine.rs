@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, Resctrl, SetAttr, TextOut};
+use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, NodeKind, Resctrl, SetAttr, TextOut};
 use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
 
@@ -162,8 +162,40 @@ impl Machine {
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.rename_with(from, to, 0)
+    }
+
+    /// With flags of `renameat2`.
+    pub(crate) fn rename_with(&self, from: &str, to: &str, flags: u32) -> Result<()> {
         let (parent, name) = self.split(to);
-        Fs::rename(&self.fs, self.node(from)?, parent, name, 0)
+        Fs::rename(&self.fs, self.node(from)?, parent, name, flags)
+    }
+
+    /// Whether there is something of this path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.node(path).is_ok()
+    }
+
+    /// Writes to a file whatever its mode says.
+    pub(crate) fn write_anyway(&self, path: &str, data: &[u8]) -> Result<()> {
+        Fs::write(&self.fs, self.node(path)?, data)
+    }
+
+    /// The paths of everything below a directory: of directories, and of files.
+    pub(crate) fn tree(&self, dir: &str) -> (Vec<String>, Vec<String>) {
+        let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        for (name, _) in self.list(dir) {
+            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            if self.fs.attr(self.node(&path).unwrap()).unwrap().kind == NodeKind::Dir {
+                let (more_dirs, more_files) = self.tree(&path);
+                dirs.extend(more_dirs);
+                files.extend(more_files);
+                dirs.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+        (dirs, files)
     }
 
     /// Changes the mode of a file.

@@ -5,8 +5,8 @@ use resctrl_fs::MountOptions;
 use resctrl_types::Errno;
 use resctrl_types::resource::{BandwidthControl, CacheControl};
 
-use crate::arch::{AMD, INTEL, MONITOR_ONLY, Parameters};
-use crate::machine::{CDP, Machine, PLAIN, on};
+use crate::arch::{ABMC, AMD, BMEC, FIXED, INTEL, LOCKING, MONITOR_ONLY, Parameters, SDCIAE};
+use crate::machine::{CDP, DEBUG, MBPS, Machine, PLAIN, on};
 
 /// A file, what is written to it, the error, and what the status then says.
 type Row = (&'static str, &'static [u8], Errno, &'static str);
@@ -61,7 +61,7 @@ fn schemata_and_mode() {
             ("g/schemata", b"L3DATA:0=1\n", EINVAL, "Unknown or unsupported resource name 'L3DATA'\n"),
             ("g/schemata", b"L3:0\n", EINVAL, "Missing '=' or non-numeric domain\n"),
             ("g/schemata", b"L3:zero=1\n", EINVAL, "Missing '=' or non-numeric domain\n"),
-            ("g/schemata", b"L3:2=1\n", EINVAL, "ok\n"),
+            ("g/schemata", b"L3:2=1\n", EINVAL, "Invalid domain 2\n"),
             ("g/schemata", b"L3:0=1;0=2\n", EINVAL, "Duplicate domain 0\n"),
             ("g/schemata", b"MB:1=10;1=20\n", EINVAL, "Duplicate domain 1\n"),
             ("g/schemata", b"L3:0=1;1=xyz\n", EINVAL, "Non-hex character in the mask xyz\n"),
@@ -216,4 +216,148 @@ fn the_status_is_that_of_the_last_command() {
         machine.read("mode");
         assert_eq!(machine.status(), "ok\n");
     });
+}
+
+/// What people write, into files for which it is meant and into others.
+const TEXTS: &[&str] = &[
+    "",
+    "\n",
+    "x",
+    "x\n",
+    "0\n",
+    "1\n",
+    "3\n",
+    "-1\n",
+    "99999\n",
+    "4294967296\n",
+    "0-3\n",
+    "1,00000000\n",
+    "y\n",
+    "shareable\n",
+    "exclusive\n",
+    "pseudo-locksetup\n",
+    "pseudo-locked\n",
+    "default\n",
+    "mbm_event\n",
+    "mbm_local_bytes\n",
+    "local_reads\n",
+    "local_reads,,\n",
+    "L3:0=1\n",
+    "L3:1=f00\n",
+    "L3:9=1\n",
+    "L3:0=9\n",
+    "L3:0=0\n",
+    "L2:0=1\n",
+    "MB:0=50\n",
+    "MB:9=50\n",
+    "MB:0=5000\n",
+    "SMBA:9=1\n",
+    "0=1\n",
+    "0=ffffffff\n",
+    "9=1\n",
+    "*=1\n",
+    "*=1;0=1\n",
+    "mbm_total_bytes:0=e\n",
+    "mbm_total_bytes:0\n",
+    "mbm_total_bytes:*\n",
+    "mbm_total_bytes:9=e\n",
+    "mbm_total_bytes:*=e\n",
+    "mbm_local_bytes:*=e\n",
+    "mbm_total_bytes:0=\n",
+];
+
+/// Sees that a command that was refused says why, and one that was not says nothing but which counters are missing. Gives
+/// whether it was refused.
+#[track_caller]
+fn says_why(machine: &Machine, done: Result<(), Errno>, what: &str) -> bool {
+    let status = machine.status();
+    match done {
+        Ok(()) => assert!(status == "ok\n" || status.starts_with("Failed to allocate counter"), "{what}: {status}"),
+        Err(errno) => {
+            assert!(status != "ok\n" && status.ends_with('\n'), "{what}: {errno}, {status:?}");
+            assert!(!status.contains("(null)"), "{what}: {status:?}");
+        }
+    }
+    machine.audit();
+    done.is_err()
+}
+
+/// Gives a machine its groups back.
+fn with_groups(machine: &Machine) {
+    for (parent, path) in
+        [("", "g"), ("", "x"), ("mon_groups", "mon_groups/m"), ("g", "g/mon_groups/m"), ("g", "g/mon_groups/n")]
+    {
+        if machine.has(parent) && !machine.has(path) {
+            let _ = machine.try_mkdir(path);
+        }
+    }
+    let _ = machine.write("mode", "shareable\n");
+    let _ = machine.write("g/cpus_list", "1\n");
+    let _ = machine.write("g/mon_groups/n/cpus_list", "1\n");
+}
+
+/// Every text into every file, and every directory made, removed and renamed where it cannot be: no refusal leaves the
+/// status at `ok`.
+fn no_refusal_is_silent(parameters: Parameters, options: MountOptions) {
+    on(parameters, options, |machine| {
+        let mut refused = 0;
+        with_groups(machine);
+        let (_, files) = machine.tree("");
+        for path in &files {
+            for text in TEXTS {
+                // Commands that were not refused may have removed what there was.
+                let written = match machine.write_anyway(path, text.as_bytes()) {
+                    Err(Errno::ENOENT) if !machine.has(path) => continue,
+                    written => written,
+                };
+                refused += u32::from(says_why(machine, written, &format!("{text:?} to {path}")));
+            }
+            with_groups(machine);
+        }
+        let (dirs, files) = machine.tree("");
+        for dir in &dirs {
+            for name in ["mon_groups", "a\nb"] {
+                let path = format!("{dir}/{name}");
+                if !dirs.contains(&path) {
+                    refused += u32::from(says_why(machine, machine.try_mkdir(&path), &format!("mkdir {path:?}")));
+                }
+            }
+        }
+        for from in dirs.iter().chain(&files) {
+            for to in [
+                "y",
+                "info/y",
+                "mon_groups/y",
+                "mon_groups/mon_groups",
+                "g/mon_groups/n",
+                "g/mon_groups/a\nb",
+                "x/tasks",
+            ] {
+                for flags in [0, 1] {
+                    if machine.has("g/mon_groups") && machine.has("x") && machine.has(from) {
+                        let done = machine.rename_with(from, to, flags);
+                        refused += u32::from(says_why(machine, done, &format!("rename {from} to {to:?}")));
+                    }
+                }
+            }
+            with_groups(machine);
+        }
+        for dir in machine.tree("").0 {
+            if !["g", "x"].contains(&dir.as_str()) {
+                refused += u32::from(says_why(machine, machine.try_rmdir(&dir), &format!("rmdir {dir}")));
+            }
+        }
+        assert!(refused > 500, "{refused} refusals");
+    });
+}
+
+#[test]
+fn no_refusal_leaves_the_status_at_ok() {
+    let assigned_alone = Parameters { counters: None, always_assigned: true, ..FIXED };
+    for parameters in [INTEL, AMD, ABMC, BMEC, SDCIAE, LOCKING, FIXED, assigned_alone] {
+        no_refusal_is_silent(parameters, DEBUG);
+    }
+    no_refusal_is_silent(INTEL, CDP);
+    no_refusal_is_silent(INTEL, MBPS);
+    no_refusal_is_silent(MONITOR_ONLY, DEBUG);
 }

@@ -82,7 +82,7 @@ fn a_mistake_in_the_last_line_leaves_the_first_unprogrammed() {
 fn an_error_of_the_architecture_is_passed_on() {
     on(INTEL, PLAIN, |machine| {
         machine.arch().break_control(ResourceId::Mb, Errno::EIO);
-        machine.refuses("schemata", "MB:0=10\n", Errno::EIO, "ok\n");
+        machine.refuses("schemata", "MB:0=10\n", Errno::EIO, "Failed to program MB:0: error -5\n");
     });
 }
 
@@ -112,7 +112,7 @@ fn a_domain_without_cpus_is_unknown() {
         machine.sim.offline(CpuId(2)).unwrap();
         machine.sim.offline(CpuId(3)).unwrap();
         assert_eq!(machine.read("schemata"), "    MB:0=100\n    L3:0=fff\n");
-        machine.refuses("schemata", "L3:1=1\n", Errno::EINVAL, "ok\n");
+        machine.refuses("schemata", "L3:1=1\n", Errno::EINVAL, "Invalid domain 1\n");
         machine.sim.online(CpuId(2)).unwrap();
         machine.set("schemata", "L3:1=1\n");
     });

@@ -79,6 +79,41 @@ impl Reader {
     }
 }
 
+/// How a line about the status begins.
+const STATUS: &str = "=status\t";
+
+/// What it is where nothing is said.
+const SILENT: &str = "=status\tok\\n";
+
+/// What the status of both is after each step: not only where it changes, because before two texts that differ there may have
+/// been different ones. Where ours is known to be only ours, and the oracle's is what is known of it then, it is taken for
+/// the oracle's.
+fn statuses(oracle: &Record, ours: &Record, known: &[Random]) -> Vec<[String; 2]> {
+    let mut texts = [String::new(), String::new()];
+    let steps = oracle.steps.len().max(ours.steps.len());
+    let step = |step: usize| {
+        let mut silent = true;
+        for (side, record) in [oracle, ours].into_iter().enumerate() {
+            for line in record.steps.get(step).into_iter().flat_map(|step| &step.changes) {
+                if line == "-status" {
+                    texts[side].clear();
+                } else if line.starts_with(STATUS) {
+                    silent &= side == 1 || line == SILENT;
+                    texts[side].clone_from(line);
+                }
+            }
+        }
+        let [theirs, own] = texts.clone();
+        let text = |line: &str| line.strip_prefix(STATUS).unwrap_or_default().to_owned();
+        let only_ours = |known: &Random| {
+            let oracle = known.theirs.as_ref().map_or(silent, |known| known.is_match(&text(&theirs)));
+            oracle && known.ours.as_ref().is_some_and(|ours| ours.is_match(&text(&own)))
+        };
+        if known.iter().any(only_ours) { [theirs.clone(), theirs] } else { [theirs, own] }
+    };
+    (0..steps).map(step).collect()
+}
+
 /// Where two records part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
@@ -94,18 +129,23 @@ impl Difference {
     /// The first step that differs in lines that are compared.
     pub(crate) fn find(oracle: &Record, ours: &Record, known: &[Random]) -> Option<Self> {
         let steps = oracle.steps.len().max(ours.steps.len());
+        let texts = statuses(oracle, ours, known);
         (0..steps).find_map(|step| {
-            let lines = |record: &Record| match record.steps.get(step) {
+            let status = texts.get(step);
+            let lines = |record: &Record, status: Option<&String>| match record.steps.get(step) {
                 None => vec!["(it ended before)".to_owned()],
                 Some(Step { outcome, changes }) => {
                     let outcome = format!("-> {outcome}");
                     let ignored = |line: &&String| {
                         known.iter().filter_map(|known| known.ignore.as_ref()).any(|ignore| ignore.is_match(line))
                     };
-                    std::iter::once(&outcome).chain(changes).filter(|line| !ignored(line)).cloned().collect()
+                    let changes = changes.iter().filter(|line| !line.starts_with(STATUS));
+                    let all = std::iter::once(&outcome).chain(changes).chain(status);
+                    all.filter(|line| !ignored(line)).cloned().collect()
                 }
             };
-            let (oracle, ours) = (lines(oracle), lines(ours));
+            let of = |side: usize| status.map(|texts| &texts[side]);
+            let (oracle, ours) = (lines(oracle, of(0)), lines(ours, of(1)));
             let only = |these: &[String], those: &[String]| {
                 these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>()
             };
@@ -196,6 +236,33 @@ mod tests {
         let ours = record(&ORACLE.replace("=mount\trw", "=mount\tro"));
         assert_eq!(Difference::find(&record(ORACLE), &ours, &[known("ignore = '^=mount\\t'")]), None);
         assert!(Difference::find(&record(ORACLE), &ours, &[known("ignore = '^=status\\t'")]).is_some());
+    }
+
+    #[test]
+    fn a_text_that_is_only_ours_is_no_difference_then_and_later() {
+        let text = "plan 7\nstep 0 ok\n=status\tok\\n\nstep 1 EPERM\n=a\tb\nstep 2 EINVAL\n=status\tMask out of range\\n\n\
+            step 3 ok\n=status\tok\\n\ndone 7 812\n";
+        let own = text.replace("step 1 EPERM\n", "step 1 EPERM\n=status\tOnly groups can be removed\\n\n");
+        let known = [known("ours = '^Only groups can be removed'")];
+        assert!(Difference::find(&record(text), &record(&own), &[]).is_some());
+        assert_eq!(Difference::find(&record(text), &record(&own), &known), None);
+        // Not where the oracle says something else.
+        let other = text.replace("step 1 EPERM\n", "step 1 EPERM\n=status\tMissing ':'\\n\n");
+        assert!(Difference::find(&record(&other), &record(&own), &known).is_some());
+        let both = "ours = '^Only groups can be removed'\ntheirs = \"^Missing ':'\"".to_owned();
+        assert_eq!(Difference::find(&record(&other), &record(&own), &[self::known(&both)]), None);
+        // What comes after it is compared again, on both sides.
+        for (old, new) in [("=status\tMask out of range\\n\n", ""), ("=a\tb\n", ""), ("EPERM", "ENODEV")] {
+            let other = own.replace(old, new);
+            assert_ne!(other, own);
+            assert!(Difference::find(&record(text), &record(&other), &known).is_some(), "without {old:?}");
+        }
+        // A step of ours that goes back to ok, of which the oracle has no line.
+        let back = "plan 7\nstep 0 ok\n=status\tok\\n\nstep 1 EPERM\nstep 2 ok\ndone 7 812\n";
+        let own = back
+            .replace("step 1 EPERM\n", "step 1 EPERM\n=status\tOnly groups can be removed\\n\n")
+            .replace("step 2 ok\n", "step 2 ok\n=status\tok\\n\n");
+        assert_eq!(Difference::find(&record(back), &record(&own), &known), None);
     }
 
     #[test]

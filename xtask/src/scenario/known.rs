@@ -38,6 +38,12 @@ pub(crate) struct Random {
     /// Lines of the record that are not compared.
     #[serde(default, deserialize_with = "pattern")]
     pub(crate) ignore: Option<Regex>,
+    /// Texts of the status that are only ours: the kernel's own says [`Self::theirs`] there.
+    #[serde(default, deserialize_with = "pattern")]
+    pub(crate) ours: Option<Regex>,
+    /// None: nothing, so that its status is `ok` or what it was.
+    #[serde(default, deserialize_with = "pattern")]
+    pub(crate) theirs: Option<Regex>,
     /// Operations that are not made, because all that comes after them would differ.
     #[serde(default, deserialize_with = "pattern")]
     pub(crate) avoid: Option<Regex>,
@@ -95,7 +101,8 @@ impl KnownDifferences {
         }
         for random in &known.random {
             ensure!(!random.reason.trim().is_empty(), "{random:?} has no reason");
-            ensure!(random.ignore.is_some() || random.avoid.is_some(), "{random:?} says nothing");
+            let says = [&random.ignore, &random.ours, &random.avoid].into_iter().any(Option::is_some);
+            ensure!(says, "{random:?} says nothing");
         }
         Ok(known)
     }

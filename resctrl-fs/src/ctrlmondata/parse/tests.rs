@@ -107,7 +107,7 @@ impl TextOut for Text {
 /// What stands in the status after a mistake.
 fn said(mistake: Mistake<'_>) -> Vec<u8> {
     let mut status = Status::new();
-    assert_eq!(mistake.report(&mut status), Errno::EINVAL);
+    assert_eq!(mistake.report(&mut status).errno(), Errno::EINVAL);
     let mut text = Text(Vec::new());
     status.show(&mut text).unwrap();
     text.0
@@ -153,9 +153,9 @@ fn the_first_mistake_of_a_text_is_named() {
         (b"L3:0 =1", b"Missing '=' or non-numeric domain\n"),
         (b"L3:x=1", b"Missing '=' or non-numeric domain\n"),
         (b"L3:99999999999999999999=1", b"Missing '=' or non-numeric domain\n"),
-        (b"L3:1=1", b"ok\n"),
-        (b"L3:4294967296=1", b"ok\n"),
-        (b"L3:1=zz", b"ok\n"),
+        (b"L3:1=1", b"Invalid domain 1\n"),
+        (b"L3:4294967296=1", b"Invalid domain 4294967296\n"),
+        (b"L3:1=zz", b"Invalid domain 1\n"),
         (b"L3:0=1;0=zz", b"Duplicate domain 0\n"),
         (b"L3:2=1\nMB:2=10\nL3:2=1", b"Duplicate domain 2\n"),
         (b"MB:0=10;0=x", b"Duplicate domain 0\n"),
