@@ -148,8 +148,7 @@ struct shim_entry {
 	u64 id;
 	u32 len;
 	u32 is_dir;
-	/* With a NUL behind it. */
-	char name[];
+	/* Behind it is the name, with a NUL. */
 };
 
 /* For entries one after the other, each aligned as the first: at least the longest. */
@@ -181,7 +180,7 @@ void rust_set_attr(u64 node, u32 set, const struct shim_attr *attr);
 int rust_entries(u64 dir, u64 after, void *entries, size_t size);
 /* How long the value is. NULL: it is not wanted. */
 int rust_xattr_get(u64 node, const char *name, size_t len, void *value, size_t size);
-/* NULL: it is removed. flags: those of setxattr(2). */
+/* NULL: it is removed. flags: of enum shim_xattr. */
 int rust_xattr_set(u64 node, const char *name, size_t len, const void *value, size_t size, int flags);
 /* How long all names are, each with a NUL. Those that have no room are left out. */
 ssize_t rust_xattr_list(u64 node, char *names, size_t size);

@@ -276,7 +276,7 @@ static int store_labels(struct inode *inode, const struct xattr *labels, void *s
 	for (; labels->name; labels++) {
 		scnprintf(name, sizeof(name), XATTR_SECURITY_PREFIX "%s", labels->name);
 		err = rust_xattr_set(inode->i_ino, name, strlen(name), labels->value, labels->value_len,
-				     XATTR_CREATE);
+				     SHIM_XATTR_CREATE);
 		if (err)
 			return err;
 		*(bool *)stored = true;

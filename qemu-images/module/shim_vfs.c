@@ -78,6 +78,11 @@ static const struct dentry_operations resctrl_dentry_operations = {
 	.d_revalidate = resctrl_revalidate,
 };
 
+static const char *entry_name(const struct shim_entry *entry)
+{
+	return (const char *)(entry + 1);
+}
+
 static const struct shim_entry *next_entry(const struct shim_entry *entry)
 {
 	return (const void *)entry + ALIGN(sizeof(*entry) + entry->len + 1, __alignof__(*entry));
@@ -110,7 +115,7 @@ static int label_all(struct inode *dir, const char *name, u32 len)
 		end = entries + result;
 		for (entry = entries; entry < end && result >= 0; entry = next_entry(entry)) {
 			after = entry->position;
-			result = label_all(inode, entry->name, entry->len);
+			result = label_all(inode, entry_name(entry), entry->len);
 		}
 	}
 	kfree(entries);
@@ -173,7 +178,7 @@ static int resctrl_readdir(struct file *file, struct dir_context *ctx)
 	while ((found = rust_entries(dir->i_ino, ctx->pos - 2, entries, SHIM_ENTRIES_SIZE)) > 0) {
 		end = entries + found;
 		for (entry = entries; entry < end; entry = next_entry(entry)) {
-			if (!dir_emit(ctx, entry->name, entry->len, entry->id,
+			if (!dir_emit(ctx, entry_name(entry), entry->len, entry->id,
 				      entry->is_dir ? DT_DIR : DT_REG)) {
 				found = 0;
 				goto full;

@@ -86,6 +86,12 @@ pub(crate) const XATTR_CREATE: c_int = 1;
 /// See [`XATTR_CREATE`].
 pub(crate) const XATTR_REPLACE: c_int = 2;
 
+/// `SHIM_NAME_MAX`.
+pub(crate) const NAME_MAX: usize = 4095;
+
+/// `SHIM_ENTRIES_SIZE`.
+pub(crate) const ENTRIES_SIZE: usize = 8192;
+
 /// `struct shim_entry`. The name follows it.
 #[repr(C)]
 pub(crate) struct Entry {

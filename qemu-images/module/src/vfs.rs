@@ -192,6 +192,11 @@ unsafe extern "C" fn rust_set_attr(node: u64, set: u32, attr: *const ffi::Attr) 
     let _ = instance().set_attr(NodeId(node), &change);
 }
 
+const _: () = assert!(
+    (size_of::<ffi::Entry>() + ffi::NAME_MAX + 1).next_multiple_of(align_of::<ffi::Entry>()) <= ffi::ENTRIES_SIZE,
+    "there is room for any entry"
+);
+
 /// The bytes that were filled, 0 at the end, or an error.
 ///
 /// # Safety
