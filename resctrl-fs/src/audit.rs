@@ -35,7 +35,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         in_order(state.packages.iter().map(|package| (package.id, package.cpus.is_empty())), out)?;
         closids(this, state, out)?;
         rmids(&this.arch, key, state, out)?;
-        workers(this.has_mbm(), key, state, out)?;
+        workers(this, key, state, out)?;
         counters(this, key, state, out)?;
         pseudo_locks(this, state, out)?;
         if !state.mba_sc() {
@@ -154,13 +154,19 @@ fn rmids<A: Arch<P>, P: Platform>(arch: &A, key: &Key, state: &State<A, P>, out:
 }
 
 /// A worker that its domain needs is under way, to a CPU of the domain or to pick one.
-fn workers<A: Arch<P>, P: Platform>(mbm: bool, key: &Key, state: &State<A, P>, out: &mut dyn TextOut) -> fmt::Result {
+fn workers<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    key: &Key,
+    state: &State<A, P>,
+    out: &mut dyn TextOut,
+) -> fmt::Result {
+    let counts_traffic = fs.has_mbm() && state.mount.is_some();
     for domain in &state.mon_domains {
         let inner = domain.peek(key);
         if !inner.alive {
             writeln!(out, "domain {} is listed, and dead", domain.id)?;
         }
-        let overflow = (WorkKind::Overflow, inner.overflow, mbm && state.mount.is_some());
+        let overflow = (WorkKind::Overflow, inner.overflow, counts_traffic);
         for (kind, target, needed) in [overflow, (WorkKind::Limbo, inner.limbo, !inner.busy.is_empty())] {
             match target {
                 Target::Idle if needed => writeln!(out, "the {kind:?} worker of domain {} is missing", domain.id)?,

@@ -273,7 +273,7 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
         for bit in (0..cache.cbm_len).rev().map(|place| 1_u32.checked_shl(place).unwrap_or(0)) {
             let [hardware, shared, exclusive, locked] =
                 [hardware, shared, exclusive, locked].map(|bits| bits & bit != 0);
-            out.write_char(usage(hardware, shared, exclusive, locked))?;
+            out.write_char(Users { hardware, shared, exclusive, locked }.letter())?;
         }
         separator = ";";
     }
@@ -281,16 +281,29 @@ fn show_bit_usage<A: Arch<P>, P: Platform>(
     Ok(())
 }
 
-/// The letter for a bit which other hardware (devices too), groups that share, or groups that do not share may fill, or
-/// nobody because of what is locked there.
-const fn usage(hardware: bool, shared: bool, exclusive: bool, locked: bool) -> char {
-    match (hardware, shared, exclusive, locked) {
-        (true, true, ..) => 'X',
-        (true, false, ..) => 'H',
-        (false, true, ..) => 'S',
-        (false, false, true, _) => 'E',
-        (false, false, false, true) => 'P',
-        (false, false, false, false) => '0',
+/// Who may fill what a bit of a mask stands for.
+struct Users {
+    /// Other hardware, devices too.
+    hardware: bool,
+    /// A group that shares.
+    shared: bool,
+    /// A group that does not.
+    exclusive: bool,
+    /// Nobody, because of what is locked there.
+    locked: bool,
+}
+
+impl Users {
+    /// The letter for it.
+    const fn letter(self) -> char {
+        match (self.hardware, self.shared, self.exclusive, self.locked) {
+            (true, true, ..) => 'X',
+            (true, false, ..) => 'H',
+            (false, true, ..) => 'S',
+            (false, false, true, _) => 'E',
+            (false, false, false, true) => 'P',
+            (false, false, false, false) => '0',
+        }
     }
 }
 

@@ -29,6 +29,7 @@
 //! All state is in one [`Resctrl`]. It changes only under the rdtgroup mutex (the tree: under its own, inside), and
 //! every function that needs a lock takes the proof of it as an argument. User text is parsed completely before
 //! anything is changed, and what fails changes nothing, unless the documented behaviour is otherwise.
+#![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
@@ -54,6 +55,7 @@ use resctrl_types::{Arch, Errno, KBox, KVec, OnlineCpus, Platform, Ref, Resource
 
 pub use data::options::MountOptions;
 pub use data::state::Resctrl;
+pub use ops::OpenFor;
 pub use pseudo_lock::MapRequest;
 pub use rdtgroup::mount::OptionError;
 pub use stats::Stats;

@@ -17,6 +17,22 @@ use crate::text::{Shown, Stop, TextOut};
 use crate::tree::{Attr, DirEntry, Name, NodeId, Seen, SetAttr, XattrSet};
 use crate::{ctrlmondata, info, monitor};
 
+/// What a file is opened for: `FMODE_READ` and `FMODE_WRITE`. Both, or neither, is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFor {
+    /// To be read.
+    pub read: bool,
+    /// To be written.
+    pub write: bool,
+}
+
+impl OpenFor {
+    /// Reading alone.
+    pub const READING: OpenFor = OpenFor { read: true, write: false };
+    /// Writing alone.
+    pub const WRITING: OpenFor = OpenFor { read: false, write: true };
+}
+
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// The root of the tree while mounted.
     pub fn root(&self) -> Option<NodeId> {
@@ -98,7 +114,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     ///
     /// # Errors
     /// `ENODEV` when the file has gone, `EACCES`.
-    pub fn open(&self, node: NodeId, read: bool, write: bool) -> Result<()> {
+    pub fn open(&self, node: NodeId, wanted: OpenFor) -> Result<()> {
+        let OpenFor { read, write } = wanted;
         let tree = self.tree.read();
         let (attr, content) = tree.attr(node).zip(tree.content(node)).ok_or(Errno::ENODEV)?;
         if write && (attr.mode & 0o222 == 0 || !content.is_writable()) || read && attr.mode & 0o444 == 0 {

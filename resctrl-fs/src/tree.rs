@@ -31,7 +31,7 @@ mod slots;
 mod xattr;
 
 use resctrl_types::platform::{Owner, Timestamp};
-use resctrl_types::{Errno, Result};
+use resctrl_types::{Errno, Result, Switch};
 
 pub(crate) use branch::{Branch, Ids, NewNode};
 pub(crate) use name::Name;
@@ -202,10 +202,10 @@ impl<C: Content> Tree<C> {
     }
 
     /// Hides a node, or shows it again. Who has it open finds it gone for as long as it is hidden.
-    fn set_hidden(&mut self, id: NodeId, hidden: bool) {
+    fn set_hidden(&mut self, id: NodeId, hidden: Switch) {
         let Some(node) = self.slots.find_mut(id) else { return };
         let before = u32::from(node.is_subdir());
-        node.hidden = hidden;
+        node.hidden = hidden.is_on();
         let (parent, now) = (node.parent, u32::from(node.is_subdir()));
         if let Some(dir) = self.slots.find_mut(parent) {
             dir.subdirs = dir.subdirs + now - before;

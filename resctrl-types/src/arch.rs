@@ -43,6 +43,7 @@ use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
 use crate::platform::Platform;
 use crate::pseudo_lock::{Measurement, MemoryOf};
 use crate::resource::{ConfType, Control, Monitor, ResourceId};
+use crate::switch::Switch;
 
 /// Why a counter has no number to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,7 +259,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// `EINVAL` when the resource cannot, `EOPNOTSUPP` when the kernel refuses; nothing changed. Disabling cannot fail.
-    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()>;
+    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, cdp: Switch) -> Result<()>;
 
     /// Brings one domain in line with [`Arch::set_cdp`].
     fn program_cdp(
@@ -348,7 +349,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// The architecture's; nothing changed.
-    fn set_counters_assigned(&self, _assigned: bool) -> Result<()> {
+    fn set_counters_assigned(&self, _assigned: Switch) -> Result<()> {
         Err(Errno::EINVAL)
     }
 
@@ -438,7 +439,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// `EINVAL` when the resource cannot, or the architecture's; nothing changed. Disabling what can be enabled cannot fail.
-    fn set_io_alloc(&self, _resource: ResourceId, _enable: bool) -> Result<()> {
+    fn set_io_alloc(&self, _resource: ResourceId, _enable: Switch) -> Result<()> {
         Err(Errno::EINVAL)
     }
 

@@ -25,6 +25,7 @@
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
 //! | [`crossing`] | proofs of which CPUs stay, and going to one of them |
+//! | [`switch`] | on and off as arguments |
 //! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
@@ -33,6 +34,7 @@
 //! constructors of the proofs in [`context`].
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
 
 extern crate alloc;
 #[cfg(feature = "sim")]
@@ -59,6 +61,7 @@ pub mod register;
 pub mod resource;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod switch;
 
 pub use arch::Arch;
 pub use context::{BoundTo, CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
@@ -73,3 +76,4 @@ pub use online::OnlineCpus;
 pub use platform::Platform;
 pub use refs::Ref;
 pub use resource::{ConfType, ResourceId};
+pub use switch::Switch;

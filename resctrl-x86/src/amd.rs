@@ -11,7 +11,7 @@ use resctrl_types::counter::Transactions;
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope};
-use resctrl_types::{CpuMask, CpusHeld, Errno, EventId, Here, ResourceId, Result, cbm};
+use resctrl_types::{CpuMask, CpusHeld, Errno, EventId, Here, ResourceId, Result, Switch, cbm};
 
 use crate::Registers;
 use crate::core::{Controls, X86, on_each_cpu};
@@ -80,13 +80,13 @@ impl Extended {
     }
 }
 
-/// Finds out what can be controlled; `last_leaf` is the last basic leaf, `hygon` whose processor it is.
+/// Finds out what can be controlled; `last_leaf` is the last basic leaf, `vendor` AMD or Hygon.
 pub(crate) fn controls<P: Platform>(
     registers: &impl Registers,
     options: Options,
     platform: &P,
     last_leaf: u64,
-    hygon: bool,
+    vendor: crate::core::Vendor,
 ) -> Controls {
     if !Features::RDT_A.is_set(Features::ADDRESS.read(registers)) {
         return Controls::default();
@@ -94,11 +94,11 @@ pub(crate) fn controls<P: Platform>(
     let caches =
         if last_leaf >= crate::core::ALLOCATION_LEAF { AllocationResources::ADDRESS.read(registers) } else { 0 };
     let cache = |there: bool, feature, subleaf, masks, cdp, scope| {
-        (there && options.allows(feature)).then(|| cache(registers, subleaf, masks, options.allows(cdp), scope))
+        (there && options.allows(feature)).then(|| cache(registers, subleaf, masks, options.allows(cdp).into(), scope))
     };
     let extended = Extended::read(registers);
     let mba = extended.has(BANDWIDTH_LEAF) && Bandwidth::MBE.is_set(Bandwidth::ADDRESS.read(registers));
-    let smba = QosFeatures::SMBE.is_set(extended.qos(registers)) && !hygon;
+    let smba = QosFeatures::SMBE.is_set(extended.qos(registers)) && vendor != crate::core::Vendor::Hygon;
     let limit = |there: bool, feature, subleaf, limits| {
         (there && options.allows(feature)).then(|| limit(registers, subleaf, limits, platform)).flatten()
     };
@@ -111,7 +111,7 @@ pub(crate) fn controls<P: Platform>(
     }
 }
 
-fn cache(registers: &impl Registers, subleaf: u32, masks: u32, cdp_allowed: bool, scope: Scope) -> Control {
+fn cache(registers: &impl Registers, subleaf: u32, masks: u32, cdp: Switch, scope: Scope) -> Control {
     let cbm_len = narrow(CatLength::CBM_LEN.get(CatLength::ADDRESS.at(subleaf).read(registers))) + 1;
     let shareable = narrow(CatShareable::MASK.get(CatShareable::ADDRESS.at(subleaf).read(registers)));
     let abilities = CatAbilities::ADDRESS.at(subleaf).read(registers);
@@ -119,7 +119,7 @@ fn cache(registers: &impl Registers, subleaf: u32, masks: u32, cdp_allowed: bool
     Control {
         scope,
         num_closid: closids.min(masks),
-        cdp_capable: CatAbilities::CDP.is_set(abilities) && cdp_allowed,
+        cdp_capable: CatAbilities::CDP.is_set(abilities) && cdp.is_on(),
         // Any mask will do, the empty one too.
         kind: ControlKind::Cache(CacheControl {
             cbm_len,
@@ -181,8 +181,8 @@ pub(crate) fn cache_bytes(registers: &impl Registers) -> Option<u32> {
 }
 
 impl Amd {
-    /// Finds out what else there is. `events` are those that are counted, `has_l3` whether the L3 can be controlled.
-    pub(crate) fn probe(registers: &impl Registers, options: Options, events: EventSet, has_l3: bool) -> Amd {
+    /// Finds out what else there is. `events` are those that are counted, `controls` what can be controlled.
+    pub(crate) fn probe(registers: &impl Registers, options: Options, events: EventSet, controls: &Controls) -> Amd {
         let features = Extended::read(registers).qos(registers);
         // BMEC stands for both events; each can be configured if it is used.
         let configurable = QosFeatures::BMEC.is_set(features) && options.allows(Feature::Bmec);
@@ -206,7 +206,9 @@ impl Amd {
                 0
             },
             counters_assigned: AtomicBool::new(assignable),
-            io_alloc_capable: QosFeatures::SDCIAE.is_set(features) && has_l3 && options.allows(Feature::Sdciae),
+            io_alloc_capable: QosFeatures::SDCIAE.is_set(features)
+                && controls.l3.is_some()
+                && options.allows(Feature::Sdciae),
             io_alloc: AtomicBool::new(false),
         }
     }
@@ -220,11 +222,11 @@ impl Amd {
         self.counters_assigned.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+    pub(crate) fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
         if self.counters == 0 {
             return Err(Errno::EINVAL);
         }
-        self.counters_assigned.store(assigned, Ordering::Relaxed);
+        self.counters_assigned.store(assigned.is_on(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -232,11 +234,11 @@ impl Amd {
         self.io_alloc_capable.then(|| self.io_alloc.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn set_io_alloc(&self, enable: bool) -> Result<()> {
+    pub(crate) fn set_io_alloc(&self, enable: Switch) -> Result<()> {
         if !self.io_alloc_capable {
             return Err(Errno::EINVAL);
         }
-        self.io_alloc.store(enable, Ordering::Relaxed);
+        self.io_alloc.store(enable.is_on(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -272,7 +274,7 @@ impl<R: Registers> X86<R> {
         self.amd.as_ref().filter(|_| resource == ResourceId::L3)?.io_alloc()
     }
 
-    pub(crate) fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
+    pub(crate) fn set_io_alloc(&self, resource: ResourceId, enable: Switch) -> Result<()> {
         let amd = self.amd.as_ref().filter(|_| resource == ResourceId::L3);
         amd.ok_or(Errno::EINVAL)?.set_io_alloc(enable)
     }

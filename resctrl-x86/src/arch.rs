@@ -9,7 +9,7 @@ use resctrl_types::pseudo_lock::{Measurement, MemoryOf};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
     Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff, Pinned, Platform, ResourceId,
-    Result, RmidIndex, TaskWord,
+    Result, RmidIndex, Switch, TaskWord,
 };
 
 use crate::core::{CtrlDomain, X86};
@@ -119,7 +119,7 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.cdp_enabled(resource)
     }
 
-    fn set_cdp(&self, _platform: &P, _cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+    fn set_cdp(&self, _platform: &P, _cpus: CpusHeld<'_>, resource: ResourceId, enable: Switch) -> Result<()> {
         self.set_cdp(resource, enable)
     }
 
@@ -180,7 +180,7 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.counters_assigned()
     }
 
-    fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+    fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
         self.set_counters_assigned(assigned)
     }
 
@@ -240,7 +240,7 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.io_alloc(resource)
     }
 
-    fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
+    fn set_io_alloc(&self, resource: ResourceId, enable: Switch) -> Result<()> {
         self.set_io_alloc(resource, enable)
     }
 

@@ -15,7 +15,7 @@ use crate::amd::Amd;
 use crate::cpuid::{MaxLeaf, VendorEbx, VendorEcx, VendorEdx};
 use crate::fault::{FirstFault, Watched};
 use crate::intel_aet::Telemetry;
-use crate::monitor::{Correction, L3Monitoring, MonDomain};
+use crate::monitor::{Correction, L3Monitoring, MonDomain, Unsaid};
 use crate::options::Options;
 use crate::pseudo_lock::PseudoLock;
 use crate::quirks::Model;
@@ -241,7 +241,8 @@ impl Machine {
         };
         let mut monitoring = None;
         if last_leaf >= MONITORING_LEAF {
-            monitoring = L3Monitoring::probe(registers, Some(model), *options, platform, 0, false);
+            let unsaid = Unsaid { model: Some(model), width_offset: 0, assignable: false };
+            monitoring = L3Monitoring::probe(registers, *options, platform, unsaid);
         }
         if let Some(monitoring) = &mut monitoring
             && model.miscounts_bandwidth()
@@ -261,24 +262,26 @@ impl Machine {
         last_leaf: u64,
         vendor: Vendor,
     ) -> Machine {
-        let hygon = vendor == Vendor::Hygon;
-        let controls = amd::controls(registers, options, platform, last_leaf, hygon);
+        let controls = amd::controls(registers, options, platform, last_leaf, vendor);
         let monitoring = (last_leaf >= MONITORING_LEAF)
             .then(|| {
-                let width_offset = if hygon { amd::WIDTH_OFFSET_HYGON } else { amd::WIDTH_OFFSET };
+                let width_offset = match vendor {
+                    Vendor::Hygon => amd::WIDTH_OFFSET_HYGON,
+                    _ => amd::WIDTH_OFFSET,
+                };
                 let assignable = amd::has_assignable_counters(registers, options);
-                L3Monitoring::probe(registers, None, options, platform, width_offset, assignable)
+                L3Monitoring::probe(registers, options, platform, Unsaid { model: None, width_offset, assignable })
             })
             .flatten();
         let events = monitoring.as_ref().map_or(EventSet::EMPTY, |monitoring| monitoring.monitor.events);
-        let amd = Amd::probe(registers, options, events, controls.l3.is_some());
+        let amd = Amd::probe(registers, options, events, &controls);
         Machine { controls, monitoring, pseudo_lock: None, amd: Some(amd), llc_bytes: amd::cache_bytes(registers) }
     }
 }
 
 /// Whose processor this is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Vendor {
+pub(crate) enum Vendor {
     Intel,
     Amd,
     /// AMD's design of old, but for slow memory and the width of counters.

@@ -7,7 +7,7 @@
 
 use resctrl_types::arch::{Counters, ReadError};
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
-use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platform, Result};
+use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platform, Result, Switch};
 
 use crate::amd::Amd;
 use crate::core::{X86, on_some_cpu};
@@ -39,7 +39,7 @@ impl<R: Registers> X86<R> {
         self.amd.as_ref().is_some_and(Amd::counters_assigned)
     }
 
-    pub(crate) fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+    pub(crate) fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
         self.amd.as_ref().ok_or(Errno::EINVAL)?.set_counters_assigned(assigned)
     }
 

@@ -3,7 +3,7 @@
 
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope, ThrottleMode};
-use resctrl_types::{ResourceId, cbm};
+use resctrl_types::{ResourceId, Switch, cbm};
 
 use crate::Registers;
 use crate::core::Controls;
@@ -35,23 +35,25 @@ pub(crate) fn controls<P: Platform>(
     let has =
         |field: Field, feature| field.is_set(AllocationResources::ADDRESS.read(registers)) && options.allows(feature);
     Controls {
-        l3: has(AllocationResources::L3, Feature::L3Cat)
-            .then(|| cache(registers, ALLOCATION_L3, L3Mask::COUNT, options.allows(Feature::L3Cdp), Scope::L3Cache)),
-        l2: has(AllocationResources::L2, Feature::L2Cat)
-            .then(|| cache(registers, ALLOCATION_L2, L2Mask::COUNT, options.allows(Feature::L2Cdp), Scope::L2Cache)),
+        l3: has(AllocationResources::L3, Feature::L3Cat).then(|| {
+            cache(registers, ALLOCATION_L3, L3Mask::COUNT, options.allows(Feature::L3Cdp).into(), Scope::L3Cache)
+        }),
+        l2: has(AllocationResources::L2, Feature::L2Cat).then(|| {
+            cache(registers, ALLOCATION_L2, L2Mask::COUNT, options.allows(Feature::L2Cdp).into(), Scope::L2Cache)
+        }),
         mb: has(AllocationResources::MBA, Feature::Mba).then(|| bandwidth(registers, model, platform)).flatten(),
         smba: None,
     }
 }
 
-fn cache(registers: &impl Registers, subleaf: u32, masks: u32, cdp_allowed: bool, scope: Scope) -> Control {
+fn cache(registers: &impl Registers, subleaf: u32, masks: u32, cdp: Switch, scope: Scope) -> Control {
     let cbm_len = narrow(CatLength::CBM_LEN.get(CatLength::ADDRESS.at(subleaf).read(registers))) + 1;
     let shareable = narrow(CatShareable::MASK.get(CatShareable::ADDRESS.at(subleaf).read(registers)));
     let abilities = CatAbilities::ADDRESS.at(subleaf).read(registers);
     Control {
         scope,
         num_closid: num_closid(registers, subleaf, masks),
-        cdp_capable: CatAbilities::CDP.is_set(abilities) && cdp_allowed,
+        cdp_capable: CatAbilities::CDP.is_set(abilities) && cdp.is_on(),
         kind: ControlKind::Cache(CacheControl {
             cbm_len,
             min_cbm_bits: 1,

@@ -34,6 +34,7 @@
 //! * A control value is remembered only once it is in the register.
 //!
 //! On a processor of any other vendor [`X86::new`] says so and fails.
+#![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]

@@ -40,19 +40,26 @@ pub(crate) struct L3Monitoring {
     pub(crate) correction: Option<Correction>,
 }
 
+/// What a processor does not say of its monitoring in leaf 0xF.
+#[derive(Clone, Copy)]
+pub(crate) struct Unsaid {
+    /// The model of an Intel processor, whose L3s may be divided.
+    pub(crate) model: Option<Model>,
+    /// The offset of the counters' width where CPUID says 0.
+    pub(crate) width_offset: u64,
+    /// Whether there are counters to assign, which are something to monitor with even where no event is counted.
+    pub(crate) assignable: bool,
+}
+
 impl L3Monitoring {
-    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists. `model` is that of an Intel
-    /// processor, whose L3s may be divided; `unsaid_offset` is the width's
-    /// offset where CPUID says 0; `assignable`: there are counters to assign, which are something to monitor with even
-    /// where no event is counted.
+    /// Finds out what can be counted. The caller has made sure that leaf 0xF exists. `unsaid` is what that leaf does not say.
     pub(crate) fn probe<P: Platform>(
         registers: &impl Registers,
-        model: Option<Model>,
         options: Options,
         platform: &P,
-        unsaid_offset: u64,
-        assignable: bool,
+        unsaid: Unsaid,
     ) -> Option<L3Monitoring> {
+        let Unsaid { model, width_offset, assignable } = unsaid;
         if !Features::RDT_M.is_set(Features::ADDRESS.read(registers))
             || !MonitoringResources::L3.is_set(MonitoringResources::ADDRESS.read(registers))
         {
@@ -76,7 +83,7 @@ impl L3Monitoring {
         let unit = u32::try_from(unit).unwrap_or(u32::MAX);
         let clusters = model.map_or(Clusters::ONE, |model| Clusters::find(model, platform));
         let offset = match MonitoringWidth::OFFSET.get(MonitoringWidth::ADDRESS.read(registers)) {
-            0 => unsaid_offset,
+            0 => width_offset,
             said => said,
         };
         Some(L3Monitoring {

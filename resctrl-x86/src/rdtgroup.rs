@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::MonId;
 use resctrl_types::{
-    Closid, CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, Platform, ResourceId, Result, Rmid, TaskWord,
+    Closid, CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, Platform, ResourceId, Result, Rmid, Switch, TaskWord,
 };
 
 use crate::Registers;
@@ -81,7 +81,8 @@ impl<R: Registers> X86<R> {
         self.cdp.get(resource).is_some_and(|enabled| enabled.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
+    pub(crate) fn set_cdp(&self, resource: ResourceId, cdp: Switch) -> Result<()> {
+        let enable = cdp.is_on();
         let capable = self.control(resource).is_some_and(|control| control.cdp_capable);
         match self.cdp.get(resource) {
             Some(enabled) if capable || !enable => enabled.store(enable, Ordering::Relaxed),

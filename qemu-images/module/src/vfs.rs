@@ -9,7 +9,9 @@ use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
 use core::slice;
 
-use resctrl_fs::{Attr, Bytes, MountOptions, NodeId, NodeKind, OptionError, Resctrl, Seen, SetAttr, TextOut, XattrSet};
+use resctrl_fs::{
+    Attr, Bytes, MountOptions, NodeId, NodeKind, OpenFor, OptionError, Resctrl, Seen, SetAttr, TextOut, XattrSet,
+};
 use resctrl_types::Errno;
 use resctrl_types::platform::Timestamp;
 
@@ -310,7 +312,7 @@ unsafe extern "C" fn rust_xattr_list(node: u64, names: *mut c_char, size: usize)
 /// As the module says.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_open(node: u64, read: bool, write: bool) -> c_int {
-    to_ret(instance().open(NodeId(node), read, write))
+    to_ret(instance().open(NodeId(node), OpenFor { read, write }))
 }
 
 /// # Safety

@@ -6,7 +6,7 @@
 //! CLOSIDs of the next one would not know that it is taken.
 
 use resctrl_types::resource::{CacheControl, ControlKind};
-use resctrl_types::{Arch, Closid, ConfType, Errno, Platform, ResourceId, Result};
+use resctrl_types::{Arch, Closid, ConfType, Errno, Platform, ResourceId, Result, Switch};
 
 use super::initial;
 use super::live::{self, Live};
@@ -84,7 +84,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: Sche
         return Err(op.state().status.refuse_with(Errno::EINVAL, why));
     }
     if !enable {
-        set(op, schema.resource, false)
+        set(op, schema.resource, Switch::Off)
             .map_err(|errno| op.failed(errno, format_args!("disable io_alloc on {}", schema.name())))?;
         release(op, closid);
         return Ok(());
@@ -101,11 +101,11 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: Sche
 fn start<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, closid: Closid) -> Done {
     let cache = require_cache(op, schema)?;
     initial::init_devices(op, schema, &cache, closid)?;
-    set(op, schema.resource, true).map_err(|errno| op.refuse(errno, "Failed to enable io_alloc feature\n"))
+    set(op, schema.resource, Switch::On).map_err(|errno| op.refuse(errno, "Failed to enable io_alloc feature\n"))
 }
 
 /// Tells the architecture, and every domain.
-fn set<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId, enable: bool) -> Result<()> {
+fn set<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId, enable: Switch) -> Result<()> {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     arch.set_io_alloc(resource, enable)?;
     for domain in &mut op.state().ctrl_domains[resource.index()] {
@@ -134,7 +134,7 @@ pub(crate) fn disable_all<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     for resource in ResourceId::ALL {
         if let Some(closid) = schema::devices(op.fs, resource) {
             // Disabling cannot fail, by the contract of `set_io_alloc`.
-            let _ = set(op, resource, false);
+            let _ = set(op, resource, Switch::Off);
             release(op, closid);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The mode, whether new groups get counters, and what an event counts outlive the mount.
 
-use resctrl_types::{Arch, CounterAssignment, Errno, Platform};
+use resctrl_types::{Arch, CounterAssignment, Errno, Platform, Switch};
 
 use super::{counters, event_config};
 use crate::data::counters::default_filters;
@@ -46,7 +46,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8])
         Some(_) | None => Err("Counter assignment mode is not configurable\n"),
     });
     match wanted {
-        Ok(Some(assigned)) => switch(op, assigned),
+        Ok(Some(assigned)) => switch(op, assigned.into()),
         Ok(None) => Ok(()),
         Err(refused) => Err(op.refuse(Errno::EINVAL, refused)),
     }
@@ -54,7 +54,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, data: &[u8])
 
 /// Changes the mode: nobody has a counter, everything that was counted is forgotten, and events count what they did at
 /// first.
-fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Done {
+fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: Switch) -> Done {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
     arch.set_counters_assigned(assigned).map_err(|errno| op.failed(errno, format_args!("change the assign mode")))?;
     counters::forget_all(op);
@@ -67,7 +67,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: bool) -> Don
         }
     }
     state.filters = default_filters(arch);
-    state.assign_on_mkdir |= assigned;
+    state.assign_on_mkdir |= assigned.is_on();
     event_config::show_files(op);
     Ok(())
 }

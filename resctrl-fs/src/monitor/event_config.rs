@@ -32,7 +32,7 @@ pub(crate) fn show_files<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let hidden = op.arch().counters_assigned();
     let files = op.state().mount.as_ref().map(|mount| mount.config_files);
     for file in files.into_iter().flatten().flatten() {
-        op.fs.tree.set_hidden(file, hidden);
+        op.fs.tree.set_hidden(file, hidden.into());
     }
 }
 

@@ -11,7 +11,6 @@ use crate::data::domain::MonState;
 use crate::data::state::MonDomain;
 use crate::data::state::State;
 use crate::data::state::{Op, Resctrl};
-use crate::stats::Stats;
 
 /// What `max_threshold_occupancy` starts with: an RMID's even share of the cache, rounded as the hardware counts.
 pub(crate) fn default_threshold<A: Arch<P>, P: Platform>(arch: &A) -> u32 {
@@ -48,7 +47,7 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
                     fs.platform.trace_limbo(ctrl, freed.rmid.0, id, bytes);
                     if bytes < threshold {
                         busy.remove(index);
-                        count_clean(rmids.cleaned(freed.closid, index), stats);
+                        stats.rmids_cleaned += u64::from(rmids.cleaned(freed.closid, index));
                     }
                 }
                 next = busy.next_after(index);
@@ -56,12 +55,6 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
         });
     }
     if domain.busy.is_empty() { Next::Stop } else { Next::Again }
-}
-
-fn count_clean(last: bool, stats: &mut Stats) {
-    if last {
-        stats.rmids_cleaned += 1;
-    }
 }
 
 /// A domain goes away: nothing of what is in limbo there can be in its cache any more.
@@ -73,7 +66,7 @@ pub(crate) fn force_clean<A: Arch<P>, P: Platform>(
     let Some(rmids) = &mut state.rmids else { return };
     while let Some(index) = domain.busy.first_from(RmidIndex(0)) {
         domain.busy.remove(index);
-        count_clean(rmids.cleaned(arch.rmid_decode(index).closid, index), &mut state.stats);
+        state.stats.rmids_cleaned += u64::from(rmids.cleaned(arch.rmid_decode(index).closid, index));
     }
 }
 

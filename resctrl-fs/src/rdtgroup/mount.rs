@@ -6,7 +6,7 @@ use core::fmt;
 use resctrl_types::arch::MonId;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{ControlKind, Scope};
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, Platform, Ref, ResourceId, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuId, CpuMask, Errno, KBox, Platform, Ref, ResourceId, Result, Rmid, Switch};
 
 use crate::ctrlmondata::{io_alloc, schema};
 use crate::data::closid::ClosidMap;
@@ -171,10 +171,10 @@ fn prepare_first<A: Arch<P>, P: Platform>(fs: &Ref<Resctrl<A, P>>) -> Result<()>
 
 fn apply_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions) -> Result<()> {
     if options.cdpl2 {
-        set_cdp(op, ResourceId::L2, true)?;
+        set_cdp(op, ResourceId::L2, Switch::On)?;
     }
     if options.cdp {
-        set_cdp(op, ResourceId::L3, true)?;
+        set_cdp(op, ResourceId::L3, Switch::On)?;
     }
     if options.mba_mbps && !op.fs.can_mba_sc() {
         return Err(Errno::EINVAL);
@@ -182,9 +182,9 @@ fn apply_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &Mount
     Ok(())
 }
 
-fn set_cdp<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId, enable: bool) -> Result<()> {
+fn set_cdp<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, resource: ResourceId, cdp: Switch) -> Result<()> {
     let (arch, platform, cpus) = (op.arch(), op.platform(), op.cpus);
-    arch.set_cdp(platform, cpus, resource, enable)?;
+    arch.set_cdp(platform, cpus, resource, cdp)?;
     for domain in &mut op.state().ctrl_domains[resource.index()] {
         let domain = &mut **domain;
         arch.program_cdp(platform, cpus, resource, &mut domain.arch, &domain.cpus);
@@ -199,7 +199,7 @@ fn disable_options<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     for resource in [ResourceId::L3, ResourceId::L2] {
         if op.arch().cdp_enabled(resource) {
             // Disabling cannot fail, by the contract of `set_cdp`.
-            let _ = set_cdp(op, resource, false);
+            let _ = set_cdp(op, resource, Switch::Off);
         }
     }
     for domain in &mut op.state().ctrl_domains[ResourceId::Mb.index()] {

@@ -9,7 +9,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use resctrl_types::platform::{LockClass, RwLock};
-use resctrl_types::{Errno, Platform, Result};
+use resctrl_types::{Errno, Platform, Result, Switch};
 
 use super::slots::Room;
 use super::xattr::Spare;
@@ -138,7 +138,7 @@ impl<C: Content, P: Platform> SharedTree<C, P> {
     }
 
     /// Hides a node, or shows it again. Who has it open finds it gone for as long as it is hidden.
-    pub(crate) fn set_hidden(&self, id: NodeId, hidden: bool) {
+    pub(crate) fn set_hidden(&self, id: NodeId, hidden: Switch) {
         self.change(|tree| tree.set_hidden(id, hidden));
     }
 

@@ -211,7 +211,7 @@ proptest! {
                     }
                 }
                 _ => {
-                    tree.set_hidden(id, false);
+                    tree.set_hidden(id, Switch::Off);
                     if let Some(known) = model.0.get_mut(&id) {
                         known.hidden = false;
                     }

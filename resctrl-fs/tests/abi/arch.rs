@@ -12,7 +12,7 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
     Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId,
-    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, TaskWord, Transactions,
+    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -373,7 +373,8 @@ impl Arch<SimPlatform> for Parametric {
         self.cdp(resource).is_some_and(|enabled| enabled.load(Ordering::SeqCst))
     }
 
-    fn set_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+    fn set_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, enable: Switch) -> Result<()> {
+        let enable = enable.is_on();
         let enabled = self.cdp(resource).filter(|_| self.parameters.cdp_capable).ok_or(Errno::EINVAL)?;
         enabled.store(enable, Ordering::SeqCst);
         Ok(())
@@ -419,7 +420,8 @@ impl Arch<SimPlatform> for Parametric {
         self.assigned.load(Ordering::SeqCst)
     }
 
-    fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
+    fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
+        let assigned = assigned.is_on();
         assert!(self.parameters.counters.is_some_and(|counters| counters.switchable), "asked in vain");
         let before = self.assigned.swap(assigned, Ordering::SeqCst);
         assert_ne!(before, assigned, "nothing to change");
@@ -494,7 +496,8 @@ impl Arch<SimPlatform> for Parametric {
         (self.parameters.io_alloc && resource == ResourceId::L3).then(|| self.amd.devices())
     }
 
-    fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
+    fn set_io_alloc(&self, resource: ResourceId, enable: Switch) -> Result<()> {
+        let enable = enable.is_on();
         assert!(self.parameters.io_alloc && resource == ResourceId::L3, "asked in vain");
         self.amd.set_devices(enable)
     }

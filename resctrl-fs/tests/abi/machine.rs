@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, NodeKind, Resctrl, SetAttr, TextOut};
+use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, SetAttr, TextOut};
 use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
 use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
 
@@ -86,13 +86,13 @@ impl Machine {
     /// Opens a file for writing: what a file descriptor is.
     pub(crate) fn open(&self, path: &str) -> Result<NodeId> {
         let node = self.node(path)?;
-        self.fs.open(node, false, true)?;
+        self.fs.open(node, OpenFor::WRITING)?;
         Ok(node)
     }
 
     pub(crate) fn try_read(&self, path: &str) -> Result<Vec<u8>> {
         let node = self.node(path)?;
-        self.fs.open(node, true, false)?;
+        self.fs.open(node, OpenFor::READING)?;
         let mut text = Text::default();
         Fs::read(&self.fs, node, &mut text)?;
         Ok(text.0)
@@ -111,7 +111,7 @@ impl Machine {
 
     pub(crate) fn write(&self, path: &str, data: impl AsRef<[u8]>) -> Result<()> {
         let node = self.node(path)?;
-        self.fs.open(node, false, true)?;
+        self.fs.open(node, OpenFor::WRITING)?;
         Fs::write(&self.fs, node, data.as_ref())
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, Resctrl, TextOut};
+use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, TextOut};
 use resctrl_hardware::{Event, Rdt};
 use resctrl_types::platform::{CacheInfo, Platform};
 use resctrl_types::sim::{
@@ -290,7 +290,7 @@ impl Machine {
     /// Opens a file for reading: what a file descriptor is.
     pub(crate) fn open(&self, path: &str) -> Result<NodeId> {
         let node = self.node(path)?;
-        self.fs.open(node, true, false)?;
+        self.fs.open(node, OpenFor::READING)?;
         Ok(node)
     }
 
@@ -319,7 +319,7 @@ impl Machine {
     pub(crate) fn write(&self, path: &str, command: &str) -> Result<()> {
         let write = || {
             let node = self.node(path)?;
-            self.fs.open(node, false, true)?;
+            self.fs.open(node, OpenFor::WRITING)?;
             self.write_open(node, command)
         };
         self.note(format_args!("write {command:?} to {path}"), write())

@@ -64,7 +64,7 @@ fn the_options_and_the_tree_are_read_while_a_command_has_the_rdtgroup_mutex() {
             let tasks = machine.fs.lookup(machine.fs.root().unwrap(), b"tasks").unwrap();
             assert_eq!(machine.fs.attr(tasks).unwrap().mode, 0o644);
             machine.fs.set_attr(tasks, &SetAttr { mode: Some(0o600), ..SetAttr::default() }).unwrap();
-            assert_eq!(machine.fs.open(tasks, true, true), Ok(()));
+            assert_eq!(machine.fs.open(tasks, resctrl_fs::OpenFor { read: true, write: true }), Ok(()));
         });
         machine.unmount();
         assert_eq!(machine.options(), "");

@@ -124,14 +124,23 @@ impl Props {
     /// What this instance and an alias of it can do.
     #[must_use]
     pub fn with_alias(self, other: &Props) -> Props {
-        merge(self, other, true)
+        merge(self, other, Relation::Alias)
     }
 
     /// What both this instance and a different one can do.
     #[must_use]
     pub fn with_different(self, other: &Props) -> Props {
-        merge(self, other, false)
+        merge(self, other, Relation::Different)
     }
+}
+
+/// What two instances are to each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// Two ways to the same controls.
+    Alias,
+    /// Controls of their own.
+    Different,
 }
 
 /// How two widths of one parameter become one.
@@ -143,12 +152,12 @@ enum Conflict {
     Smaller,
 }
 
-fn merge(parent: Props, child: &Props, alias: bool) -> Props {
+fn merge(parent: Props, child: &Props, relation: Relation) -> Props {
     let mut merged = parent;
-    merged.features = if alias {
-        Features(parent.features.0 | child.features.0)
-    } else {
-        Features(parent.features.0 & child.features.0)
+    let alias = relation == Relation::Alias;
+    merged.features = match relation {
+        Relation::Alias => Features(parent.features.0 | child.features.0),
+        Relation::Different => Features(parent.features.0 & child.features.0),
     };
     type Width = fn(&mut Props) -> &mut u16;
     let parameters: [(&[Feature], Width, Conflict); 9] = [
@@ -181,8 +190,8 @@ fn merge(parent: Props, child: &Props, alias: bool) -> Props {
         };
         *width(&mut merged) = result;
     }
-    merge_priority(&mut merged, &parent, child, alias, Feature::Intpri, Feature::Intpri0Low);
-    merge_priority(&mut merged, &parent, child, alias, Feature::Dspri, Feature::Dspri0Low);
+    merge_priority(&mut merged, &parent, child, relation, Feature::Intpri, Feature::Intpri0Low);
+    merge_priority(&mut merged, &parent, child, relation, Feature::Dspri, Feature::Dspri0Low);
     merged
 }
 
@@ -191,11 +200,11 @@ fn merge_priority(
     merged: &mut Props,
     parent: &Props,
     child: &Props,
-    alias: bool,
+    relation: Relation,
     priority: Feature,
     zero_is_low: Feature,
 ) {
-    let copied = alias && !parent.has(priority) && child.has(priority);
+    let copied = relation == Relation::Alias && !parent.has(priority) && child.has(priority);
     let agree = parent.has(priority) == child.has(priority) && parent.has(zero_is_low) == child.has(zero_is_low);
     if !copied && !agree {
         merged.drop_feature(priority);

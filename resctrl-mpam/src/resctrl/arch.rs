@@ -6,7 +6,7 @@ use resctrl_types::context::HotplugCpu;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
     Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff,
-    Platform, ResourceId, Result, RmidIndex, TaskWord, Transactions,
+    Platform, ResourceId, Result, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use super::control::CtrlDomain;
@@ -115,7 +115,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.cdp_enabled(resource)
     }
 
-    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, enable: bool) -> Result<()> {
+    fn set_cdp(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, enable: Switch) -> Result<()> {
         self.set_cdp(platform, cpus, resource, enable)
     }
 

@@ -16,7 +16,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::MonId;
 use resctrl_types::{
-    Closid, ConfType, CpusHeld, Errno, Platform, ResourceId, Result, Rmid, RmidIndex, TaskWord, platform::LogLevel,
+    Closid, ConfType, CpusHeld, Errno, Platform, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord,
+    platform::LogLevel,
 };
 
 use super::Mpam;
@@ -155,8 +156,9 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         platform: &P,
         cpus: CpusHeld<'_>,
         resource: ResourceId,
-        enable: bool,
+        cdp: Switch,
     ) -> Result<()> {
+        let enable = cdp.is_on();
         if enable && !self.options.expert {
             platform.log(LogLevel::Warn, format_args!("CDP not supported without the module's parameter expert=1"));
             return Err(Errno::EOPNOTSUPP);

@@ -44,7 +44,7 @@ impl Rig {
 
     pub(super) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
         let guard = self.sim.cpus_read_lock();
-        Arch::set_cdp(&*self.driver, &self.sim, guard.held(), resource, enable)
+        Arch::set_cdp(&*self.driver, &self.sim, guard.held(), resource, enable.into())
     }
 
     /// Occupancy of a domain with these CPUs.

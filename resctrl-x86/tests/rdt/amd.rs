@@ -87,7 +87,7 @@ impl Rig {
 
     fn set_counters_assigned(&self, assigned: bool) -> Result<()> {
         self.with_cpus(|cpus| {
-            self.arch().set_counters_assigned(assigned)?;
+            self.arch().set_counters_assigned(assigned.into())?;
             for (domain, mask) in self.domains().mon.values_mut() {
                 self.arch().program_counters_assigned(&self.sim, cpus, domain, mask);
             }
@@ -97,7 +97,7 @@ impl Rig {
 
     fn set_io_alloc(&self, resource: ResourceId, enable: bool) -> Result<()> {
         self.with_cpus(|cpus| {
-            self.arch().set_io_alloc(resource, enable)?;
+            self.arch().set_io_alloc(resource, enable.into())?;
             for ctrl in self.domains().ctrl.iter_mut().filter(|((of, _), _)| *of == resource).map(|(_, ctrl)| ctrl) {
                 self.arch().program_io_alloc(&self.sim, cpus, resource, &mut ctrl.domain, &ctrl.mask);
             }

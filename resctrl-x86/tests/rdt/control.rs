@@ -72,7 +72,7 @@ impl Rig {
 
     pub(crate) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
         self.with_cpus(|cpus| {
-            self.arch().set_cdp(&self.sim, cpus, resource, enable)?;
+            self.arch().set_cdp(&self.sim, cpus, resource, enable.into())?;
             for (&(of, _), ctrl) in &mut self.domains().ctrl {
                 if of == resource {
                     self.arch().program_cdp(&self.sim, cpus, resource, &mut ctrl.domain, &ctrl.mask);
