@@ -34,20 +34,20 @@ impl ClosidMap {
         (0..).zip(self.free.iter()).filter(|&(_, &free)| !free).map(|(closid, _)| Closid(closid))
     }
 
+    /// One that is not of this mount is nobody's.
     pub(crate) fn take(&mut self, closid: Closid) {
-        self.set_free(closid, false);
-    }
-
-    pub(crate) fn release(&mut self, closid: Closid) {
-        if closid != Closid::RESERVED {
-            self.set_free(closid, true);
+        if let Some(free) = self.free.get_mut(closid.index()) {
+            *free = false;
         }
     }
 
     /// One that is not of this mount is nobody's.
-    fn set_free(&mut self, closid: Closid, is_free: bool) {
+    pub(crate) fn release(&mut self, closid: Closid) {
+        if closid == Closid::RESERVED {
+            return;
+        }
         if let Some(free) = self.free.get_mut(closid.index()) {
-            *free = is_free;
+            *free = true;
         }
     }
 }
