@@ -102,7 +102,7 @@ impl L3Monitoring {
 
 /// Bits of a counter with this offset; `None` where the register has no room for them.
 fn width(offset: u64) -> Option<u32> {
-    let width = BASE_WIDTH + u32::try_from(offset).ok()?;
+    let width = BASE_WIDTH.checked_add(u32::try_from(offset).ok()?)?;
     (width <= MAX_WIDTH).then_some(width)
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
                     fs.platform.trace_limbo(ctrl, freed.rmid.0, id, bytes);
                     if bytes < threshold {
                         busy.remove(index);
-                        stats.rmids_cleaned += u64::from(rmids.cleaned(freed.closid, index));
+                        let last = rmids.cleaned(freed.closid, index);
+                        stats.rmids_cleaned = stats.rmids_cleaned.wrapping_add(last.into());
                     }
                 }
                 next = busy.next_after(index);
@@ -66,7 +67,8 @@ pub(crate) fn force_clean<A: Arch<P>, P: Platform>(
     let Some(rmids) = &mut state.rmids else { return };
     while let Some(index) = domain.busy.first_from(RmidIndex(0)) {
         domain.busy.remove(index);
-        state.stats.rmids_cleaned += u64::from(rmids.cleaned(arch.rmid_decode(index).closid, index));
+        let last = rmids.cleaned(arch.rmid_decode(index).closid, index);
+        state.stats.rmids_cleaned = state.stats.rmids_cleaned.wrapping_add(last.into());
     }
 }
 
