@@ -147,6 +147,7 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
