@@ -19,6 +19,7 @@ mod published;
 mod regions;
 mod scale;
 mod sequences;
+mod sleep;
 mod snc;
 mod telemetry;
 mod timing;
