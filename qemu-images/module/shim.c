@@ -70,15 +70,13 @@ static int claim_name(void)
 
 /* What users and CPUs reach. It may end before the module does. */
 static DEFINE_MUTEX(service_lock);
-static bool ended;
 
 static int start_service(void)
 {
 	int err;
 
 	mutex_lock(&service_lock);
-	/* The hardware may have failed before it was used. */
-	err = ended ? -ENODEV : shim_hotplug_start();
+	err = shim_hotplug_start();
 	if (!err)
 		err = shim_vfs_start();
 	if (err)
@@ -90,7 +88,6 @@ static int start_service(void)
 void shim_end_service(void)
 {
 	mutex_lock(&service_lock);
-	ended = true;
 	shim_vfs_disable();
 	shim_hotplug_stop();
 	mutex_unlock(&service_lock);
@@ -114,16 +111,11 @@ static int __init resctrl_module_init(void)
 	err = shim_arch_start();
 	if (err)
 		goto stop_rust;
-	err = shim_power_start();
-	if (err)
-		goto stop_arch;
 	err = start_service();
 	if (err)
-		goto stop_power;
+		goto stop_arch;
 	return 0;
 
-stop_power:
-	shim_power_stop();
 stop_arch:
 	shim_arch_stop();
 stop_rust:
@@ -136,7 +128,6 @@ stop_workqueue:
 static void __exit resctrl_module_exit(void)
 {
 	shim_end_service();
-	shim_power_stop();
 	shim_vfs_stop();
 	shim_arch_stop();
 	rust_stop();

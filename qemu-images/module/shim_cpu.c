@@ -150,10 +150,7 @@ static int cpu_online_callback(unsigned int cpu)
 
 static int cpu_offline_callback(unsigned int cpu)
 {
-	if (shim_system_sleeps())
-		rust_cpu_suspend(cpu);
-	else
-		rust_cpu_offline(cpu);
+	rust_cpu_offline(cpu);
 	shim_arch_cpu_offline(cpu);
 	return 0;
 }

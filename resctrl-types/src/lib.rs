@@ -23,7 +23,7 @@
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
-//! | [`online`] | the life of each CPU, and which stay online while a mutex is held |
+//! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
 //! | [`crossing`] | proofs of which CPUs stay, and going to one of them |
 //! | [`switch`] | on and off as arguments |
 //! | [`pseudo_lock`] | memory that is locked into a cache |

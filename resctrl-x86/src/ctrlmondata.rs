@@ -54,6 +54,9 @@ impl<R: Registers> X86<R> {
         for change in changes {
             self.check(resource, domain, change)?;
         }
+        if !changes.iter().any(|change| differs(domain, change)) {
+            return Ok(());
+        }
         let mut result = Ok(());
         let mut program = |here: Here<'_>| {
             for change in changes {
@@ -74,26 +77,12 @@ impl<R: Registers> X86<R> {
         if exists && admits(&control, change.value) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
-    /// Writes one checked value, unless it is what the register holds.
+    /// Writes one checked value unless it is there already.
     fn program(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain, change: &Change) -> Result<()> {
-        let index = control_index(change.closid, change.conf_type);
-        if !differs(domain, change) {
-            let (msr, raw) = self.control_register(resource, index, change.value)?;
-            if self.read_msr(here, msr) == Ok(raw) {
-                return Ok(());
-            }
+        if differs(domain, change) {
+            self.write_control(here, resource, domain, control_index(change.closid, change.conf_type), change.value)?;
         }
-        self.write_control(here, resource, domain, index, change.value)
-    }
-
-    /// Writes CDP and every value from memory, whatever is thought to be there.
-    pub(crate) fn ctrl_domain_resume(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
-        self.write_cdp(here, resource);
-        for index in 0..domain.values.len() {
-            let Some(&value) = domain.values.get(index) else { return };
-            // A refusal goes to the log, and the value is one of those that the processor took.
-            let _ = self.write_control(here, resource, domain, index, value);
-        }
+        Ok(())
     }
 
     pub(crate) fn reset<P: Platform>(
@@ -116,13 +105,6 @@ impl<R: Registers> X86<R> {
         }
     }
 
-    /// The register of an index, and what to write to it for a value.
-    fn control_register(&self, resource: ResourceId, index: usize, value: u32) -> Result<(u32, u64)> {
-        let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
-        let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
-        register(resource, number, value).ok_or(Errno::EINVAL)
-    }
-
     /// Writes a value and remembers it if the processor took it.
     fn write_control(
         &self,
@@ -132,7 +114,9 @@ impl<R: Registers> X86<R> {
         index: usize,
         value: u32,
     ) -> Result<()> {
-        let (msr, raw) = self.control_register(resource, index, value)?;
+        let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
+        let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
+        let (msr, raw) = register(resource, number, value).ok_or(Errno::EINVAL)?;
         let remembered = domain.values.get_mut(index).ok_or(Errno::EINVAL)?;
         self.write_msr(here, msr, raw).map_err(|crate::Gp| Errno::EIO)?;
         *remembered = value;

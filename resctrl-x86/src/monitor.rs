@@ -129,11 +129,6 @@ impl Counter {
         self.previous = 0;
     }
 
-    /// The hardware may have begun anew: the total goes on from what the register shows now.
-    fn go_on(&mut self, now: u64) {
-        self.previous = now;
-    }
-
     /// Starts the total at 0 from what the register shows now.
     fn rebase(&mut self, now: u64) {
         *self = Counter { total: 0, previous: now };
@@ -147,9 +142,6 @@ pub struct MonDomain {
     first_rmid: Rmid,
     /// By [`EventId::mbm_index`]; empty for an event that is not counted.
     counters: [KVec<Counter>; EventId::MBM.len()],
-    /// What the events count, in the order of [`EventId::MBM`], while the system sleeps: nobody else remembers it. `None` for
-    /// an event for which it cannot be chosen.
-    pub(crate) event_configs: [Option<u64>; EventId::MBM.len()],
 }
 
 impl MonDomain {
@@ -161,19 +153,11 @@ impl MonDomain {
             KVec::from_fn(len as usize, |_| Counter::default())
         };
         let [total, local] = EventId::MBM;
-        let event_configs = [None; EventId::MBM.len()];
-        Ok(MonDomain { first_rmid, counters: [counters(total)?, counters(local)?], event_configs })
+        Ok(MonDomain { first_rmid, counters: [counters(total)?, counters(local)?] })
     }
 
     fn counter(&mut self, event: EventId, rmid: Rmid) -> Option<&mut Counter> {
         self.counters[event.mbm_index()?].get_mut(rmid.0 as usize)
-    }
-
-    /// The hardware may have begun anew, and shows `now`: the total goes on.
-    pub(crate) fn go_on(&mut self, event: EventId, rmid: Rmid, now: u64) {
-        if let Some(counter) = self.counter(event, rmid) {
-            counter.go_on(now);
-        }
     }
 
     /// The hardware's count of an event has begun anew.
@@ -299,13 +283,7 @@ impl<R: Registers> X86<R> {
         })
     }
 
-    pub(crate) fn read_here(
-        &self,
-        here: Here<'_>,
-        domain: &mut MonDomain,
-        rmid: Rmid,
-        event: EventId,
-    ) -> Result<u64, ReadError> {
+    fn read_here(&self, here: Here<'_>, domain: &mut MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
         let monitoring = self.monitoring_of(rmid, event)?;
         let counted = self.read_counter(here, domain, rmid, event);
         let steps = match (domain.counter(event, rmid), counted) {
@@ -356,13 +334,7 @@ impl<R: Registers> X86<R> {
     }
 
     /// Selects a counter and reads it. What is selected is this CPU's, and only a holder of its domain gets here.
-    pub(crate) fn read_counter(
-        &self,
-        here: Here<'_>,
-        domain: &MonDomain,
-        rmid: Rmid,
-        event: EventId,
-    ) -> Result<u64, ReadError> {
+    fn read_counter(&self, here: Here<'_>, domain: &MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
         let physical = domain.first_rmid.0.checked_add(rmid.0).ok_or(ReadError::Error)?;
         let rmid = QmEvtsel::RMID.try_put(physical.into()).ok_or(ReadError::Error)?;
         self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | rmid)

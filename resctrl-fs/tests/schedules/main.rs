@@ -19,7 +19,6 @@ mod published;
 mod regions;
 mod scale;
 mod sequences;
-mod sleep;
 mod snc;
 mod telemetry;
 mod timing;

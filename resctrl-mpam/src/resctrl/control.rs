@@ -4,12 +4,12 @@
 use resctrl_types::arch::Change;
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{
-    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
+    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
 };
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config, Vmsc};
+use crate::devices::{Component, Config};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -93,7 +93,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
     }
 
-    /// What has to be programmed for these changes.
+    /// What has to be programmed for these changes; empty when everything is as it should be.
     fn changed(&self, resource: ResourceId, domain: &CtrlDomain, changes: &[Change]) -> Result<KVec<(u16, Config)>> {
         if self.has_failed() {
             return Err(Errno::EIO);
@@ -110,6 +110,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
                 }
             }
         }
+        values.retain(|&(partid, config)| domain.component.configs.get(partid) != Some(config));
         Ok(values)
     }
 
@@ -122,12 +123,10 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         changes: &[Change],
     ) -> Result<()> {
         let values = self.changed(resource, domain, changes)?;
-        let component = &domain.component;
-        self.on_each_vmsc(platform, cpus, component, &|here, vmsc| {
-            self.devices.program_lost(here, vmsc, values.iter().copied())
-        })?;
-        remember(component, values.iter().copied());
-        Ok(())
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.program_from(platform, cpus, &domain.component, values.iter().copied())
     }
 
     pub(crate) fn reset<P: Platform>(
@@ -179,28 +178,16 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         component: &Component,
         values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
     ) -> Result<()> {
-        let program = |here: Here<'_>, vmsc: &Vmsc| self.devices.program(here, vmsc, values.clone());
-        self.on_each_vmsc(platform, cpus, component, &program)?;
-        remember(component, values);
-        Ok(())
-    }
-
-    /// Runs `f` for every part of a component that some CPU can reach now, on one that can.
-    fn on_each_vmsc<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: DomainCpus<'_>,
-        component: &Component,
-        f: &(dyn Fn(Here<'_>, &Vmsc) -> Result<()> + Sync),
-    ) -> Result<()> {
         for reach in component.reaches.iter().filter(|reach| self.devices.is_reachable(reach)) {
             let mut result = Ok(());
             cpus.on_one_of(platform, &reach.cpus, &mut |here| {
-                result = reach.vmscs.iter().try_for_each(|vmsc| f(here.into(), vmsc));
+                let mut vmscs = reach.vmscs.iter();
+                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone()));
             })?;
             result?;
         }
         self.devices.tell_limits(platform);
+        remember(component, values);
         Ok(())
     }
 }
