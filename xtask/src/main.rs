@@ -5,7 +5,6 @@
 //! One module a subcommand; `cargo xtask --help` lists them.
 
 mod apt;
-mod bench;
 mod build_module;
 mod checks;
 mod ci;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use super::{Pace, Plan, Provisions, Spec};
+use super::{Plan, Provisions, Spec};
 use crate::kernels::Arch;
 
 /// Files of a running guest, all in one folder of its own.
@@ -69,12 +69,8 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     // If xtask dies without cleaning up, the kernel ends QEMU for it.
     add(&["-run-with", "exit-with-parent=on"]);
     add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-    match spec.pace {
-        // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
-        Pace::Time => add(&["-accel", "tcg,thread=multi"]),
-        // Nobody waits for the time that an idle guest lets pass.
-        Pace::Instructions => add(&["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]),
-    }
+    // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
+    add(&["-accel", "tcg,thread=multi"]);
     for argument in spec.hardware.qemu_args() {
         add(&[&argument]);
     }
