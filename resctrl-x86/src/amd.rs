@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! AMD (and Hygon): what its extended leaves mean, what its control registers want, and the switches that each thread has
-//! for itself.
+//! AMD (and Hygon): what its extended leaves mean, what its control registers want, and what the switches of its threads are to be.
 //!
 //! Sources: "AMD64 Technology Platform Quality of Service Extensions" (publication 56375); AMD64 Architecture Programmer's
 //! Manual (APM), volume 2, chapter "Platform Quality of Service Extension", and volume 3 for CPUID Fn8000_0020.
@@ -11,21 +10,18 @@ use resctrl_types::counter::Transactions;
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope};
-use resctrl_types::{CpuMask, CpusHeld, Errno, EventId, Here, ResourceId, Result, Switch, cbm};
+use resctrl_types::{Errno, EventId, ResourceId, Result, Switch, cbm};
 
 use crate::Registers;
-use crate::core::{Controls, X86, on_each_cpu};
+use crate::controls::Controls;
 use crate::cpuid::{
-    ALLOCATION_L2, ALLOCATION_L3, AllocationResources, AmdL2, Bandwidth, CatAbilities, CatLength, CatShareable,
-    Closids, Counters, Features, LimitClosids, LimitRange, MaxExtendedLeaf, QosFeatures, TransactionKinds,
+    ALLOCATION_L2, ALLOCATION_L3, ALLOCATION_LEAF, AllocationResources, AmdL2, Bandwidth, CatAbilities, CatLength,
+    CatShareable, Closids, Counters, Features, LimitClosids, LimitRange, MaxExtendedLeaf, QosFeatures,
+    TransactionKinds,
 };
 use crate::msr::{L2Mask, L3Mask, L3QosExtCfg, MbaLimit, SmbaLimit};
 use crate::options::{Feature, Options};
-
-/// Name in CPUID leaf 0.
-pub(crate) const VENDOR: [u8; 12] = *b"AuthenticAMD";
-/// Name in CPUID leaf 0 of the processors that Hygon derived; they have no limits of slow memory.
-pub(crate) const VENDOR_HYGON: [u8; 12] = *b"HygonGenuine";
+use crate::vendor::Vendor;
 
 /// Offsets of the counter width where CPUID says 0.
 pub(crate) const WIDTH_OFFSET: u64 = 20;
@@ -86,19 +82,18 @@ pub(crate) fn controls<P: Platform>(
     options: Options,
     platform: &P,
     last_leaf: u64,
-    vendor: crate::core::Vendor,
+    vendor: Vendor,
 ) -> Controls {
     if !Features::RDT_A.is_set(Features::ADDRESS.read(registers)) {
         return Controls::default();
     }
-    let caches =
-        if last_leaf >= crate::core::ALLOCATION_LEAF { AllocationResources::ADDRESS.read(registers) } else { 0 };
+    let caches = if last_leaf >= ALLOCATION_LEAF { AllocationResources::ADDRESS.read(registers) } else { 0 };
     let cache = |there: bool, feature, subleaf, masks, cdp, scope| {
         (there && options.allows(feature)).then(|| cache(registers, subleaf, masks, options.allows(cdp).into(), scope))
     };
     let extended = Extended::read(registers);
     let mba = extended.has(BANDWIDTH_LEAF) && Bandwidth::MBE.is_set(Bandwidth::ADDRESS.read(registers));
-    let smba = QosFeatures::SMBE.is_set(extended.qos(registers)) && vendor != crate::core::Vendor::Hygon;
+    let smba = QosFeatures::SMBE.is_set(extended.qos(registers)) && vendor != Vendor::Hygon;
     let limit = |there: bool, feature, subleaf, limits| {
         (there && options.allows(feature)).then(|| limit(registers, subleaf, limits, platform)).flatten()
     };
@@ -243,39 +238,12 @@ impl Amd {
     }
 
     /// Which bits of the switches are this crate's to set, and what they are to be.
-    fn switches(&self) -> (u64, u64) {
+    pub(crate) fn switches(&self) -> (u64, u64) {
         let switch = |field: resctrl_types::register::Field, ours: bool, on: bool| {
             (field.put(ours.into()), field.put((ours && on).into()))
         };
         let abmc = switch(L3QosExtCfg::ABMC, self.counters > 0, self.counters_assigned());
         let sdciae = switch(L3QosExtCfg::SDCIAE, self.io_alloc_capable, self.io_alloc() == Some(true));
         (abmc.0 | sdciae.0, abmc.1 | sdciae.1)
-    }
-}
-
-impl<R: Registers> X86<R> {
-    /// Brings the switches of this CPU in line with what was decided. Each thread has its own, and all of a domain have to
-    /// agree; other bits stay.
-    pub(crate) fn write_switches(&self, here: Here<'_>) {
-        let Some((ours, wanted)) = self.amd.as_ref().map(Amd::switches).filter(|(ours, _)| *ours != 0) else { return };
-        let Ok(before) = self.read_msr(here, L3QosExtCfg::ADDRESS) else { return };
-        let after = before & !ours | wanted;
-        if after != before {
-            let _ = self.write_msr(here, L3QosExtCfg::ADDRESS, after);
-        }
-    }
-
-    /// As [`X86::write_switches`] on every CPU of a domain.
-    pub(crate) fn program_switches<P: Platform>(&self, platform: &P, cpus: CpusHeld<'_>, mask: &CpuMask) {
-        on_each_cpu(platform, cpus, mask, &mut |here| self.write_switches(here.into()));
-    }
-
-    pub(crate) fn io_alloc(&self, resource: ResourceId) -> Option<bool> {
-        self.amd.as_ref().filter(|_| resource == ResourceId::L3)?.io_alloc()
-    }
-
-    pub(crate) fn set_io_alloc(&self, resource: ResourceId, enable: Switch) -> Result<()> {
-        let amd = self.amd.as_ref().filter(|_| resource == ResourceId::L3);
-        amd.ok_or(Errno::EINVAL)?.set_io_alloc(enable)
     }
 }

@@ -43,6 +43,10 @@ impl Address {
     }
 }
 
+/// Last CPUID leaf without which there is no monitoring.
+pub(crate) const MONITORING_LEAF: u64 = 0xf;
+/// Last CPUID leaf without which there is no allocation.
+pub(crate) const ALLOCATION_LEAF: u64 = 0x10;
 /// Subleaf of leaf 0x10 for the L3.
 pub(crate) const ALLOCATION_L3: u32 = 1;
 /// Subleaf of leaf 0x10 for the L2.

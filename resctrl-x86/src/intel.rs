@@ -6,7 +6,7 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::{ResourceId, Switch, cbm};
 
 use crate::Registers;
-use crate::core::Controls;
+use crate::controls::Controls;
 use crate::cpuid::{
     ALLOCATION_L2, ALLOCATION_L3, ALLOCATION_MBA, AllocationResources, CatAbilities, CatLength, CatShareable, Closids,
     Features, MbaAbilities, MbaRange,
@@ -15,9 +15,6 @@ use crate::msr::{L2Mask, L3Mask, MbaThrottle};
 use crate::options::{Feature, Options};
 use crate::quirks::Model;
 use resctrl_types::register::Field;
-
-/// Name in CPUID leaf 0.
-pub(crate) const VENDOR: [u8; 12] = *b"GenuineIntel";
 
 /// The whole bandwidth, in percent: `MAX_MBA_BW`.
 const MAX_BANDWIDTH: u32 = 100;

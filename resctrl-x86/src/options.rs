@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The parameter `rdt=`: features turned off, or back on where a quirk turned them off.
 
-use crate::intel_aet::{EventGroup, GROUPS, TelemetryFeature};
+use crate::TelemetryFeature;
+use crate::intel_aet::{EventGroup, GROUPS};
 
 /// A feature that `rdt=` can name, besides those of telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,61 +5,22 @@
 //! behind the memory into the same part of the cache. Which bits turn them off is a matter of the processor's model
 //! (`resctrl_arch_get_prefetch_disable_bits()`); where it is not known there is no pseudo-locking.
 
-use resctrl_types::platform::CacheLevel;
-use resctrl_types::pseudo_lock::{Counts, EventPair, LockMemory, Measurement, PseudoLocking, Trace};
+mod models;
+
+pub(crate) use models::PseudoLock;
+
+use models::Residency;
+use resctrl_types::pseudo_lock::{Counts, LockMemory, Measurement, PseudoLocking, Trace};
 use resctrl_types::{Closid, Here, IrqOff, Pinned};
 
 use crate::Registers;
 use crate::core::X86;
 use crate::msr::{MiscFeatureControl, PqrAssoc};
-use crate::quirks::Model;
 
 /// Bytes of a page: the first round of reading is for the page walker's sake.
 const PAGE: u32 = 4096;
 /// How far apart the readings are that are timed.
 const LATENCY_STRIDE: usize = 32;
-
-/// What it takes on this processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PseudoLock {
-    /// What turns the prefetchers off ([`MiscFeatureControl`]).
-    disable: u64,
-    /// What counts hits and misses of the one cache for which that is known.
-    residency: (CacheLevel, Residency),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Residency {
-    /// Hits and misses.
-    Counted(EventPair),
-    /// Everything that was asked for, and misses.
-    Referenced(EventPair),
-}
-
-/// `MEM_LOAD_UOPS_RETIRED.L2_HIT` and `.L2_MISS` of Goldmont (SDM volume 3B, performance monitoring events).
-const GOLDMONT_L2: EventPair = EventPair { hits: 0x02d1, misses: 0x10d1 };
-/// `LONGEST_LAT_CACHE.REFERENCE` and `.MISS` of Broadwell, where what counts retired loads is unreliable (errata BDM35 and
-/// BDM100).
-const BROADWELL_L3: EventPair = EventPair { hits: 0x4f2e, misses: 0x412e };
-
-impl PseudoLock {
-    /// What it takes on this model, if that is known.
-    pub(crate) fn of(model: Model) -> Option<PseudoLock> {
-        if model.is_broadwell_x() {
-            Some(PseudoLock {
-                disable: MiscFeatureControl::PREFETCHERS_OFF.put(0xf),
-                residency: (CacheLevel::L3, Residency::Referenced(BROADWELL_L3)),
-            })
-        } else if model.is_goldmont() {
-            Some(PseudoLock {
-                disable: MiscFeatureControl::PREFETCHERS_OFF.put(0x5),
-                residency: (CacheLevel::L2, Residency::Counted(GOLDMONT_L2)),
-            })
-        } else {
-            None
-        }
-    }
-}
 
 impl<R: Registers> X86<R> {
     /// Runs `f` with the prefetchers of this CPU off; not, where the processor does not let them be turned off.

@@ -2,7 +2,7 @@
 //! Ids: the words stored in tasks, the register that is rewritten at context switches, and whether control ids are told
 //! apart by code and data.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use resctrl_types::arch::MonId;
 use resctrl_types::{
@@ -12,23 +12,6 @@ use resctrl_types::{
 use crate::Registers;
 use crate::core::{X86, on_each_cpu, on_some_cpu};
 use crate::msr::{L2QosCfg, L3QosCfg, PqrAssoc};
-
-/// Whether code and data are told apart, for each cache.
-#[derive(Debug, Default)]
-pub(crate) struct CdpSwitches {
-    l3: AtomicBool,
-    l2: AtomicBool,
-}
-
-impl CdpSwitches {
-    fn get(&self, resource: ResourceId) -> Option<&AtomicBool> {
-        match resource {
-            ResourceId::L3 => Some(&self.l3),
-            ResourceId::L2 => Some(&self.l2),
-            _ => None,
-        }
-    }
-}
 
 /// Task words have the layout of the register: the CLOSID above the RMID.
 pub(crate) const fn task_word(id: MonId) -> TaskWord {

@@ -10,11 +10,8 @@ use core::num::NonZeroU32;
 
 use resctrl_types::platform::{LogLevel, Platform};
 use resctrl_types::resource::Scope;
-use resctrl_types::{DomainId, Here, Rmid};
+use resctrl_types::{DomainId, Rmid};
 
-use crate::Registers;
-use crate::core::X86;
-use crate::msr::RmidSncConfig;
 use crate::quirks::Model;
 
 /// How many NUMA nodes share an L3: 1, 2, 3, 4 or 6.
@@ -57,20 +54,5 @@ impl Clusters {
     /// What to add to the RMIDs of a domain, of which each has so many.
     pub(crate) fn first_rmid(self, domain: DomainId, num_rmid: u32) -> Rmid {
         Rmid((domain.0 % self.0).saturating_mul(num_rmid))
-    }
-}
-
-impl<R: Registers> X86<R> {
-    /// Lets the package of this CPU count logical RMIDs, node by node.
-    pub(crate) fn share_rmids(&self, here: Here<'_>, clusters: Clusters) {
-        if clusters.scope() != Scope::Node {
-            return;
-        }
-        // A register that cannot be read is not written: the first refusal is told.
-        if let Ok(config) = self.read_msr(here, RmidSncConfig::ADDRESS)
-            && RmidSncConfig::DISTRIBUTED.is_set(config)
-        {
-            let _ = self.write_msr(here, RmidSncConfig::ADDRESS, config & !RmidSncConfig::DISTRIBUTED.put(1));
-        }
     }
 }

@@ -238,6 +238,8 @@ impl Collector {
         let mut colons = 0;
         for token in tokens {
             match token {
+                // `pub(crate)` names nothing.
+                TokenTree::Group(_) if names.last().is_some_and(|name| name == "pub") => {}
                 TokenTree::Ident(ident) => {
                     if colons != 2 {
                         self.name(std::mem::take(&mut names));

@@ -2,6 +2,7 @@
 //! What no known processor has: two groups of the same events.
 
 extern crate std;
+use super::super::groups::{GROUPS, TelemetryEvent, whole};
 use super::*;
 use resctrl_types::sim::{self, SimPlatform, Topology};
 use std::vec::Vec;
