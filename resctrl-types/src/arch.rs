@@ -39,11 +39,13 @@ use crate::cpumask::CpuMask;
 use crate::crossing::DomainCpus;
 use crate::errno::{Errno, Result};
 use crate::event::{EventId, FractionBits};
-use crate::ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
+use crate::ids::{Closid, CpuId, DomainId, RmidIndex, TaskWord};
 use crate::platform::Platform;
 use crate::pseudo_lock::{Measurement, MemoryOf};
 use crate::resource::{ConfType, Control, Monitor, ResourceId};
 use crate::switch::Switch;
+
+pub use crate::ids::MonId;
 
 /// Why a counter has no number to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +79,6 @@ pub struct Change {
     pub conf_type: ConfType,
     /// The value, already validated against the resource's [`Control`].
     pub value: u32,
-}
-
-/// Whom a counter counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MonId {
-    /// The CLOSID; ignored where RMIDs are global.
-    pub closid: Closid,
-    /// The RMID.
-    pub rmid: Rmid,
 }
 
 /// The largest and the initial value of `max_threshold_occupancy`.

@@ -8,7 +8,7 @@
 //! | Proof | Says |
 //! |---|---|
 //! | [`CpusHeld`] | no CPU comes or goes while this lives (`cpus_read_lock`, or a hotplug callback) |
-//! | [`CpusStay`](crate::CpusStay) | certain CPUs do not go while this lives: all, or those that a held mutex keeps. See [`crate::crossing`] |
+//! | [`CpusStay`](crate::CpusStay) | certain CPUs do not go while this lives: all, or those that a held mutex keeps. See [`crate::stay`] |
 //! | [`Pinned`] | running in a thread that stays on one CPU; may sleep |
 //! | [`IrqOff`] | running on one CPU with interrupts off; must not sleep |
 //! | [`Here`] | one of the two: on one CPU, ask before sleeping |
@@ -21,8 +21,6 @@
 use core::marker::PhantomData;
 
 use crate::ids::CpuId;
-use crate::locked::MutexHeld;
-use crate::online::OnlineCpus;
 
 type NotSend<'a> = PhantomData<(&'a (), *const ())>;
 
@@ -193,7 +191,7 @@ pub struct BoundTo<'a> {
     scope: NotSend<'a>,
 }
 
-impl<'a> BoundTo<'a> {
+impl BoundTo<'_> {
     /// # Safety
     /// Until the offline callback of `cpu` has finished, or the lifetime ends, the calling thread runs on `cpu` and nowhere
     /// else, and may sleep.
@@ -205,18 +203,6 @@ impl<'a> BoundTo<'a> {
     #[must_use]
     pub const fn cpu(self) -> CpuId {
         self.cpu
-    }
-
-    /// The proof of running on this CPU for as long as the mutex is held; `None` when the CPU has been reported offline, or
-    /// when it is not this mutex that keeps `online`.
-    #[must_use]
-    pub fn pin<'k>(self, online: &OnlineCpus, held: MutexHeld<'k>) -> Option<Pinned<'k>>
-    where
-        'a: 'k,
-    {
-        // SAFETY: the CPU's offline callback takes it out of the set with the mutex held (what `OnlineCpus` asks of its
-        // owner). It has not done so yet, and cannot while the mutex is held; so the thread stays where it is.
-        online.keeps(self.cpu, held).then(|| unsafe { Pinned::new(self.cpu) })
     }
 }
 

@@ -3,8 +3,8 @@
 //! counted. AMD calls it ABMC (APM vol. 2, "Assignable Bandwidth Monitoring Counters"); the monitors of MPAM's MSCs are
 //! the same to a user.
 
-use crate::arch::MonId;
 use crate::event::EventId;
+use crate::ids::MonId;
 
 /// A set of kinds of memory transactions: what a counter counts. The bits are the hardware's
 /// (APM vol. 2, "`L3_QOS_EVT_CFG_n`").

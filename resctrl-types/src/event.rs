@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What can be counted.
 
-use crate::resource::ResourceId;
+use crate::ids::ResourceId;
 
 /// A monitoring event. The numbers are the kernel's (`enum resctrl_event_id`) and, for the L3, the hardware's
 /// (SDM vol. 3B, table 19-19, "Monitoring Supported Event IDs"). From [`EventId::CoreEnergy`] on they are counted by package

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The numbers of the field as types, so that none can be taken for another.
+//! The numbers and the names of the field as types, so that none can be taken for another.
 
 use core::fmt;
 
@@ -71,5 +71,53 @@ impl RmidIndex {
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
+    }
+}
+
+/// Whom a counter counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonId {
+    /// The CLOSID; ignored where RMIDs are global.
+    pub closid: Closid,
+    /// The RMID.
+    pub rmid: Rmid,
+}
+
+/// A resource. The order is the order of the kernel's ids (`RDT_RESOURCE_*`), in which schemata are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceId {
+    /// Last level cache, and the place of the L3 monitors.
+    L3,
+    /// Mid level cache.
+    L2,
+    /// Memory bandwidth.
+    Mb,
+    /// Slow memory bandwidth (AMD).
+    Smba,
+    /// Package telemetry (Intel).
+    PerfPkg,
+}
+
+impl ResourceId {
+    /// Every resource, in the order of the ids.
+    pub const ALL: [ResourceId; 5] =
+        [ResourceId::L3, ResourceId::L2, ResourceId::Mb, ResourceId::Smba, ResourceId::PerfPkg];
+
+    /// The name used in schemata and directory names.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ResourceId::L3 => "L3",
+            ResourceId::L2 => "L2",
+            ResourceId::Mb => "MB",
+            ResourceId::Smba => "SMBA",
+            ResourceId::PerfPkg => "PERF_PKG",
+        }
+    }
+
+    /// The place in [`ResourceId::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
     }
 }

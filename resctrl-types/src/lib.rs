@@ -20,18 +20,20 @@
 //! | [`locked`] | data that can only be touched while a particular mutex is held |
 //! | [`ids`], [`cpumask`], [`cbm`] | newtypes for the numbers of the field |
 //! | [`register`] | fields of registers |
+//! | [`cache`] | the caches of a machine |
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
 //! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
-//! | [`crossing`] | proofs of which CPUs stay, and going to one of them |
+//! | [`stay`] | proofs of which CPUs stay |
+//! | [`crossing`] | going to a CPU of a domain |
 //! | [`switch`] | on and off as arguments |
 //! | [`pseudo_lock`] | memory that is locked into a cache |
 //! | [`arch`], [`platform`] | the contracts |
 //! | `sim` | with the feature of that name: a simulated kernel to run all of it in tests |
 //!
 //! Everything is `no_std`; `unsafe` is confined to [`mem`], [`refs`], [`once`] and [`locked`] and to the
-//! constructors of the proofs in [`context`].
+//! constructors of the proofs in [`context`], of which [`online`] makes one.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
@@ -41,6 +43,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arch;
+pub mod cache;
 pub mod cbm;
 pub mod context;
 pub mod counter;
@@ -61,19 +64,21 @@ pub mod register;
 pub mod resource;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod stay;
 pub mod switch;
 
 pub use arch::Arch;
 pub use context::{BoundTo, CpusHeld, Here, HotplugCpu, IrqOff, Pinned, WorkerContext};
 pub use counter::{Counter, CounterAssignment, Transactions};
 pub use cpumask::CpuMask;
-pub use crossing::{CpusStay, DomainCpus};
+pub use crossing::DomainCpus;
 pub use errno::{Errno, Result};
 pub use event::EventId;
-pub use ids::{Closid, CpuId, DomainId, Rmid, RmidIndex, TaskWord};
+pub use ids::{Closid, CpuId, DomainId, MonId, ResourceId, Rmid, RmidIndex, TaskWord};
 pub use mem::{KBox, KString, KVec};
 pub use online::OnlineCpus;
 pub use platform::Platform;
 pub use refs::Ref;
-pub use resource::{ConfType, ResourceId};
+pub use resource::ConfType;
+pub use stay::CpusStay;
 pub use switch::Switch;

@@ -5,7 +5,7 @@
 //! CPU out of this set. Whoever holds the mutex and finds a CPU in the set knows that the callback has not passed, and cannot
 //! before the mutex is released; and until it has returned the CPU serves its workers and its interrupts.
 
-use crate::context::HotplugCpu;
+use crate::context::{BoundTo, HotplugCpu, Pinned};
 use crate::cpumask::CpuMask;
 use crate::errno::Result;
 use crate::ids::CpuId;
@@ -61,10 +61,23 @@ impl OnlineCpus {
     }
 }
 
+impl<'a> BoundTo<'a> {
+    /// The proof of running on this CPU for as long as the mutex is held; `None` when the CPU has been reported offline, or
+    /// when it is not this mutex that keeps `online`.
+    #[must_use]
+    pub fn pin<'k>(self, online: &OnlineCpus, held: MutexHeld<'k>) -> Option<Pinned<'k>>
+    where
+        'a: 'k,
+    {
+        // SAFETY: the CPU's offline callback takes it out of the set with the mutex held (what `OnlineCpus` asks of its
+        // owner). It has not done so yet, and cannot while the mutex is held; so the thread stays where it is.
+        online.keeps(self.cpu(), held).then(|| unsafe { Pinned::new(self.cpu()) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{BoundTo, Pinned};
     use crate::locked::LockedBy;
 
     fn callback(cpu: u32) -> HotplugCpu<'static> {

@@ -15,13 +15,16 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
+pub use crate::cache::{CacheInfo, CacheLevel};
+
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
-use crate::crossing::CpusStay;
+
 use crate::errno::Result;
 use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::pseudo_lock::PseudoLocking;
 use crate::refs::Ref;
+use crate::stay::CpusStay;
 
 /// A sleeping mutual exclusion lock around a value: `struct mutex`.
 pub trait Mutex<T>: Send + Sync {
@@ -80,24 +83,6 @@ pub enum LogLevel {
     Warn,
     /// `pr_info`.
     Info,
-}
-
-/// A cache as the kernel's cacheinfo describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheInfo {
-    /// The id that distinguishes it from others of its level.
-    pub id: u32,
-    /// Bytes.
-    pub size: u32,
-}
-
-/// A level of cache that resctrl knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheLevel {
-    /// Level 2.
-    L2,
-    /// Level 3.
-    L3,
 }
 
 /// Who owns a new file: the file system ids of the task that makes it.
@@ -369,3 +354,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// Writes a line to the kernel log; the platform prefixes `resctrl: ` and ends the line. Callable anywhere.
     fn log(&self, level: LogLevel, message: fmt::Arguments<'_>);
 }
+
+/// The memory of a region on a platform.
+pub type MemoryOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::Memory;
+/// The device and the directory of a region on a platform.
+pub type NodesOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::Nodes;
+/// That a CPU of a platform does not sleep deeply.
+pub type LatencyLimitOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::LatencyLimit;

@@ -5,10 +5,12 @@
 //! memory, and a [`Platform`](crate::Platform) that has [`PseudoLocking`] has the memory, the thread that reads it, and what
 //! users reach it by. What it gives out for a region is a value each, and dropping the value takes it back.
 
+use crate::cache::CacheLevel;
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
-use crate::platform::{CacheLevel, Platform};
+
+pub use crate::platform::{LatencyLimitOf, MemoryOf, NodesOf};
 
 /// The memory of a region: in one piece, and zero when it was made. Dropping it frees it; nobody may have it mapped then.
 pub trait LockMemory: Send + Sync + 'static {
@@ -98,7 +100,7 @@ pub struct Counts {
     pub misses: u64,
 }
 
-/// What a kernel does for pseudo-locking, beside [`Platform`].
+/// What a kernel does for pseudo-locking, beside [`Platform`](crate::Platform).
 ///
 /// Methods without an `# Errors` section cannot fail. None may be called with interrupts off unless it says so.
 pub trait PseudoLocking: Sized + Send + Sync + 'static {
@@ -170,13 +172,6 @@ pub trait PseudoLocking: Sized + Send + Sync + 'static {
     /// Tells who traces. Callable with interrupts off.
     fn trace(&self, trace: Trace);
 }
-
-/// The memory of a region on a platform.
-pub type MemoryOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::Memory;
-/// The device and the directory of a region on a platform.
-pub type NodesOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::Nodes;
-/// That a CPU of a platform does not sleep deeply.
-pub type LatencyLimitOf<P> = <<P as Platform>::PseudoLocking as PseudoLocking>::LatencyLimit;
 
 /// The [`PseudoLocking`] of a platform that has none, and of each thing that it would give out: there are no such values.
 #[derive(Clone, Copy, Debug)]

@@ -5,46 +5,9 @@
 //! cache but may be monitored per NUMA node; memory bandwidth is controlled and monitored through the L3's monitors).
 //! A half that the machine lacks is `None`, not a flag beside meaningless numbers.
 
+pub use crate::ids::ResourceId;
+
 use crate::event::EventSet;
-
-/// A resource. The order is the order of the kernel's ids (`RDT_RESOURCE_*`), in which schemata are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResourceId {
-    /// Last level cache, and the place of the L3 monitors.
-    L3,
-    /// Mid level cache.
-    L2,
-    /// Memory bandwidth.
-    Mb,
-    /// Slow memory bandwidth (AMD).
-    Smba,
-    /// Package telemetry (Intel).
-    PerfPkg,
-}
-
-impl ResourceId {
-    /// Every resource, in the order of the ids.
-    pub const ALL: [ResourceId; 5] =
-        [ResourceId::L3, ResourceId::L2, ResourceId::Mb, ResourceId::Smba, ResourceId::PerfPkg];
-
-    /// The name used in schemata and directory names.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            ResourceId::L3 => "L3",
-            ResourceId::L2 => "L2",
-            ResourceId::Mb => "MB",
-            ResourceId::Smba => "SMBA",
-            ResourceId::PerfPkg => "PERF_PKG",
-        }
-    }
-
-    /// The place in [`ResourceId::ALL`].
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
 
 /// Which half of a CDP-enabled cache a control value is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

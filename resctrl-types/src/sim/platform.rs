@@ -11,11 +11,11 @@ use core::fmt;
 
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::cpumask::CpuMask;
-use crate::crossing::CpusStay;
 use crate::errno::{Errno, Result};
 use crate::ids::{CpuId, DomainId, TaskWord};
 use crate::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
 use crate::refs::Ref;
+use crate::stay::CpusStay;
 
 use super::fault;
 use super::hotplug::{Callbacks, CpuState};

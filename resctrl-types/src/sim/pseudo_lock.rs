@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
+use crate::cache::CacheLevel;
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
-use crate::platform::{CacheLevel, Platform};
+use crate::platform::Platform;
 use crate::pseudo_lock::{Counts, EventPair, LatencyError, LockMemory, PseudoLocking, ThreadError, ThreadKind, Trace};
 
 use super::fault;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
+use crate::cache::CacheInfo;
 use crate::ids::CpuId;
-use crate::platform::CacheInfo;
 
 /// What one possible CPU is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
