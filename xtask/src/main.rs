@@ -4,6 +4,8 @@
 //!
 //! One module a subcommand; `cargo xtask --help` lists them.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod apt;
 mod build_module;
 mod checks;

@@ -3,6 +3,7 @@
 
 use crate::machine::{Cat, Mba, Monitoring, RdtFeatures};
 use crate::monitor::{Counter, Event, Rmid};
+use crate::numbers::place;
 use crate::qos::{Assignable, EVENT_KINDS, QosDomain};
 use crate::registers::{EvtCfg, L3QosCfg, MbaThrottle, PqrAssoc};
 
@@ -78,7 +79,7 @@ impl L3Domain {
             }
             event_kinds = qos.event_kinds.map(|config| config.get(EvtCfg::KINDS));
         }
-        let Some(rmid) = self.rmids.get_mut(assoc.get(PqrAssoc::RMID) as usize) else { return };
+        let Some(rmid) = self.rmids.get_mut(place(assoc.get(PqrAssoc::RMID))) else { return };
         for (event, counted) in [Event::MbmTotal, Event::MbmLocal].into_iter().zip(event_kinds) {
             if counted & kinds != 0 {
                 act(rmid.counter(event));

@@ -37,11 +37,13 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 mod cpuid;
 mod domain;
 mod flow;
 mod monitor;
+mod numbers;
 mod qos;
 mod rdt;
 mod traffic;

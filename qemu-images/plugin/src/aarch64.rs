@@ -34,6 +34,7 @@ mod firmware;
 mod instruction;
 
 use crate::log::Log;
+use crate::low;
 use crate::qemu::{Api, Block, Handles, Physical, PluginId, number};
 use crate::spin::give_way_at;
 use instruction::Instruction;
@@ -215,7 +216,7 @@ impl Plugin {
             return false;
         }
         let Some(soc_id) = self.system.soc_id() else { return false };
-        let Some(answer) = firmware::answer(self.read(0) as u32, self.read(1) as u32, soc_id) else { return false };
+        let Some(answer) = firmware::answer(low(self.read(0)), low(self.read(1)), soc_id) else { return false };
         self.write_general(0, answer);
         true
     }
@@ -376,14 +377,14 @@ extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_vo
         return;
     }
     let data = number(data);
-    if let Some(at) = plugin.target(access, address, (data >> 8) as u32) {
+    if let Some(at) = plugin.target(access, address, low(data >> 8)) {
         plugin.loaded(cpu as usize, &at, (data & 0x1f) as u8);
     }
 }
 
 extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
-    if let Some(at) = plugin.target(access, address, number(data) as u32) {
+    if let Some(at) = plugin.target(access, address, low(number(data))) {
         plugin.stored(cpu as usize, &at, plugin.api.value(access));
     }
 }

@@ -14,6 +14,8 @@
 //! ([`Machine::qemu_args`](resctrl_hardware::Machine::qemu_args)); an Arm guest also needs the machine's tables in its
 //! initial RAM disk ([`Machine::acpi_tables`](resctrl_hardware::Machine::acpi_tables)).
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod aarch64;
 mod log;
 mod options;
@@ -79,4 +81,10 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
         }
     }
     Ok(())
+}
+
+/// The lower half of a register.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+const fn low(register: u64) -> u32 {
+    register as u32
 }

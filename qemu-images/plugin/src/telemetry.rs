@@ -43,6 +43,10 @@ fn run(listener: UnixListener, mut backend: Backend) {
     }
 }
 
+/// Bytes of what is told of a region.
+#[expect(clippy::cast_possible_truncation, reason = "a struct of a few words")]
+const INFO_SIZE: u32 = size_of::<vfio_region_info>() as u32;
+
 fn regions(device: &Oobmsm) -> Vec<ServerRegion> {
     let region = |index| {
         let size = match index {
@@ -51,8 +55,7 @@ fn regions(device: &Oobmsm) -> Vec<ServerRegion> {
             _ => 0,
         };
         let flags = if size == 0 { 0 } else { VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE };
-        let region_info =
-            vfio_region_info { argsz: size_of::<vfio_region_info>() as u32, flags, index, size, ..Default::default() };
+        let region_info = vfio_region_info { argsz: INFO_SIZE, flags, index, size, ..Default::default() };
         ServerRegion { region_info, sparse_areas: Vec::new(), mmap_fd: None }
     };
     (0..VFIO_PCI_NUM_REGIONS).map(region).collect()

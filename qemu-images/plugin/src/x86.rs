@@ -20,6 +20,7 @@ mod instruction;
 mod pending;
 
 use crate::log::Log;
+use crate::low;
 use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, number};
 use crate::spin::give_way_at;
 use instruction::{Instruction, MAX_LENGTH};
@@ -118,7 +119,7 @@ impl Plugin {
 
     /// The low half of a register, all that RDMSR and CPUID look at.
     fn read_low(&self, register: Register) -> u32 {
-        (self.read(register) & u64::from(u32::MAX)) as u32
+        low(self.read(register))
     }
 
     fn write(&self, register: Register, value: u64) {

@@ -5,6 +5,8 @@
 //! refused by the kernel or the hardware, 2 for a command that makes no sense. A failure is one line on standard error,
 //! `program: command: REASON`, where REASON is the errno's name (`EINVAL`) if it came from the kernel.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 pub mod channel;
 pub mod escape;
 pub mod operation;

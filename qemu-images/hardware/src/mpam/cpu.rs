@@ -182,7 +182,7 @@ impl Cpu {
             Level::El2 => self.mpam2,
         };
         let (partid, pmg) = if instruction { (PARTID_I, PMG_I) } else { (PARTID_D, PMG_D) };
-        Label { partid: partid.get(register) as u16, pmg: pmg.get(register) as u8 }
+        Label { partid: partid.get16(register), pmg: pmg.get8(register) }
     }
 
     /// How many writes there have been.

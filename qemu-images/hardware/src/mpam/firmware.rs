@@ -11,6 +11,8 @@ use acpi_tables::pptt::{
 use acpi_tables::sdt::Sdt;
 use acpi_tables::{Aml, AmlSink};
 
+use crate::numbers::word;
+
 /// Bytes of every table's header.
 const HEADER_SIZE: usize = 36;
 
@@ -193,7 +195,7 @@ pub fn mpam(nodes: &[Node]) -> Vec<u8> {
 }
 
 fn finish(signature: [u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
-    let mut table = Sdt::new(signature, HEADER_SIZE as u32, revision, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    let mut table = Sdt::new(signature, word(HEADER_SIZE), revision, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     table.append_slice(body);
     table.as_slice().to_vec()
 }
@@ -223,7 +225,8 @@ fn msc_node(node: &Node) -> Vec<u8> {
     const MMIO: u8 = 0;
     let length = MSC_NODE_SIZE + RESOURCE_NODE_SIZE * node.resources.len();
     let mut bytes = Vec::with_capacity(length);
-    bytes.extend((length as u16).to_le_bytes());
+    let length = u16::try_from(length).expect("an MSC has 16 resource instances at most");
+    bytes.extend(length.to_le_bytes());
     bytes.extend([MMIO, 0]);
     bytes.extend(node.id.to_le_bytes());
     bytes.extend(node.address.to_le_bytes());
@@ -237,14 +240,14 @@ fn msc_node(node: &Node) -> Vec<u8> {
     bytes.extend(node.not_ready_us.to_le_bytes());
     bytes.extend(if node.container.is_some() { *b"ACPI0010" } else { [0; 8] });
     bytes.extend(node.container.unwrap_or(0).to_le_bytes());
-    bytes.extend((node.resources.len() as u32).to_le_bytes());
+    bytes.extend(word(node.resources.len()).to_le_bytes());
     for (place, resource) in node.resources.iter().enumerate() {
         let (kind, first, second) = match resource.locator {
             Locator::Cache(id) => (0, u64::from(id), 0),
             Locator::Memory(domain) => (1, domain, 0),
             Locator::Other(kind, first, second) => (kind, first, second),
         };
-        bytes.extend((place as u32).to_le_bytes());
+        bytes.extend(word(place).to_le_bytes());
         bytes.extend([resource.ris, 0, 0, kind]);
         bytes.extend(first.to_le_bytes());
         bytes.extend(second.to_le_bytes());

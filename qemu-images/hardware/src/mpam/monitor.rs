@@ -3,6 +3,7 @@
 
 use super::registers::{Csu, CsuFlt, MbwuFlt, MbwuLong, MonCtl, TYPE_CSU, TYPE_MBWU};
 use super::{BandwidthMonitors, CounterWidth, NotReady, Request, UsageMonitors};
+use crate::numbers::low;
 
 /// What a PARTID and PMG hold of a cache, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Selection {
 
 /// The short form of a value: not ready, and then with nothing to rely on, or a number.
 fn short(ready: bool, value: u64) -> u32 {
-    if ready { value as u32 & Csu::VALUE.mask32() } else { Csu::NRDY.mask32() }
+    if ready { low(value) & Csu::VALUE.mask32() } else { Csu::NRDY.mask32() }
 }
 
 /// A cache storage usage monitor.
@@ -223,7 +224,8 @@ impl BandwidthMonitor {
         if config.width != CounterWidth::Bits31 && sum > u128::from(config.width.mask()) {
             self.selection.control |= MonCtl::OFLOW_STATUS_L.mask32();
         }
-        self.count = sum as u64 & config.width.mask();
+        // What the counter has no room for is lost.
+        self.count = u64::try_from(sum & u128::from(config.width.mask())).unwrap_or(u64::MAX);
     }
 
     pub(super) fn short(&self, config: &BandwidthMonitors, now: u64) -> u32 {

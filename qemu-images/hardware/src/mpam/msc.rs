@@ -9,6 +9,7 @@ use super::monitor::{BandwidthMonitor, LOCAL_CAPTURE, Occupancy, UsageMonitor};
 use super::partition::{Partition, is_control};
 use super::registers::{Aidr, Bits, CaptEvnt, Ecr, Esr, Idr, Iidr, Intpartid, MonSel, PartSel};
 use super::{MscConfig, Request, RisConfig};
+use crate::numbers::{high, low, place};
 
 /// What went wrong: `MPAMF_ESR.ERRCODE` (IHI 0099, "Error conditions in accessing memory-mapped registers" and
 /// "Error conditions in requests").
@@ -133,8 +134,8 @@ impl Msc {
 
     /// Writes 64 bits in one access.
     pub fn write64(&mut self, offset: u32, value: u64, now: u64) {
-        self.write32(offset, value as u32, now);
-        self.write32(offset + 4, (value >> 32) as u32, now);
+        self.write32(offset, low(value), now);
+        self.write32(offset + 4, high(value), now);
     }
 
     /// Writes 32 bits at a byte offset of the page.
@@ -177,16 +178,16 @@ impl Msc {
     /// What is at an offset, and the error that looking there is.
     fn look(&self, offset: u32, now: u64) -> (u32, Option<Mistake>) {
         let ris = &self.ris[..];
-        let selected = ris.get(self.field(PartSel::RIS) as usize);
+        let selected = ris.get(place(self.field(PartSel::RIS)));
         let ris_max = ris.len() - 1;
         let value = match offset {
-            Idr::OFFSET => selected.map_or(0, |ris| ris.config.idr(&self.config, ris_max) as u32),
-            0x004 => selected.map_or(0, |ris| (ris.config.idr(&self.config, ris_max) >> 32) as u32),
+            Idr::OFFSET => selected.map_or(0, |ris| low(ris.config.idr(&self.config, ris_max))),
+            0x004 => selected.map_or(0, |ris| high(ris.config.idr(&self.config, ris_max))),
             Iidr::OFFSET => self.config.iidr,
             Aidr::OFFSET => self.config.aidr,
             Ecr::OFFSET => self.ecr,
-            Esr::OFFSET => self.esr as u32,
-            0x0fc => (self.esr >> 32) as u32,
+            Esr::OFFSET => low(self.esr),
+            0x0fc => high(self.esr),
             PartSel::OFFSET => self.part_sel,
             MonSel::OFFSET => self.mon_sel,
             Intpartid::OFFSET => match self.narrowing_place() {
@@ -202,7 +203,7 @@ impl Msc {
                 Err(error) => return (0, Some(error)),
             },
             offset => match selected.and_then(|ris| ris.config.identification(&self.config, offset)) {
-                Some(value) => value as u32,
+                Some(value) => low(value),
                 None => return self.look_at_monitor(offset, now),
             },
         };
@@ -232,11 +233,11 @@ impl Msc {
     /// Where the control register at `offset` is: instance, partition and implemented bits. `None` where no instance has
     /// such a register.
     fn control_place(&self, offset: u32) -> Result<Option<(usize, usize, u32)>, Mistake> {
-        let partid = self.field(PartSel::PARTID_SEL) as u16;
+        let partid = PartSel::PARTID_SEL.get16(self.part_sel.into());
         if self.ris.iter().all(|ris| ris.config.implemented(offset).is_none()) {
             return Ok(None);
         }
-        let index = self.field(PartSel::RIS) as usize;
+        let index = place(self.field(PartSel::RIS));
         let ris = self.ris.get(index).ok_or((ErrorCode::UndefinedRisPartSel, partid))?;
         let implemented = ris.config.implemented(offset).ok_or((ErrorCode::RisNoControl, partid))?;
         let internal = self.field(PartSel::INTERNAL) == 1;
@@ -252,11 +253,11 @@ impl Msc {
 
     /// Where `MPAMCFG_INTPARTID` is: instance and PARTID. `None` where no instance narrows.
     fn narrowing_place(&self) -> Result<Option<(usize, usize)>, Mistake> {
-        let partid = self.field(PartSel::PARTID_SEL) as u16;
+        let partid = PartSel::PARTID_SEL.get16(self.part_sel.into());
         if self.ris.iter().all(|ris| ris.config.narrowing.is_none()) {
             return Ok(None);
         }
-        let index = self.field(PartSel::RIS) as usize;
+        let index = place(self.field(PartSel::RIS));
         let ris = self.ris.get(index).ok_or((ErrorCode::UndefinedRisPartSel, partid))?;
         if ris.config.narrowing.is_none() {
             return Err((ErrorCode::RisNoControl, partid));
@@ -276,7 +277,7 @@ impl Msc {
             Ok(None) => return,
             Err((code, id)) => return self.raise(code, id, 0, self.field(PartSel::RIS)),
         };
-        let internal = Intpartid::INTPARTID.get(value.into()) as u16;
+        let internal = Intpartid::INTPARTID.get16(value.into());
         let told = Intpartid::INTERNAL.get(value.into()) == 1;
         let in_range = self.ris[ris].config.narrowing.is_some_and(|max| internal <= max);
         if told && in_range {

@@ -40,6 +40,28 @@ impl Bits {
         (register & self.mask()) >> self.low
     }
 
+    /// As [`Bits::get`], for a field of at most 16 bits.
+    ///
+    /// # Panics
+    /// For a wider one.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the line above has compared the width")]
+    pub const fn get16(self, register: u64) -> u16 {
+        assert!(self.high - self.low < 16, "the field has more than 16 bits");
+        self.get(register) as u16
+    }
+
+    /// As [`Bits::get`], for a field of at most 8 bits.
+    ///
+    /// # Panics
+    /// For a wider one.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the line above has compared the width")]
+    pub const fn get8(self, register: u64) -> u8 {
+        assert!(self.high - self.low < 8, "the field has more than 8 bits");
+        self.get(register) as u8
+    }
+
     /// `value` in place of the field; bits the field has no room for are lost.
     #[must_use]
     pub const fn put(self, value: u64) -> u64 {

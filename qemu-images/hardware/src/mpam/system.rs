@@ -11,6 +11,7 @@ use super::registers::{
 use super::t241;
 use super::{Cpu, Label, Level, Msc, SystemRegister};
 use crate::machine::{MSC_STRIDE, Machine, MachineError, MpamFeatures, Place};
+use crate::numbers::{low, place, word};
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use traffic::Traffic;
@@ -129,7 +130,7 @@ impl System {
     pub fn at(&self, address: u64) -> Option<(usize, u32)> {
         let distance = address.checked_sub(self.features.base)?;
         let msc = usize::try_from(distance / MSC_STRIDE).ok().filter(|msc| *msc < self.features.msc.len())?;
-        Some((msc, (distance % MSC_STRIDE) as u32))
+        Some((msc, low(distance % MSC_STRIDE)))
     }
 
     /// Which words of 4 KiB can be registers that do not read as zero, of any MSC: a bit each. The memory of all others is
@@ -256,7 +257,7 @@ impl System {
         let words = if at.size == 8 { 2 } else { 1 };
         for word in 0..words {
             let offset = (at.offset & !3) + 4 * word;
-            let value = (value >> (32 * word)) as u32;
+            let value = low(value >> (32 * word));
             if !self.reaches(&mut state, cpu, at.msc) || at.size < 4 {
                 state.mscs[at.msc].put_back(offset, now);
             } else {
@@ -283,8 +284,8 @@ impl System {
             return state.log.record_refused();
         }
         let ris = PartSel::RIS.get(selected.into());
-        let kind = self.kind(index, ris as usize, offset);
-        let address = (index as u32) << 16 | offset;
+        let kind = self.kind(index, place(ris), offset);
+        let address = word(index) << 16 | offset;
         let value = u64::from(value) | PartSel::PARTID_SEL.get(selected.into()) << 32 | ris << 48;
         state.log.add(kind, MsrWrite { sequence: 0, cpu, address, value, changed });
     }

@@ -12,6 +12,7 @@
 
 use super::Msc;
 use super::registers::{MbwMax, MbwMin, PartSel};
+use crate::numbers::place;
 use std::collections::BTreeMap;
 
 /// `MPAMF_IIDR` of its MSCs.
@@ -96,8 +97,8 @@ impl Chip {
             return;
         }
         let selected = u64::from(msc.peek32(PartSel::OFFSET, now));
-        let (ris, partid) = (PartSel::RIS.get(selected) as usize, PartSel::PARTID_SEL.get(selected) as u16);
-        let fraction = |offset| msc.control(ris, partid, offset).map(|value| MbwMax::MAX.get(value.into()) as u16);
+        let (ris, partid) = (place(PartSel::RIS.get(selected)), PartSel::PARTID_SEL.get16(selected));
+        let fraction = |offset| msc.control(ris, partid, offset).map(|value| MbwMax::MAX.get16(value.into()));
         let Some(max) = fraction(MbwMax::OFFSET) else { return };
         let limits = Limits { max, min: fraction(MbwMin::OFFSET).unwrap_or(0) };
         for (slice, number) in self.slices.iter_mut().zip(0..) {
@@ -166,8 +167,9 @@ impl Chip {
 /// Slice and PARTID of the shadow register at an offset.
 fn shadow_at(offset: u64) -> Option<(usize, u16)> {
     let distance = offset.checked_sub(SHADOW)?;
-    let (slice, rest) = ((distance / SLICE_STRIDE) as usize, distance % SLICE_STRIDE);
-    (slice < SLICES && rest.is_multiple_of(8)).then_some((slice, (rest / 8) as u16))
+    let (slice, rest) = (place(distance / SLICE_STRIDE), distance % SLICE_STRIDE);
+    let partid = u16::try_from(rest / 8).ok()?;
+    (slice < SLICES && rest.is_multiple_of(8)).then_some((slice, partid))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::state::{Gp, Rdt, State};
 use crate::domain::L3Domain;
 use crate::machine::BandwidthLimit;
 use crate::monitor::{Counter, Event};
+use crate::numbers::{self, place};
 use crate::qos::{Assignable, QosDomain, index};
 use crate::registers::{
     EvtCfg, L3QosAbmcCfg, L3QosAbmcDsc, L3QosExtCfg, MbaBandwidth, Msr, QmCtr, QmEvtselAmd, SmbaBandwidth,
@@ -85,7 +86,7 @@ impl Rdt {
             Msr::L3QosAbmcCfg => {
                 let config = L3QosAbmcCfg(value);
                 let qos = qos_of(&mut state.l3[domain]);
-                qos.shown = config.get(L3QosAbmcCfg::COUNTER) as usize;
+                qos.shown = place(config.get(L3QosAbmcCfg::COUNTER));
                 if config.get(L3QosAbmcCfg::CONFIGURE) == 1 && qos.assigned {
                     qos.counters[qos.shown] = Assignable { config, counter: Counter::default() };
                 }
@@ -120,7 +121,7 @@ impl Rdt {
         if assigned {
             return unavailable;
         }
-        let untracked = qos_of(&mut state.l3[domain]).untracked.get_mut(id as usize);
+        let untracked = qos_of(&mut state.l3[domain]).untracked.get_mut(numbers::place(id));
         if untracked.is_some_and(|events| std::mem::take(&mut events[place])) {
             return unavailable;
         }
@@ -145,7 +146,7 @@ impl Rdt {
         }
         self.settle_flows(state, domain, now);
         state.l3[domain].advance_assignable(now);
-        match qos_of(&mut state.l3[domain]).counters.get(number as usize) {
+        match qos_of(&mut state.l3[domain]).counters.get(place(number)) {
             Some(Assignable { config, counter }) if config.get(L3QosAbmcCfg::COUNTER_ENABLE) == 1 => {
                 counter.register(monitoring.unit, monitoring.counter_bits)
             }

@@ -4,6 +4,7 @@
 use super::state::{Rdt, State};
 use crate::machine::{Mba, RdtFeatures};
 use crate::monitor::{Counter, Event};
+use crate::numbers::place;
 use crate::qos::LIMIT_STEP;
 use crate::registers::{L3QosCfg, MbaThrottle, PqrAssoc, QmCtr, RmidSncConfig, TransactionKinds};
 
@@ -19,7 +20,7 @@ impl Rdt {
         let error = QmCtr(QmCtr::ERROR.mask());
         let Some(monitoring) = &self.features.monitoring else { return error };
         let event = Event::from_id(event).filter(|event| monitoring.events.contains(event));
-        let rmid = rmid as usize;
+        let rmid = place(rmid);
         let (Some(event), true) = (event, rmid < monitoring.rmids) else { return error };
         self.settle(state, domain, rmid, now);
         // Occupancy is bounded by the cache, only traffic counters wrap.
@@ -33,7 +34,7 @@ impl Rdt {
         let domain = self.machine.topology.l3_domain(cpu);
         let closid = state.threads[cpu].assoc.get(PqrAssoc::CLOSID);
         let (Some(features), Some(qos)) = (&self.qos, &state.l3[domain].qos) else { return (1, 1) };
-        let (Some(limit), Some(mba)) = (qos.limits.get(closid as usize), &features.mba) else { return (1, 1) };
+        let (Some(limit), Some(mba)) = (qos.limits.get(place(closid)), &features.mba) else { return (1, 1) };
         if limit.0 == mba.unlimited() {
             return (1, 1);
         }
@@ -78,7 +79,7 @@ impl Rdt {
 
     /// The RMID by which a CPU's traffic is counted. With nodes that share RMIDs, each has the next part of them.
     fn counted_rmid(&self, state: &State, cpu: usize, assoc: PqrAssoc) -> usize {
-        let rmid = assoc.get(PqrAssoc::RMID) as usize;
+        let rmid = place(assoc.get(PqrAssoc::RMID));
         let topology = &self.machine.topology;
         let apart = state.snc[topology.l3_domain(cpu)].get(RmidSncConfig::DISTRIBUTED) == 1;
         let share = self.features.monitoring.as_ref().map_or(1, |monitoring| monitoring.rmids / topology.nodes);
@@ -144,7 +145,7 @@ impl Rdt {
         let registers = &state.l3[topology.l3_domain(cpu)].mba;
         affecting
             .map(|thread| {
-                let closid = state.threads[thread].assoc.get(PqrAssoc::CLOSID) as usize;
+                let closid = place(state.threads[thread].assoc.get(PqrAssoc::CLOSID));
                 registers.get(closid).map_or(0, |register| applied_delay(mba, *register))
             })
             .max()
@@ -157,7 +158,7 @@ impl Rdt {
         let size = self.machine.cache.l3.as_ref().map_or(0, |l3| l3.size_kib * 1024);
         let RdtFeatures { l3: Some(cat), .. } = &self.features else { return size };
         let thread = &state.threads[cpu];
-        let closid = thread.assoc.get(PqrAssoc::CLOSID) as usize;
+        let closid = place(thread.assoc.get(PqrAssoc::CLOSID));
         let cache = state.l3[domain].cache.as_ref();
         let switch = |own: L3QosCfg| if self.qos.is_some() { thread.qos.l3_config } else { own };
         let mask = cache.and_then(|cache| cache.data_mask(closid, switch(cache.config)));

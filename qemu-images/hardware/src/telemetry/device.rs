@@ -6,6 +6,7 @@ use super::Telemetry;
 use super::tables::{
     CONTROL, DISCOVERY, DISCOVERY_ENTRY, END, REGION_ENTRY, REGIONS, TPMI, TPMI_CONTROL, TPMI_ENTRY, TPMI_INFO, Tables,
 };
+use crate::numbers::word;
 use crate::registers::{TpmiCommand, TpmiMailbox};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ const NO_SUCH_COMMAND: u64 = 0x41;
 /// Bytes of a device's configuration space.
 const CONFIG_SIZE: usize = 4096;
 /// Where the capability of PCI Express and the extended capabilities lie in it.
-const EXPRESS: usize = 0x40;
+const EXPRESS: u8 = 0x40;
 const EXTENDED: usize = 0x100;
 /// Bytes of each extended capability, and its id: "Designated Vendor-Specific".
 const VENDOR_SPECIFIC_SIZE: usize = 0x10;
@@ -60,10 +61,10 @@ impl Oobmsm {
             let begin = EXTENDED + place * VENDOR_SPECIFIC_SIZE;
             let next = if place + 1 < tables.len() { begin + VENDOR_SPECIFIC_SIZE } else { 0 };
             let words = [
-                VENDOR_SPECIFIC | 1 << 16 | (next as u32) << 20,
-                u32::from(INTEL) | 1 << 16 | (VENDOR_SPECIFIC_SIZE as u32) << 20,
-                u32::from(id) | (entries as u32) << 16 | (entry_size as u32 / 4) << 24,
-                offset as u32,
+                VENDOR_SPECIFIC | 1 << 16 | word(next) << 20,
+                u32::from(INTEL) | 1 << 16 | word(VENDOR_SPECIFIC_SIZE) << 20,
+                u32::from(id) | word(entries) << 16 | word(entry_size / 4) << 24,
+                word(offset),
             ];
             for (word, value) in words.into_iter().enumerate() {
                 put(&mut config, begin + word * 4, &value.to_le_bytes());
@@ -99,7 +100,7 @@ impl Oobmsm {
 
     /// Writes configuration space. What nobody needs stays as it is: all but the command and the address of the memory.
     pub fn write_config(&mut self, offset: usize, data: &[u8]) {
-        let address_mask = !(self.size as u32 - 1);
+        let address_mask = !(word(self.size) - 1);
         for (at, &byte) in (offset..).zip(data) {
             match at {
                 4 | 5 | 0x3c => self.config[at] = byte,
@@ -183,9 +184,9 @@ fn fill_config(config: &mut [u8]) {
     // Class: signal processing controller, other.
     put(config, 9, &[0, 0x80, 0x11]);
     put(config, 0x2c, &INTEL.to_le_bytes());
-    put(config, 0x34, &[EXPRESS as u8]);
+    put(config, 0x34, &[EXPRESS]);
     // PCI Express, version 2: an endpoint that is integrated into the root complex.
-    put(config, EXPRESS, &[0x10, 0, 0x92, 0]);
+    put(config, EXPRESS.into(), &[0x10, 0, 0x92, 0]);
 }
 
 #[cfg(test)]

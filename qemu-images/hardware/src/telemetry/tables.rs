@@ -4,6 +4,7 @@
 //! Each is an array of entries in the device's memory, to which an extended capability of its configuration space leads.
 
 use super::{Region, Telemetry};
+use crate::numbers;
 use crate::registers::{FeatureEntry, FeatureHeader, RegionEntry, TpmiBus, TpmiEntry, TpmiVersion};
 
 /// A table that lies directly behind its entry.
@@ -105,7 +106,7 @@ impl Tables {
             self.put_word(table + 8, region.rmids.into());
             self.put_word(table + 20, region.guid);
             // An offset has no room for anything but a multiple of eight.
-            table += words as usize * 4;
+            table += numbers::place(words) * 4;
         }
     }
 

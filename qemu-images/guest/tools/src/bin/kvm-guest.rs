@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A virtual machine of a few instructions, for machines whose kernel has KVM: what a guest's kernel is labelled as.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Reads what the emulated MSCs of an Arm machine hold, below any driver.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 use guest_tools::channel::send;
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, unknown_command};
 use resctrl_hardware::control::{Request, Status};

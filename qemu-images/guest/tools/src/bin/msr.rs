@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Reads and writes model specific registers of a CPU through `/dev/cpu/N/msr`.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Drives the traffic source of the emulated hardware below the guest.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 use guest_tools::channel::{mine, probe, send, write_at};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, steadiness, unknown_command};
 use resctrl_hardware::control::{CounterId, Request, label_id};

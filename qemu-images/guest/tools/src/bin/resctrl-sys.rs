@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! One system call a command, for what a shell cannot say exactly.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};

@@ -5,6 +5,7 @@ use super::{CacheIds, Component, MSC_STRIDE, Machine, MpamFeatures, Place, Table
 use crate::machine::Cache;
 use crate::mpam::FIRST_SHARED_INTERRUPT;
 use crate::mpam::firmware::{self, Cluster, Interrupt, Locator, Node, Processor, Resource};
+use crate::numbers::{low, word};
 use std::ops::Range;
 
 /// Geometry of a cache that the machine file leaves out.
@@ -38,7 +39,7 @@ fn parts<'a>(features: &'a MpamFeatures, cluster: &'a Range<usize>) -> impl Iter
 
 /// The id of the container of these CPUs.
 fn part_uid(cpus: &[usize]) -> u32 {
-    FIRST_PART + cpus[0] as u32
+    FIRST_PART + word(cpus[0])
 }
 
 fn clusters(machine: &Machine, features: &MpamFeatures) -> Vec<Cluster> {
@@ -55,14 +56,14 @@ fn clusters(machine: &Machine, features: &MpamFeatures) -> Vec<Cluster> {
             let cpus = topology.l3_domain_cpus(domain);
             let first_l2 = topology.l2_domain(cpus.start);
             Cluster {
-                uid: domain as u32,
-                l3: machine.cache.l3.as_ref().map(|l3| cache(l3, ids.l3 + domain as u32)),
+                uid: word(domain),
+                l3: machine.cache.l3.as_ref().map(|l3| cache(l3, ids.l3 + word(domain))),
                 parts: parts(features, &cpus).map(part_uid).collect(),
-                l2: (first_l2..=topology.l2_domain(cpus.end - 1)).map(|n| cache(l2, ids.l2 + n as u32)).collect(),
+                l2: (first_l2..=topology.l2_domain(cpus.end - 1)).map(|n| cache(l2, ids.l2 + word(n))).collect(),
                 processors: cpus
                     .clone()
                     .map(|cpu| Processor {
-                        uid: cpu as u32,
+                        uid: word(cpu),
                         l2: Some(topology.l2_domain(cpu) - first_l2),
                         part: parts(features, &cpus).position(|part| part.contains(&cpu)),
                     })
@@ -80,8 +81,8 @@ fn node(machine: &Machine, features: &MpamFeatures, index: usize, msc: &Componen
         Some(number) => Interrupt { number, flags: 0 },
     };
     let locator = |place| match place {
-        Place::L3(domain) => Locator::Cache(ids.l3 + domain as u32),
-        Place::L2(domain) => Locator::Cache(ids.l2 + domain as u32),
+        Place::L3(domain) => Locator::Cache(ids.l3 + word(domain)),
+        Place::L2(domain) => Locator::Cache(ids.l2 + word(domain)),
         Place::CacheId(id) => Locator::Cache(id),
         Place::Memory(domain) => Locator::Memory(domain),
         Place::Other(kind) => Locator::Other(kind, 0, 0),
@@ -89,18 +90,19 @@ fn node(machine: &Machine, features: &MpamFeatures, index: usize, msc: &Componen
     let resources = msc
         .ris
         .iter()
-        .enumerate()
-        .filter_map(|(ris, instance)| Some(Resource { ris: ris as u8, locator: locator(instance.part_of?) }));
+        .zip(0..)
+        .map(|(instance, ris)| (ris, instance))
+        .filter_map(|(ris, instance)| Some(Resource { ris, locator: locator(instance.part_of?) }));
     Node {
-        id: index as u32,
+        id: word(index),
         address: features.address(index),
-        size: if msc.disabled { 0 } else { MSC_STRIDE as u32 },
+        size: if msc.disabled { 0 } else { low(MSC_STRIDE) },
         overflow: interrupt(msc.overflow_interrupt),
         error: interrupt(msc.error_interrupt),
         not_ready_us: msc.firmware_not_ready_us(),
         container: match &msc.reached_from_cpus {
             Some(cpus) => Some(part_uid(cpus)),
-            None => msc.reached_from_l3.map(|domain| domain as u32),
+            None => msc.reached_from_l3.map(word),
         },
         resources: resources.collect(),
     }
@@ -122,7 +124,7 @@ fn spoil(table: &mut Vec<u8>, defect: TableDefect) {
         }
         TableDefect::Truncated => {
             table.truncate(table.len() - 8);
-            let length = (table.len() as u32).to_le_bytes();
+            let length = word(table.len()).to_le_bytes();
             table[TABLE_LENGTH..TABLE_LENGTH + 4].copy_from_slice(&length);
         }
         TableDefect::NodeLength => table[FIRST_NODE..FIRST_NODE + 2].copy_from_slice(&4_u16.to_le_bytes()),

@@ -6,6 +6,7 @@ use crate::mpam::CounterWidth;
 use crate::mpam::registers::{
     Csu, CsuCapture, CsuCtl, CsuFlt, Mbwu, MbwuCapture, MbwuFlt, MbwuLong, MbwuLongCapture, MonCtl, MonSel,
 };
+use crate::numbers::{self, high, low};
 
 /// Upper halves of the two long registers.
 const LONG_HIGH: u32 = MbwuLong::OFFSET + 4;
@@ -37,7 +38,7 @@ impl Msc {
 
     /// The selected monitor: instance and index. `None` where no instance has such monitors.
     fn monitor_place(&self, kind: Kind) -> Result<Option<(usize, usize)>, Mistake> {
-        let monitor = MonSel::MON_SEL.get(self.mon_sel.into()) as u16;
+        let monitor = MonSel::MON_SEL.get16(self.mon_sel.into());
         let count = |ris: &Ris| match kind {
             Kind::Usage => ris.usage.len(),
             Kind::Traffic => ris.traffic.len(),
@@ -45,7 +46,7 @@ impl Msc {
         if self.ris.iter().all(|ris| count(ris) == 0) {
             return Ok(None);
         }
-        let index = MonSel::RIS.get(self.mon_sel.into()) as usize;
+        let index = numbers::place(MonSel::RIS.get(self.mon_sel.into()));
         let ris = self.ris.get(index).ok_or((ErrorCode::UndefinedRisMonSel, monitor))?;
         match count(ris) {
             0 => Err((ErrorCode::RisNoMonitor, monitor)),
@@ -80,14 +81,14 @@ impl Msc {
                 match offset {
                     MbwuFlt::OFFSET => monitor.filter(),
                     Mbwu::OFFSET if held => Csu::NRDY.mask32(),
-                    LONG_HIGH if held && long => (MbwuLong::NRDY.mask() >> 32) as u32,
+                    LONG_HIGH if held && long => high(MbwuLong::NRDY.mask()),
                     MonCtl::OFFSET => monitor.control(),
                     Mbwu::OFFSET => monitor.short(&config, now),
                     MbwuCapture::OFFSET => monitor.captured_short(),
-                    MbwuLong::OFFSET if long => monitor.long(&config, now) as u32,
-                    LONG_HIGH if long => (monitor.long(&config, now) >> 32) as u32,
-                    MbwuLongCapture::OFFSET if long => monitor.captured_long() as u32,
-                    LONG_CAPTURE_HIGH if long => (monitor.captured_long() >> 32) as u32,
+                    MbwuLong::OFFSET if long => low(monitor.long(&config, now)),
+                    LONG_HIGH if long => high(monitor.long(&config, now)),
+                    MbwuLongCapture::OFFSET if long => low(monitor.captured_long()),
+                    LONG_CAPTURE_HIGH if long => high(monitor.captured_long()),
                     _ => 0,
                 }
             }
@@ -106,9 +107,9 @@ impl Msc {
         let used = if kind == Kind::Usage { self.ris[place].used(index) } else { 0 };
         let ris = &mut self.ris[place];
         if matches!(offset, CsuFlt::OFFSET | MbwuFlt::OFFSET) {
-            let (partid, pmg) = (CsuFlt::PARTID.get(value.into()), CsuFlt::PMG.get(value.into()));
-            if partid > ris.config.partid_max.into() || pmg > ris.config.pmg_max.into() {
-                return self.raise(ErrorCode::MsmonCfgIdRange, partid as u16, pmg as u8, place as u64);
+            let (partid, pmg) = (CsuFlt::PARTID.get16(value.into()), CsuFlt::PMG.get8(value.into()));
+            if partid > ris.config.partid_max || pmg > ris.config.pmg_max {
+                return self.raise(ErrorCode::MsmonCfgIdRange, partid, pmg, place as u64);
             }
         }
         match (kind, ris.config.usage, ris.config.traffic) {

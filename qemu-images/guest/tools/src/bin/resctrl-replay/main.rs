@@ -20,6 +20,8 @@
 //! | `-NAME` | something is gone |
 //! | `done ID MILLISECONDS` | the plan is at its end |
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod cast;
 mod observe;
 mod perform;
