@@ -131,6 +131,9 @@ struct shim_attr {
 	u32 is_dir;
 };
 
+/* What a file is opened for. */
+enum shim_open { SHIM_OPEN_READ = 1, SHIM_OPEN_WRITE = 2 };
+
 /* As the kernel numbers them. */
 enum shim_xattr { SHIM_XATTR_CREATE = 1, SHIM_XATTR_REPLACE = 2 };
 
@@ -184,7 +187,8 @@ int rust_xattr_get(u64 node, const char *name, size_t len, void *value, size_t s
 int rust_xattr_set(u64 node, const char *name, size_t len, const void *value, size_t size, int flags);
 /* How long all names are, each with a NUL. Those that have no room are left out. */
 ssize_t rust_xattr_list(u64 node, char *names, size_t size);
-int rust_open(u64 node, bool read, bool write);
+/* access: of enum shim_open. */
+int rust_open(u64 node, u32 access);
 int rust_read(u64 node, struct seq_file *seq);
 int rust_write(u64 node, const char *data, size_t len);
 int rust_mkdir(u64 parent, const char *name, size_t len, u32 mode);

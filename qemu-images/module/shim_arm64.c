@@ -334,21 +334,22 @@ static int request_private(struct watched *entry)
 	return err;
 }
 
-int shim_error_interrupt_watch(u32 gsi, bool edge, bool private)
+int shim_error_interrupt_watch(u32 gsi, u32 kind)
 {
 	struct watched *entry = kzalloc(sizeof(*entry), GFP_KERNEL);
 	int irq, err;
 
 	if (!entry)
 		return -ENOMEM;
-	irq = acpi_register_gsi(NULL, gsi, edge ? ACPI_EDGE_SENSITIVE : ACPI_LEVEL_SENSITIVE, ACPI_ACTIVE_HIGH);
+	irq = acpi_register_gsi(NULL, gsi, kind & SHIM_INTERRUPT_EDGE ? ACPI_EDGE_SENSITIVE : ACPI_LEVEL_SENSITIVE,
+				ACPI_ACTIVE_HIGH);
 	if (irq < 0) {
 		kfree(entry);
 		return irq;
 	}
 	entry->gsi = gsi;
 	entry->irq = irq;
-	if (private)
+	if (kind & SHIM_INTERRUPT_PRIVATE)
 		err = request_private(entry);
 	else
 		err = request_threaded_irq(irq, NULL, shared_interrupt, IRQF_SHARED | IRQF_ONESHOT, "resctrl:msc", entry);

@@ -54,7 +54,11 @@ void shim_wait_us(u32 us);
 
 /* ---- Error interrupts ---- */
 
-int shim_error_interrupt_watch(u32 gsi, bool edge, bool private);
+/* Otherwise an interrupt is triggered by level, and can be had by all CPUs. */
+enum shim_interrupt { SHIM_INTERRUPT_EDGE = 1, SHIM_INTERRUPT_PRIVATE = 2 };
+
+/* kind: of enum shim_interrupt. */
+int shim_error_interrupt_watch(u32 gsi, u32 kind);
 
 int rust_arch_start(void);
 /* From the thread that handles an interrupt of all CPUs, which stays on `cpu`. */

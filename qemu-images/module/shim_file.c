@@ -62,7 +62,8 @@ static int resctrl_open(struct inode *inode, struct file *file)
 	struct seq_file *seq;
 	int err;
 
-	err = rust_open(inode->i_ino, file->f_mode & FMODE_READ, file->f_mode & FMODE_WRITE);
+	err = rust_open(inode->i_ino, (file->f_mode & FMODE_READ ? SHIM_OPEN_READ : 0) |
+				      (file->f_mode & FMODE_WRITE ? SHIM_OPEN_WRITE : 0));
 	if (err)
 		return err;
 	err = seq_open(file, &resctrl_seq_operations);

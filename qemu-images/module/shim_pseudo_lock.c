@@ -124,14 +124,14 @@ static int region_thread(void *data)
  * Waits for the thread in any case. Only while it has not begun can it be kept
  * from running: then kthread_stop() says -EINTR, and *interrupted is set.
  */
-int shim_region_thread(u32 cpu, bool measures, void *closure, bool *interrupted)
+int shim_region_thread(u32 cpu, u32 kind, void *closure, bool *interrupted)
 {
 	struct region_thread thread = { .closure = closure };
 	struct task_struct *task;
 
 	init_completion(&thread.done);
 	task = kthread_create_on_cpu(region_thread, &thread, cpu,
-				     measures ? "pseudo_lock_measure/%u" : "pseudo_lock/%u");
+				     kind == SHIM_THREAD_MEASURE ? "pseudo_lock_measure/%u" : "pseudo_lock/%u");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	get_task_struct(task);
@@ -251,7 +251,8 @@ static const struct vm_operations_struct region_vm_operations = {
 static int region_mmap(struct file *file, struct vm_area_struct *area)
 {
 	return rust_region_map((unsigned long)file->private_data, (u64)area->vm_pgoff << PAGE_SHIFT,
-			       area->vm_end - area->vm_start, area->vm_flags & VM_SHARED, area);
+			       area->vm_end - area->vm_start,
+			       area->vm_flags & VM_SHARED ? SHIM_MAPPING_SHARED : 0, area);
 }
 
 int shim_region_map(struct vm_area_struct *area, const void *memory)

@@ -43,6 +43,12 @@ struct perf_event;
 struct vm_area_struct;
 struct shim_nodes;
 
+/* What a thread is for, and so what it is called. */
+enum shim_thread { SHIM_THREAD_LOCK = 0, SHIM_THREAD_MEASURE = 1 };
+
+/* How memory is mapped. */
+enum shim_mapping { SHIM_MAPPING_SHARED = 1 };
+
 u32 shim_region_max(void);
 void *shim_region_alloc(u32 size);
 void shim_region_free(void *memory);
@@ -51,7 +57,8 @@ u32 shim_region_time(const void *memory, u32 offset);
 void shim_region_clear(void *memory, u32 offset, u32 len);
 int shim_latency_limit(u32 cpu, struct dev_pm_qos_request **limit);
 void shim_latency_free(struct dev_pm_qos_request *limit);
-int shim_region_thread(u32 cpu, bool measures, void *closure, bool *interrupted);
+/* kind: of enum shim_thread. */
+int shim_region_thread(u32 cpu, u32 kind, void *closure, bool *interrupted);
 void shim_irqs_off(void *closure);
 struct perf_event *shim_event_new(u32 cpu, u64 config);
 void shim_event_free(struct perf_event *event);
@@ -66,7 +73,8 @@ void rust_region_thread(u32 cpu, void *closure);
 void rust_irqs_off(u32 cpu, void *closure);
 int rust_region_open(u32 minor);
 void rust_region_close(u32 minor);
-int rust_region_map(u32 minor, u64 offset, u64 len, bool shared, struct vm_area_struct *area);
+/* flags: of enum shim_mapping. */
+int rust_region_map(u32 minor, u64 offset, u64 len, u32 flags, struct vm_area_struct *area);
 int rust_region_measure(u32 minor, const char *text, size_t len);
 
 /* The device numbers and the class of regions. */

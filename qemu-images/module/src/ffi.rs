@@ -81,6 +81,11 @@ pub(crate) struct Attr {
     pub(crate) is_dir: u32,
 }
 
+/// `enum shim_open`.
+pub(crate) const OPEN_READ: u32 = 1;
+/// See [`OPEN_READ`].
+pub(crate) const OPEN_WRITE: u32 = 2;
+
 /// `enum shim_xattr`.
 pub(crate) const XATTR_CREATE: c_int = 1;
 /// See [`XATTR_CREATE`].

@@ -24,6 +24,7 @@
 //! On a host target there is nothing but the tests of `convert` and `line`.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
 
 #[cfg(any(target_os = "none", test))]
 mod convert;

@@ -311,7 +311,8 @@ unsafe extern "C" fn rust_xattr_list(node: u64, names: *mut c_char, size: usize)
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_open(node: u64, read: bool, write: bool) -> c_int {
+unsafe extern "C" fn rust_open(node: u64, access: u32) -> c_int {
+    let (read, write) = (access & ffi::OPEN_READ != 0, access & ffi::OPEN_WRITE != 0);
     to_ret(instance().open(NodeId(node), OpenFor { read, write }))
 }
 

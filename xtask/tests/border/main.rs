@@ -96,6 +96,18 @@ fn both_sides_of_the_border_say_the_same() {
     }
 }
 
+/// Clippy, which sees to that within Rust, does not look at the border.
+#[test]
+fn no_argument_is_one_that_a_call_cannot_explain() {
+    for arch in &ARCHES {
+        let (c, _) = Sources::of(arch).borders();
+        for (name, signature) in &c.functions {
+            let bools = signature.arguments.iter().filter(|(_, argument)| *argument == model::Type::Bool);
+            assert_eq!(bools.collect::<Vec<_>>(), <[&model::Named; 0]>::default(), "{name}");
+        }
+    }
+}
+
 /// A function of the headers that Rust does not know is one that the C files have among themselves.
 #[test]
 fn what_rust_does_not_call_another_file_of_the_shim_does() {

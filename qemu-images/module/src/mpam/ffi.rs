@@ -19,6 +19,11 @@ pub(super) const MPAMSM: u32 = 2;
 /// See [`MPAM0`].
 pub(super) const MPAM1_GUEST: u32 = 3;
 
+/// `enum shim_interrupt`.
+pub(super) const INTERRUPT_EDGE: u32 = 1;
+/// See [`INTERRUPT_EDGE`].
+pub(super) const INTERRUPT_PRIVATE: u32 = 2;
+
 // SAFETY: these are the declarations of `shim_arm64.h`.
 unsafe extern "C" {
     pub(super) safe fn shim_expert_parameter() -> bool;
@@ -44,5 +49,5 @@ unsafe extern "C" {
     pub(super) safe fn shim_synchronize();
     pub(super) safe fn shim_wait_us(us: u32);
 
-    pub(super) safe fn shim_error_interrupt_watch(gsi: u32, edge: bool, private: bool) -> c_int;
+    pub(super) safe fn shim_error_interrupt_watch(gsi: u32, kind: u32) -> c_int;
 }

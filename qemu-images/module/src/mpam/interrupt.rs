@@ -21,7 +21,9 @@ extern "C" fn rust_arch_start() -> c_int {
         if mscs.iter().take(place).any(|earlier| earlier.error_interrupt == Some(wanted)) {
             continue;
         }
-        let watched = ffi::shim_error_interrupt_watch(wanted.number, wanted.edge, wanted.private);
+        let edge = if wanted.edge { ffi::INTERRUPT_EDGE } else { 0 };
+        let private = if wanted.private { ffi::INTERRUPT_PRIVATE } else { 0 };
+        let watched = ffi::shim_error_interrupt_watch(wanted.number, edge | private);
         if let Err(errno) = convert::from_ret(watched) {
             let (id, number, name) = (msc.id, wanted.number, errno.name());
             KernelPlatform.log(LogLevel::Warn, format_args!("MSC {id}: no error interrupt {number}: {name}"));

@@ -26,7 +26,7 @@ extern "C" fn rust_region_close(minor: u32) {
 /// # Safety
 /// `area` is the mapping that is being made, of a device that is open.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_region_map(minor: u32, offset: u64, len: u64, shared: bool, area: *mut ffi::Area) -> c_int {
+unsafe extern "C" fn rust_region_map(minor: u32, offset: u64, len: u64, flags: u32, area: *mut ffi::Area) -> c_int {
     let fits = |cpus: &CpuMask| {
         // SAFETY: there are words for all bits.
         unsafe { ffi::shim_affinity_within(cpus.words().as_ptr(), cpus.nr_cpu_ids()) }
@@ -35,7 +35,12 @@ unsafe extern "C" fn rust_region_map(minor: u32, offset: u64, len: u64, shared: 
         // SAFETY: by the contract; the file system lets nobody map more than the memory.
         unsafe { memory.map(area) }
     };
-    to_ret(instance().map_region(minor, MapRequest { offset, len, shared }, &fits, &mut map))
+    to_ret(instance().map_region(
+        minor,
+        MapRequest { offset, len, shared: flags & ffi::MAPPING_SHARED != 0 },
+        &fits,
+        &mut map,
+    ))
 }
 
 /// # Safety

@@ -38,6 +38,14 @@ pub(super) struct TelemetryRegion {
     pub(super) size: usize,
 }
 
+/// `enum shim_thread`.
+pub(super) const THREAD_LOCK: u32 = 0;
+/// See [`THREAD_LOCK`].
+pub(super) const THREAD_MEASURE: u32 = 1;
+
+/// `enum shim_mapping`.
+pub(super) const MAPPING_SHARED: u32 = 1;
+
 // SAFETY: these are the declarations of `shim_x86.h`.
 unsafe extern "C" {
     pub(super) safe fn shim_rdt_parameter() -> *const c_char;
@@ -60,7 +68,7 @@ unsafe extern "C" {
     pub(super) fn shim_region_clear(memory: *mut c_void, offset: u32, len: u32);
     pub(super) fn shim_latency_limit(cpu: u32, limit: *mut *mut Latency) -> c_int;
     pub(super) fn shim_latency_free(limit: *mut Latency);
-    pub(super) fn shim_region_thread(cpu: u32, measures: bool, closure: *mut c_void, interrupted: *mut bool) -> c_int;
+    pub(super) fn shim_region_thread(cpu: u32, kind: u32, closure: *mut c_void, interrupted: *mut bool) -> c_int;
     pub(super) fn shim_irqs_off(closure: *mut c_void);
     pub(super) safe fn shim_event_new(cpu: u32, config: u64) -> *mut Event;
     pub(super) fn shim_event_free(event: *mut Event);

@@ -199,7 +199,10 @@ impl PseudoLocking for KernelPlatform {
         let ret = unsafe {
             ffi::shim_region_thread(
                 cpu.0,
-                kind == ThreadKind::Measure,
+                match kind {
+                    ThreadKind::Lock => ffi::THREAD_LOCK,
+                    ThreadKind::Measure => ffi::THREAD_MEASURE,
+                },
                 ptr::from_mut(&mut f).cast(),
                 &raw mut interrupted,
             )
