@@ -52,8 +52,8 @@ fn in_hardware(machine: &Machine, l3: usize) -> Assigned {
     let cpu = machine.l3_cpus(l3)[0].index();
     let mut assigned = Assigned::new();
     for number in 0..COUNTERS {
-        machine.rdt.wrmsr(cpu, L3QosAbmcCfg::ADDRESS, L3QosAbmcCfg::COUNTER.encode(number), 0).unwrap();
-        let counter = L3QosAbmcDsc(machine.rdt.rdmsr(cpu, L3QosAbmcDsc::ADDRESS, 0).unwrap().unwrap());
+        machine.board.rdt.wrmsr(cpu, L3QosAbmcCfg::ADDRESS, L3QosAbmcCfg::COUNTER.encode(number), 0).unwrap();
+        let counter = L3QosAbmcDsc(machine.board.rdt.rdmsr(cpu, L3QosAbmcDsc::ADDRESS, 0).unwrap().unwrap());
         if counter.get(L3QosAbmcDsc::COUNTER_ENABLE) == 1 {
             let key = (counter.get(L3QosAbmcDsc::SOURCE), counter.get(L3QosAbmcDsc::KINDS));
             *assigned.entry(key).or_default() += 1;

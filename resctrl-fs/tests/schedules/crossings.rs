@@ -100,15 +100,18 @@ fn the_bandwidth_controller_crosses_to_nobody() {
         machine.mkdir("g").unwrap();
         machine.write("g/schemata", "MB:0=100;1=100\n").unwrap();
         let rmid: usize = machine.read("g/mon_hw_id").unwrap().trim().parse().unwrap();
-        let writes = machine.rdt.writes(resctrl_hardware::write_log::Kind::Mba);
+        let writes = machine.board.rdt.writes(resctrl_hardware::write_log::Kind::Mba);
         let crossed = crossings(&machine, || {
             for _ in 0..5 {
                 let now = machine.sim.now_ms() * 1_000_000;
-                machine.rdt.add(1, rmid, resctrl_hardware::Event::MbmLocal, 500 << 20, now).unwrap();
+                machine.board.rdt.add(1, rmid, resctrl_hardware::Event::MbmLocal, 500 << 20, now).unwrap();
                 machine.sim.advance(1000);
             }
         });
-        assert!(machine.rdt.writes(resctrl_hardware::write_log::Kind::Mba) > writes, "it has turned something down");
+        assert!(
+            machine.board.rdt.writes(resctrl_hardware::write_log::Kind::Mba) > writes,
+            "it has turned something down"
+        );
         assert_eq!(crossed, (0, 0));
         machine.finish();
     });

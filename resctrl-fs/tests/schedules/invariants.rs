@@ -200,7 +200,7 @@ fn schemata(machine: &Machine, group: &Group) -> Vec<(String, Vec<(usize, String
 /// C10 as far as it shows, C11, C16: what `schemata` shows is what is in the registers, in every domain there is.
 fn check_control_values(machine: &Machine, groups: &[Group]) {
     let mbps = machine.options().contains("mba_MBps");
-    let amd = machine.rdt.machine().qos.is_some();
+    let amd = machine.board.rdt.machine().qos.is_some();
     for group in groups.iter().filter(|group| group.parent.is_none()) {
         for (name, values) in schemata(machine, group) {
             assert_eq!(values.iter().map(|&(l3, _)| l3).collect::<Vec<_>>(), machine.l3s(), "domains of {name}");
@@ -258,7 +258,7 @@ fn check_associations(machine: &Machine, groups: &[Group]) {
         let (closid, rmid) = running[cpu.index()].unwrap_or_default();
         let (cpu_closid, cpu_rmid) = group_of_cpu(groups, cpu);
         let expected = (if closid == 0 { cpu_closid } else { closid }, if rmid == 0 { cpu_rmid } else { rmid });
-        let register = machine.rdt.association(cpu.index()).unwrap();
+        let register = machine.board.rdt.association(cpu.index()).unwrap();
         assert_eq!((register.get(PqrAssoc::CLOSID), register.get(PqrAssoc::RMID)), expected, "ids of CPU {cpu}");
     }
 }

@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, TextOut};
-use resctrl_hardware::{Event, Rdt};
-use resctrl_types::platform::{CacheInfo, Platform};
-use resctrl_types::sim::{
-    CpuTopology, RegionCounts, SimPlatform, SimTask, TaskSpec, Topology, current_cpu, is_replay, tallied, tally,
-};
-use resctrl_types::{Arch, CpuId, Errno, Here, Ref, Result};
-use resctrl_x86::{Cpuid, Gp, Options, Registers, TelemetryFeature, X86};
-
-use crate::regions::EmulatedRegions;
+use resctrl_hardware::Event;
+use resctrl_types::platform::Platform;
+use resctrl_types::sim::{RegionCounts, SimPlatform, SimTask, TaskSpec, is_replay, tallied, tally};
+use resctrl_types::{Arch, CpuId, Errno, Ref, Result};
+use resctrl_x86::{Options, X86};
+use resctrl_x86_board::{Board, Emulated, GOLDMONT, Processor, SAPPHIRE_RAPIDS_X};
 
 /// The file system under test.
 pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
@@ -35,81 +32,6 @@ pub(crate) fn clustered() -> String {
 pub(crate) fn with_telemetry() -> String {
     let energy = "[telemetry.energy]\nguid = 0x26696143\nrmids = 576\nregions = 2\n";
     format!("{INTEL}\n{energy}\n[telemetry.perf]\nguid = 0x26557651\nrmids = 576\n")
-}
-
-/// The registers of the CPU that the calling thread of the simulated kernel is on.
-pub(crate) struct Emulated {
-    rdt: Arc<Rdt>,
-    sim: SimPlatform,
-}
-
-impl Emulated {
-    /// The CPU, which must be where the proof says and where the thread cannot leave.
-    fn cpu(here: Here<'_>) -> usize {
-        assert_eq!(current_cpu(), Some(here.cpu()), "a register touched from a thread that is not bound to its CPU");
-        here.cpu().index()
-    }
-}
-
-/// "GenuineIntel", leaves up to 0x10: a Goldmont, whose prefetchers can be turned off, or where nodes are clustered a Sapphire
-/// Rapids, which has such; or "AuthenticAMD", with the extended leaves.
-fn native(leaf: u32, machine: &resctrl_hardware::Machine) -> [u32; 4] {
-    let amd = machine.qos.is_some();
-    match leaf {
-        0 if amd => [0x10, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
-        0x8000_0000 if amd => [0x8000_0022, 0, 0, 0],
-        0 => [0x10, 0x756e_6547, 0x6c65_746e, 0x4965_6e69],
-        1 if machine.topology.nodes > 1 => [0x0008_06f8, 0, 0, 0],
-        1 => [0x0005_06c9, 0, 0, 0],
-        _ => [0; 4],
-    }
-}
-
-impl Registers for Emulated {
-    type Telemetry = EmulatedRegions;
-
-    fn telemetry(&self, feature: TelemetryFeature) -> Option<EmulatedRegions> {
-        Some(EmulatedRegions::new(self.rdt.telemetry()?, feature))
-    }
-
-    fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
-        let cpu = current_cpu().map_or(0, CpuId::index);
-        let answer = self.rdt.cpuid(cpu, leaf, subleaf);
-        let machine = self.rdt.machine();
-        let [eax, ebx, ecx, edx] = answer.unwrap_or_else(|| self.rdt.patch_cpuid(leaf, subleaf, native(leaf, machine)));
-        Cpuid { eax, ebx, ecx, edx }
-    }
-
-    fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
-        if msr == MISC_FEATURE_CONTROL {
-            return Ok(0);
-        }
-        match self.rdt.rdmsr(Self::cpu(here), msr, nanoseconds(&self.sim)) {
-            Ok(Some(value)) => Ok(value),
-            other => panic!("rdmsr {msr:#x}: {other:?}"),
-        }
-    }
-
-    fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
-        if msr == MISC_FEATURE_CONTROL {
-            return Ok(());
-        }
-        match self.rdt.wrmsr(Self::cpu(here), msr, value, nanoseconds(&self.sim)) {
-            Ok(true) => Ok(()),
-            other => panic!("wrmsr {msr:#x} {value:#x}: {other:?}"),
-        }
-    }
-
-    fn flush_caches(&self, here: Here<'_>) {
-        let _ = Self::cpu(here);
-    }
-}
-
-/// What turns prefetchers off. No emulated cache is filled by them.
-const MISC_FEATURE_CONTROL: u32 = 0x1a4;
-
-fn nanoseconds(sim: &SimPlatform) -> u64 {
-    sim.now_ms() * 1_000_000
 }
 
 /// What a file showed.
@@ -176,7 +98,7 @@ pub(crate) fn assert_covered() {
 #[derive(Clone)]
 pub(crate) struct Machine {
     pub(crate) sim: SimPlatform,
-    pub(crate) rdt: Arc<Rdt>,
+    pub(crate) board: Arc<Board>,
     pub(crate) fs: Ref<Fs>,
     history: Arc<History>,
     /// How many monitor domains had been made when the file system was mounted.
@@ -187,17 +109,19 @@ impl Machine {
     /// Boots the machine of a description and loads the module. No file system is mounted yet.
     pub(crate) fn boot(description: &str) -> Machine {
         let machine = resctrl_hardware::Machine::parse(description).unwrap();
-        let rdt = Arc::new(Rdt::new(&machine).unwrap());
-        let sim = SimPlatform::new(topology(&machine));
-        let registers = Emulated { rdt: Arc::clone(&rdt), sim: sim.clone() };
-        let arch = X86::new(registers, &sim, Options::default()).unwrap();
+        let sim = SimPlatform::new(resctrl_x86_board::topology(&machine));
+        // Prefetchers can be turned off, or nodes be told apart.
+        let version = if machine.topology.nodes > 1 { SAPPHIRE_RAPIDS_X } else { GOLDMONT };
+        let processor = Processor { version, ..Processor::of(&machine) };
+        let board = Arc::new(Board::new(&machine, processor, &sim).unwrap().without_refusals());
+        let arch = X86::new(Emulated(Arc::clone(&board)), &sim, Options::default()).unwrap();
         let fs = Resctrl::new(sim.clone(), arch).unwrap();
         let (online, offline) = (fs.clone(), fs.clone());
         sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
             .unwrap();
         let switched = fs.clone();
         sim.set_sched_in(move |here, word| Arch::<SimPlatform>::sched_in(switched.arch(), here, word));
-        Machine { sim, rdt, fs, history: Arc::default(), domains_at_mount: Arc::default() }
+        Machine { sim, board, fs, history: Arc::default(), domains_at_mount: Arc::default() }
     }
 
     fn note<T: fmt::Debug>(&self, what: fmt::Arguments<'_>, result: T) -> T {
@@ -399,72 +323,53 @@ impl Machine {
 
     /// The online CPUs that share an L3, by the id of that L3.
     pub(crate) fn l3_cpus(&self, l3: usize) -> Vec<CpuId> {
-        let topology = &self.rdt.machine().topology;
+        let topology = &self.board.rdt.machine().topology;
         self.sim.online_cpus().into_iter().filter(|cpu| topology.l3_domain(cpu.index()) == l3).collect()
     }
 
     /// The L3s that have an online CPU.
     pub(crate) fn l3s(&self) -> Vec<usize> {
-        (0..self.rdt.machine().topology.l3_domains()).filter(|&l3| !self.l3_cpus(l3).is_empty()).collect()
+        (0..self.board.rdt.machine().topology.l3_domains()).filter(|&l3| !self.l3_cpus(l3).is_empty()).collect()
     }
 
     /// The packages that are monitored: those that have an online CPU.
     pub(crate) fn packages(&self) -> BTreeSet<u32> {
         let online = self.sim.online_cpus().into_iter();
-        online.filter(|_| self.rdt.telemetry().is_some()).filter_map(|cpu| self.sim.package(cpu)).collect()
+        online.filter(|_| self.board.rdt.telemetry().is_some()).filter_map(|cpu| self.sim.package(cpu)).collect()
     }
 
     /// The monitor domains that have an online CPU: the L3 and, where that is divided, the NUMA node.
     pub(crate) fn mon_domains(&self) -> BTreeSet<(usize, Option<u32>)> {
-        let topology = &self.rdt.machine().topology;
+        let topology = &self.board.rdt.machine().topology;
         let node = |cpu: CpuId| self.sim.node(cpu).filter(|_| topology.nodes > 1);
         self.sim.online_cpus().into_iter().map(|cpu| (topology.l3_domain(cpu.index()), node(cpu))).collect()
     }
 
     /// How many RMIDs groups can have.
     pub(crate) fn rmids(&self) -> usize {
-        let machine = self.rdt.machine();
+        let machine = self.board.rdt.machine();
         machine.rdt.as_ref().unwrap().monitoring.as_ref().unwrap().rmids / machine.topology.nodes
     }
 
     /// Lets a bandwidth counter grow from now on.
     pub(crate) fn set_rate(&self, l3: usize, rmid: usize, event: Event, bytes_per_second: u64) {
-        self.rdt.set_rate(l3, rmid, event, bytes_per_second, nanoseconds(&self.sim)).unwrap();
+        self.board.rdt.set_rate(l3, rmid, event, bytes_per_second, self.board.now()).unwrap();
     }
 
     /// Sets how many bytes of an L3 the lines of an RMID occupy.
     pub(crate) fn set_occupancy(&self, l3: usize, rmid: usize, bytes: u64) {
-        self.rdt.set(l3, rmid, Event::LlcOccupancy, bytes, nanoseconds(&self.sim)).unwrap();
+        self.board.rdt.set(l3, rmid, Event::LlcOccupancy, bytes, self.board.now()).unwrap();
     }
 
     /// A register of an L3, read behind the software's back.
     pub(crate) fn msr(&self, cpu: CpuId, address: u32) -> u64 {
-        self.rdt.rdmsr(cpu.index(), address, nanoseconds(&self.sim)).unwrap().unwrap()
+        self.board.rdt.rdmsr(cpu.index(), address, self.board.now()).unwrap().unwrap()
     }
 
     /// A new task of root's.
     pub(crate) fn task(&self) -> SimTask {
         self.sim.spawn_task(TaskSpec::default())
     }
-}
-
-fn topology(machine: &resctrl_hardware::Machine) -> Topology {
-    let shape = &machine.topology;
-    let id = |number: usize| u32::try_from(number).unwrap();
-    let size = |cache: &Option<resctrl_hardware::machine::Cache>, default| {
-        cache.as_ref().map_or(default, |cache| u32::try_from(cache.size_kib * 1024).unwrap())
-    };
-    let cpu = |cpu: usize| {
-        let package = id(cpu / (shape.cores * shape.threads));
-        CpuTopology {
-            l2: Some(CacheInfo { id: id(shape.l2_domain(cpu)), size: size(&machine.cache.l2, Topology::L2_SIZE) }),
-            l3: Some(CacheInfo { id: id(shape.l3_domain(cpu)), size: size(&machine.cache.l3, Topology::L3_SIZE) }),
-            node: Some(package),
-            package: Some(package),
-            isolated: false,
-        }
-    };
-    Topology { cpus: (0..shape.cpus()).map(cpu).collect() }.clustered(id(shape.nodes))
 }
 
 /// Every CPU number that the platform knows.

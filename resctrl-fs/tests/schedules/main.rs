@@ -15,8 +15,6 @@ mod machine;
 mod nodes;
 mod pseudo_lock;
 mod published;
-#[path = "../../../resctrl-x86/tests/rdt/regions.rs"]
-mod regions;
 mod scale;
 mod sequences;
 mod snc;

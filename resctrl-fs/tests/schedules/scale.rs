@@ -52,7 +52,7 @@ fn every_class_every_rmid_every_cpu_and_every_domain_can_be_used_at_once() {
         assert_eq!(machine.read(&format!("{ctrl}/cpus")).unwrap(), "80000000,00000000\n");
         let mon = &groups[groups.len() - 1];
         assert_eq!(number(&machine, &format!("{mon}/mon_hw_id")), RMIDS - 1);
-        machine.rdt.add(15, 2047, Event::MbmTotal, 1 << 20, 0).unwrap();
+        machine.board.rdt.add(15, 2047, Event::MbmTotal, 1 << 20, 0).unwrap();
         let bytes = |l3: u32| machine.read(&format!("{mon}/mon_data/mon_L3_{l3:02}/mbm_total_bytes")).unwrap();
         assert_eq!((bytes(15).as_str(), bytes(14).as_str()), ("1048576\n", "0\n"));
 

@@ -24,7 +24,7 @@ fn shown(machine: &Machine, file: &str) -> resctrl_types::Result<String> {
 
 /// What hardware counts for a node of the first L3 and an RMID of that node's share.
 fn add(machine: &Machine, node: usize, rmid: usize, event: Event, bytes: u64) {
-    machine.rdt.add(0, node * SHARE + rmid, event, bytes, machine.sim.now_ms() * 1_000_000).unwrap();
+    machine.board.rdt.add(0, node * SHARE + rmid, event, bytes, machine.sim.now_ms() * 1_000_000).unwrap();
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_sum_is_of_what_can_be_read_and_unavailable_when_nothing_can() {
         machine.mkdir("g").unwrap();
         let ctrl = rmid(&machine, "g");
         let fault = |node: usize, fault| {
-            machine.rdt.set_fault(0, node * SHARE + ctrl, Event::MbmLocal, fault, 0).unwrap();
+            machine.board.rdt.set_fault(0, node * SHARE + ctrl, Event::MbmLocal, fault, 0).unwrap();
         };
         add(&machine, 0, ctrl, Event::MbmLocal, 1 << 20);
         add(&machine, 1, ctrl, Event::MbmLocal, 1 << 20);

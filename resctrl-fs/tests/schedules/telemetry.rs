@@ -15,7 +15,7 @@ fn rmid(machine: &Machine, group: &str) -> usize {
 }
 
 fn add(machine: &Machine, package: usize, region: usize, rmid: usize, event: TelemetryEvent, amount: u64) {
-    machine.rdt.telemetry().unwrap().add(package, region, rmid, event, amount).unwrap();
+    machine.board.rdt.telemetry().unwrap().add(package, region, rmid, event, amount).unwrap();
 }
 
 /// What an event file of a group shows for a package.

@@ -101,7 +101,7 @@ fn no_wrap_is_lost_over_a_quick_remount() {
             machine.sim.advance(pause);
             machine.mount().unwrap();
             let began = machine.sim.now_ms();
-            machine.rdt.set(1, 0, Event::MbmTotal, 0, began * 1_000_000).unwrap();
+            machine.board.rdt.set(1, 0, Event::MbmTotal, 0, began * 1_000_000).unwrap();
             machine.unmount();
             machine.mount().unwrap();
             machine.set_rate(1, 0, Event::MbmTotal, RATE);

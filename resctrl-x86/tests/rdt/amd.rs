@@ -10,8 +10,9 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::sim::{self, SimPlatform};
 use resctrl_types::{Arch, Closid, ConfType, CpuId, DomainCpus, Errno, EventId, ResourceId, Result, Rmid};
 use resctrl_x86::X86;
+use resctrl_x86_board::{Emulated, Processor};
 
-use crate::machine::{Emulated, Processor, Rig, amd, amd_abmc, amd_sdciae, intel, probe};
+use crate::machine::{Rig, amd, amd_abmc, amd_sdciae, intel, probe};
 
 const L3_QOS_CFG: u32 = 0xc81;
 const L3_QOS_EXT_CFG: u32 = 0xc000_03ff;

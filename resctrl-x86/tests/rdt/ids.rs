@@ -9,8 +9,9 @@ use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::MonId;
 use resctrl_types::sim::{self, SimPlatform, SimTask, TaskSpec};
 use resctrl_types::{Arch, Closid, CpuId, Platform, Rmid, TaskWord};
+use resctrl_x86_board::Side;
 
-use crate::machine::{Rig, Side, intel, intel_l2, intel_mon_only};
+use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
 
 const PQR_ASSOC: u32 = 0xc8f;
 
@@ -157,9 +158,9 @@ fn switched_in_the_middle_of_a_reset(side: Side, check: fn(&Rig, &SimTask)) {
         rig.sim.offline(CpuId(3)).unwrap();
         let (machine, switched_to) = (rig.sim.clone(), task.clone());
         let switch = move || machine.switch_to(CpuId(3), Some(&switched_to)).unwrap();
-        *rig.board.beside_write.lock().unwrap() = Some((side, Box::new(switch)));
+        rig.board.beside_next_write(side, switch);
         rig.sim.online(CpuId(3)).unwrap();
-        assert!(rig.board.beside_write.lock().unwrap().is_none(), "the switch has happened");
+        assert!(rig.board.has_happened(), "the switch has happened");
         check(&rig, &task);
         rig.halt();
     });

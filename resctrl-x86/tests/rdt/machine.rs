@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A machine to test on: emulated RDT below, the simulated kernel above, the architecture in between.
+//! A machine to test on: a board with emulated RDT below, the simulated kernel above, the architecture in between.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
-use resctrl_hardware::{Machine, Rdt};
-use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard};
+use resctrl_types::platform::{CacheLevel, CpusReadGuard};
 use resctrl_types::resource::Scope;
-use resctrl_types::sim::{CpuTopology, SimPlatform, Topology, current_cpu};
+use resctrl_types::sim::SimPlatform;
 use resctrl_types::{
-    Arch, CpuId, CpuMask, CpusHeld, DomainId, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result,
+    Arch, CpuId, CpuMask, CpusHeld, DomainId, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result,
 };
-use resctrl_x86::{Cpuid, CtrlDomain, Gp, MonDomain, Options, Registers, TelemetryFeature, X86};
-
-use crate::regions::EmulatedRegions;
-
-/// CPUID leaf 1 of a processor without quirks: Ice Lake server.
-pub(crate) const ICELAKE_X: u32 = 0x606a6;
+use resctrl_x86::{CtrlDomain, MonDomain, Options, X86};
+use resctrl_x86_board::{Board, Emulated, Processor, topology};
 
 pub(crate) fn intel() -> Machine {
     Machine::parse(include_str!("../../../qemu-images/machines/intel.toml")).unwrap()
@@ -54,148 +49,6 @@ pub(crate) fn amd_sdciae() -> Machine {
 
 pub(crate) fn intel_snc() -> Machine {
     Machine::parse(include_str!("../../../qemu-images/machines/intel-snc.toml")).unwrap()
-}
-
-/// What the emulated hardware leaves to the processor, and what a test may break.
-#[derive(Clone, Copy)]
-pub(crate) struct Processor {
-    pub(crate) vendor: &'static [u8; 12],
-    pub(crate) version: u32,
-    pub(crate) last_leaf: u32,
-    /// Changes an answer of CPUID: leaf, subleaf, EAX to EDX.
-    pub(crate) bend: fn(u32, u32, [u32; 4]) -> [u32; 4],
-}
-
-impl Default for Processor {
-    fn default() -> Self {
-        Processor { vendor: b"GenuineIntel", version: ICELAKE_X, last_leaf: 0x10, bend: |_, _, answer| answer }
-    }
-}
-
-impl Processor {
-    /// A processor of the vendor whose hardware the machine has.
-    pub(crate) fn of(machine: &Machine) -> Processor {
-        let intel = Processor::default();
-        if machine.qos.is_some() { Processor { vendor: b"AuthenticAMD", ..intel } } else { intel }
-    }
-}
-
-/// On which side of a write something happens.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Before,
-    After,
-}
-
-type Interposed = (Side, Box<dyn FnOnce() + Send>);
-
-/// Something that a CPU does while it fills a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Flush,
-    Write { msr: u32, value: u64 },
-}
-
-/// `MSR_MISC_FEATURE_CONTROL`.
-pub(crate) const MISC: u32 = 0x1a4;
-
-/// The hardware of a machine.
-pub(crate) struct Board {
-    pub(crate) rdt: Rdt,
-    processor: Processor,
-    /// An MSR whose every access is refused; 0 is none.
-    pub(crate) refusing: AtomicU32,
-    /// Reads of any MSR.
-    pub(crate) reads: AtomicU64,
-    /// `MSR_MISC_FEATURE_CONTROL` of each CPU, which is not RDT's.
-    pub(crate) misc: Mutex<Vec<u64>>,
-    /// Every access that pseudo-locking depends on, in order.
-    pub(crate) steps: Mutex<Vec<Step>>,
-    /// What happens just before or after the next write.
-    pub(crate) beside_write: Mutex<Option<Interposed>>,
-}
-
-impl Board {
-    fn interpose(&self, side: Side) {
-        let interposed = self.beside_write.lock().unwrap().take_if(|(when, _)| *when == side);
-        if let Some((_, happen)) = interposed {
-            happen();
-        }
-    }
-}
-
-/// The registers of whatever CPU the calling thread is on.
-#[derive(Clone)]
-pub(crate) struct Emulated(pub(crate) Arc<Board>);
-
-impl Emulated {
-    fn cpu(here: Here<'_>) -> usize {
-        assert_eq!(current_cpu(), Some(here.cpu()), "registers of another CPU");
-        here.cpu().index()
-    }
-}
-
-impl Registers for Emulated {
-    type Telemetry = EmulatedRegions;
-
-    fn telemetry(&self, feature: TelemetryFeature) -> Option<EmulatedRegions> {
-        Some(EmulatedRegions::new(self.0.rdt.telemetry()?, feature))
-    }
-
-    fn cpuid(&self, leaf: u32, subleaf: u32) -> Cpuid {
-        let cpu = current_cpu().expect("CPUID is asked on a CPU");
-        let board = &self.0;
-        let Processor { vendor, version, last_leaf, bend } = board.processor;
-        let part = |at| u32::from_le_bytes(vendor[at..at + 4].try_into().unwrap());
-        let answer = board.rdt.cpuid(cpu.index(), leaf, subleaf).unwrap_or_else(|| {
-            let native = match leaf {
-                0 => [last_leaf, part(0), part(8), part(4)],
-                1 => [version, 0, 0, 0],
-                0x8000_0000 => [0x8000_0022, 0, 0, 0],
-                _ => [0; 4],
-            };
-            board.rdt.patch_cpuid(leaf, subleaf, native)
-        });
-        let [eax, ebx, ecx, edx] = bend(leaf, subleaf, answer);
-        Cpuid { eax, ebx, ecx, edx }
-    }
-
-    fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
-        let cpu = Self::cpu(here);
-        self.0.reads.fetch_add(1, Ordering::Relaxed);
-        if self.0.refusing.load(Ordering::Relaxed) == msr {
-            return Err(Gp);
-        }
-        if msr == MISC {
-            return Ok(self.0.misc.lock().unwrap()[cpu]);
-        }
-        self.0.rdt.rdmsr(cpu, msr, 0).map_err(|_| Gp)?.ok_or(Gp)
-    }
-
-    fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
-        let cpu = Self::cpu(here);
-        self.0.interpose(Side::Before);
-        if self.0.refusing.load(Ordering::Relaxed) == msr {
-            return Err(Gp);
-        }
-        self.0.steps.lock().unwrap().push(Step::Write { msr, value });
-        if msr == MISC {
-            self.0.misc.lock().unwrap()[cpu] = value;
-            return Ok(());
-        }
-        match self.0.rdt.wrmsr(cpu, msr, value, 0) {
-            Ok(true) => {
-                self.0.interpose(Side::After);
-                Ok(())
-            }
-            Ok(false) | Err(_) => Err(Gp),
-        }
-    }
-
-    fn flush_caches(&self, here: Here<'_>) {
-        let _ = Self::cpu(here);
-        self.0.steps.lock().unwrap().push(Step::Flush);
-    }
 }
 
 pub(crate) struct Ctrl {
@@ -235,37 +88,10 @@ pub(crate) fn probe(
     processor: Processor,
     options: &str,
 ) -> (SimPlatform, Arc<Board>, Result<X86<Emulated>>) {
-    let sim = SimPlatform::new(shape(machine));
-    let board = Arc::new(Board {
-        rdt: Rdt::new(machine).unwrap(),
-        processor,
-        refusing: AtomicU32::new(0),
-        reads: AtomicU64::new(0),
-        misc: Mutex::new(vec![0; machine.topology.cpus()]),
-        steps: Mutex::default(),
-        beside_write: Mutex::new(None),
-    });
+    let sim = SimPlatform::new(topology(machine));
+    let board = Arc::new(Board::new(machine, processor, &sim).unwrap());
     let x86 = X86::new(Emulated(Arc::clone(&board)), &sim, Options::parse(options));
     (sim, board, x86)
-}
-
-fn shape(machine: &Machine) -> Topology {
-    let cache = |id: usize, geometry: &Option<resctrl_hardware::machine::Cache>| CacheInfo {
-        id: u32::try_from(id).unwrap(),
-        size: geometry.as_ref().map_or(1 << 20, |cache| u32::try_from(cache.size_kib << 10).unwrap()),
-    };
-    let topology = &machine.topology;
-    let cpu = |cpu: usize| {
-        let package = u32::try_from(cpu / (topology.cpus() / topology.sockets)).unwrap();
-        CpuTopology {
-            l2: Some(cache(topology.l2_domain(cpu), &machine.cache.l2)),
-            l3: Some(cache(topology.l3_domain(cpu), &machine.cache.l3)),
-            node: Some(package),
-            package: Some(package),
-            isolated: false,
-        }
-    };
-    Topology { cpus: (0..topology.cpus()).map(cpu).collect() }.clustered(u32::try_from(topology.nodes).unwrap())
 }
 
 impl Rig {

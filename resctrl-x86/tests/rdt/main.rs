@@ -8,6 +8,5 @@ mod machine;
 mod monitor;
 mod probe;
 mod pseudo_lock;
-mod regions;
 mod snc;
 mod telemetry;

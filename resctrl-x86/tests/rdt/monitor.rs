@@ -10,8 +10,9 @@ use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::sim;
 use resctrl_types::{Arch, Closid, CpuId, DomainCpus, EventId, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_x86_board::Processor;
 
-use crate::machine::{Processor, Rig, intel, intel_l2, intel_mon_only};
+use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
 
 const BROADWELL_X: u32 = 0x406f1;
 

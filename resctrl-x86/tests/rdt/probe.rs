@@ -9,8 +9,9 @@ use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKi
 use resctrl_types::sim::{self, SimPlatform};
 use resctrl_types::{Arch, CpuId, Errno, EventId, ResourceId};
 use resctrl_x86::X86;
+use resctrl_x86_board::{Emulated, Processor};
 
-use crate::machine::{Emulated, Processor, intel, intel_big, intel_l2, intel_mon_only, probe};
+use crate::machine::{intel, intel_big, intel_l2, intel_mon_only, probe};
 
 const HASWELL_X: u32 = 0x306f2;
 const BROADWELL_X: u32 = 0x406f1;

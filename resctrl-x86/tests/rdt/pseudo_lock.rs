@@ -5,8 +5,9 @@ use resctrl_types::platform::CacheLevel;
 use resctrl_types::pseudo_lock::{Measurement, PseudoLocking, Trace};
 use resctrl_types::sim::{self, Refusal, SimLockMemory};
 use resctrl_types::{Arch, Closid, CpuId, Pinned, TaskWord};
+use resctrl_x86_board::{MISC, Processor, Step};
 
-use crate::machine::{MISC, Processor, Rig, Step, intel};
+use crate::machine::{Rig, intel};
 
 const BROADWELL_X: u32 = 0x406f1;
 const GOLDMONT: u32 = 0x506c9;
@@ -18,7 +19,7 @@ fn on_model(version: u32, test: impl Fn(&Rig, &SimLockMemory) + Send + Sync + 's
     sim::run(move || {
         let rig = Rig::boot_on(&intel(), Processor { version, ..Processor::default() });
         let memory = rig.sim.memory(4 * LINE).unwrap();
-        rig.board.steps.lock().unwrap().clear();
+        let _ = rig.board.take_steps();
         test(&rig, &memory);
         drop(memory);
         rig.halt();
@@ -33,7 +34,7 @@ fn measure(rig: &Rig, memory: &SimLockMemory, what: Measurement) -> Vec<Trace> {
 #[test]
 fn only_processors_whose_prefetchers_are_known_can() {
     for (version, known) in
-        [(BROADWELL_X, true), (GOLDMONT, true), (GOLDMONT_PLUS, true), (crate::machine::ICELAKE_X, false)]
+        [(BROADWELL_X, true), (GOLDMONT, true), (GOLDMONT_PLUS, true), (resctrl_x86_board::ICELAKE_X, false)]
     {
         on_model(version, move |rig, _| assert_eq!(rig.arch().can_pseudo_lock(), known, "{version:#x}"));
     }
@@ -45,12 +46,12 @@ fn memory_is_read_with_the_closid_of_its_group_between_turning_prefetchers_off_a
     for (version, off) in [(BROADWELL_X, 0xf), (GOLDMONT, 0x5)] {
         on_model(version, move |rig, memory| {
             rig.irq(2, |here| rig.arch().sched_in(here, TaskWord(3 << 32 | 7)));
-            rig.board.misc.lock().unwrap()[2] = 0x2;
-            rig.board.steps.lock().unwrap().clear();
+            rig.board.misc()[2] = 0x2;
+            let _ = rig.board.take_steps();
             rig.on(2, |here: Pinned<'_>| rig.arch().pseudo_lock(&rig.sim, &rig.sim, here, memory, LINE, Closid(5)));
             let write = |msr, value| Step::Write { msr, value };
             assert_eq!(
-                *rig.board.steps.lock().unwrap(),
+                rig.board.take_steps(),
                 [
                     Step::Flush,
                     write(MISC, off),
@@ -79,7 +80,7 @@ fn nothing_is_read_where_the_prefetchers_stay_on() {
 fn latency_is_told_for_each_thirty_two_bytes() {
     on_model(BROADWELL_X, |rig, memory| {
         assert_eq!(measure(rig, memory, Measurement::Latency), [Trace::Latency(40); 8]);
-        assert_eq!(rig.board.misc.lock().unwrap()[2], 0);
+        assert_eq!(rig.board.misc()[2], 0);
     });
 }
 
@@ -107,7 +108,7 @@ fn what_cannot_be_counted_is_told_as_nothing() {
             let level = CacheLevel::L2;
             let traces = measure(rig, memory, Measurement::Residency(level));
             assert_eq!(traces, [Trace::Residency { level, hits: 0, misses: 0 }], "{refusal:?}");
-            assert_eq!(rig.board.misc.lock().unwrap()[2], 0);
+            assert_eq!(rig.board.misc()[2], 0);
         }
     });
 }

@@ -7,8 +7,9 @@ use resctrl_types::arch::{MonId, ReadError};
 use resctrl_types::resource::Scope;
 use resctrl_types::sim::{self, SimPlatform};
 use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainCpus, EventId, Platform, ResourceId, Result, Rmid};
+use resctrl_x86_board::Processor;
 
-use crate::machine::{Processor, Rig, intel_snc, probe};
+use crate::machine::{Rig, intel_snc, probe};
 
 const SKYLAKE_X: u32 = 0x50657;
 const GRANITE_RAPIDS_X: u32 = 0xa06d1;

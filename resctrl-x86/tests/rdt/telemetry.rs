@@ -11,8 +11,9 @@ use resctrl_types::resource::{Monitor, Scope};
 use resctrl_types::sim::{self, SimPlatform};
 use resctrl_types::{Arch, Closid, DomainId, EventId, ResourceId, Result, Rmid};
 
-use crate::machine::{Emulated, Processor, Rig, amd, intel_aet, probe};
+use crate::machine::{Rig, amd, intel_aet, probe};
 use resctrl_x86::X86;
+use resctrl_x86_board::{Emulated, Processor};
 
 const ENERGY: [EventId; 2] = [EventId::CoreEnergy, EventId::Activity];
 const DETECTED: [&str; 2] =

@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The root of each crate that is layered.
-const ROOTS: [&str; 10] = [
+const ROOTS: [&str; 11] = [
     "resctrl-fs/src/lib.rs",
     "resctrl-x86/src/lib.rs",
+    "resctrl-x86/board/src/lib.rs",
     "qemu-images/hardware/src/lib.rs",
     "qemu-images/module/src/lib.rs",
     "qemu-images/guest/tools/src/lib.rs",

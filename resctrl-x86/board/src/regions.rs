@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The emulated telemetry as a driver's regions, for the tests of whoever reads them: here and in the file system's.
+//! The emulated telemetry as a driver's regions.
 
 use std::sync::Arc;
 
@@ -7,13 +7,15 @@ use resctrl_hardware::telemetry::Telemetry;
 use resctrl_x86::{TelemetryFeature, TelemetryRegion, TelemetryRegions};
 
 /// The telemetry regions of a feature, of all packages. Any thread may read them, wherever it is.
-pub(crate) struct EmulatedRegions {
+#[derive(Debug)]
+pub struct EmulatedRegions {
     telemetry: Arc<Telemetry>,
     of_feature: Vec<usize>,
 }
 
 impl EmulatedRegions {
-    pub(crate) fn new(telemetry: &Arc<Telemetry>, feature: TelemetryFeature) -> Self {
+    /// Those of this feature.
+    pub fn new(telemetry: &Arc<Telemetry>, feature: TelemetryFeature) -> Self {
         let group = match feature {
             TelemetryFeature::Energy => "energy",
             TelemetryFeature::Perf => "perf",
