@@ -4,16 +4,21 @@
 //! A monitor belongs to whoever it was given to; what was counted before its registers were last lost, and each wrap, is in
 //! a *correction* that is added to what the register shows. Who has which monitor is not known here.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+mod state;
+
+pub(crate) use state::MbwuState;
+
+use core::sync::atomic::Ordering;
 
 use resctrl_types::{Errno, Here, Result};
+
+use state::Saved;
 
 use super::monitor::NotReady;
 use super::msc::{Access, MscDevice, Ris};
 use super::{Component, Devices, Feature, Props, Reach, Vmsc};
 use crate::Msc;
 use crate::registers::{Csu, CsuCtl, CsuFlt, Mbwu, MbwuCtl, MbwuFlt, MbwuLong, TYPE_MBWU};
-use resctrl_types::register::Field;
 
 /// Bytes of a count where lines are counted.
 const LINE: u64 = 64;
@@ -41,55 +46,6 @@ pub struct Filter {
     pub pmg: u8,
     /// These accesses.
     pub direction: Direction,
-}
-
-/// What is remembered of one monitor of one resource instance. Used under the rdtgroup mutex only.
-#[derive(Debug, Default)]
-pub(crate) struct MbwuState {
-    /// Fields of [`Saved`].
-    saved: AtomicU64,
-    /// Bytes to add to what the register shows.
-    correction: AtomicU64,
-}
-
-/// What is remembered beside the correction.
-struct Saved;
-
-impl Saved {
-    /// The filter register.
-    const FILTER: Field = Field::new(31, 0);
-    /// The monitor is in use.
-    const ENABLED: Field = Field::new(32, 32);
-    /// It begins at 0 with the next reading.
-    const RESET: Field = Field::new(33, 33);
-}
-
-impl MbwuState {
-    /// Lets the monitor begin at 0 with its next reading: it counts for somebody new.
-    pub(crate) fn reset(&self) {
-        self.correction.store(0, Ordering::Relaxed);
-        self.saved.fetch_or(Saved::RESET.put(1), Ordering::Relaxed);
-    }
-
-    /// Begins to count for somebody, at 0, as soon as there is somebody who can reach the registers.
-    fn begin_away(&self, filter: u32) {
-        self.correction.store(0, Ordering::Relaxed);
-        self.saved.store(Saved::ENABLED.put(1) | Saved::FILTER.put(filter.into()), Ordering::Relaxed);
-    }
-
-    /// What has been put aside of what was counted for this filter.
-    fn aside(&self, filter: u32) -> u64 {
-        let saved = self.saved.load(Ordering::Relaxed);
-        let counts = Saved::ENABLED.is_set(saved) && !Saved::RESET.is_set(saved);
-        let same = counts && Saved::FILTER.get(saved) == u64::from(filter);
-        if same { self.correction.load(Ordering::Relaxed) } else { 0 }
-    }
-
-    /// Forgets that the monitor counts for anybody: it is not started again when its registers have been lost.
-    fn forget(&self) {
-        self.correction.store(0, Ordering::Relaxed);
-        self.saved.store(0, Ordering::Relaxed);
-    }
 }
 
 impl Filter {

@@ -10,8 +10,9 @@
 
 use core::sync::atomic::Ordering;
 
-use resctrl_types::Here;
 use resctrl_types::register::Field;
+
+pub use crate::hardware::ChipRegisters;
 
 use super::msc::Access;
 use crate::Msc;
@@ -45,15 +46,6 @@ const TRIES: u32 = 1000;
 #[must_use]
 pub const fn registers_of(msc: u64) -> u64 {
     CHIP_OF_REGISTERS.put(CHIP_OF_MSC.get(msc)) | REGISTERS
-}
-
-/// Registers of a chip, mapped: see [`registers_of`].
-pub trait ChipRegisters: Send + Sync {
-    /// Reads 64 bits at a byte offset below [`SIZE`], as `readq_relaxed` does. Callable with interrupts off.
-    fn read64(&self, here: Here<'_>, offset: u32) -> u64;
-
-    /// Writes 64 bits, as `writeq_relaxed` does. Callable with interrupts off.
-    fn write64(&self, here: Here<'_>, offset: u32, value: u64);
 }
 
 impl<M: Msc> Access<'_, M> {
