@@ -35,7 +35,7 @@ pub use errata::{BandwidthEffect, Quirks};
 pub use error::MscError;
 pub use limits::{Ids, Limits};
 pub use mbwu::{Direction, Filter};
-pub use monitor::{MonitorPool, NotReady, TakenMonitor};
+pub use monitor::{MonitorPool, NotReady, TakenMonitor, Waited};
 pub use msc::{Access, ClassKind, MscDevice, Ris};
 pub use props::{Feature, Features, Props};
 
@@ -241,7 +241,7 @@ impl<M: Msc> Devices<M> {
         reach: &Reach,
         monitor: u16,
         label: (u16, u8),
-        regardless: bool,
+        waited: Waited,
     ) -> Result<Result<u64, NotReady>> {
         let mut sum = 0_u64;
         let mut ready = true;
@@ -250,7 +250,7 @@ impl<M: Msc> Devices<M> {
             let access = msc.access(here)?;
             for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)).filter(|ris| ris.props.has(Feature::Csu))
             {
-                let value = if regardless && msc.quirks.ignore_csu_nrdy {
+                let value = if waited == Waited::TimeOut && msc.quirks.ignore_csu_nrdy {
                     Ok(access.read_csu_regardless(ris, monitor, label.0, label.1))
                 } else {
                     access.read_csu(ris, monitor, label.0, label.1)

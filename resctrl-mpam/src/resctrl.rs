@@ -87,7 +87,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let devices = Devices::discover(platform, cpus, firmware, requestors, map)?;
         let mut possible = CpuMask::new(platform.nr_cpu_ids())?;
         (0..platform.nr_cpu_ids()).try_for_each(|cpu| possible.set(CpuId(cpu)))?;
-        let resources = Resources::choose(platform, &devices, &possible, firmware.memory_side_cache);
+        let resources = Resources::choose(platform, &devices, &possible, firmware);
         if resources.is_empty() {
             platform.log(LogLevel::Warn, format_args!("MPAM has nothing here that resctrl can control or monitor"));
             return Err(Errno::EOPNOTSUPP);

@@ -139,8 +139,8 @@ impl<M: Msc> Access<'_, M> {
             }
         }
         if props.has(Feature::Intpri) || props.has(Feature::Dspri) {
-            let internal = highest(props.has(Feature::Intpri0Low), props.intpri_wd);
-            let downstream = highest(props.has(Feature::Dspri0Low), props.dspri_wd);
+            let internal = highest(props, Feature::Intpri0Low, props.intpri_wd);
+            let downstream = highest(props, Feature::Dspri0Low, props.dspri_wd);
             self.write(Pri::OFFSET, Pri::INTPRI.word_at_most(internal) | Pri::DSPRI.word_at_most(downstream));
         }
     }
@@ -154,7 +154,7 @@ impl<M: Msc> Access<'_, M> {
     }
 }
 
-/// The highest priority of so many bits.
-const fn highest(zero_is_low: bool, bits: u16) -> u32 {
-    if zero_is_low { ones(bits, 0) } else { 0 }
+/// The highest priority of so many bits; `zero_is_low` is the ability to which 0 is the lowest.
+const fn highest(props: &Props, zero_is_low: Feature, bits: u16) -> u32 {
+    if props.has(zero_is_low) { ones(bits, 0) } else { 0 }
 }

@@ -64,6 +64,15 @@ impl Drop for TakenMonitor {
     }
 }
 
+/// How long it is since monitors were told what to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// Perhaps not at all.
+    NotYet,
+    /// The time-out of the class: what claims not to be ready though it always is then is not believed.
+    TimeOut,
+}
+
 /// The count of a monitor is not to be relied on yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotReady;

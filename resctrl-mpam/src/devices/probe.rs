@@ -101,38 +101,46 @@ fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Pr
         let ccap = access.read(CcapIdr::OFFSET);
         props.cmax_wd = CcapIdr::CMAX_WD.half_of(ccap.into());
         let some = props.cmax_wd != 0;
-        props.add_if(some && CcapIdr::HAS_CMAX_SOFTLIM.of(ccap) != 0, Feature::CmaxSoftlim);
-        props.add_if(some && CcapIdr::NO_CMAX.of(ccap) == 0, Feature::Cmax);
-        props.add_if(some && CcapIdr::HAS_CMIN.of(ccap) != 0, Feature::Cmin);
+        props.add([
+            (Feature::CmaxSoftlim, some && CcapIdr::HAS_CMAX_SOFTLIM.of(ccap) != 0),
+            (Feature::Cmax, some && CcapIdr::NO_CMAX.of(ccap) == 0),
+            (Feature::Cmin, some && CcapIdr::HAS_CMIN.of(ccap) != 0),
+        ]);
         props.cassoc_wd = CcapIdr::CASSOC_WD.half_of(ccap.into());
-        props.add_if(props.cassoc_wd != 0 && CcapIdr::HAS_CASSOC.of(ccap) != 0, Feature::Cassoc);
+        props.add([(Feature::Cassoc, props.cassoc_wd != 0 && CcapIdr::HAS_CASSOC.of(ccap) != 0)]);
     }
     if Idr::HAS_CPOR_PART.is_set(idr) {
         let portions = CporIdr::CPBM_WD.half_of(access.read(CporIdr::OFFSET).into());
         // A width for which there are no registers is none; its upper words would be other registers.
         props.cpbm_wd = if portions > MOST_PORTIONS { 0 } else { portions };
-        props.add_if(props.cpbm_wd != 0, Feature::Cpor);
+        props.add([(Feature::Cpor, props.cpbm_wd != 0)]);
     }
     if Idr::HAS_MBW_PART.is_set(idr) {
         let mbw = access.read(MbwIdr::OFFSET);
         props.mbw_pbm_bits = MbwIdr::BWPBM_WD.half_of(mbw.into());
-        props.add_if(props.mbw_pbm_bits != 0 && MbwIdr::HAS_PBM.of(mbw) != 0, Feature::MbwPart);
+        props.add([(Feature::MbwPart, props.mbw_pbm_bits != 0 && MbwIdr::HAS_PBM.of(mbw) != 0)]);
         props.bwa_wd = MbwIdr::BWA_WD.half_of(mbw.into()).min(FRACTION_BITS);
         let some = props.bwa_wd != 0;
-        props.add_if(some && MbwIdr::HAS_MAX.of(mbw) != 0, Feature::MbwMax);
-        props.add_if(some && MbwIdr::HAS_MIN.of(mbw) != 0, Feature::MbwMin);
-        props.add_if(some && MbwIdr::HAS_PROP.of(mbw) != 0, Feature::MbwProp);
+        props.add([
+            (Feature::MbwMax, some && MbwIdr::HAS_MAX.of(mbw) != 0),
+            (Feature::MbwMin, some && MbwIdr::HAS_MIN.of(mbw) != 0),
+            (Feature::MbwProp, some && MbwIdr::HAS_PROP.of(mbw) != 0),
+        ]);
     }
     if Idr::HAS_PRI_PART.is_set(idr) {
         let pri = access.read(PriIdr::OFFSET);
         props.intpri_wd = PriIdr::INTPRI_WD.half_of(pri.into());
         let internal = props.intpri_wd != 0 && PriIdr::HAS_INTPRI.of(pri) != 0;
-        props.add_if(internal, Feature::Intpri);
-        props.add_if(internal && PriIdr::INTPRI_0_IS_LOW.of(pri) != 0, Feature::Intpri0Low);
+        props.add([
+            (Feature::Intpri, internal),
+            (Feature::Intpri0Low, internal && PriIdr::INTPRI_0_IS_LOW.of(pri) != 0),
+        ]);
         props.dspri_wd = PriIdr::DSPRI_WD.half_of(pri.into());
         let downstream = props.dspri_wd != 0 && PriIdr::HAS_DSPRI.of(pri) != 0;
-        props.add_if(downstream, Feature::Dspri);
-        props.add_if(downstream && PriIdr::DSPRI_0_IS_LOW.of(pri) != 0, Feature::Dspri0Low);
+        props.add([
+            (Feature::Dspri, downstream),
+            (Feature::Dspri0Low, downstream && PriIdr::DSPRI_0_IS_LOW.of(pri) != 0),
+        ]);
     }
     if Idr::HAS_MSMON.is_set(idr) {
         probe_monitors(access, index, &mut props);
@@ -140,7 +148,7 @@ fn probe_ris<M: Msc>(access: &Access<'_, M>, index: u8, class: ClassKind) -> (Pr
     // Of a part of the system that is not managed, what it narrows is not known to matter.
     if Idr::HAS_PARTID_NRW.is_set(idr) && class != ClassKind::Unknown {
         let internal_max = PartidNrwIdr::INTPARTID_MAX.half_of(access.read(PartidNrwIdr::OFFSET).into());
-        props.add_if(true, Feature::PartidNrw);
+        props.add([(Feature::PartidNrw, true)]);
         // Each PARTID is mapped to the internal one of its own number.
         ids.partid_max = ids.partid_max.min(internal_max);
     }
@@ -153,9 +161,11 @@ fn probe_monitors<M: Msc>(access: &Access<'_, M>, index: u8, props: &mut Props) 
         let csu = access.read(CsumonIdr::OFFSET);
         props.num_csu_mon = CsumonIdr::NUM_MON.half_of(csu.into());
         let some = props.num_csu_mon != 0;
-        props.add_if(some, Feature::Csu);
-        props.add_if(some && CsumonIdr::HAS_XCL.of(csu) != 0, Feature::CsuXcl);
-        props.add_if(some && manages_nrdy(access, index), Feature::CsuHwNrdy);
+        props.add([
+            (Feature::Csu, some),
+            (Feature::CsuXcl, some && CsumonIdr::HAS_XCL.of(csu) != 0),
+            (Feature::CsuHwNrdy, some && manages_nrdy(access, index)),
+        ]);
     }
     if MsmonIdr::MSMON_MBWU.of(msmon) != 0 {
         let mbwu = access.read(MbwumonIdr::OFFSET);
@@ -163,10 +173,12 @@ fn probe_monitors<M: Msc>(access: &Access<'_, M>, index: u8, props: &mut Props) 
         let some = props.num_mbwu_mon != 0;
         let long = MbwumonIdr::HAS_LONG.of(mbwu) != 0;
         let longest = long && MbwumonIdr::LWD.of(mbwu) != 0;
-        props.add_if(some, Feature::Mbwu);
-        props.add_if(some && longest, Feature::Mbwu63);
-        props.add_if(some && long && !longest, Feature::Mbwu44);
-        props.add_if(some && MbwumonIdr::HAS_RWBW.of(mbwu) != 0, Feature::MbwuRwbw);
+        props.add([
+            (Feature::Mbwu, some),
+            (Feature::Mbwu63, some && longest),
+            (Feature::Mbwu44, some && long && !longest),
+            (Feature::MbwuRwbw, some && MbwumonIdr::HAS_RWBW.of(mbwu) != 0),
+        ]);
     }
 }
 

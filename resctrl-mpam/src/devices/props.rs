@@ -70,12 +70,6 @@ impl Features {
         self.0 >> feature as u8 & 1 == 1
     }
 
-    fn add_if(&mut self, condition: bool, feature: Feature) {
-        if condition {
-            *self = self.with(feature);
-        }
-    }
-
     fn remove(&mut self, feature: Feature) {
         self.0 &= !(1 << feature as u8);
     }
@@ -113,8 +107,11 @@ impl Props {
         self.features.has(feature)
     }
 
-    pub(crate) fn add_if(&mut self, condition: bool, feature: Feature) {
-        self.features.add_if(condition, feature);
+    /// Adds an ability to this for each condition that holds.
+    pub(crate) fn add<const N: usize>(&mut self, abilities: [(Feature, bool); N]) {
+        for (feature, _) in abilities.into_iter().filter(|&(_, there)| there) {
+            self.features = self.features.with(feature);
+        }
     }
 
     pub(crate) fn drop_feature(&mut self, feature: Feature) {

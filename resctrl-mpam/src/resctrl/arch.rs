@@ -164,7 +164,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         counter: Counter,
         filter: Option<Transactions>,
     ) {
-        self.configure_counter(platform, cpus, domain, counter, filter.is_some());
+        self.configure_counter(platform, cpus, domain, counter, filter);
     }
 
     fn read_counters(

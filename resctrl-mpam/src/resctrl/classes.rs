@@ -4,6 +4,7 @@
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope};
 use resctrl_types::{CpuMask, Platform, ResourceId};
 
+use crate::Firmware;
 use crate::bandwidth::FractionBits;
 use crate::devices::{Class, ClassKind, Devices, Feature, Props};
 
@@ -28,9 +29,9 @@ impl Resources {
         platform: &P,
         devices: &Devices<M>,
         possible: &CpuMask,
-        memory_side_cache: bool,
+        firmware: &Firmware<'_>,
     ) -> Resources {
-        let whole = Whole { platform, devices, possible, memory_side_cache };
+        let whole = Whole { platform, devices, possible, memory_side_cache: firmware.memory_side_cache };
         let cache = |level| {
             whole.find(|class| {
                 class.kind == ClassKind::Cache(level)

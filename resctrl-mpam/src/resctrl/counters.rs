@@ -40,15 +40,16 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         Ok(monitors.zip(partids.iter().map(filter)))
     }
 
-    /// Starts the monitors of a counter at 0, or stops them.
+    /// Starts the monitors of a counter at 0, or (`None`) stops them. What they count cannot be chosen.
     pub(crate) fn configure_counter<P: Platform>(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
         domain: &MonDomain,
         counter: Counter,
-        start: bool,
+        filter: Option<Transactions>,
     ) {
+        let start = filter.is_some();
         let (Some(component), false) = (&domain.traffic, self.has_failed()) else { return };
         let Ok(monitors) = self.monitors_of(counter) else { return };
         for reach in &component.reaches {

@@ -7,7 +7,7 @@ use resctrl_types::resource::{Monitor, Scope};
 use resctrl_types::{DomainCpus, Errno, EventId, HotplugCpu, Pinned, Platform, Ref, ResourceId, Result};
 
 use super::Mpam;
-use crate::devices::{Component, MonitorPool, NotReady, Reach, TakenMonitor};
+use crate::devices::{Component, MonitorPool, NotReady, Reach, TakenMonitor, Waited};
 use crate::{Msc, SystemRegisters};
 
 /// The monitor half of a domain.
@@ -88,14 +88,13 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
 
     /// Reads a usage monitor, once more after the time-out when it was not ready.
     fn usage(&self, here: Pinned<'_>, reach: &Reach, monitor: u16, label: (u16, u8)) -> Result<u64, ReadError> {
-        let read = |regardless| {
-            self.devices.usage(here.into(), reach, monitor, label, regardless).map_err(|_| ReadError::Error)
-        };
-        if let Ok(value) = read(false)? {
+        let read =
+            |waited| self.devices.usage(here.into(), reach, monitor, label, waited).map_err(|_| ReadError::Error);
+        if let Ok(value) = read(Waited::NotYet)? {
             return Ok(value);
         }
         let time_out = self.resources.occupancy().and_then(|(class, _)| self.devices.classes.get(class));
         self.system.wait_us(here, time_out.map_or(0, |class| class.not_ready_us));
-        read(true)?.map_err(|NotReady| ReadError::Unavailable)
+        read(Waited::TimeOut)?.map_err(|NotReady| ReadError::Unavailable)
     }
 }
