@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{build_module, ci, fuzz, run_qemu, setup, test_qemu, unit_tests};
+use crate::{bench, build_module, ci, fuzz, run_qemu, setup, test_qemu, unit_tests};
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
 ///
@@ -28,6 +28,7 @@ enum Command {
     RunQemu(run_qemu::Options),
     TestQemu(test_qemu::Options),
     Test(unit_tests::Options),
+    Bench(bench::Options),
     Fuzz(fuzz::Options),
     Ci(ci::Options),
 }
@@ -46,6 +47,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::RunQemu(options) => run_qemu::run(&options),
         Command::TestQemu(options) => test_qemu::run(&options),
         Command::Test(options) => unit_tests::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci(options) => ci::run(&options),
     }

@@ -53,9 +53,23 @@ const TELEMETRY_MODULES: &[&str] = &["intel_vsec", "pmt_class", "pmt_discovery",
 /// processor a fifth of its time.
 const ARGUMENTS: &str = "panic=-1 mitigations=off printk.time=1";
 
+/// What a guest's clock counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Time, as the host's does. One thread a CPU.
+    Time,
+    /// Executed instructions, one a nanosecond, of all CPUs in turn: what runs takes the same time on every host.
+    Instructions,
+}
+
 /// Kernel arguments of an instruction set's guests.
-fn arch_arguments(arch: Arch) -> String {
-    match (arch, *TSC_KHZ) {
+fn arch_arguments(arch: Arch, pace: Pace) -> String {
+    let khz = match pace {
+        Pace::Time => *TSC_KHZ,
+        // A tick of the counter is then an instruction.
+        Pace::Instructions => Some(1_000_000),
+    };
+    match (arch, khz) {
         // Keep the clocksource watchdog from hanging the boot on a loaded host, and the search for the timer's pin, which
         // counts ticks of emulated time, from ending it.
         (Arch::Amd64, None) => " tsc=reliable no_timer_check".to_owned(),
@@ -159,6 +173,8 @@ pub(crate) struct Spec {
     pub(crate) qemu_arguments: Vec<String>,
     /// What runs it.
     pub(crate) platform: Platform,
+    /// What its clock counts.
+    pub(crate) pace: Pace,
 }
 
 impl Spec {
@@ -182,7 +198,7 @@ impl Spec {
     /// The kernel command line.
     pub(crate) fn kernel_command_line(&self) -> String {
         let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
-        line.push_str(&arch_arguments(self.arch()));
+        line.push_str(&arch_arguments(self.arch(), self.pace));
         let kernel = &self.system.kernel;
         let off = match self.system.implementation() {
             // Two file systems called resctrl cannot be registered at once.
@@ -331,6 +347,7 @@ mod tests {
             append: "rdt=!l3cat".to_owned(),
             qemu_arguments: Vec::new(),
             platform: Platform::Qemu,
+            pace: Pace::Time,
         }
     }
 

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 mod apt;
+mod bench;
 mod build_module;
 mod checks;
 mod ci;

@@ -13,7 +13,7 @@ use crate::guest::event::{End, Event};
 use crate::guest::platform::PlatformOptions;
 use crate::guest::qemu::Folder;
 use crate::guest::run::Limits;
-use crate::guest::{Plan, Platform, Spec, System, interrupt, programs, run, terminal};
+use crate::guest::{Pace, Plan, Platform, Spec, System, interrupt, programs, run, terminal};
 use crate::kernels::Kernel;
 use crate::machine;
 use crate::scenario::Implementation;
@@ -112,6 +112,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         append: options.append.clone(),
         qemu_arguments: options.qemu_arguments.clone(),
         platform,
+        pace: Pace::Time,
     };
     let folder = run_folder::create()?;
     match spec.plan {

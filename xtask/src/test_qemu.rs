@@ -23,7 +23,7 @@ use resctrl_hardware::machine::Machine;
 use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
 use crate::guest::platform::{Kind, PlatformOptions};
-use crate::guest::{Plan, Provisions, Spec, System, interrupt, programs};
+use crate::guest::{Pace, Plan, Provisions, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
@@ -291,6 +291,7 @@ impl<'a> Rig<'a> {
             append: append.trim().to_owned(),
             qemu_arguments: Vec::new(),
             platform,
+            pace: Pace::Time,
         })
     }
 

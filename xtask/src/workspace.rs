@@ -15,3 +15,18 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn target() -> PathBuf {
     root().join("target")
 }
+
+/// The commit that is checked out, and whether tracked files have changed since. Not all have their sources from a repository.
+pub(crate) fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let command =
+            duct::cmd("git", arguments.iter().copied()).dir(root()).stderr_null().unchecked().stdout_capture();
+        let output = command.run().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "an unknown commit".to_owned() };
+    match git(&["status", "--porcelain", "--untracked-files=no"]).as_deref() {
+        Some("") => commit,
+        _ => format!("{commit} with changes"),
+    }
+}

@@ -37,6 +37,9 @@ pub const SIGNATURE: u32 = 0x5244_5421;
 /// Version of the protocol, answered to [`Request::Probe`]; a program and a machine of different versions do not talk.
 pub const VERSION: u64 = 1;
 
+/// How many handlers [`Request::CountHandler`] remembers.
+pub const COUNTED_HANDLERS: usize = 8;
+
 /// PARTID and PMG as one number, where this protocol has an RMID on other machines.
 #[must_use]
 pub fn label_id(partid: u16, pmg: u8) -> u64 {
@@ -113,6 +116,15 @@ pub enum Request {
     Move(u64),
     /// Of MPAM: a CPU moves so many bytes as the kernel of a guest would on it, with the label of EL1.
     MoveAtEl1(u64, u64),
+    /// What all CPUs together have executed since power-on: answers instructions, and interrupts that one CPU sent
+    /// another. Only where the plugin was told to count.
+    Executed,
+    /// How often all CPUs together have reached the emulated hardware since power-on: answers reads and writes, of MSRs,
+    /// or of system registers and registers of MSCs. Only where the plugin was told to count.
+    Accesses,
+    /// On x86: interrupts whose handler begins at this address are those that one CPU sends another. Up to
+    /// [`COUNTED_HANDLERS`]; one more takes the place of the first.
+    CountHandler(u64),
 }
 
 /// How a command ended.
@@ -257,6 +269,9 @@ impl Request {
             Self::Labels(cpu) => [21, cpu, 0, 0, 0],
             Self::Move(bytes) => [22, bytes, 0, 0, 0],
             Self::MoveAtEl1(cpu, bytes) => [23, cpu, bytes, 0, 0],
+            Self::Executed => [24, 0, 0, 0, 0],
+            Self::Accesses => [25, 0, 0, 0, 0],
+            Self::CountHandler(address) => [26, address, 0, 0, 0],
         }
     }
 
@@ -299,6 +314,9 @@ impl Request {
             21 => Self::Labels(first),
             22 => Self::Move(first),
             23 => Self::MoveAtEl1(first, second),
+            24 => Self::Executed,
+            25 => Self::Accesses,
+            26 => Self::CountHandler(first),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -399,7 +417,11 @@ impl Rdt {
             | Request::PowerCycle(_)
             | Request::Labels(_)
             | Request::Move(_)
-            | Request::MoveAtEl1(..) => return Err(Status::NoSuchCommand),
+            | Request::MoveAtEl1(..)
+            // Counting is not the hardware's: whoever executes the guest answers these before they get here.
+            | Request::Executed
+            | Request::Accesses
+            | Request::CountHandler(_) => return Err(Status::NoSuchCommand),
         }
         Ok([0; 3])
     }
@@ -440,6 +462,9 @@ mod tests {
             Request::Labels(3),
             Request::Move(64),
             Request::MoveAtEl1(3, 64),
+            Request::Executed,
+            Request::Accesses,
+            Request::CountHandler(0xffff_ffff_8100_0000),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -447,7 +472,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([24, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([27, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

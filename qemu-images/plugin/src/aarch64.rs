@@ -33,9 +33,10 @@
 mod firmware;
 mod instruction;
 
+use crate::count::{Counted, Counts};
 use crate::log::Log;
 use crate::low;
-use crate::qemu::{Api, Block, Handles, Physical, PluginId, number};
+use crate::qemu::{Api, Block, Handles, Physical, PluginId, current, number};
 use crate::spin::give_way_at;
 use instruction::Instruction;
 use resctrl_hardware::control;
@@ -93,6 +94,7 @@ pub(crate) struct Plugin {
     /// [`System::words_to_watch`], for loads.
     words: [u64; 16],
     log: Option<Log>,
+    counts: Option<Counts>,
     started: Instant,
     /// The pages have got what registers read as after reset.
     filled: AtomicBool,
@@ -115,13 +117,20 @@ fn unpack(data: u64) -> (SystemRegister, u8, u64) {
 
 impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
-    pub(crate) fn start(api: Api, system: System, log: Option<Log>, cpus: usize) -> &'static Self {
+    pub(crate) fn start(
+        api: Api,
+        system: System,
+        log: Option<Log>,
+        counts: Option<Counts>,
+        cpus: usize,
+    ) -> &'static Self {
         PLUGIN.get_or_init(|| Self {
             api,
             handles: OnceLock::new(),
             words: system.words_to_watch(),
             system,
             log,
+            counts,
             started: Instant::now(),
             filled: AtomicBool::new(false),
             awaited: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
@@ -181,6 +190,17 @@ impl Plugin {
         result
     }
 
+    fn count(&self, what: Counted, many: u64) {
+        if let Some(counts) = &self.counts {
+            counts.add_several(what, many);
+        }
+    }
+
+    /// Counts the interrupts that a CPU sends by a write to the register for that.
+    fn interrupts(&self, value: u64) {
+        self.count(Counted::Interrupt, instruction::receivers(value, self.awaited.len()));
+    }
+
     fn note(&self, text: std::fmt::Arguments<'_>) {
         if let Some(log) = &self.log {
             log.line(self.now(), text);
@@ -198,12 +218,14 @@ impl Plugin {
     /// Carries an MRS out. Tells whether it is done; else it is QEMU's to refuse.
     fn mrs(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
         let Some(value) = self.system.mrs(cpu, self.level(), register) else { return false };
+        self.count(Counted::Read, 1);
         self.write_general(general, value);
         true
     }
 
     fn msr(&self, cpu: usize, register: SystemRegister, general: u8) -> bool {
         let (level, value) = (self.level(), self.read_general(general));
+        self.count(Counted::Write, 1);
         self.with_system(|system, now| match system.msr(cpu, level, register, value, now) {
             Some(effects) => (true, effects),
             None => (false, Effects::default()),
@@ -226,8 +248,10 @@ impl Plugin {
             return;
         }
         let call = [1, 2, 3, 4, 5].map(|register| self.read(register));
+        let counted = self.counts.as_ref().and_then(|counts| counts.answer(call));
         let caller = (cpu, self.level());
-        let [status, first, third, second] = self.with_system(|system, now| system.control(call, caller, now));
+        let [status, first, third, second] =
+            counted.unwrap_or_else(|| self.with_system(|system, now| system.control(call, caller, now)));
         for (register, value) in (0..).zip([status, first, second, third]) {
             self.write_general(register, value);
         }
@@ -249,6 +273,7 @@ impl Plugin {
     }
 
     fn loaded(&self, cpu: usize, at: &Target, general: u8) {
+        self.count(Counted::Read, 1);
         let value = match *at {
             Target::Msc(at) => self.with_system(|system, now| system.load(cpu, at, now)),
             Target::Chip(offset) => self.system.chip_load(offset),
@@ -257,6 +282,7 @@ impl Plugin {
     }
 
     fn stored(&self, cpu: usize, at: &Target, value: u64) {
+        self.count(Counted::Write, 1);
         match *at {
             Target::Msc(at) => {
                 self.note(format_args!("cpu {cpu} msc {} {:#x} = {value:#x}", at.msc, at.offset));
@@ -271,6 +297,10 @@ impl Plugin {
 
     fn translate(&self, block: *mut Block) {
         let mut features_before = None;
+        if self.counts.is_some() {
+            // SAFETY: the block is the one this callback was called with.
+            unsafe { Counts::watch(&self.api, block) };
+        }
         // SAFETY: the block is the one this callback was called with.
         for insn in unsafe { self.api.instructions(block) } {
             let address = insn.address();
@@ -295,12 +325,21 @@ impl Plugin {
                 Some(Instruction::SetUp) if !kernel => insn.before(on_set_up, 0),
                 Some(Instruction::Channel) => insn.before(on_channel, 0),
                 Some(Instruction::Spin) => give_way_at(&insn),
+                Some(Instruction::Interrupt(general)) if self.counts.is_some() => {
+                    insn.before(on_interrupt, general.into());
+                }
                 Some(Instruction::Load(general, size)) if kernel => {
                     insn.after_loads(on_load, u64::from(general) | u64::from(size) << 8);
                 }
                 Some(Instruction::Store(size)) if kernel => insn.after_stores(on_store, size.into()),
                 None
-                | Some(Instruction::Firmware | Instruction::SetUp | Instruction::Load(..) | Instruction::Store(_)) => {}
+                | Some(
+                    Instruction::Firmware
+                    | Instruction::SetUp
+                    | Instruction::Interrupt(_)
+                    | Instruction::Load(..)
+                    | Instruction::Store(_),
+                ) => {}
             }
         }
     }
@@ -314,7 +353,7 @@ fn plugin() -> Option<&'static Plugin> {
 extern "C" fn on_mrs(cpu: c_uint, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     let (register, general, address) = unpack(number(data));
-    if plugin.mrs(cpu as usize, register, general) {
+    if plugin.mrs(current::cpu(cpu), register, general) {
         // SAFETY: nothing here or in a caller is dropped.
         unsafe { plugin.api.go_on_at(address.wrapping_add(4)) };
     }
@@ -323,7 +362,7 @@ extern "C" fn on_mrs(cpu: c_uint, data: *mut c_void) {
 extern "C" fn on_msr(cpu: c_uint, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     let (register, general, address) = unpack(number(data));
-    if plugin.msr(cpu as usize, register, general) {
+    if plugin.msr(current::cpu(cpu), register, general) {
         // SAFETY: nothing here or in a caller is dropped.
         unsafe { plugin.api.go_on_at(address.wrapping_add(4)) };
     }
@@ -333,14 +372,14 @@ extern "C" fn on_mrs_features(cpu: c_uint, next: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     if plugin.system.shows_mpam(plugin.level()) {
         plugin.fill();
-        plugin.awaited[cpu as usize].store(number(next), Ordering::Relaxed);
+        plugin.awaited[current::cpu(cpu)].store(number(next), Ordering::Relaxed);
     }
 }
 
 extern "C" fn on_features(cpu: c_uint, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     let (_, general, address) = unpack(number(data));
-    let awaited = &plugin.awaited[cpu as usize];
+    let awaited = &plugin.awaited[current::cpu(cpu)];
     if awaited.load(Ordering::Relaxed) == address {
         awaited.store(0, Ordering::Relaxed);
         plugin.write_general(general, (plugin.read_general(general) & !MPAM_FIELD) | MPAM_VERSION_1);
@@ -359,13 +398,19 @@ extern "C" fn on_set_up(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin()
         && plugin.system.shows_mpam(plugin.level())
     {
-        plugin.with_system(|system, now| ((), system.power_cycle(cpu as usize, now)));
+        plugin.with_system(|system, now| ((), system.power_cycle(current::cpu(cpu), now)));
     }
 }
 
 extern "C" fn on_channel(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.channel(cpu as usize);
+        plugin.channel(current::cpu(cpu));
+    }
+}
+
+extern "C" fn on_interrupt(_cpu: c_uint, general: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.interrupts(plugin.read_general((number(general) & 0x1f) as u8));
     }
 }
 
@@ -378,14 +423,14 @@ extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_vo
     }
     let data = number(data);
     if let Some(at) = plugin.target(access, address, low(data >> 8)) {
-        plugin.loaded(cpu as usize, &at, (data & 0x1f) as u8);
+        plugin.loaded(current::cpu(cpu), &at, (data & 0x1f) as u8);
     }
 }
 
 extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     if let Some(at) = plugin.target(access, address, low(number(data))) {
-        plugin.stored(cpu as usize, &at, plugin.api.value(access));
+        plugin.stored(current::cpu(cpu), &at, plugin.api.value(access));
     }
 }
 
@@ -395,8 +440,9 @@ extern "C" fn on_translate(block: *mut Block, _data: *mut c_void) {
     }
 }
 
-extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
+extern "C" fn on_init(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
+        current::begin(cpu, plugin.awaited.len());
         plugin.api.find_handles(&REGISTERS, &plugin.handles);
     }
 }

@@ -2,8 +2,8 @@
 //! A TCG plugin for stock QEMU that puts [`resctrl_hardware`] under a guest.
 //!
 //! ```text
-//! qemu-system-x86_64  -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE]
-//! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE]
+//! qemu-system-x86_64  -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE][,count=yes]
+//! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE][,count=yes]
 //! ```
 //!
 //! Where the machine has package telemetry, its devices are QEMU's to be made: `telemetry=PATH` lets the plugin serve them
@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 mod aarch64;
+mod count;
 mod log;
 mod options;
 mod qemu;
@@ -24,6 +25,7 @@ mod spin;
 mod telemetry;
 mod x86;
 
+use count::Counts;
 use options::Options;
 use qemu::Guest;
 use resctrl_hardware::Rdt;
@@ -66,18 +68,19 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
     let api = qemu::Api::resolve()?;
     let options = Options::parse(arguments)?;
     options.check(guest, target.cpus)?;
+    let counts = options.count.then(Counts::default);
     match guest {
         Guest::X86 => {
             let rdt = Rdt::new(&options.machine).map_err(|problem| problem.to_string())?;
             if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
                 telemetry::serve(telemetry, path)?;
             }
-            x86::Plugin::start(id, api, rdt, options.log, target.cpus).register();
+            x86::Plugin::start(id, api, rdt, options.log, counts, target.cpus).register();
         }
         Guest::Aarch64 => {
             let system = System::new(&options.machine)
                 .map_err(|problem| format!("{}: {problem}", options.machine_path.display()))?;
-            aarch64::Plugin::start(api, system, options.log, target.cpus).register(id);
+            aarch64::Plugin::start(api, system, options.log, counts, target.cpus).register(id);
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Arch;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = "options are machine=PATH (required), log=PATH and telemetry=PATH";
+const USAGE: &str = "options are machine=PATH (required), log=PATH, telemetry=PATH and count=yes";
 
 /// The options, with the files behind them opened.
 #[derive(Debug)]
@@ -20,16 +20,19 @@ pub(crate) struct Options {
     pub(crate) log: Option<Log>,
     /// Path of the sockets on which the devices of package telemetry are served; not at all if not given.
     pub(crate) telemetry: Option<String>,
+    /// Count what the guest does, for [`Request::Executed`](resctrl_hardware::control::Request::Executed).
+    pub(crate) count: bool,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (mut machine, mut log, mut telemetry) = (None, None, None);
+        let (mut machine, mut log, mut telemetry, mut count) = (None, None, None, None);
         for argument in arguments {
             let slot = match argument.split_once('=') {
                 Some(("machine", path)) => (&mut machine, path),
                 Some(("log", path)) => (&mut log, path),
                 Some(("telemetry", path)) => (&mut telemetry, path),
+                Some(("count", "yes")) => (&mut count, "yes"),
                 _ => return Err(format!("option \"{argument}\" is not known; {USAGE}")),
             };
             if slot.1.is_empty() {
@@ -42,7 +45,7 @@ impl Options {
         let machine_path = PathBuf::from(machine.ok_or_else(|| format!("no machine given; {USAGE}"))?);
         let machine = Machine::load(&machine_path).map_err(|problem| problem.to_string())?;
         let log = log.map(|path| Log::create(Path::new(&path))).transpose()?;
-        Ok(Self { machine_path, machine, log, telemetry })
+        Ok(Self { machine_path, machine, log, telemetry, count: count.is_some() })
     }
 
     /// Checks that the machine is one for these guests, with so many CPUs.
@@ -82,6 +85,7 @@ mod tests {
         assert!(problem(&["on"]).starts_with("option \"on\" is not known"));
         assert!(problem(&["machine="]).contains("names no file"));
         assert!(problem(&["log=a", "log=b"]).contains("is there twice"));
+        assert!(problem(&["count=1"]).starts_with("option \"count=1\" is not known"));
     }
 
     #[test]
@@ -93,6 +97,7 @@ mod tests {
     fn a_machine_of_another_make_or_size_is_refused() {
         let machine = concat!("machine=", env!("CARGO_MANIFEST_DIR"), "/../machines/mpam.toml");
         let options = Options::parse(&[machine.to_owned()]).expect("the file is good");
+        assert!(!options.count, "nobody asked for it");
         assert_eq!(options.check(Guest::Aarch64, 4), Ok(()));
         assert!(options.check(Guest::X86, 4).unwrap_err().contains("arch is not \"x86_64\""));
         assert!(options.check(Guest::Aarch64, 2).unwrap_err().contains("describes 4 CPUs, QEMU was started with 2"));

@@ -4,6 +4,7 @@
 //! The functions are looked up at run time rather than linked: a QEMU that lacks one then gives a message a user can
 //! act on instead of a dynamic linker's, and the unit tests run without QEMU.
 
+pub(crate) mod current;
 mod target;
 
 use std::cell::OnceCell;
@@ -77,6 +78,8 @@ struct AccessValue {
     high: u64,
 }
 
+/// `QEMU_PLUGIN_DISCON_INTERRUPT`: what a [`DisconCallback`] is told of an interrupt.
+pub(crate) const INTERRUPT: c_uint = 1;
 /// `QEMU_PLUGIN_CB_NO_REGS`: the callback leaves registers alone.
 const NO_REGS: c_uint = 0;
 /// `QEMU_PLUGIN_CB_RW_REGS`: the callback reads and writes registers.
@@ -87,7 +90,7 @@ const RW_REGS_PC: c_uint = 3;
 const LOADS: c_uint = 1;
 const STORES: c_uint = 2;
 /// `QEMU_PLUGIN_DISCON_INTERRUPT` and `QEMU_PLUGIN_DISCON_EXCEPTION`.
-const DISCON_INTERRUPTION: c_uint = 1 | 2;
+const DISCON_INTERRUPTION: c_uint = INTERRUPT | 2;
 
 /// Called for a CPU.
 pub(crate) type CpuCallback = extern "C" fn(c_uint, *mut c_void);
@@ -142,6 +145,7 @@ api! {
     fn qemu_plugin_insn_size(*const Insn) -> usize;
     fn qemu_plugin_insn_vaddr(*const Insn) -> u64;
     fn qemu_plugin_read_memory_vaddr(u64, *mut GArray, usize) -> bool;
+    fn qemu_plugin_register_vcpu_tb_exec_cb(*mut Block, CpuCallback, c_uint, *mut c_void);
     fn qemu_plugin_get_registers() -> *mut GArray;
     fn qemu_plugin_read_register(*mut Handle, *mut GArray) -> bool;
     fn qemu_plugin_write_register(*mut Handle, *mut GArray) -> bool;
@@ -232,6 +236,21 @@ impl Api {
             let insn = unsafe { (self.qemu_plugin_tb_get_insn)(block, i) };
             Translated { api: self, insn }
         })
+    }
+
+    /// Has a callback called with the number of a block's instructions, each time a CPU begins to execute it.
+    ///
+    /// QEMU could add them up itself (`qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu`), but where one thread executes all
+    /// CPUs it then changes a constant that the rest of the block uses, the guest's instructions included.
+    ///
+    /// # Safety
+    ///
+    /// `block` is the one the running translation callback was called with.
+    pub(crate) unsafe fn before_block(&self, block: *mut Block, callback: CpuCallback) {
+        // SAFETY: the block is valid, says the caller.
+        let count = unsafe { (self.qemu_plugin_tb_n_insns)(block) };
+        // SAFETY: as above; the callback treats its data as a number.
+        unsafe { (self.qemu_plugin_register_vcpu_tb_exec_cb)(block, callback, NO_REGS, data(count as u64)) };
     }
 
     /// Reads guest memory at a virtual address; `None` where nothing is mapped.

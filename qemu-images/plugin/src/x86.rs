@@ -19,9 +19,10 @@ mod breakpoint;
 mod instruction;
 mod pending;
 
+use crate::count::{Counted, Counts};
 use crate::log::Log;
 use crate::low;
-use crate::qemu::{Api, Block, CpuCallback, Handles, PluginId, number};
+use crate::qemu::{Api, Block, CpuCallback, Handles, INTERRUPT, PluginId, current, number};
 use crate::spin::give_way_at;
 use instruction::{Instruction, MAX_LENGTH};
 use pending::{Displaced, InFlight, Late, Place};
@@ -61,6 +62,7 @@ pub(crate) struct Plugin {
     handles: OnceLock<Handles>,
     rdt: Rdt,
     log: Option<Log>,
+    counts: Option<Counts>,
     started: Instant,
     cpus: Vec<Mutex<Cpu>>,
     displaced: Mutex<Displaced>,
@@ -83,7 +85,14 @@ const REFUSED_READ: u64 = 0x8ff;
 
 impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
-    pub(crate) fn start(id: PluginId, api: Api, rdt: Rdt, log: Option<Log>, cpus: usize) -> &'static Self {
+    pub(crate) fn start(
+        id: PluginId,
+        api: Api,
+        rdt: Rdt,
+        log: Option<Log>,
+        counts: Option<Counts>,
+        cpus: usize,
+    ) -> &'static Self {
         let cpus = (0..cpus).map(|_| Mutex::default()).collect();
         PLUGIN.get_or_init(|| Self {
             id,
@@ -91,6 +100,7 @@ impl Plugin {
             handles: OnceLock::new(),
             rdt,
             log,
+            counts,
             started: Instant::now(),
             cpus,
             displaced: Mutex::default(),
@@ -141,7 +151,9 @@ impl Plugin {
         let (leaf, subleaf) = (self.read_low(Register::Rax), self.read_low(Register::Rcx));
         if leaf == control::LEAF {
             let call = [Register::Rcx, Register::Rbx, Register::Rdx, Register::Rsi, Register::Rdi];
-            let answer = self.rdt.control(call.map(|register| self.read(register)), self.now());
+            let call = call.map(|register| self.read(register));
+            let counted = self.counts.as_ref().and_then(|counts| counts.answer(call));
+            let answer = counted.unwrap_or_else(|| self.rdt.control(call, self.now()));
             self.later(cpu, next, Late::Cpuid(answer));
         } else if let Some(answer) = self.rdt.cpuid(cpu, leaf, subleaf) {
             self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
@@ -155,6 +167,7 @@ impl Plugin {
         if Msr::at(address).is_none() || !self.privileged() {
             return;
         }
+        self.count(Counted::Read);
         match self.rdt.rdmsr(cpu, address, self.now()) {
             Ok(Some(value)) => self.later(cpu, next, Late::Rdmsr(value)),
             Ok(None) => {}
@@ -170,6 +183,7 @@ impl Plugin {
         if Msr::at(address).is_none() || !self.privileged() {
             return;
         }
+        self.count(Counted::Write);
         let value = u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
         match self.rdt.wrmsr(cpu, address, value, self.now()) {
             Ok(_) => self.note_write(cpu, address, value),
@@ -177,6 +191,12 @@ impl Plugin {
                 self.note_fault(cpu, "wrmsr", address, Some(value), fault);
                 self.fault(cpu, REFUSED_WRITE);
             }
+        }
+    }
+
+    fn count(&self, what: Counted) {
+        if let Some(counts) = &self.counts {
+            counts.add(what);
         }
     }
 
@@ -259,6 +279,10 @@ impl Plugin {
 
     fn translate(&self, block: *mut Block) {
         let mut results_due = None;
+        if self.counts.is_some() {
+            // SAFETY: the block is the one this callback was called with.
+            unsafe { Counts::watch(&self.api, block) };
+        }
         // SAFETY: the block is the one this callback was called with.
         for insn in unsafe { self.api.instructions(block) } {
             let address = insn.address();
@@ -300,31 +324,34 @@ fn plugin() -> Option<&'static Plugin> {
 
 extern "C" fn on_cpuid(cpu: c_uint, next: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.cpuid(cpu as usize, number(next));
+        plugin.cpuid(current::cpu(cpu), number(next));
     }
 }
 
 extern "C" fn on_rdmsr(cpu: c_uint, next: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.rdmsr(cpu as usize, number(next));
+        plugin.rdmsr(current::cpu(cpu), number(next));
     }
 }
 
 extern "C" fn on_wrmsr(cpu: c_uint, _next: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.wrmsr(cpu as usize);
+        plugin.wrmsr(current::cpu(cpu));
     }
 }
 
 extern "C" fn on_next(cpu: c_uint, address: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.deliver(cpu as usize, number(address));
+        plugin.deliver(current::cpu(cpu), number(address));
     }
 }
 
-extern "C" fn on_interruption(cpu: c_uint, _kind: c_uint, _from: u64, _to: u64, _data: *mut c_void) {
+extern "C" fn on_interruption(cpu: c_uint, kind: c_uint, _from: u64, to: u64, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.interrupted(cpu as usize);
+        if let (Some(counts), INTERRUPT) = (&plugin.counts, kind) {
+            counts.interrupted(to);
+        }
+        plugin.interrupted(current::cpu(cpu));
     }
 }
 
@@ -334,8 +361,9 @@ extern "C" fn on_translate(block: *mut Block, _data: *mut c_void) {
     }
 }
 
-extern "C" fn on_init(_cpu: c_uint, _data: *mut c_void) {
+extern "C" fn on_init(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin() {
+        current::begin(cpu, plugin.cpus.len());
         plugin.api.find_handles(&REGISTERS, &plugin.handles);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use super::{Plan, Provisions, Spec};
+use super::{Pace, Plan, Provisions, Spec};
 use crate::kernels::Arch;
 
 /// Files of a running guest, all in one folder of its own.
@@ -69,8 +69,12 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     // If xtask dies without cleaning up, the kernel ends QEMU for it.
     add(&["-run-with", "exit-with-parent=on"]);
     add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-    // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
-    add(&["-accel", "tcg,thread=multi"]);
+    match spec.pace {
+        // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
+        Pace::Time => add(&["-accel", "tcg,thread=multi"]),
+        // Nobody waits for the time that an idle guest lets pass.
+        Pace::Instructions => add(&["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]),
+    }
     for argument in spec.hardware.qemu_args() {
         add(&[&argument]);
     }
@@ -102,6 +106,9 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-append", &spec.kernel_command_line()]);
     if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
         let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&spec.machine_file));
+        if spec.pace == Pace::Instructions {
+            plugin.push_str(",count=yes");
+        }
         if spec.hardware.telemetry.is_some() {
             let path = telemetry_path(folder);
             plugin.push_str(&format!(",telemetry={}", option_path(&path)));

@@ -15,7 +15,8 @@ use crate::test_qemu::outcome::{Outcome, Verdict};
 /// Lines of a console log that a failure shows.
 const CONSOLE_LINES: usize = 60;
 
-const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
+/// How pages look.
+pub(crate) const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
     table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left}\
     tr:nth-child(even){background:#f4f4f4}.pass{color:#17692b}.fail{color:#b3261e;font-weight:bold}\
     .skip{color:#777}pre{background:#f4f4f4;padding:.8em;overflow:auto}";

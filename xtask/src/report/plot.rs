@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Bar charts as SVG.
+//! Charts as SVG.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -74,6 +74,46 @@ pub(crate) fn bars(bars: &[Bar], unit: &str) -> Result<String> {
     Ok(svg)
 }
 
+/// Points from left to right.
+pub(crate) type Line = Vec<(f64, f64)>;
+
+/// Height of a chart with lines, in pixels.
+const HEIGHT: u32 = 300;
+
+/// Draws lines into one chart, both axes from zero.
+///
+/// # Errors
+///
+/// The chart cannot be laid out.
+pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String> {
+    let mut svg = String::new();
+    let most = |of: fn(&(f64, f64)) -> f64| lines.iter().flatten().map(of).fold(f64::MIN_POSITIVE, f64::max) * 1.05;
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(100)
+            .build_cartesian_2d(0.0..most(|point| point.0), 0.0..most(|point| point.1))
+            .map_err(|error| anyhow!("chart: {error}"))?;
+        chart
+            .configure_mesh()
+            .label_style(("sans-serif", TEXT))
+            .axis_desc_style(("sans-serif", TEXT))
+            .x_desc(across)
+            .y_desc(up)
+            .draw()
+            .map_err(|error| anyhow!("chart: {error}"))?;
+        for (number, line) in lines.iter().enumerate() {
+            let colour = COLOURS[number % COLOURS.len()];
+            let line = LineSeries::new(line.iter().copied(), colour.stroke_width(2)).point_size(3);
+            chart.draw_series(line).map_err(|error| anyhow!("chart: {error}"))?;
+        }
+        area.present().map_err(|error| anyhow!("chart: {error}"))?;
+    }
+    Ok(svg)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +126,17 @@ mod tests {
         for label in ["mount", "tasks", "seconds"] {
             assert!(svg.contains(label), "{label}: {svg}");
         }
+    }
+
+    #[test]
+    fn every_line_is_drawn_with_its_points() {
+        let svg = lines(&[vec![(0.0, 1.0), (10.0, 5.0)], vec![(0.0, 2.0)]], "threads", "instructions").unwrap();
+        assert!(svg.starts_with("<svg"), "{svg}");
+        let drawn = |kind: &str, colour: &str| {
+            svg.lines().filter(|line| line.starts_with(kind) && line.contains(colour)).count()
+        };
+        assert_eq!((drawn("<polyline", "#4477AA"), drawn("<circle", "#4477AA")), (1, 2), "{svg}");
+        assert_eq!((drawn("<polyline", "#EE7733"), drawn("<circle", "#EE7733")), (1, 1), "{svg}");
+        assert!(svg.contains("threads") && svg.contains("instructions"), "{svg}");
     }
 }

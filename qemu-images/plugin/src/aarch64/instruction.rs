@@ -23,6 +23,8 @@ pub(crate) enum Instruction {
     Channel,
     /// YIELD or WFE, the hints that the CPU spins.
     Spin,
+    /// MSR of `ICC_SGI1R_EL1`, by which a CPU interrupts others.
+    Interrupt(u8),
     /// A load such as accesses to device registers are made with: the general register, and the bytes.
     Load(u8, u32),
     /// A store of that kind: the bytes.
@@ -47,6 +49,19 @@ const HVC: u32 = 0xd400_0002;
 const SMC: u32 = 0xd400_0003;
 
 const MAIR_EL1: u32 = system_register(3, 0, 10, 2, 0);
+
+const ICC_SGI1R_EL1: u32 = system_register(3, 0, 12, 11, 5);
+
+/// `ICC_SGI1R_EL1`: which CPUs of a cluster are interrupted, a bit for each; or all but the one that asks.
+const TARGET_LIST: u64 = 0xffff;
+const ALL_OTHERS: u64 = 1 << 40;
+
+/// How many CPUs of so many a write to `ICC_SGI1R_EL1` interrupts.
+///
+/// Source: IHI 0069, "`ICC_SGI1R_EL1`".
+pub(crate) fn receivers(value: u64, cpus: usize) -> u64 {
+    if value & ALL_OTHERS != 0 { cpus as u64 - 1 } else { (value & TARGET_LIST).count_ones().into() }
+}
 
 /// The registers of FEAT_MPAM that are emulated.
 const REGISTERS: [(u32, SystemRegister); 6] = [
@@ -77,6 +92,7 @@ impl Instruction {
                 emulated(source).map(|source| Self::Mrs(source, register))
             }
             0xd51 if word & 0x001f_ffe0 == MAIR_EL1 => Some(Self::SetUp),
+            0xd51 if word & 0x001f_ffe0 == ICC_SGI1R_EL1 => Some(Self::Interrupt(register)),
             0xd51 => emulated(word & 0x001f_ffe0).map(|target| Self::Msr(target, register)),
             _ => Self::decode_access(word),
         }
@@ -117,6 +133,15 @@ fn emulated(encoding: u32) -> Option<SystemRegister> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interrupts_to_other_cpus_are_counted_by_who_gets_them() {
+        // MSR ICC_SGI1R_EL1, X3.
+        assert_eq!(Instruction::decode(0xd518_cba3), Some(Instruction::Interrupt(3)));
+        assert_eq!(receivers(0x0100_0000_0005, 4), 3, "all but the sender, whatever the list says");
+        assert_eq!(receivers(0x0000_0300_0005, 4), 2);
+        assert_eq!(receivers(0, 4), 0);
+    }
 
     #[test]
     fn accesses_to_the_registers_of_mpam_are_recognised() {

@@ -16,7 +16,7 @@
 //! that patched code changes the flags.
 
 use super::{Plugin, plugin};
-use crate::qemu::{Translated, number};
+use crate::qemu::{Translated, current, number};
 use std::ffi::{c_uint, c_void};
 
 const INT3: u8 = 0xcc;
@@ -63,7 +63,7 @@ impl Plugin {
 
 extern "C" fn on_breakpoint(cpu: c_uint, address: *mut c_void) {
     if let Some(plugin) = plugin() {
-        plugin.breakpoint(cpu as usize, number(address));
+        plugin.breakpoint(current::cpu(cpu), number(address));
     }
 }
 

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cargo xtask bench`.
+
+mod boot;
+mod docs;
+mod guard;
+mod page;
+mod table;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::guest::platform::PlatformOptions;
+use crate::guest::{Pace, Plan, Spec, System, interrupt, programs};
+use crate::kernels::{Arch, Kernel};
+use crate::scenario::Implementation;
+use crate::test_qemu::run_folder;
+use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::{machine, workspace};
+use table::{Origin, Table};
+
+/// Measures what operations cost, on resctrl.ko and on the kernel's own resctrl, in instructions.
+///
+/// Both run the same program in guests whose clock counts executed instructions, each twice: so the
+/// figures do not depend on this machine or on what else it does, and the same operation costs the
+/// same in each boot. Operations that differ by more than a hundredth between boots are marked.
+///
+/// Prints a table (operation, C, ours, ratio; interrupts between CPUs, and accesses to the hardware's
+/// registers), and writes `bench.json` and a page with plots into the run's folder.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Machine to emulate: a file of qemu-images/machines/ without .toml, with two L3 caches of at least two CPUs
+    #[arg(long, value_name = "NAME", default_value = "intel")]
+    machine: String,
+    /// Kernel to boot: a file of qemu-images/kernels/ without .toml [default: stock; on arm64 oracle]
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// Fewer samples, 1000 threads at most, no CPU hotplug
+    #[arg(long)]
+    quick: bool,
+    /// Only operations with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fail if a ratio is more than 3 % worse than in this file, which --json or --docs has written
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Bring the machine's table in docs/performance.md and docs/performance/MACHINE.json up to date
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    docs: bool,
+    #[command(flatten)]
+    tools: ToolOptions,
+}
+
+impl Options {
+    /// The command that does the same again.
+    fn command(&self, kernel: &Kernel) -> String {
+        let mut words = vec!["cargo xtask bench --machine".to_owned(), self.machine.clone()];
+        words.extend(self.kernel.is_some().then(|| format!("--kernel {}", kernel.name)));
+        words.extend(self.quick.then(|| "--quick".to_owned()));
+        words.extend(self.only.iter().map(|only| format!("--only '{only}'")));
+        words.join(" ")
+    }
+
+    /// What the guest's program is told.
+    fn arguments(&self) -> String {
+        let mut words = Vec::new();
+        words.extend(self.quick.then_some("quick"));
+        if let Some(only) = &self.only {
+            words.extend(["--only", only]);
+        }
+        words.join(" ")
+    }
+
+    fn check(&self) -> Result<()> {
+        let plain = |only: &String| only.chars().all(|c| !c.is_whitespace() && !"'\"\\$`*?[".contains(c));
+        match &self.only {
+            Some(only) if only.is_empty() || !plain(only) => {
+                bail!("--only: \"{only}\" is no part of an operation's name")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    options.check()?;
+    let committed = options.against.as_deref().map(guard::load).transpose()?;
+    let platform = PlatformOptions::default();
+    let (machine_file, hardware) = machine::load(&options.machine, platform.kind())?;
+    let arch: Arch = hardware.arch.into();
+    let kernel = options.kernel.as_deref().unwrap_or(match arch {
+        Arch::Amd64 => "stock",
+        Arch::Arm64 => "oracle",
+    });
+    let kernel = Kernel::load(kernel, arch)?;
+    if let Some(reason) = kernel.no_kernel_impl.as_ref().or(kernel.no_module.as_ref()) {
+        bail!("nothing to compare on kernel `{}`: {reason}", kernel.name);
+    }
+    interrupt::install()?;
+    let tools = ToolRoot::ensure(&options.tools, std::slice::from_ref(&kernel))?;
+    let provisions = programs::provisions(&tools, arch)?;
+    let folder = run_folder::create()?;
+    let script = boot::script(&folder, &options.arguments())?;
+    let spec = |implementation| -> Result<Spec> {
+        Ok(Spec {
+            machine: options.machine.clone(),
+            machine_file: machine_file.clone(),
+            hardware: hardware.clone(),
+            system: System::prepare(&tools, &kernel, implementation)?,
+            plan: Plan::Script(script.clone()),
+            settings: std::collections::BTreeMap::new(),
+            append: String::new(),
+            qemu_arguments: Vec::new(),
+            platform: platform.find(arch)?,
+            pace: Pace::Instructions,
+        })
+    };
+    let (theirs, ours) = (spec(Implementation::Kernel)?, spec(Implementation::Rust)?);
+    let command = options.command(&kernel);
+    let start = Instant::now();
+    let (theirs, ours) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| boot::boots(&theirs, &provisions, &folder));
+        let ours = boot::boots(&ours, &provisions, &folder);
+        (theirs.join().unwrap_or_else(|_| Err(anyhow!("the thread of a guest has panicked"))), ours)
+    });
+    if interrupt::requested() {
+        return Ok(interrupt::EXIT_CODE.into());
+    }
+    let both = theirs.and_then(|theirs| Ok((theirs, ours?)));
+    let (theirs, ours) = both.map_err(|failure| anyhow!("{failure:#}\nto run it again: {command}"))?;
+    let origin = Origin {
+        command,
+        commit: workspace::commit(),
+        machine: options.machine.clone(),
+        kernel: theirs.release,
+        description: hardware.description.clone(),
+    };
+    let table = Table::new(origin, &theirs.boots, &ours.boots);
+    println!("{}", table.text());
+    for name in &table.only_one_has {
+        println!("not compared, because only one of the two has it: {name}");
+    }
+    println!("{}", table.summary());
+    write_files(&table, &folder, options)?;
+    println!("page: {}; guests {:.0} s", folder.join("bench.html").display(), start.elapsed().as_secs_f64());
+    Ok(committed.map_or(ExitCode::SUCCESS, |committed| guard::judge(&committed, &table)))
+}
+
+fn write_files(table: &Table, folder: &Path, options: &Options) -> Result<()> {
+    let json = table.json()?;
+    for path in [Some(folder.join("bench.json")), options.json.clone()].iter().flatten() {
+        std::fs::write(path, &json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    std::fs::write(folder.join("bench.html"), page::page(table)?)?;
+    if options.docs { docs::update(table) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(only: &str) -> Options {
+        Options {
+            machine: "intel".to_owned(),
+            kernel: None,
+            quick: true,
+            only: Some(only.to_owned()),
+            json: None,
+            against: None,
+            docs: false,
+            tools: ToolOptions::default(),
+        }
+    }
+
+    #[test]
+    fn the_command_to_try_again_is_the_one_that_was_given() {
+        let kernel = Kernel::load("stock", Arch::Amd64).unwrap();
+        assert_eq!(
+            options("write/0(=self)").command(&kernel),
+            "cargo xtask bench --machine intel --quick --only 'write/0(=self)'"
+        );
+        assert_eq!(options("mkdir").arguments(), "quick --only mkdir");
+    }
+
+    #[test]
+    fn what_a_shell_would_change_is_no_name() {
+        assert!(options("tasks-write/0(=self)").check().is_ok());
+        for wrong in ["", "a b", "$x", "it's"] {
+            assert!(options(wrong).check().is_err(), "{wrong}");
+        }
+    }
+}
