@@ -70,13 +70,15 @@ static int claim_name(void)
 
 /* What users and CPUs reach. It may end before the module does. */
 static DEFINE_MUTEX(service_lock);
+static bool ended;
 
 static int start_service(void)
 {
 	int err;
 
 	mutex_lock(&service_lock);
-	err = shim_hotplug_start();
+	/* The hardware may have failed before it was used. */
+	err = ended ? -ENODEV : shim_hotplug_start();
 	if (!err)
 		err = shim_vfs_start();
 	if (err)
@@ -88,6 +90,7 @@ static int start_service(void)
 void shim_end_service(void)
 {
 	mutex_lock(&service_lock);
+	ended = true;
 	shim_vfs_disable();
 	shim_hotplug_stop();
 	mutex_unlock(&service_lock);
@@ -111,11 +114,16 @@ static int __init resctrl_module_init(void)
 	err = shim_arch_start();
 	if (err)
 		goto stop_rust;
-	err = start_service();
+	err = shim_power_start();
 	if (err)
 		goto stop_arch;
+	err = start_service();
+	if (err)
+		goto stop_power;
 	return 0;
 
+stop_power:
+	shim_power_stop();
 stop_arch:
 	shim_arch_stop();
 stop_rust:
@@ -128,6 +136,7 @@ stop_workqueue:
 static void __exit resctrl_module_exit(void)
 {
 	shim_end_service();
+	shim_power_stop();
 	shim_vfs_stop();
 	shim_arch_stop();
 	rust_stop();

@@ -31,7 +31,7 @@ void shim_log(u32 level, const char *text, size_t len);
 void __noreturn shim_bug(const char *text, size_t len);
 void shim_sleep_ms(u32 ms);
 void shim_now(s64 *sec, u32 *nsec);
-/* The hardware failed: no CPU has resctrl any more and nothing can be mounted, for good. */
+/* The hardware failed, and Rust has ended all use of it: neither CPUs nor mounts are reported to it any more, for good. */
 void shim_end_service(void);
 
 /* ---- shim_lock.c: locks and delayed works ---- */
@@ -41,6 +41,8 @@ void shim_end_service(void);
 struct shim_mutex *shim_mutex_new(u32 lock_class);
 void shim_mutex_free(struct shim_mutex *mutex);
 void shim_mutex_lock(struct shim_mutex *mutex);
+/* May be called with interrupts off, in a thread. */
+bool shim_mutex_trylock(struct shim_mutex *mutex);
 void shim_mutex_unlock(struct shim_mutex *mutex);
 struct shim_rwsem *shim_rwsem_new(u32 lock_class);
 void shim_rwsem_free(struct shim_rwsem *rwsem);
@@ -94,9 +96,21 @@ void shim_hotplug_stop(void);
 
 int rust_cpu_online(u32 cpu);
 void rust_cpu_offline(u32 cpu);
+void rust_cpu_suspend(u32 cpu);
 void rust_call_on(u32 cpu, void *closure);
 void rust_interrupt(u32 cpu, void *closure);
 void rust_interrupt_mask(u32 cpu, void *closure);
+
+/* ---- shim_power.c: the system's sleep ---- */
+
+int shim_power_start(void);
+void shim_power_stop(void);
+/* Whether CPUs go offline and come back because the system sleeps. */
+bool shim_system_sleeps(void);
+
+bool rust_last_cpu_suspend(u32 cpu);
+void rust_first_cpu_resume(u32 cpu);
+void rust_system_resumed(void);
 
 /* ---- shim_task.c: tasks and their ids ---- */
 

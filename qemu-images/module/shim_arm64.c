@@ -269,8 +269,9 @@ void shim_wait_us(u32 us)
 /* The hardware failed: ends all use of it. In a thread of its own; interrupts cannot wait. */
 static void shutdown_work(struct work_struct *unused)
 {
-	shim_end_service();
+	/* In one piece with respect to commands; what comes afterwards finds that all is over. */
 	rust_shutdown();
+	shim_end_service();
 }
 static DECLARE_WORK(shutdown, shutdown_work);
 

@@ -150,7 +150,10 @@ static int cpu_online_callback(unsigned int cpu)
 
 static int cpu_offline_callback(unsigned int cpu)
 {
-	rust_cpu_offline(cpu);
+	if (shim_system_sleeps())
+		rust_cpu_suspend(cpu);
+	else
+		rust_cpu_offline(cpu);
 	shim_arch_cpu_offline(cpu);
 	return 0;
 }

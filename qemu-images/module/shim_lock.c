@@ -39,6 +39,11 @@ void shim_mutex_lock(struct shim_mutex *mutex)
 	mutex_lock(&mutex->lock);
 }
 
+bool shim_mutex_trylock(struct shim_mutex *mutex)
+{
+	return mutex_trylock(&mutex->lock);
+}
+
 void shim_mutex_unlock(struct shim_mutex *mutex)
 {
 	mutex_unlock(&mutex->lock);
@@ -158,7 +163,8 @@ unsigned long shim_jiffies(u32 ms)
 
 int shim_workqueue_start(void)
 {
-	workqueue = alloc_workqueue("resctrl", WQ_PERCPU, 0);
+	/* Frozen with the tasks: no worker runs while CPUs are away because the system sleeps. */
+	workqueue = alloc_workqueue("resctrl", WQ_PERCPU | WQ_FREEZABLE, 0);
 	return workqueue ? 0 : -ENOMEM;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <linux/uidgid.h>
@@ -94,6 +95,19 @@ s32 shim_task_running_on(struct task_struct *task)
 	return -1;
 }
 
+/*
+ * Interrupts are off in a context switch, so a CPU that answers has left the
+ * one it was in when the probe was registered: from now on it sees every one.
+ * (Where somebody else watches the tracepoint, a CPU may still be going through
+ * the old list of probes.) What it missed is made up for here.
+ */
+static void see_current(void *unused)
+{
+	__this_cpu_write(switched_to, current);
+	smp_mb();
+	rust_sched_in(raw_smp_processor_id(), shim_task_word(current));
+}
+
 /* How many mounts, successful or under way, need the context switch. */
 static DEFINE_MUTEX(watch_lock);
 static unsigned int watchers;
@@ -115,6 +129,8 @@ int shim_sched_watch(void)
 		/* The tracepoint itself is not exported, the list of all of them is. */
 		for_each_kernel_tracepoint(find_sched_switch, NULL);
 		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, NULL) : -ENODEV;
+		if (!err)
+			on_each_cpu(see_current, NULL, true);
 	}
 	if (!err)
 		watchers++;

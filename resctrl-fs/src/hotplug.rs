@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! CPUs and domains that come and go.
-//!
-//! Both callbacks run on the CPU in question, with the hotplug lock held for writing by the kernel, and take the
-//! rdtgroup mutex. Neither waits for a worker, ever: see [`crate::monitor::worker`].
+//! CPUs that join their domains and leave them, and the domains that come and go with them. Nothing of it waits for a
+//! worker, ever: see [`crate::monitor::worker`].
 
-use resctrl_types::arch::MonId;
 use resctrl_types::locked::{Key, LockedBy};
 use resctrl_types::platform::{CacheLevel, Mutex, WorkKind};
 use resctrl_types::resource::Scope;
 use resctrl_types::{
-    Arch, Closid, CpuId, CpuMask, DomainId, Errno, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result,
-    Rmid,
+    Arch, CpuId, CpuMask, DomainId, Errno, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result,
 };
 
 use crate::data::counters::CounterTable;
@@ -18,57 +14,12 @@ use crate::data::domain::{Bandwidth, BusyMap, CtrlDomain, MBPS_UNLIMITED, MonSta
 use crate::data::group::Monitored;
 use crate::data::state::MonDomain;
 use crate::data::state::Resctrl;
-use crate::data::state::State;
+use crate::data::state::{Locked, State};
 use crate::monitor::{limbo, mon_data, read, worker};
 use crate::nodes::GroupId;
 use crate::tree::NodeId;
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
-    /// A CPU has come online: makes or extends its domains and gives the CPU to the default group.
-    ///
-    /// A domain for which there is no memory is left out; the CPU comes online without it.
-    ///
-    /// # Errors
-    /// Those of [`Arch::cpu_online`], which fail the CPU's hotplug.
-    pub fn cpu_online(this: &Ref<Self>, cpu: HotplugCpu<'_>) -> Result<()> {
-        let mut locked = this.locked.lock();
-        let (key, state) = {
-            let locked = &mut *locked;
-            (&mut locked.key, &mut locked.state)
-        };
-        this.arch.cpu_online(&this.platform, cpu)?;
-        for resource in ResourceId::ALL {
-            // A half of a domain for which there is no memory stays out.
-            let _ = join_ctrl(this, state, cpu, resource);
-        }
-        let _ = join_mon(this, key, state, cpu);
-        let _ = join_package(this, state, cpu.cpu());
-        state.online.come(cpu)?;
-        this.arch.set_cpu_default(cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
-        state.default_group().cpus.set(cpu.cpu())
-    }
-
-    /// A CPU is about to go offline: takes it out of its group and its domains.
-    pub fn cpu_offline(this: &Ref<Self>, cpu: HotplugCpu<'_>) {
-        // Dropped behind the mutex: with them may go the last references to the domain and its arrays.
-        let gone;
-        {
-            let mut locked = this.locked.lock();
-            let locked = &mut *locked;
-            let (key, state) = (&mut locked.key, &mut locked.state);
-            state.online.go(cpu);
-            leave_groups(state, cpu.cpu());
-            for resource in ResourceId::ALL {
-                leave_ctrl(state, cpu.cpu(), resource);
-            }
-            this.regions.lock().leave(cpu.cpu());
-            gone = leave_mon(this, key, state, cpu.cpu());
-            leave_package(this, state, cpu.cpu());
-            this.arch.cpu_offline(&this.platform, cpu);
-        }
-        drop(gone);
-    }
-
     /// The id of the domain in which `cpu` shares a resource of this scope.
     fn domain_id(&self, cpu: CpuId, scope: Scope) -> Option<DomainId> {
         let id = match scope {
@@ -79,6 +30,34 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         };
         Some(DomainId(id))
     }
+}
+
+/// Makes or extends the domains of a CPU that has come.
+pub(crate) fn join<A: Arch<P>, P: Platform>(fs: &Ref<Resctrl<A, P>>, locked: &mut Locked<A, P>, cpu: HotplugCpu<'_>) {
+    let Locked { key, state } = locked;
+    for resource in ResourceId::ALL {
+        // A half of a domain for which there is no memory stays out.
+        let _ = join_ctrl(fs, state, cpu, resource);
+    }
+    let _ = join_mon(fs, key, state, cpu);
+    let _ = join_package(fs, state, cpu.cpu());
+}
+
+/// Takes a CPU out of its group and its domains. Gives the reference to a monitor domain that goes with it.
+pub(crate) fn leave<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    locked: &mut Locked<A, P>,
+    cpu: CpuId,
+) -> Option<Ref<MonDomain<A, P>>> {
+    let Locked { key, state } = locked;
+    leave_groups(state, cpu);
+    for resource in ResourceId::ALL {
+        leave_ctrl(state, cpu, resource);
+    }
+    fs.regions.lock().leave(cpu);
+    let gone = leave_mon(fs, key, state, cpu);
+    leave_package(fs, state, cpu);
+    gone
 }
 
 fn leave_groups<A: Arch<P>, P: Platform>(state: &mut State<A, P>, cpu: CpuId) {

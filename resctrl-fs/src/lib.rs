@@ -17,7 +17,7 @@
 //! | `info` | the `info` directory |
 //! | `monitor/` | RMIDs, reading counters, assigning them, the limbo and overflow workers, the bandwidth controller |
 //! | `pseudo_lock` | groups that are given up for memory in a cache; its devices |
-//! | `hotplug` | CPUs and domains that come and go |
+//! | `life`, `hotplug` | what happens to a CPU; domains that come and go with it |
 //! | `status`, `text` | `last_cmd_status`; number grammars |
 //! | `audit` | for tests: whether the state is consistent |
 //!
@@ -39,6 +39,7 @@ mod ctrlmondata;
 mod data;
 mod hotplug;
 mod info;
+mod life;
 mod monitor;
 mod nodes;
 mod ops;

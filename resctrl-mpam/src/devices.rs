@@ -132,17 +132,17 @@ impl<M: Msc> Devices<M> {
 
     /// A CPU that can reach some MSCs comes: those that nobody reached before are programmed anew, since they may have been
     /// without power, and count on. With `use_them` false they are only known to be reachable.
-    pub(crate) fn cpu_online(&self, here: Pinned<'_>, use_them: bool) {
+    pub(crate) fn cpu_online(&self, here: Here<'_>, use_them: bool) {
         for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
             let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0 && use_them;
-            if first && let Ok(access) = msc.access(here.into()) {
+            if first && let Ok(access) = msc.access(here) {
                 self.program_all(&access);
                 for ris in &msc.ris {
                     access.restore_mbwu(ris);
                 }
             }
             if first {
-                msc.enable_error_interrupt(here.into(), true);
+                msc.enable_error_interrupt(here, true);
             }
         }
     }
@@ -161,6 +161,20 @@ impl<M: Msc> Devices<M> {
                     // Nobody knows what the power does to it now.
                     ris.in_reset_state.store(false, Ordering::Relaxed);
                 }
+            }
+        }
+    }
+
+    /// A CPU is about to stop because the system is to sleep: what monitors have counted in MSCs that nobody will reach is put
+    /// aside. What they are programmed with is in memory.
+    pub(crate) fn cpu_suspend(&self, here: Here<'_>) {
+        for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
+            if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
+                continue;
+            }
+            msc.enable_error_interrupt(here, false);
+            if let Ok(access) = msc.access(here) {
+                msc.ris.iter().for_each(|ris| access.save_mbwu(ris));
             }
         }
     }
@@ -210,6 +224,29 @@ impl<M: Msc> Devices<M> {
     /// # Errors
     /// Those of [`MscDevice::access`]; nothing was written.
     pub fn program(&self, here: Here<'_>, vmsc: &Vmsc, values: impl Iterator<Item = (u16, Config)>) -> Result<()> {
+        self.program_where(here, vmsc, values, |_, _, _, _| true)
+    }
+
+    /// As [`Devices::program`], but for what the registers show already.
+    ///
+    /// # Errors
+    /// Those of [`MscDevice::access`]; nothing was written.
+    pub(crate) fn program_lost(
+        &self,
+        here: Here<'_>,
+        vmsc: &Vmsc,
+        values: impl Iterator<Item = (u16, Config)>,
+    ) -> Result<()> {
+        self.program_where(here, vmsc, values, |access, ris, partid, config| !access.holds(ris, partid, config))
+    }
+
+    fn program_where(
+        &self,
+        here: Here<'_>,
+        vmsc: &Vmsc,
+        values: impl Iterator<Item = (u16, Config)>,
+        wanted: impl Fn(&Access<'_, M>, &Ris, u16, Config) -> bool,
+    ) -> Result<()> {
         let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
         let access = msc.access(here)?;
         for (partid, config) in values {
@@ -217,8 +254,10 @@ impl<M: Msc> Devices<M> {
                 return Err(Errno::EINVAL);
             }
             for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)) {
-                ris.in_reset_state.store(false, Ordering::Relaxed);
-                access.program(ris, partid, Some(config));
+                if wanted(&access, ris, partid, config) {
+                    ris.in_reset_state.store(false, Ordering::Relaxed);
+                    access.program(ris, partid, Some(config));
+                }
             }
         }
         Ok(())

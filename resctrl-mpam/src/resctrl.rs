@@ -116,8 +116,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 
     /// The error interrupt of the MSC at this place of [`Devices::mscs`] came. True when that ends the use of MPAM: the
-    /// caller then arranges, in a thread, that all CPUs are reported offline to resctrl, resctrl is shut down, and
-    /// [`Mpam::shutdown`] is called. False when the interrupt was not this MSC's, or the end is under way.
+    /// caller then arranges, in a thread, that resctrl is shut down. False when the interrupt was not this MSC's, or the end
+    /// is under way.
     ///
     /// The handler may be a thread, which context switches and commands interrupt at any point.
     pub fn error_interrupt<P: Platform>(&self, platform: &P, here: Here<'_>, msc: usize) -> bool {
@@ -133,9 +133,10 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         first
     }
 
-    /// Leaves every MSC unrestricted and silent. Nothing is programmed afterwards.
-    pub fn shutdown<P: Platform>(&self, platform: &P, cpus: CpusHeld<'_>) {
+    /// Leaves every processor without labels and every MSC unrestricted and silent. Nothing is programmed afterwards.
+    pub(crate) fn shut_down<P: Platform>(&self, platform: &P, cpus: CpusHeld<'_>) {
         self.failed.store(true, Ordering::Relaxed);
+        platform.interrupt_mask(cpus, &self.possible, &|here| self.end_labels(here));
         for msc in self.devices.mscs.iter().filter(|msc| msc.is_online()) {
             for cpu in msc.cpus.iter() {
                 let called = platform.call_on(cpus, cpu, &mut |here| {

@@ -33,7 +33,7 @@
 //! [`Arch::counters_assigned`] says which is on, and only then are bandwidth events read by [`Arch::read_counters`]
 //! instead of [`Arch::read`], and never rebased. An architecture without such counters leaves these functions as they are.
 
-use crate::context::{CpusHeld, HotplugCpu, IrqOff, Pinned};
+use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff, Pinned};
 use crate::counter::{Counter, CounterAssignment, Transactions};
 use crate::cpumask::CpuMask;
 use crate::crossing::DomainCpus;
@@ -101,6 +101,28 @@ pub type ReadOne<'a, D, C> = dyn FnMut(&mut D, C) -> Option<Result<u64, ReadErro
 /// why there is none) once. It may run on another CPU, with interrupts off. `D` is what the domain holds of the
 /// architecture, `C` says which counter.
 pub type Counters<'a, D, C> = dyn FnMut(&mut ReadOne<'_, D, C>) + Send + 'a;
+
+/// What registers are taken to hold when values are programmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// What was programmed last. A value that was is left out, and if all were, no CPU is crossed to.
+    Memory,
+    /// What they show. Only a value that they show is left out: so that whoever writes a value again repairs a register
+    /// that has lost it without anybody telling.
+    Registers,
+}
+
+/// Something that counts in a domain, and goes on counting when the system has slept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// A bandwidth event of these ids, where every group is counted.
+    Always(MonId, EventId),
+    /// A counter that was assigned, and what it counts.
+    Assigned(Counter, Transactions),
+}
+
+/// Calls what it is given with everything that counts in a domain.
+pub type EachCounting<'a> = &'a dyn Fn(&mut dyn FnMut(Counting));
 
 /// What an architecture does for resctrl.
 pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
@@ -179,6 +201,40 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
     /// A CPU goes: the opposite of [`Arch::cpu_online`]. Called after its domains have forgotten it.
     fn cpu_offline(&self, platform: &P, cpu: HotplugCpu<'_>);
 
+    // ---- The system sleeps ----
+
+    /// The power of this CPU may go, and nothing may be written that its domains keep; called with interrupts off for the CPU
+    /// that suspends the system. Called after [`Arch::mon_domain_suspend`].
+    fn cpu_suspend(&self, here: Here<'_>);
+
+    /// This CPU is back: writes its own registers from memory, whatever they hold. Called before the domains of which it is
+    /// the first that is back are told.
+    fn cpu_resume(&self, platform: &P, here: Here<'_>);
+
+    /// The first CPU of a control domain is back: writes every register of the domain from memory, whatever it holds.
+    fn ctrl_domain_resume(&self, here: Here<'_>, resource: ResourceId, domain: &mut Self::CtrlDomain);
+
+    /// The last CPU of a monitor domain is about to stop: takes in what `counting` shows, and puts aside whatever of the domain
+    /// is kept in its registers alone.
+    fn mon_domain_suspend(&self, here: Here<'_>, domain: &mut Self::MonDomain, counting: EachCounting<'_>);
+
+    /// The first CPU of a monitor domain is back: writes every register of the domain from memory, whatever it holds. Each count
+    /// goes on from where [`Arch::mon_domain_suspend`] took it in, wherever the hardware begins.
+    fn mon_domain_resume(&self, here: Here<'_>, domain: &mut Self::MonDomain, counting: EachCounting<'_>);
+
+    // ---- The hardware fails ----
+
+    /// Whether the hardware has failed, so that nothing is changed or read any more. Once true, for good; callable anywhere.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
+    /// The end after a failure: every CPU runs without labels, nothing restricts anything. Nothing is asked of this
+    /// architecture afterwards but context switches.
+    fn shut_down(&self, _platform: &P, _cpus: CpusHeld<'_>) {}
+
+    // ---- Domains ----
+
     /// Makes the control domain `id` around its first CPU: enables CDP as it is set, programs every CLOSID with the
     /// default, or (see [`Arch::reset_away`]) leaves it the value that it had before the domain's last CPU went.
     ///
@@ -206,8 +262,8 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         conf_type: ConfType,
     ) -> u32;
 
-    /// Programs `changes`, all in one crossing to each CPU that is needed, leaving out values that are programmed already;
-    /// when none is left, crosses to no CPU and writes nothing.
+    /// Programs those of `changes` that are not what the registers are taken to hold, all in one crossing to each CPU that is
+    /// needed.
     ///
     /// # Errors
     /// The architecture's; x86 has none. Some values may have been written.
@@ -218,6 +274,7 @@ pub trait Arch<P: Platform>: Sized + Send + Sync + 'static {
         resource: ResourceId,
         domain: &mut Self::CtrlDomain,
         changes: &[Change],
+        trust: Trust,
     ) -> Result<()>;
 
     /// Programs the default for every CLOSID of the hardware, both halves.

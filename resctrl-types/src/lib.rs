@@ -24,7 +24,7 @@
 //! | [`resource`], [`event`], [`counter`] | what can be shared out, what can be counted, and with which counters |
 //! | [`cpu`] | one life of a CPU: its states and edges, and what its registers hold |
 //! | [`context`] | proofs of where code is running: hotplug excluded, on which CPU, may it sleep |
-//! | [`online`] | the CPUs that are online, and stay so while a mutex is held |
+//! | [`online`] | the life of each CPU, and which stay online while a mutex is held |
 //! | [`stay`] | proofs of which CPUs stay |
 //! | [`crossing`] | going to a CPU of a domain |
 //! | [`switch`] | on and off as arguments |

@@ -35,6 +35,9 @@ pub trait Mutex<T>: Send + Sync {
 
     /// Takes the lock; may sleep, cannot fail, is not interrupted by signals.
     fn lock(&self) -> Self::Guard<'_>;
+
+    /// Takes the lock if nobody has it. May be called with interrupts off, in a thread.
+    fn try_lock(&self) -> Option<Self::Guard<'_>>;
 }
 
 /// A sleeping lock around a value that many look at or one changes: `struct rw_semaphore`.

@@ -11,6 +11,7 @@
 //! | [`SimMutex`], [`SimCpusReadGuard`] | `struct mutex`, `cpus_read_lock()`, with a lock validator that panics |
 //! | [`Topology`] | possible CPUs, their caches, nodes and packages |
 //! | [`SimPlatform::online`], [`SimPlatform::offline`] | `kernel/cpu.c` |
+//! | [`SimPlatform::sleep`], [`SimPlatform::as_user`] | `kernel/power`: suspend and hibernation, the freezer |
 //! | [`SimWork`], [`SimPlatform::advance`], [`Clock`] | `kernel/workqueue.c`, timers |
 //! | [`fail_allocation`] | `failslab` |
 //! | [`Refusal`], [`RegionCounts`] | what pseudo-locked regions have of the kernel, and how it refuses |
@@ -60,6 +61,7 @@ mod platform;
 mod preemptions;
 mod pseudo_lock;
 mod recording;
+mod sleep;
 mod tally;
 mod tasks;
 mod thread;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The contract, met: each call goes to the file that is about it.
 
-use resctrl_types::arch::{Arch, Change, Counters, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Arch, Change, Counters, EachCounting, MonId, OccupancyThreshold, ReadError, Trust};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::event::FractionBits;
 use resctrl_types::pseudo_lock::{Measurement, MemoryOf};
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
-    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff, Pinned, Platform, ResourceId,
-    Result, RmidIndex, Switch, TaskWord,
+    Closid, ConfType, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, Here, IrqOff, Pinned, Platform,
+    ResourceId, Result, RmidIndex, Switch, TaskWord,
 };
 
 use crate::core::{CtrlDomain, X86};
@@ -80,6 +80,27 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         self.fault.tell(platform);
     }
 
+    fn cpu_suspend(&self, here: Here<'_>) {
+        self.cpu_suspend(here);
+    }
+
+    fn cpu_resume(&self, platform: &P, here: Here<'_>) {
+        self.cpu_resume(platform, here);
+        self.fault.tell(platform);
+    }
+
+    fn ctrl_domain_resume(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
+        self.ctrl_domain_resume(here, resource, domain);
+    }
+
+    fn mon_domain_suspend(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
+        self.mon_domain_suspend(here, domain, counting);
+    }
+
+    fn mon_domain_resume(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
+        self.mon_domain_resume(here, domain, counting);
+    }
+
     fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<CtrlDomain> {
         self.ctrl_domain_online(cpu, resource)
     }
@@ -104,8 +125,9 @@ impl<P: Platform, R: Registers> Arch<P> for X86<R> {
         resource: ResourceId,
         domain: &mut CtrlDomain,
         changes: &[Change],
+        trust: Trust,
     ) -> Result<()> {
-        let result = self.apply(platform, cpus, resource, domain, changes);
+        let result = self.apply(platform, cpus, resource, domain, changes, trust);
         self.fault.tell(platform);
         result
     }

@@ -5,7 +5,7 @@
 //! An assigned counter shows one event of one RMID, so that its running total is kept where that of the RMID is kept while
 //! counters are not assigned: a domain holds one total an RMID and event, in either mode.
 
-use resctrl_types::arch::{Counters, ReadError};
+use resctrl_types::arch::{Counters, Counting, EachCounting, ReadError};
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platform, Result, Switch};
 
@@ -22,6 +22,21 @@ const ASSIGNED_COUNTER: u64 = 1;
 fn config_register(event: EventId) -> Option<u32> {
     let index = u32::try_from(event.mbm_index()?).ok()?;
     Some(EvtCfg::ADDRESS + index)
+}
+
+/// What makes a counter count `filter`; or (`None`) nothing. `None` where the register has no room for the counter or its RMID.
+fn configuration(counter: Counter, filter: Option<Transactions>) -> Option<u64> {
+    let rmid = L3QosAbmcCfg::RMID.try_put(counter.id.rmid.0.into())?;
+    let number = L3QosAbmcCfg::COUNTER.try_put(counter.number.into())?;
+    let kinds = L3QosAbmcCfg::KINDS.put(filter.unwrap_or(Transactions::EMPTY).bits().into());
+    let enable = L3QosAbmcCfg::COUNTER_ENABLE.put(filter.is_some().into());
+    Some(kinds | rmid | number | enable | L3QosAbmcCfg::CONFIGURE.put(1))
+}
+
+/// What selects an assigned counter.
+fn selection(counter: Counter) -> Result<u64, ReadError> {
+    let number = QmEvtsel::RMID.try_put(counter.number.into()).ok_or(ReadError::Error)?;
+    Ok(QmEvtsel::EVENT.put(ASSIGNED_COUNTER) | QmEvtsel::EXTENDED.put(1) | number)
 }
 
 impl<R: Registers> X86<R> {
@@ -68,17 +83,7 @@ impl<R: Registers> X86<R> {
             return;
         }
         // The register has room for every counter and RMID that this crate says there are.
-        let (Some(rmid), Some(number)) = (
-            L3QosAbmcCfg::RMID.try_put(counter.id.rmid.0.into()),
-            L3QosAbmcCfg::COUNTER.try_put(counter.number.into()),
-        ) else {
-            return;
-        };
-        let config = L3QosAbmcCfg::KINDS.put(filter.unwrap_or(Transactions::EMPTY).bits().into())
-            | rmid
-            | number
-            | L3QosAbmcCfg::COUNTER_ENABLE.put(filter.is_some().into())
-            | L3QosAbmcCfg::CONFIGURE.put(1);
+        let Some(config) = configuration(counter, filter) else { return };
         // A domain has a CPU as long as hotplug is held off; without one there is no counter to configure. A refusal goes to
         // the log.
         let _ = on_some_cpu(platform, cpus.stay(), cpus.mask(), &mut |here| {
@@ -101,11 +106,51 @@ impl<R: Registers> X86<R> {
 
     fn read_assigned_here(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
         let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
-        let select = QmEvtsel::EVENT.put(ASSIGNED_COUNTER)
-            | QmEvtsel::EXTENDED.put(1)
-            | QmEvtsel::RMID.try_put(counter.number.into()).ok_or(ReadError::Error)?;
-        let now = self.read_selected(here, select)?;
+        let now = self.read_selected(here, selection(counter)?)?;
         domain.total(counter.event, counter.id.rmid, now, monitoring).ok_or(ReadError::Error)
+    }
+
+    /// Takes in what is counted, and what the events count.
+    pub(crate) fn mon_domain_suspend(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
+        counting(&mut |counting| {
+            // What cannot be read has no number that could be taken in.
+            let _ = match counting {
+                Counting::Always(id, event) => self.read_here(here, domain, id.rmid, event),
+                Counting::Assigned(counter, _) => self.read_assigned_here(here, domain, counter),
+            };
+        });
+        for (event, saved) in EventId::MBM.into_iter().zip(&mut domain.event_configs) {
+            *saved = config_register(event)
+                .filter(|_| self.configurable_transactions(event).is_some())
+                .and_then(|register| self.read_msr(here, register).ok());
+        }
+    }
+
+    /// Writes what the events count and what counters are assigned to, and lets each count go on from what the register
+    /// shows now.
+    pub(crate) fn mon_domain_resume(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
+        if let Some(monitoring) = &self.monitoring {
+            self.share_rmids(here, monitoring.clusters);
+        }
+        for (event, saved) in EventId::MBM.into_iter().zip(domain.event_configs) {
+            if let (Some(register), Some(config)) = (config_register(event), saved) {
+                let _ = self.write_msr(here, register, config);
+            }
+        }
+        counting(&mut |counting| {
+            let (event, rmid, now) = match counting {
+                Counting::Always(id, event) => (event, id.rmid, self.read_counter(here, domain, id.rmid, event)),
+                Counting::Assigned(counter, filter) => {
+                    if let Some(config) = configuration(counter, Some(filter)) {
+                        let _ = self.write_msr(here, L3QosAbmcCfg::ADDRESS, config);
+                    }
+                    let now = selection(counter).and_then(|select| self.read_selected(here, select));
+                    (counter.event, counter.id.rmid, now)
+                }
+            };
+            // A counter that cannot be read begins at 0 when it can.
+            domain.go_on(event, rmid, now.unwrap_or(0));
+        });
     }
 
     pub(crate) fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Control values: which register holds one, programming changes, resetting.
 
-use resctrl_types::arch::Change;
+use resctrl_types::arch::{Change, Trust};
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, Platform, ResourceId, Result, cbm};
 
@@ -50,17 +50,18 @@ impl<R: Registers> X86<R> {
         resource: ResourceId,
         domain: &mut CtrlDomain,
         changes: &[Change],
+        trust: Trust,
     ) -> Result<()> {
         for change in changes {
             self.check(resource, domain, change)?;
         }
-        if !changes.iter().any(|change| differs(domain, change)) {
+        if trust == Trust::Memory && !changes.iter().any(|change| differs(domain, change)) {
             return Ok(());
         }
         let mut result = Ok(());
         let mut program = |here: Here<'_>| {
             for change in changes {
-                result = result.and(self.program(here, resource, domain, change));
+                result = result.and(self.program(here, resource, domain, change, trust));
             }
         };
         match cpus.inside() {
@@ -77,12 +78,35 @@ impl<R: Registers> X86<R> {
         if exists && admits(&control, change.value) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
-    /// Writes one checked value unless it is there already.
-    fn program(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain, change: &Change) -> Result<()> {
-        if differs(domain, change) {
-            self.write_control(here, resource, domain, control_index(change.closid, change.conf_type), change.value)?;
+    /// Writes one checked value, unless it is what the register is taken to hold.
+    fn program(
+        &self,
+        here: Here<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        change: &Change,
+        trust: Trust,
+    ) -> Result<()> {
+        let index = control_index(change.closid, change.conf_type);
+        let holds = match trust {
+            _ if differs(domain, change) => false,
+            Trust::Memory => true,
+            Trust::Registers => {
+                let (msr, raw) = self.control_register(resource, index, change.value)?;
+                self.read_msr(here, msr) == Ok(raw)
+            }
+        };
+        if holds { Ok(()) } else { self.write_control(here, resource, domain, index, change.value) }
+    }
+
+    /// Writes CDP and every value from memory, whatever is thought to be there.
+    pub(crate) fn ctrl_domain_resume(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
+        self.write_cdp(here, resource);
+        for index in 0..domain.values.len() {
+            let Some(&value) = domain.values.get(index) else { return };
+            // A refusal goes to the log, and the value is one of those that the processor took.
+            let _ = self.write_control(here, resource, domain, index, value);
         }
-        Ok(())
     }
 
     pub(crate) fn reset<P: Platform>(
@@ -105,6 +129,13 @@ impl<R: Registers> X86<R> {
         }
     }
 
+    /// The register of an index, and what to write to it for a value.
+    fn control_register(&self, resource: ResourceId, index: usize, value: u32) -> Result<(u32, u64)> {
+        let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
+        let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
+        register(resource, number, value).ok_or(Errno::EINVAL)
+    }
+
     /// Writes a value and remembers it if the processor took it.
     fn write_control(
         &self,
@@ -114,9 +145,7 @@ impl<R: Registers> X86<R> {
         index: usize,
         value: u32,
     ) -> Result<()> {
-        let number = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
-        let register = if self.amd.is_some() { amd::control_register } else { intel::control_register };
-        let (msr, raw) = register(resource, number, value).ok_or(Errno::EINVAL)?;
+        let (msr, raw) = self.control_register(resource, index, value)?;
         let remembered = domain.values.get_mut(index).ok_or(Errno::EINVAL)?;
         self.write_msr(here, msr, raw).map_err(|crate::Gp| Errno::EIO)?;
         *remembered = value;

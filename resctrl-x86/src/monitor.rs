@@ -38,6 +38,11 @@ impl Counter {
         self.previous = 0;
     }
 
+    /// The hardware may have begun anew: the total goes on from what the register shows now.
+    fn go_on(&mut self, now: u64) {
+        self.previous = now;
+    }
+
     /// Starts the total at 0 from what the register shows now.
     fn rebase(&mut self, now: u64) {
         *self = Counter { total: 0, previous: now };
@@ -51,6 +56,9 @@ pub struct MonDomain {
     first_rmid: Rmid,
     /// By [`EventId::mbm_index`]; empty for an event that is not counted.
     counters: [KVec<Counter>; EventId::MBM.len()],
+    /// What the events count, in the order of [`EventId::MBM`], while the system sleeps: nobody else remembers it. `None` for
+    /// an event for which it cannot be chosen.
+    pub(crate) event_configs: [Option<u64>; EventId::MBM.len()],
 }
 
 impl MonDomain {
@@ -62,11 +70,19 @@ impl MonDomain {
             KVec::from_fn(len as usize, |_| Counter::default())
         };
         let [total, local] = EventId::MBM;
-        Ok(MonDomain { first_rmid, counters: [counters(total)?, counters(local)?] })
+        let event_configs = [None; EventId::MBM.len()];
+        Ok(MonDomain { first_rmid, counters: [counters(total)?, counters(local)?], event_configs })
     }
 
     fn counter(&mut self, event: EventId, rmid: Rmid) -> Option<&mut Counter> {
         self.counters[event.mbm_index()?].get_mut(rmid.0 as usize)
+    }
+
+    /// The hardware may have begun anew, and shows `now`: the total goes on.
+    pub(crate) fn go_on(&mut self, event: EventId, rmid: Rmid, now: u64) {
+        if let Some(counter) = self.counter(event, rmid) {
+            counter.go_on(now);
+        }
     }
 
     /// The hardware's count of an event has begun anew.
@@ -145,7 +161,13 @@ impl<R: Registers> X86<R> {
         })
     }
 
-    fn read_here(&self, here: Here<'_>, domain: &mut MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
+    pub(crate) fn read_here(
+        &self,
+        here: Here<'_>,
+        domain: &mut MonDomain,
+        rmid: Rmid,
+        event: EventId,
+    ) -> Result<u64, ReadError> {
         let monitoring = self.monitoring_of(rmid, event)?;
         let counted = self.read_counter(here, domain, rmid, event);
         let steps = match (domain.counter(event, rmid), counted) {
@@ -196,7 +218,13 @@ impl<R: Registers> X86<R> {
     }
 
     /// Selects a counter and reads it. What is selected is this CPU's, and only a holder of its domain gets here.
-    fn read_counter(&self, here: Here<'_>, domain: &MonDomain, rmid: Rmid, event: EventId) -> Result<u64, ReadError> {
+    pub(crate) fn read_counter(
+        &self,
+        here: Here<'_>,
+        domain: &MonDomain,
+        rmid: Rmid,
+        event: EventId,
+    ) -> Result<u64, ReadError> {
         let physical = domain.first_rmid.0.checked_add(rmid.0).ok_or(ReadError::Error)?;
         let rmid = QmEvtsel::RMID.try_put(physical.into()).ok_or(ReadError::Error)?;
         self.read_selected(here, QmEvtsel::EVENT.put(event as u64) | rmid)

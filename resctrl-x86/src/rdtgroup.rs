@@ -60,6 +60,31 @@ impl<R: Registers> X86<R> {
         state.write_from_thread(0, |labels| self.write_labels(here, labels));
     }
 
+    /// The power may go: nothing is known of the register any more.
+    pub(crate) fn cpu_suspend(&self, here: Here<'_>) {
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+        }
+    }
+
+    /// Writes what is this CPU's own, whatever its registers hold: ids, and the switches of AMD.
+    pub(crate) fn cpu_resume<P: Platform>(&self, platform: &P, here: Here<'_>) {
+        self.write_switches(here);
+        for resource in [ResourceId::L3, ResourceId::L2] {
+            self.join_cdp(here, resource);
+        }
+        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
+        state.forget();
+        match here {
+            Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
+            Here::Thread(_) => {
+                // Whatever this thread works for, the next switch writes again.
+                self.write_labels(here, self.effective(TaskWord(0), state.default_word()));
+                state.forget();
+            }
+        }
+    }
+
     pub(crate) fn cdp_enabled(&self, resource: ResourceId) -> bool {
         self.cdp.get(resource).is_some_and(|enabled| enabled.load(Ordering::Relaxed))
     }

@@ -20,6 +20,13 @@ is "are programmed" f0 "$(holds cpbm 0 1)"
 echo 1 >$M/p0/cpus_list
 resctrl-sys spin 1 60 &
 spinner=$!
+# A mount that has begun, and waits for a line.
+mkdir /tmp/later
+mkfifo /tmp/go
+resctrl-sys mount-later /tmp/later resctrl </tmp/go >/tmp/later.ready 2>/tmp/later.said &
+begun=$!
+exec 6>/tmp/go
+is "a mount can be begun" ready "$(within 5 ready cat /tmp/later.ready)"
 exec 5<$M/p0/schemata
 if [ "$IMPL" = rust ]; then
 	# Numbers below 32 are private to each CPU, and handled there. A thread is preempted and moved as any other, with
@@ -45,6 +52,11 @@ done
 is "tasks run with PARTID 0 again" "0 0" "$(within 5 "0 0" rdt-traffic assoc 1)"
 is "abi-232 the mount that is there can be unmounted" ok "$(errno umount $M)"
 is "and there will be no other" ENODEV "$(mount_resctrl)"
+echo >&6
+exec 6>&-
+wait $begun
+is "abi-274 not even one that was begun before" 1 $?
+is "abi-274 and it says why" ENODEV "$(errno_of "$(cat /tmp/later.said)")"
 # CPUs still come and go.
 offline 2
 online 2
@@ -53,5 +65,15 @@ kill $spinner
 wait $spinner 2>/dev/null
 if [ "$IMPL" = rust ]; then
 	check "the module unloads" rmmod resctrl
+	# Errors that are there before anybody can mount.
+	while msc request 0 0 $((PARTIDS + 20)) 0 64; do :; done &
+	errors=$!
+	insmod /rig/resctrl.ko 2>/dev/null
+	is "abi-276 after an error while it loads nothing can be mounted" ENODEV "$(within 5 ENODEV mount_resctrl)"
+	sleep 0.2
+	is "abi-276 and never again" ENODEV "$(mount_resctrl)"
+	kill $errors
+	wait $errors 2>/dev/null
+	[ ! -d /sys/module/resctrl ] || check "abi-276 it unloads, too" rmmod resctrl
 fi
 finish

@@ -125,6 +125,8 @@ pub enum Request {
     /// On x86: interrupts whose handler begins at this address are those that one CPU sends another. Up to
     /// [`COUNTED_HANDLERS`]; one more takes the place of the first.
     CountHandler(u64),
+    /// Takes power from the whole machine and gives it back: [`Rdt::lose_power`].
+    LosePower,
 }
 
 /// How a command ended.
@@ -272,6 +274,7 @@ impl Request {
             Self::Executed => [24, 0, 0, 0, 0],
             Self::Accesses => [25, 0, 0, 0, 0],
             Self::CountHandler(address) => [26, address, 0, 0, 0],
+            Self::LosePower => [27, 0, 0, 0, 0],
         }
     }
 
@@ -317,6 +320,7 @@ impl Request {
             24 => Self::Executed,
             25 => Self::Accesses,
             26 => Self::CountHandler(first),
+            27 => Self::LosePower,
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -409,6 +413,7 @@ impl Rdt {
                 let (socket, place) = (index(region & u64::from(u32::MAX)), index(region >> 32));
                 telemetry.add(socket, place, index(rmid), event, amount)?;
             }
+            Request::LosePower => self.lose_power(),
             Request::Msc(_)
             | Request::MscControl(..)
             | Request::MscError(_)
@@ -465,6 +470,7 @@ mod tests {
             Request::Executed,
             Request::Accesses,
             Request::CountHandler(0xffff_ffff_8100_0000),
+            Request::LosePower,
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -472,7 +478,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([27, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([28, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

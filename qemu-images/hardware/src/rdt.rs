@@ -102,6 +102,18 @@ impl Rdt {
         state.threads[cpu].qos = QosThread::default();
     }
 
+    /// Takes power from the whole machine and gives it back, as a system does that sleeps: every register is as after reset,
+    /// caches are empty, counters begin at 0, and no traffic is made.
+    pub fn lose_power(&self) {
+        let mut state = self.state();
+        let mut fresh = State::at_reset(&self.machine, &self.features, self.qos.as_ref());
+        fresh.log = std::mem::take(&mut state.log);
+        for (new, old) in fresh.l3.iter_mut().zip(&state.l3) {
+            new.flows_since = old.flows_since;
+        }
+        *state = fresh;
+    }
+
     /// How often registers of a group were written since power-on.
     pub fn writes(&self, kind: Kind) -> u64 {
         self.state().log.total(kind)

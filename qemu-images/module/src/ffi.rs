@@ -125,6 +125,7 @@ unsafe extern "C" {
     pub(crate) fn shim_mutex_new(lock_class: u32) -> *mut Mutex;
     pub(crate) fn shim_mutex_free(mutex: *mut Mutex);
     pub(crate) fn shim_mutex_lock(mutex: *mut Mutex);
+    pub(crate) fn shim_mutex_trylock(mutex: *mut Mutex) -> bool;
     pub(crate) fn shim_mutex_unlock(mutex: *mut Mutex);
     pub(crate) fn shim_rwsem_new(lock_class: u32) -> *mut RwSem;
     pub(crate) fn shim_rwsem_free(rwsem: *mut RwSem);

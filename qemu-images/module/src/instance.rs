@@ -103,6 +103,42 @@ unsafe extern "C" fn rust_cpu_offline(cpu: u32) {
     Resctrl::cpu_offline(instance(), cpu);
 }
 
+/// # Safety
+/// As [`rust_cpu_online`], while the system sleeps.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_cpu_suspend(cpu: u32) {
+    // SAFETY: by the contract.
+    let cpu = unsafe { HotplugCpu::new(CpuId(cpu)) };
+    Resctrl::cpu_suspend(instance(), cpu);
+}
+
+/// False keeps the system awake.
+///
+/// # Safety
+/// The caller is on `cpu`, the last one that is online, with interrupts off, and is no interrupt handler.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_last_cpu_suspend(cpu: u32) -> bool {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    Resctrl::last_cpu_suspend(instance(), here)
+}
+
+/// # Safety
+/// As [`rust_last_cpu_suspend`], behind the sleep.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_first_cpu_resume(cpu: u32) {
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
+    Resctrl::first_cpu_resume(instance(), here);
+}
+
+/// # Safety
+/// The system is awake and its tasks are still frozen. The caller may sleep and holds no lock of resctrl's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rust_system_resumed() {
+    Resctrl::system_resumed(instance());
+}
+
 /// The context switch to a task with this word.
 ///
 /// # Safety

@@ -61,6 +61,13 @@ impl<T: Send + 'static> platform::Mutex<T> for KernelMutex<T> {
         // INVARIANT: taken above.
         MutexGuard { mutex: self, not_send: PhantomData }
     }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // SAFETY: the mutex is alive by the invariant.
+        let taken = unsafe { ffi::shim_mutex_trylock(self.lock.as_ptr()) };
+        // INVARIANT: taken above.
+        taken.then_some(MutexGuard { mutex: self, not_send: PhantomData })
+    }
 }
 
 /// The held mutex. A mutex of the kernel is released by the task that took it, so the guard stays in its thread.

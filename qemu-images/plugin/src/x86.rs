@@ -8,6 +8,7 @@
 //!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
 //! * WRMSR is carried out before QEMU drops it.
 //! * PAUSE is left to QEMU, and to [`crate::spin`].
+//! * The first instruction behind reset finds every register of RDT at its reset value: suspend to RAM takes the power away.
 //! * A breakpoint of the kernel's is executed if it is still there (`breakpoint`).
 //! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
 //!   the guest's own back when the exception is on its way.
@@ -77,6 +78,10 @@ struct Cpu {
     /// RCX and RDX of the guest, while QEMU is made to fault with others.
     faulting: Option<[u64; 2]>,
 }
+
+/// Where the first processor begins after reset. Secondary ones begin elsewhere, so whoever gets here has had no power before:
+/// the machine has been switched on, or wakes up from suspend to RAM.
+const RESET_VECTOR: u64 = 0xffff_fff0;
 
 /// A write QEMU refuses whatever the processor model: the upper half of `IA32_PKRS` is reserved.
 const REFUSED_WRITE: [u64; 2] = [0x6e1, 1];
@@ -292,6 +297,9 @@ impl Plugin {
             if due {
                 insn.before(on_next, address);
             }
+            if address == RESET_VECTOR {
+                insn.before(on_reset, address);
+            }
             let mut room = [0; MAX_LENGTH];
             let size = insn.size();
             // Shorter or longer than any that is watched, with the prefixes compilers and kernels use.
@@ -314,6 +322,14 @@ impl Plugin {
             };
             insn.before(hook, next);
         }
+    }
+}
+
+extern "C" fn on_reset(_cpu: c_uint, _address: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    plugin.rdt.lose_power();
+    if let Some(log) = &plugin.log {
+        log.line(plugin.now(), format_args!("power"));
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a new control group starts with: everything that nobody has for himself.
 
-use resctrl_types::arch::Change;
+use resctrl_types::arch::{Change, Trust};
 use resctrl_types::cbm;
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::{CacheControl, ControlKind};
@@ -52,7 +52,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
             };
             let change = Change { closid, conf_type: schema.conf_type, value };
             fs.arch
-                .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &[change])
+                .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &[change], Trust::Memory)
                 .map_err(|errno| state.status.refuse(errno, "Failed to initialize allocations\n"))?;
         }
     }
@@ -81,7 +81,7 @@ pub(crate) fn init_devices<A: Arch<P>, P: Platform>(
         let changes = halves.map(|conf_type| Change { closid, conf_type, value });
         let count = if schema.conf_type == ConfType::Both { 1 } else { 2 };
         fs.arch
-            .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &changes[..count])
+            .apply(&fs.platform, DomainCpus::new(cpus, mask), schema.resource, arch, &changes[..count], Trust::Memory)
             .map_err(|errno| state.status.refuse(errno, FAILED))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use core::cmp::Reverse;
 
-use resctrl_types::arch::Change;
+use resctrl_types::arch::{Change, Trust};
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::Control;
 use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, KBox, KVec, Platform, ResourceId};
@@ -20,7 +20,7 @@ use crate::status::{Done, Status};
 /// The control domains of every resource.
 type Domains<A, P> = [KVec<KBox<CtrlDomain<<A as Arch<P>>::CtrlDomain>>>; ResourceId::ALL.len()];
 
-/// Programs staged values in the order of the schemas and domains, code and data of one domain together.
+/// Programs staged values, which somebody has written, in the order of the schemas and domains, code and data of one domain together.
 ///
 /// # Errors
 /// The architecture's; what came earlier is programmed.
@@ -44,7 +44,7 @@ pub(super) fn apply<A: Arch<P>, P: Platform>(
         let CtrlDomain { id, arch, cpus: mask, .. } = &mut **domain;
         let cpus = DomainCpus::new(cpus, mask);
         fs.arch
-            .apply(&fs.platform, cpus, resource, arch, &changes[..of_domain.len().min(2)])
+            .apply(&fs.platform, cpus, resource, arch, &changes[..of_domain.len().min(2)], Trust::Registers)
             .map_err(|errno| state.status.failed(errno, format_args!("program {}:{id}", first.schema.name())))?;
     }
     Ok(())

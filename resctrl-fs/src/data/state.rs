@@ -127,7 +127,7 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     /// The control groups, newest first; the default group is always the last and always there.
     pub(crate) groups: Groups<CtrlGroup>,
     pub(crate) next_group: u64,
-    /// CPUs whose online callback has run.
+    /// How resctrl stands to each CPU.
     pub(crate) online: OnlineCpus,
     /// Control domains of each resource, ascending by id.
     pub(crate) ctrl_domains: [KVec<KBox<CtrlDomain<A::CtrlDomain>>>; ResourceId::ALL.len()],

@@ -4,7 +4,7 @@
 //! Once a second and domain, compares what a group moved with its target and turns the hardware's percentage one step
 //! up or down.
 
-use resctrl_types::arch::{Change, MonId};
+use resctrl_types::arch::{Change, MonId, Trust};
 use resctrl_types::locked::MutexHeld;
 use resctrl_types::resource::{BandwidthControl, ControlKind};
 use resctrl_types::{Arch, ConfType, DomainCpus, Errno, EventId, KVec, Pinned, Platform, ResourceId};
@@ -65,7 +65,7 @@ pub(crate) fn run<A: Arch<P>, P: Platform>(
             // An architecture that refuses leaves the percentage as it is; the next period tries again.
             let CtrlDomain { arch: arch_domain, cpus: mask, .. } = &mut **mb;
             let cpus = DomainCpus::new(online.stay(held), mask).from_here(here);
-            let _ = arch.apply(&fs.platform, cpus, ResourceId::Mb, arch_domain, &[change]);
+            let _ = arch.apply(&fs.platform, cpus, ResourceId::Mb, arch_domain, &[change], Trust::Memory);
         }
     }
 }

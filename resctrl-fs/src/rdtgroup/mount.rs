@@ -83,11 +83,14 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Mounts the file system: applies the options, builds the tree, starts the overflow workers.
     ///
     /// # Errors
-    /// `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine refuses an option, `ENOMEM`;
+    /// `ENODEV` when the hardware has failed, `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine refuses an option, `ENOMEM`;
     /// everything is as before.
     pub fn mount(this: &Ref<Self>, options: &MountOptions) -> Result<()> {
         prepare_first(this)?;
         Self::locked_op(this, |op| {
+            if this.arch.has_failed() || op.state().online.failed() {
+                return Err(Errno::ENODEV);
+            }
             if op.state().mount.is_some() {
                 return Err(Errno::EBUSY);
             }
@@ -117,16 +120,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         // afterwards what has been locked in between.
         let before = Self::locked_op(this, |op| op.state().mount.as_ref().map(|_| this.regions.lock().depart_all()));
         finish_all(this, before);
-        let between = Self::locked_op(this, |op| {
-            op.state().mount.as_ref()?;
-            // Values and counters first: the meaning of their numbers changes with CDP.
-            reset_controls(op);
-            counters::release_all(op);
-            disable_options(op);
-            remove_all_groups(op);
-            take_down(op);
-            Some(this.regions.lock().depart_all())
-        });
+        let between = unmount_with(this, |_| ());
         finish_all(this, between);
     }
 
@@ -140,8 +134,31 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     }
 }
 
+/// Unmounts what is mounted and does something more, as one piece. Regions have not gone before [`finish_all`].
+pub(crate) fn unmount_with<A: Arch<P>, P: Platform>(
+    this: &Ref<Resctrl<A, P>>,
+    more: impl FnOnce(&mut Op<'_, A, P>),
+) -> Option<[Option<Departure<P>>; MAX_REGIONS]> {
+    Resctrl::locked_op(this, |op| {
+        let departures = op.state().mount.is_some().then(|| {
+            // Values and counters first: the meaning of their numbers changes with CDP.
+            reset_controls(op);
+            counters::release_all(op);
+            disable_options(op);
+            remove_all_groups(op);
+            take_down(op);
+            this.regions.lock().depart_all()
+        });
+        more(op);
+        departures
+    })
+}
+
 /// Removes the nodes of regions whose groups have gone. Without a lock.
-fn finish_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, departures: Option<[Option<Departure<P>>; MAX_REGIONS]>) {
+pub(crate) fn finish_all<A: Arch<P>, P: Platform>(
+    fs: &Resctrl<A, P>,
+    departures: Option<[Option<Departure<P>>; MAX_REGIONS]>,
+) {
     for departure in departures.into_iter().flatten().flatten() {
         departure.finish(&fs.regions);
     }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use resctrl_types::arch::{Change, Counters, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Change, Counters, EachCounting, MonId, OccupancyThreshold, ReadError, Trust};
 use resctrl_types::event::EventSet;
 use resctrl_types::pseudo_lock::{LockMemory, Measurement, PseudoLocking, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
     Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId,
-    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
+    Here, HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -329,6 +329,16 @@ impl Arch<SimPlatform> for Parametric {
 
     fn cpu_offline(&self, _: &SimPlatform, _: HotplugCpu<'_>) {}
 
+    fn cpu_suspend(&self, _: Here<'_>) {}
+
+    fn cpu_resume(&self, _: &SimPlatform, _: Here<'_>) {}
+
+    fn ctrl_domain_resume(&self, _: Here<'_>, _: ResourceId, _: &mut Values) {}
+
+    fn mon_domain_suspend(&self, _: Here<'_>, _: &mut u32, _: EachCounting<'_>) {}
+
+    fn mon_domain_resume(&self, _: Here<'_>, _: &mut u32, _: EachCounting<'_>) {}
+
     fn ctrl_domain_online(&self, _: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<Values> {
         let control = Arch::<SimPlatform>::control(self, resource).unwrap();
         let values = vec![control.default_value(); CpuId(control.num_closid).index()];
@@ -353,6 +363,7 @@ impl Arch<SimPlatform> for Parametric {
         resource: ResourceId,
         domain: &mut Values,
         changes: &[Change],
+        _: Trust,
     ) -> Result<()> {
         assert!(!cpus.mask().is_empty(), "a domain has CPUs");
         if let Some((_, errno)) = self.broken.lock().unwrap().filter(|&(broken, _)| broken == resource) {

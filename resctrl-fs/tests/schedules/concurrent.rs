@@ -6,7 +6,7 @@ use shuttle::rand::{Rng, thread_rng};
 
 use crate::invariants::check;
 use crate::machine::{INTEL, Machine, assert_covered};
-use crate::sequences::{assert_no_rmid_is_lost, command, hotplug, remount, switch, traffic};
+use crate::sequences::{assert_no_rmid_is_lost, command, hotplug, remount, sleep, switch, traffic};
 
 /// Starts a thread that does something `times` times.
 pub(crate) fn actor(
@@ -15,7 +15,13 @@ pub(crate) fn actor(
     step: impl Fn(&Machine) + Send + 'static,
 ) -> shuttle::thread::JoinHandle<()> {
     let machine = machine.clone();
-    shuttle::thread::spawn(move || (0..times).for_each(|_| step(&machine)))
+    shuttle::thread::spawn(move || (0..times).for_each(|_| machine.sim.as_user(|| step(&machine))))
+}
+
+/// Starts a thread that lets the system sleep `times` times; now and then a CPU does not come back.
+fn sleeper(machine: &Machine, times: usize) -> shuttle::thread::JoinHandle<()> {
+    let machine = machine.clone();
+    shuttle::thread::spawn(move || (0..times).for_each(|_| sleep(&machine)))
 }
 
 /// Starts a thread that takes a CPU away and back `times` times.
@@ -48,9 +54,12 @@ pub(crate) fn storm(description: &str) {
             _ => traffic(machine),
         }),
     ];
+    // In some schedules nobody sleeps: tasks that are frozen leave less to race.
+    let sleeper = sleeper(&machine, thread_rng().gen_range(0..3));
     for actor in actors {
         actor.join().unwrap();
     }
+    sleeper.join().unwrap();
     clock.stop();
     check(&machine);
     machine.sim.advance(2500);

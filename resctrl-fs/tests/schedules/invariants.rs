@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 
-use resctrl_hardware::registers::{L3Mask, MbaBandwidth, MbaThrottle, PqrAssoc};
+use resctrl_hardware::registers::{L3Mask, MbaBandwidth, MbaThrottle, PqrAssoc, SmbaBandwidth};
 use resctrl_types::platform::Platform;
 use resctrl_types::{Arch, CpuId, Errno};
 
@@ -215,6 +215,7 @@ fn check_control_values(machine: &Machine, groups: &[Group]) {
                     // The value is a target then, and the register what the controller makes of it.
                     "MB" if mbps => continue,
                     "MB" if amd => (value.parse().unwrap(), MbaBandwidth::ADDRESS + closid),
+                    "SMBA" => (value.parse().unwrap(), SmbaBandwidth::ADDRESS + closid),
                     "MB" => (100 - value.parse::<u64>().unwrap(), MbaThrottle::ADDRESS + closid),
                     _ => panic!("no register is known for {name}"),
                 };

@@ -119,6 +119,13 @@ impl Machine {
         let (online, offline) = (fs.clone(), fs.clone());
         sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
             .unwrap();
+        let [stops, last_stops, first_is_back, ended] = core::array::from_fn(|_| fs.clone());
+        sim.register_sleep(
+            move |cpu| Fs::cpu_suspend(&stops, cpu),
+            move |here| Fs::last_cpu_suspend(&last_stops, here),
+            move |here| Fs::first_cpu_resume(&first_is_back, here),
+            move || Fs::system_resumed(&ended),
+        );
         let switched = fs.clone();
         sim.set_sched_in(move |here, word| Arch::<SimPlatform>::sched_in(switched.arch(), here, word));
         Machine { sim, board, fs, history: Arc::default(), domains_at_mount: Arc::default() }
@@ -314,6 +321,13 @@ impl Machine {
 
     pub(crate) fn try_online(&self, cpu: CpuId) -> Result<()> {
         self.note(format_args!("CPU {cpu} online"), self.sim.online(cpu))
+    }
+
+    /// Lets the system sleep, and its power go. The CPUs of `lost` do not come back.
+    pub(crate) fn sleep(&self, lost: &[CpuId]) {
+        let slept = self.sim.sleep(lost, || self.board.rdt.lose_power());
+        self.note(format_args!("the system sleeps, without {lost:?} afterwards"), slept);
+        assert!(slept, "a command was under way while all tasks were frozen");
     }
 
     /// Switches a CPU to a task, or to none.

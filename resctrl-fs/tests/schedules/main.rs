@@ -17,6 +17,7 @@ mod pseudo_lock;
 mod published;
 mod scale;
 mod sequences;
+mod sleep;
 mod snc;
 mod telemetry;
 mod timing;

@@ -120,6 +120,12 @@ pub(crate) fn hotplug(machine: &Machine) {
     let _ = if machine.sim.is_online(cpu) { machine.try_offline(cpu) } else { machine.try_online(cpu) };
 }
 
+/// The system sleeps, and now and then a CPU does not come back.
+pub(crate) fn sleep(machine: &Machine) {
+    let cpu = CpuId(thread_rng().gen_range(0..8));
+    machine.sleep(&[cpu]);
+}
+
 /// A CPU switches to another task, or to none.
 pub(crate) fn switch(machine: &Machine, tasks: &[SimTask]) {
     let mut random = thread_rng();
@@ -160,13 +166,14 @@ pub(crate) fn sequence(description: &str) {
     let machine = Machine::mounted_on(description);
     let tasks: Vec<SimTask> = (0..3).map(|_| machine.task()).collect();
     for _ in 0..40 {
-        match thread_rng().gen_range(0..32) {
+        match thread_rng().gen_range(0..34) {
             0..=22 => command(&machine, &tasks),
             23..=25 => hotplug(&machine),
             26 | 27 => switch(&machine, &tasks),
             28 => traffic(&machine),
             29 => machine.sim.advance(thread_rng().gen_range(1..1500)),
             30 => machine.sim.elapse(thread_rng().gen_range(1..1500)),
+            31 | 32 => sleep(&machine),
             _ => remount(&machine),
         }
         check(&machine);

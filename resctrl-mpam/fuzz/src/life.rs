@@ -96,9 +96,7 @@ pub(crate) fn live(tables: Tables, identities: Vec<Identity>) -> u32 {
         }
         fail(&sim, &fs);
         sim.unregister_hotplug();
-        let guard = sim.cpus_read_lock();
-        fs.arch().shutdown(&sim, guard.held());
-        drop(guard);
+        Fs::shut_down(&fs);
         sim.clear_sched_in();
         sim.advance(5000);
         sim.assert_idle();

@@ -145,6 +145,27 @@ impl<M: Msc> Access<'_, M> {
         }
     }
 
+    /// Whether the registers of a PARTID hold what is managed of `config`.
+    pub(crate) fn holds(&self, ris: &Ris, partid: u16, config: Config) -> bool {
+        let props = &ris.props;
+        self.select_part(ris.index, partid);
+        if props.has(Feature::PartidNrw) {
+            let mapping = Intpartid::INTERNAL.word(1) | Intpartid::INTPARTID.word(partid.into());
+            if self.read(Intpartid::OFFSET) != mapping {
+                return false;
+            }
+            self.select_internal_part(ris.index, partid);
+        }
+        let bitmap =
+            |feature, offset, bits, value| !props.has(feature) || bits > MANAGED_BITS || self.read(offset) == value;
+        let implemented = u32::from(fraction(props.bwa_wd));
+        let limit =
+            !props.has(Feature::MbwMax) || (self.read(MbwMax::OFFSET) ^ u32::from(config.mbw_max)) & implemented == 0;
+        limit
+            && bitmap(Feature::Cpor, Cpbm::OFFSET, props.cpbm_wd, config.cpbm)
+            && bitmap(Feature::MbwPart, MbwPbm::OFFSET, props.mbw_pbm_bits, config.mbw_pbm)
+    }
+
     /// Writes a bit map of `bits`: `value` if it is managed, else all ones.
     fn write_bitmap(&self, offset: u32, bits: u16, value: Option<u32>) {
         let managed = value.filter(|_| bits <= MANAGED_BITS);

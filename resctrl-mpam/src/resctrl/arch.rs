@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The contract, met: each call goes to the file that is about it.
 
-use resctrl_types::arch::{Arch, Change, Counters, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Arch, Change, Counters, EachCounting, MonId, OccupancyThreshold, ReadError, Trust};
 use resctrl_types::context::HotplugCpu;
 use resctrl_types::resource::{Control, Monitor};
 use resctrl_types::{
-    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, IrqOff,
-    Platform, ResourceId, Result, RmidIndex, Switch, TaskWord, Transactions,
+    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, EventId, Here,
+    IrqOff, Platform, ResourceId, Result, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use super::control::CtrlDomain;
@@ -69,6 +69,30 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         self.cpu_offline(cpu);
     }
 
+    fn cpu_suspend(&self, here: Here<'_>) {
+        self.cpu_suspend(here);
+    }
+
+    fn cpu_resume(&self, platform: &P, here: Here<'_>) {
+        self.cpu_resume(platform, here);
+    }
+
+    /// Whoever comes first programs the MSCs that it can reach, which are others than those of its domains.
+    fn ctrl_domain_resume(&self, _here: Here<'_>, _resource: ResourceId, _domain: &mut CtrlDomain) {}
+
+    /// The monitors are put aside with their MSCs.
+    fn mon_domain_suspend(&self, _here: Here<'_>, _domain: &mut MonDomain, _counting: EachCounting<'_>) {}
+
+    fn mon_domain_resume(&self, _here: Here<'_>, _domain: &mut MonDomain, _counting: EachCounting<'_>) {}
+
+    fn has_failed(&self) -> bool {
+        self.has_failed()
+    }
+
+    fn shut_down(&self, platform: &P, cpus: CpusHeld<'_>) {
+        self.shut_down(platform, cpus);
+    }
+
     fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId, _id: DomainId) -> Result<CtrlDomain> {
         self.ctrl_domain_online(cpu, resource)
     }
@@ -92,8 +116,9 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Arch<P> for Mpam<M, S> {
         resource: ResourceId,
         domain: &mut CtrlDomain,
         changes: &[Change],
+        trust: Trust,
     ) -> Result<()> {
-        self.apply(platform, cpus, resource, domain, changes)
+        self.apply(platform, cpus, resource, domain, changes, trust)
     }
 
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {

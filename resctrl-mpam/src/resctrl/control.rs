@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Control values: what a value means to a component, programming changes, resetting.
 
-use resctrl_types::arch::Change;
+use resctrl_types::arch::{Change, Trust};
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{
-    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
+    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
 };
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config};
+use crate::devices::{Component, Config, Vmsc};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -93,7 +93,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
     }
 
-    /// What has to be programmed for these changes; empty when everything is as it should be.
+    /// What registers are to hold for these changes.
     fn changed(&self, resource: ResourceId, domain: &CtrlDomain, changes: &[Change]) -> Result<KVec<(u16, Config)>> {
         if self.has_failed() {
             return Err(Errno::EIO);
@@ -110,7 +110,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
                 }
             }
         }
-        values.retain(|&(partid, config)| domain.component.configs.get(partid) != Some(config));
         Ok(values)
     }
 
@@ -121,12 +120,22 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         resource: ResourceId,
         domain: &CtrlDomain,
         changes: &[Change],
+        trust: Trust,
     ) -> Result<()> {
-        let values = self.changed(resource, domain, changes)?;
-        if values.is_empty() {
-            return Ok(());
+        let mut values = self.changed(resource, domain, changes)?;
+        let component = &domain.component;
+        if trust == Trust::Memory {
+            values.retain(|&(partid, config)| component.configs.get(partid) != Some(config));
+            if values.is_empty() {
+                return Ok(());
+            }
+            return self.program_from(platform, cpus, component, values.iter().copied());
         }
-        self.program_from(platform, cpus, &domain.component, values.iter().copied())
+        self.on_each_vmsc(platform, cpus, component, &|here, vmsc| {
+            self.devices.program_lost(here, vmsc, values.iter().copied())
+        })?;
+        remember(component, values.iter().copied());
+        Ok(())
     }
 
     pub(crate) fn reset<P: Platform>(
@@ -178,16 +187,28 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         component: &Component,
         values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
     ) -> Result<()> {
+        let program = |here: Here<'_>, vmsc: &Vmsc| self.devices.program(here, vmsc, values.clone());
+        self.on_each_vmsc(platform, cpus, component, &program)?;
+        remember(component, values);
+        Ok(())
+    }
+
+    /// Runs `f` for every part of a component that some CPU can reach now, on one that can.
+    fn on_each_vmsc<P: Platform>(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        component: &Component,
+        f: &(dyn Fn(Here<'_>, &Vmsc) -> Result<()> + Sync),
+    ) -> Result<()> {
         for reach in component.reaches.iter().filter(|reach| self.devices.is_reachable(reach)) {
             let mut result = Ok(());
             cpus.on_one_of(platform, &reach.cpus, &mut |here| {
-                let mut vmscs = reach.vmscs.iter();
-                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone()));
+                result = reach.vmscs.iter().try_for_each(|vmsc| f(here.into(), vmsc));
             })?;
             result?;
         }
         self.devices.tell_limits(platform);
-        remember(component, values);
         Ok(())
     }
 }

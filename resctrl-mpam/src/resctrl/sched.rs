@@ -2,7 +2,7 @@
 //! The labels of processors: at context switches, and as processors come and go.
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{CpuId, Errno, Here, HotplugCpu, IrqOff, Result, TaskWord};
+use resctrl_types::{CpuId, Errno, Here, HotplugCpu, IrqOff, Platform, Result, TaskWord};
 
 use super::ids::task_word;
 use super::{Mpam, ids_of};
@@ -64,8 +64,40 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             return Err(Errno::EINVAL);
         }
         self.reset_labels(here.into());
-        self.devices.cpu_online(here, !self.has_failed());
+        self.devices.cpu_online(here.into(), !self.has_failed());
         Ok(())
+    }
+
+    /// The power of this CPU may go, and that of MSCs that no other can reach: they are made to forget nothing.
+    pub(crate) fn cpu_suspend(&self, here: Here<'_>) {
+        self.devices.cpu_suspend(here);
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+        }
+    }
+
+    /// Writes the labels, whatever the registers hold, and what MSCs hold that nobody could reach meanwhile.
+    pub(crate) fn cpu_resume<P: Platform>(&self, platform: &P, here: Here<'_>) {
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+            match here {
+                Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
+                Here::Thread(_) => {
+                    // Whatever this thread works for, the next switch writes again.
+                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
+                    state.forget();
+                }
+            }
+        }
+        self.devices.cpu_online(here, !self.has_failed());
+    }
+
+    /// Makes the default group's labels this CPU's, for good.
+    pub(crate) fn end_labels(&self, here: IrqOff<'_>) {
+        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
+        state.set_default_word(0);
+        state.forget();
+        state.switch(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here.into(), labels));
     }
 
     pub(crate) fn cpu_offline(&self, cpu: HotplugCpu<'_>) {

@@ -52,7 +52,7 @@ fn an_msc_that_comes_back_is_programmed_from_memory() {
         rig.board.msc(3).power_off();
         rig.board.msc(3).power_on();
         assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0));
-        rig.on(0, |here| devices.cpu_online(here, true));
+        rig.on(0, |here| devices.cpu_online(here.into(), true));
         assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
         assert_eq!(rig.board.msc(3).accesses_unpowered(), 0);
     });
@@ -122,7 +122,7 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
         assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x7)]), Err(Errno::EIO));
         assert_eq!(rig.read(&[0, 1], L3_ID, id(1, 1)), Err(ReadError::Error));
         let guard = rig.sim.cpus_read_lock();
-        rig.driver.shutdown(&rig.sim, guard.held());
+        rig.driver.shut_down(&rig.sim, guard.held());
         assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
         assert_eq!(rig.board.msc(0).peek32(Ecr::OFFSET, 0), 0);
         assert_eq!(rig.board.msc(1).peek32(Ecr::OFFSET, 0), 0);
@@ -226,7 +226,7 @@ fn after_an_error_cpus_come_and_go_and_nothing_is_programmed() {
         let devices = rig.driver.devices();
         assert!(devices.mscs.iter().all(|msc| !msc.is_online()));
         let writes = rig.board.msc(1).writes();
-        rig.on(2, |here| devices.cpu_online(here, false));
+        rig.on(2, |here| devices.cpu_online(here.into(), false));
         assert!(devices.mscs[1].is_online());
         assert_eq!(rig.board.msc(1).writes(), writes);
         rig.on(2, |here| devices.cpu_offline(here));

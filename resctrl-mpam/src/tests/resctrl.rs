@@ -6,7 +6,7 @@ use std::vec;
 use resctrl_hardware::mpam::firmware::{Locator, Resource};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
 use resctrl_hardware::mpam::{Label, Level, MscConfig, NotReady, Occupancy, RisConfig, UsageMonitors};
-use resctrl_types::arch::{Change, MonId, ReadError};
+use resctrl_types::arch::{Change, MonId, ReadError, Trust};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
@@ -29,12 +29,16 @@ pub(super) fn change(closid: u32, conf_type: ConfType, value: u32) -> Change {
 impl Rig {
     /// `ENODEV` for a domain that is away.
     pub(super) fn apply(&self, resource: ResourceId, domain: u32, changes: &[Change]) -> Result<()> {
+        self.apply_trusting(resource, domain, changes, Trust::Memory)
+    }
+
+    fn apply_trusting(&self, resource: ResourceId, domain: u32, changes: &[Change], trust: Trust) -> Result<()> {
         let guard = self.sim.cpus_read_lock();
         let mut mask = CpuMask::new(self.sim.nr_cpu_ids())?;
         self.sim.online_cpus().into_iter().try_for_each(|cpu| mask.set(cpu))?;
         let mut domains = self.domains.lock();
         let domain = domains.ctrl.get_mut(&(resource, domain)).ok_or(Errno::ENODEV)?;
-        Arch::apply(&*self.driver, &self.sim, DomainCpus::new(guard.held(), &mask), resource, domain, changes)
+        Arch::apply(&*self.driver, &self.sim, DomainCpus::new(guard.held(), &mask), resource, domain, changes, trust)
     }
 
     pub(super) fn value(&self, resource: ResourceId, domain: u32, closid: u32, conf_type: ConfType) -> u32 {

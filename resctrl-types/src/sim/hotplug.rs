@@ -14,6 +14,7 @@ use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
 
 use super::platform::SimPlatform;
+use super::sleep::SleepCallbacks;
 use super::thread::{Place, on_cpu, preemption_point};
 
 /// How far a CPU is.
@@ -107,6 +108,8 @@ impl SimPlatform {
 
     /// Calls the offline callback on every online CPU and forgets the callbacks, as the exit of a module does.
     pub fn unregister_hotplug(&self) {
+        let sleep = self.kernel.state().sleep.take();
+        drop(sleep);
         let _cpus = self.kernel.hotplug.read();
         let callbacks = self.kernel.state().callbacks.take();
         if let Some(callbacks) = callbacks {
@@ -116,6 +119,8 @@ impl SimPlatform {
 
     /// Forgets the callbacks without calling them: the end of a model that has no orderly exit.
     pub fn forget_hotplug(&self) {
+        let sleep = self.kernel.state().sleep.take();
+        drop(sleep);
         let callbacks = self.kernel.state().callbacks.take();
         drop(callbacks);
     }
@@ -147,6 +152,26 @@ impl SimPlatform {
         if let Some(callbacks) = self.callbacks() {
             callbacks.call_offline(cpu);
         }
+        self.take_down(cpu);
+        Ok(())
+    }
+
+    /// Stops a CPU because the system is to sleep.
+    pub(super) fn stop(&self, cpu: CpuId, sleep: Option<&SleepCallbacks>) {
+        let _cpus = self.kernel.hotplug.write();
+        match (sleep, self.callbacks()) {
+            (Some(sleep), _) => on_cpu(Place::Callback, cpu, || {
+                // SAFETY: the hotplug lock is held, and the thread counts as being on `cpu` meanwhile.
+                (sleep.stops)(unsafe { HotplugCpu::new(cpu) });
+            }),
+            (None, Some(callbacks)) => callbacks.call_offline(cpu),
+            (None, None) => {}
+        }
+        self.take_down(cpu);
+    }
+
+    /// The callbacks have run: the CPU goes.
+    fn take_down(&self, cpu: CpuId) {
         self.set_cpu_state(cpu, CpuState::Left);
         preemption_point();
         let loose = self.kernel.state().queue.unbind(cpu);
@@ -157,7 +182,6 @@ impl SimPlatform {
         state.tasks.leave_cpu(cpu);
         state.cpus[cpu.index()] = CpuState::Offline;
         state.stats.offlines += 1;
-        Ok(())
     }
 
     /// Brings `cpu` online; nothing happens when it is.

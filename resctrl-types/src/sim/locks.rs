@@ -39,6 +39,15 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
         let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         SimMutexGuard { guard, _hold: Hold::new(thread, self.lock) }
     }
+
+    fn try_lock(&self) -> Option<SimMutexGuard<'_, T>> {
+        let guard = match self.inner.try_lock() {
+            Ok(guard) => guard,
+            Err(std::sync::TryLockError::Poisoned(guard)) => guard.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => return None,
+        };
+        Some(SimMutexGuard { guard, _hold: Hold::new(Thread::current(), self.lock) })
+    }
 }
 
 /// A held [`SimMutex`].

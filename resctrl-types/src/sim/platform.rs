@@ -21,6 +21,7 @@ use super::fault;
 use super::hotplug::{Callbacks, CpuState};
 use super::locks::{HotplugLock, SimCpusReadGuard, SimMutex, SimRwLock};
 use super::pseudo_lock::Shared;
+use super::sleep::{Freezer, SleepCallbacks};
 use super::tasks::{SchedIn, SimTask, Tasks};
 use super::thread::{Lock, Place, Thread, atomically, on_cpu, preemption_point};
 use super::topology::{CpuTopology, Topology};
@@ -57,12 +58,14 @@ pub struct Stats {
     pub unbound_under_way: usize,
     /// CPUs brought online.
     pub onlines: usize,
-    /// CPUs taken offline.
+    /// CPUs taken offline, the sleep of the system included.
     pub offlines: usize,
     /// Functions called on a CPU in a thread.
     pub calls: usize,
     /// Functions called on a CPU in an interrupt, but those that were called on a whole mask.
     pub interrupts: usize,
+    /// How often the system has slept, or was refused.
+    pub sleeps: usize,
 }
 
 /// Everything that changes. Behind a lock that is never held across a switch of threads.
@@ -72,6 +75,8 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
     pub(super) callbacks: Option<Arc<Callbacks>>,
     pub(super) sched_in: Option<Arc<SchedIn>>,
+    pub(super) sleep: Option<Arc<SleepCallbacks>>,
+    pub(super) freezer: Freezer,
     pub(super) clock_stops: bool,
     pub(super) stats: Stats,
     waiters: usize,
@@ -157,6 +162,8 @@ impl SimPlatform {
             tasks: Tasks::new(cpus),
             callbacks: None,
             sched_in: None,
+            sleep: None,
+            freezer: Freezer::default(),
             clock_stops: false,
             stats: Stats::default(),
             waiters: 0,

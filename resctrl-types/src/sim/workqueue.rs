@@ -217,6 +217,8 @@ impl Drop for SimWork {
 fn worker(kernel: &Arc<Kernel>, id: u64) {
     let thread = Thread::current();
     loop {
+        // The module's works are freezable.
+        let _awake = kernel.awake();
         let begun = kernel.state().queue.begin(id, &thread);
         let Some((run, bound)) = begun else { return };
         kernel.count(|stats| match bound {

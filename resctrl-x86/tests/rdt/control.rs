@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
-use resctrl_types::arch::Change;
+use resctrl_types::arch::{Change, Trust};
 use resctrl_types::locked::Key;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{Control, ControlKind};
@@ -62,7 +62,14 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let ctrl = domains.ctrl(resource, id);
-            self.arch().apply(&self.sim, DomainCpus::new(cpus, &ctrl.mask), resource, &mut ctrl.domain, changes)
+            self.arch().apply(
+                &self.sim,
+                DomainCpus::new(cpus, &ctrl.mask),
+                resource,
+                &mut ctrl.domain,
+                changes,
+                Trust::Memory,
+            )
         })
     }
 
@@ -238,10 +245,15 @@ fn when_nothing_changes_no_cpu_is_bothered() {
             let domain = &mut domains.ctrl(ResourceId::L3, 1).domain;
             let same = [change(1, ConfType::Both, 0xfff), change(3, ConfType::Both, 0xfff)];
             // With no CPU to go to, going to one fails.
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &same), Ok(()));
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &[]), Ok(()));
+            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &same, Trust::Memory), Ok(()));
+            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &[], Trust::Memory), Ok(()));
             let other = [change(1, ConfType::Both, 0x00f)];
-            assert_eq!(rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &other), Err(Errno::ENODEV));
+            let again = rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &same, Trust::Registers);
+            assert_eq!(again, Err(Errno::ENODEV), "only the registers can tell");
+            assert_eq!(
+                rig.arch().apply(&rig.sim, cpus, ResourceId::L3, domain, &other, Trust::Memory),
+                Err(Errno::ENODEV)
+            );
         });
         assert_eq!(rig.value(ResourceId::L3, 1, 1, ConfType::Both), 0xfff);
         rig.halt();
@@ -276,7 +288,7 @@ fn the_bandwidth_controller_writes_from_where_it_is() {
                 let cpus = DomainCpus::new(online.stay(key.held()), &ctrl.mask).from_here(here);
                 let mut apply = |value| {
                     let change = [change(1, ConfType::Both, value)];
-                    rig.arch().apply(&rig.sim, cpus, ResourceId::Mb, &mut ctrl.domain, &change)
+                    rig.arch().apply(&rig.sim, cpus, ResourceId::Mb, &mut ctrl.domain, &change, Trust::Memory)
                 };
                 apply(value).unwrap();
                 assert_eq!(apply(5), Err(Errno::EINVAL));

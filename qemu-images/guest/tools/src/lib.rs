@@ -9,6 +9,7 @@
 
 pub mod channel;
 pub mod escape;
+pub mod hibernation;
 pub mod operation;
 pub mod steadiness;
 pub mod xattr;

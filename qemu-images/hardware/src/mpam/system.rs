@@ -211,6 +211,23 @@ impl System {
         effects
     }
 
+    /// The whole machine lost power and has it again: processors, MSCs and the chip are as after reset.
+    pub fn lose_power(&self, now: u64) -> Effects {
+        let mut state = self.state();
+        let mut effects = Effects::default();
+        self.settle(&mut state, now, &mut effects);
+        state.cpus.iter_mut().for_each(Cpu::power_cycle);
+        if let Some(chip) = &mut state.chip {
+            *chip = t241::Chip::default();
+        }
+        for msc in 0..state.mscs.len() {
+            state.mscs[msc].msc.power_off();
+            state.mscs[msc].msc.power_on();
+            self.refresh(&mut state, msc, 0, now, &mut effects);
+        }
+        effects
+    }
+
     /// The labels of a CPU's data requests at EL0.
     #[must_use]
     pub fn label(&self, cpu: usize) -> Label {

@@ -95,6 +95,20 @@ pub(crate) struct Thread {
     pub(crate) qos: QosThread,
 }
 
+impl State {
+    /// As after power-on.
+    pub(super) fn at_reset(machine: &Machine, features: &RdtFeatures, qos: Option<&QosFeatures>) -> Self {
+        let l3 = L3Domain::at_reset(features, qos.map(QosDomain::at_reset));
+        State {
+            threads: vec![Thread::default(); machine.topology.cpus()],
+            l3: vec![l3; machine.topology.l3_domains()],
+            snc: vec![RmidSncConfig(RmidSncConfig::DISTRIBUTED.mask()); machine.topology.l3_domains()],
+            l2: vec![l2_at_reset(features); machine.topology.l2_domains()],
+            log: WriteLog::default(),
+        }
+    }
+}
+
 impl Rdt {
     /// Powers a machine on. A machine without RDT is a machine whose every RDT register faults.
     ///
@@ -106,14 +120,7 @@ impl Rdt {
         let qos = machine.qos.clone();
         let shared = qos.as_ref().map(QosFeatures::as_rdt);
         let features = shared.or_else(|| machine.rdt.clone()).unwrap_or_default();
-        let l3 = L3Domain::at_reset(&features, qos.as_ref().map(QosDomain::at_reset));
-        let state = State {
-            threads: vec![Thread::default(); machine.topology.cpus()],
-            l3: vec![l3; machine.topology.l3_domains()],
-            snc: vec![RmidSncConfig(RmidSncConfig::DISTRIBUTED.mask()); machine.topology.l3_domains()],
-            l2: vec![l2_at_reset(&features); machine.topology.l2_domains()],
-            log: WriteLog::default(),
-        };
+        let state = State::at_reset(machine, &features, qos.as_ref());
         let telemetry = Telemetry::new(machine).map(Arc::new);
         Ok(Self { machine: machine.clone(), features, qos, telemetry, state: Mutex::new(state) })
     }

@@ -4,7 +4,7 @@
 use core::ffi::c_int;
 
 use resctrl_fs::Resctrl;
-use resctrl_types::platform::{CpusReadGuard, LogLevel};
+use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, Here, IrqOff, Pinned, Platform};
 
 use super::ffi;
@@ -66,15 +66,13 @@ unsafe extern "C" fn rust_private_error(cpu: u32, gsi: u32) -> bool {
     error_interrupt(here.into(), gsi)
 }
 
-/// Takes down what is mounted and leaves the MSCs unrestricted.
+/// Takes down what is mounted, takes every CPU out and leaves the MSCs unrestricted, as one piece.
 ///
 /// # Safety
-/// Every CPU has been reported offline, and nothing can be mounted any more. The caller may sleep.
+/// The caller may sleep and holds no lock of resctrl's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_shutdown() {
-    Resctrl::unmount(instance());
-    let cpus = KernelPlatform.cpus_read_lock();
-    instance().arch().shutdown(&KernelPlatform, cpus.held());
+    Resctrl::shut_down(instance());
 }
 
 /// # Safety

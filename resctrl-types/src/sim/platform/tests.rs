@@ -194,10 +194,11 @@ fn reporting(forgets: bool) -> (SimPlatform, Arc<SimMutex<Kept>>) {
     let (comes, goes) = (Arc::clone(&kept), Arc::clone(&kept));
     let go = move |cpu: HotplugCpu<'_>| {
         if !forgets {
-            goes.lock().online.go(cpu);
+            goes.lock().online.leave(cpu.cpu(), crate::cpu::Edge::Go);
         }
     };
-    sim.register_hotplug(move |cpu| comes.lock().online.come(cpu), go).unwrap();
+    sim.register_hotplug(move |cpu| if comes.lock().online.come(cpu) { Ok(()) } else { Err(Errno::EINVAL) }, go)
+        .unwrap();
     (sim, kept)
 }
 

@@ -54,6 +54,7 @@ What the hardware saw.
   check SECONDS                   let the hardware answer the same questions over and over, fail if an
                                   answer changes; print how often
   probe                           print the number of CPUs and of L3 domains
+  lose-power                      every register of the emulated hardware is as after reset
 
 Numbers are decimal, or hexadecimal after 0x.
 ";
@@ -98,6 +99,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             return Ok(());
         }
         "log" => return log(arguments),
+        "lose-power" => Request::LosePower,
         "check" => {
             let seconds = arguments.number("SECONDS")?;
             arguments.end()?;

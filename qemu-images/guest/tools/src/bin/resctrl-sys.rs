@@ -3,7 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
-use guest_tools::{Arguments, Failure, Outcome, main as run_program, unknown_command, xattr};
+use guest_tools::{Arguments, Failure, Outcome, hibernation, main as run_program, unknown_command, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -13,10 +13,13 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::statfs;
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::{Gid, Pid, Uid, Whence, lseek, mkdir, read, setgroups, setresgid, setresuid, write};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsmount, fsopen, move_mount,
+};
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -44,6 +47,8 @@ Directories.
   rename OLD NEW [FLAGS]            renameat2(2); FLAGS: noreplace exchange whiteout
   statfs PATH                       print the type of the file system, in hexadecimal
   mount SOURCE TARGET TYPE [DATA]   mount(2)
+  mount-later TARGET TYPE           fsopen(2) and \"ready\"; after a line of standard input fsconfig(2) to create
+                                    what is to be mounted, fsmount(2) and move_mount(2)
   remount TARGET [DATA]             mount(2) with MS_REMOUNT
   umount TARGET [detach]            umount2(2)
 Extended attributes. NAME with its namespace: trusted.a
@@ -67,6 +72,9 @@ Power.
   image                             freeze all tasks, let the kernel make an image of the memory as for
                                     hibernation (all CPUs but one go offline, that one's power
                                     management is asked to save and to restore), throw it away, go on
+  hibernate COMMAND [ARGUMENT...]   freeze all tasks, let the kernel make an image of the memory and read it,
+                                    run a command, and give the memory back to the image as a machine
+                                    does that was off meanwhile: the time goes on from the image
 
 Exit code 1 and the errno's name on standard error where the kernel refuses.
 ";
@@ -139,6 +147,11 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             Ok(())
         }
         "mount" | "remount" => mount_command(command, arguments),
+        "mount-later" => {
+            let (target, kind) = (arguments.path("TARGET")?, arguments.text("TYPE")?);
+            arguments.end()?;
+            mount_later(&target, &kind)
+        }
         "umount" => {
             let target = arguments.path("TARGET")?;
             let flags = match arguments.optional() {
@@ -181,30 +194,22 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "as" => run_as(arguments),
         "image" => {
             arguments.end()?;
-            image()
+            hibernation::image()
         }
+        "hibernate" => hibernation::hibernate(&arguments.rest()),
         _ => Err(unknown_command()),
     }
 }
 
-/// `SNAPSHOT_FREEZE`, `SNAPSHOT_CREATE_IMAGE` and `SNAPSHOT_UNFREEZE` of `<linux/suspend_ioctls.h>`.
-const FREEZE: libc::Ioctl = 0x3301;
-const CREATE_IMAGE: libc::Ioctl = 0x4004_3311;
-const UNFREEZE: libc::Ioctl = 0x3302;
-
-/// Goes half the way of hibernation. Closing the device frees the image.
-fn image() -> Outcome {
-    let device = open("/dev/snapshot", OFlag::O_RDONLY, Mode::empty())?;
-    let mut suspended: libc::c_int = 0;
-    let mut command = |request| {
-        // SAFETY: the descriptor is open; the only command of the three that looks at its argument writes one int there.
-        Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), request, &raw mut suspended) })
-    };
-    command(FREEZE)?;
-    let made = command(CREATE_IMAGE);
-    command(UNFREEZE)?;
-    made?;
-    Ok(())
+/// Mounts by the calls that have a context, which waits for a line in between.
+fn mount_later(target: &Path, kind: &str) -> Outcome {
+    let context = fsopen(kind, FsOpenFlags::empty()).map_err(std::io::Error::from)?;
+    println!("ready");
+    std::io::stdin().lock().read_line(&mut String::new())?;
+    fsconfig_create(&context).map_err(std::io::Error::from)?;
+    let mount = fsmount(&context, FsMountFlags::empty(), MountAttrFlags::empty()).map_err(std::io::Error::from)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(move_mount(&mount, "", rustix::fs::CWD, target, flags).map_err(std::io::Error::from)?)
 }
 
 /// Bytes a read asks for when not told.

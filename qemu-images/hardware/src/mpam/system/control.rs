@@ -115,6 +115,7 @@ impl System {
                 return done(self.power_cycle(index(cpu), now));
             }
             Request::PowerCycle(_) => return Err(Status::NoSuchCpu),
+            Request::LosePower => return done(self.lose_power(now)),
             request => return self.carry_out_msc(request, now),
         };
         Ok((values, Effects::default()))

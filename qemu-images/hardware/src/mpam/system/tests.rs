@@ -232,6 +232,23 @@ fn a_cpu_without_power_forgets_its_labels() {
 }
 
 #[test]
+fn a_machine_without_power_forgets_everything() {
+    let system = plain();
+    let _ = system.msr(2, Level::El1, SystemRegister::Mpam0, 3 << 16 | 3, 0);
+    let _ = put(&system, L3, PartSel::OFFSET, 5);
+    let _ = put(&system, L3, Cpbm::OFFSET, 0x3);
+    let held = |system: &System| {
+        let call = Request::MscControl(0, 0, 5, Cpbm::OFFSET.into()).encode();
+        read_answer(system.control(call, CALLER, 0).0).unwrap().unwrap()[0]
+    };
+    assert_eq!(held(&system), 0x3);
+    let (answer, _) = system.control(Request::LosePower.encode(), CALLER, 0);
+    assert_eq!(read_answer(answer), Some(Ok([0; 3])));
+    assert_eq!(system.label(2), Label { partid: 31, pmg: 3 });
+    assert_eq!(held(&system), 0, "nothing promises a value after reset");
+}
+
+#[test]
 fn a_component_of_one_domain_answers_only_its_cpus() {
     let machine = include_str!("../../../../machines/mpam-2l3.toml");
     let file = machine.replacen("[[mpam.msc]]\n", "[[mpam.msc]]\nreached_from_l3 = 0\n", 1);
