@@ -53,6 +53,8 @@
 //! fairness, priorities, preemption inside straight code (threads switch where they touch the platform), memory
 //! ordering weaker than sequential consistency.
 
+mod callbacks;
+mod contract;
 mod explore;
 pub(crate) mod fault;
 mod hotplug;
@@ -60,9 +62,12 @@ mod locks;
 mod platform;
 mod preemptions;
 mod pseudo_lock;
+mod queue;
 mod recording;
+mod regions;
 mod sleep;
 mod tally;
+mod task;
 mod tasks;
 mod thread;
 mod topology;
@@ -73,9 +78,10 @@ pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard, SimReadGuard, SimRwLock, SimWriteGuard};
 pub use platform::{LimboEvent, SimPlatform, Stats};
 pub use preemptions::in_one_order;
-pub use pseudo_lock::{Reading, Refusal, RegionCounts, SimCounters, SimLatencyLimit, SimLockMemory, SimRegionNodes};
+pub use pseudo_lock::{SimCounters, SimLatencyLimit, SimLockMemory, SimRegionNodes};
+pub use regions::{Reading, Refusal, RegionCounts};
 pub use tally::{tallied, tally};
-pub use tasks::{SimTask, TaskSpec};
+pub use task::{SimTask, TaskSpec};
 pub use thread::current_cpu;
 pub use topology::{CpuTopology, Topology};
 pub use workqueue::{Clock, SimWork};

@@ -13,45 +13,9 @@ use crate::context::HotplugCpu;
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
 
+use super::callbacks::{Callbacks, CpuState, SleepCallbacks};
 use super::platform::SimPlatform;
-use super::sleep::SleepCallbacks;
 use super::thread::{Place, on_cpu, preemption_point};
-
-/// How far a CPU is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CpuState {
-    Offline,
-    /// Online, its callbacks not run or not all.
-    Starting,
-    Online,
-    /// Its callbacks have run; online for a last moment.
-    Left,
-}
-
-pub(super) type Online = dyn Fn(HotplugCpu<'_>) -> Result<()> + Send + Sync;
-pub(super) type Offline = dyn Fn(HotplugCpu<'_>) + Send + Sync;
-
-/// The two callbacks of a registered hotplug state.
-pub(super) struct Callbacks {
-    online: Box<Online>,
-    offline: Box<Offline>,
-}
-
-impl Callbacks {
-    fn call_online(&self, cpu: CpuId) -> Result<()> {
-        on_cpu(Place::Callback, cpu, || {
-            // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
-            (self.online)(unsafe { HotplugCpu::new(cpu) })
-        })
-    }
-
-    fn call_offline(&self, cpu: CpuId) {
-        on_cpu(Place::Callback, cpu, || {
-            // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
-            (self.offline)(unsafe { HotplugCpu::new(cpu) });
-        });
-    }
-}
 
 impl SimPlatform {
     fn cpu_state(&self, cpu: CpuId) -> CpuState {

@@ -14,28 +14,9 @@ use std::vec::Vec;
 use crate::context::{HotplugCpu, IrqOff};
 use crate::ids::CpuId;
 
+use super::callbacks::SleepCallbacks;
 use super::platform::{Kernel, SimPlatform};
 use super::thread::{Place, on_cpu, preemption_point};
-
-/// What is told of the system's sleep.
-pub(super) struct SleepCallbacks {
-    /// A CPU is about to stop.
-    pub(super) stops: Box<dyn Fn(HotplugCpu<'_>) + Send + Sync>,
-    /// So is the last one. False refuses.
-    last_stops: Box<dyn Fn(IrqOff<'_>) -> bool + Send + Sync>,
-    /// The first one is back.
-    first_is_back: Box<dyn Fn(IrqOff<'_>) + Send + Sync>,
-    /// All that come back are back.
-    ended: Box<dyn Fn() + Send + Sync>,
-}
-
-/// Who may run.
-#[derive(Default)]
-pub(super) struct Freezer {
-    frozen: bool,
-    /// How many run that would not if it were.
-    awake: usize,
-}
 
 /// That the caller is not frozen, for as long as this lives.
 pub(super) struct Awake<'a>(&'a Kernel);

@@ -10,7 +10,7 @@ use std::vec::Vec;
 
 use crate::ids::CpuId;
 
-use super::tasks::SimTask;
+use super::task::SimTask;
 
 /// The locks that there are, outermost first: taking one while holding it or a later one is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::vec::Vec;
 
 use super::*;
 use crate::cpumask::CpuMask;

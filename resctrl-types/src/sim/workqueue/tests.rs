@@ -2,6 +2,7 @@
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::vec;
+use std::vec::Vec;
 
 use super::*;
 use crate::platform::{LockClass, Mutex, Platform, WorkKind, WorkTarget};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
+use std::vec::Vec;
 
 use super::*;
 use crate::context::{Here, HotplugCpu};
@@ -8,7 +9,7 @@ use crate::crossing::DomainCpus;
 use crate::locked::Key;
 use crate::online::OnlineCpus;
 use crate::platform::{CpusReadGuard, Mutex, RwLock};
-use crate::sim::{current_cpu, explore_all, run};
+use crate::sim::{Topology, current_cpu, explore_all, run};
 
 fn machine() -> SimPlatform {
     SimPlatform::new(Topology::packages(2, 2).isolate(&[3]))
