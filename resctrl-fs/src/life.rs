@@ -28,7 +28,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// A domain for which there is no memory is left out; the CPU comes online without it.
     ///
     /// # Errors
-    /// Those of [`Arch::cpu_online`], which fail the CPU's hotplug.
+    /// Those of [`Cpus::cpu_online`](resctrl_types::arch::Cpus::cpu_online), which fail the CPU's hotplug.
     pub fn cpu_online(this: &Ref<Self>, cpu: HotplugCpu<'_>) -> Result<()> {
         let mut locked = this.locked.lock();
         resume(this, &mut locked, cpu.here().into());

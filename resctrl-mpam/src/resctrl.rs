@@ -21,10 +21,11 @@
 //!   copied by KVM when it loads a virtual processor; told to leave MPAM alone, it does not.
 //! * Every MSC must be reachable when the driver starts; the kernel goes on waiting for the CPUs.
 
-mod arch;
+mod cdp;
 mod classes;
 mod control;
 mod counters;
+mod domain;
 mod ids;
 mod monitor;
 mod parts;
@@ -32,9 +33,12 @@ mod sched;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use resctrl_types::arch::{self, Ids as _, IoAlloc, OccupancyThreshold, PseudoLock, Telemetry};
 use resctrl_types::cpu::CpuLabels;
+use resctrl_types::event::EventSet;
 use resctrl_types::platform::LogLevel;
-use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Platform, Ref, Result};
+use resctrl_types::resource::{Control, Monitor, Scope};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result};
 
 pub use control::CtrlDomain;
 pub use monitor::{MonContext, MonDomain};
@@ -65,6 +69,45 @@ pub struct Mpam<M, S> {
     /// An MSC reported an error: what it does is not known any more, and nothing is changed or read until the end.
     failed: AtomicBool,
 }
+
+impl<M: Msc, S: SystemRegisters> arch::Resources for Mpam<M, S> {
+    fn control(&self, resource: ResourceId) -> Option<Control> {
+        // Bandwidth of code and of data would add up to something nobody asked for.
+        if resource == ResourceId::Mb && self.cdp.any() {
+            return None;
+        }
+        self.real_control(resource)
+    }
+
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+        let counted = [
+            (EventId::LlcOccupancy, self.resources.occupancy().is_some()),
+            (EventId::MbmTotal, self.resources.traffic().is_some()),
+        ];
+        let counted = counted.into_iter().filter(|&(_, counted)| counted);
+        let events = counted.fold(EventSet::EMPTY, |events, (event, _)| events.with(event));
+        if resource != ResourceId::L3 || events.is_empty() {
+            return None;
+        }
+        // A pair of PARTIDs has the RMIDs of one.
+        let num_rmid = if self.cdp.any() { self.num_rmid_index() / 2 } else { self.num_rmid_index() };
+        Some(Monitor { scope: Scope::L3Cache, num_rmid, events })
+    }
+
+    fn occupancy_threshold(&self) -> OccupancyThreshold {
+        OccupancyThreshold { limit: self.resources.occupancy().map_or(0, |(_, size)| size), unit: 1 }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl<P: Platform, M: Msc, S: SystemRegisters> Telemetry<P> for Mpam<M, S> {}
+
+impl<P: Platform, M: Msc, S: SystemRegisters> IoAlloc<P> for Mpam<M, S> {}
+
+impl<P: Platform, M: Msc, S: SystemRegisters> PseudoLock<P> for Mpam<M, S> {}
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// Finds the MSCs and what resctrl can do with them. `map` makes the registers of an MSC accessible.
@@ -131,29 +174,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             platform.log(LogLevel::Warn, format_args!("MPAM disabled due to hardware error interrupt"));
         }
         first
-    }
-
-    /// Leaves every processor without labels and every MSC unrestricted and silent. Nothing is programmed afterwards.
-    pub(crate) fn shut_down<P: Platform>(&self, platform: &P, cpus: CpusHeld<'_>) {
-        self.failed.store(true, Ordering::Relaxed);
-        platform.interrupt_mask(cpus, &self.possible, &|here| self.end_labels(here));
-        for msc in self.devices.mscs.iter().filter(|msc| msc.is_online()) {
-            for cpu in msc.cpus.iter() {
-                let called = platform.call_on(cpus, cpu, &mut |here| {
-                    msc.enable_error_interrupt(here.into(), false);
-                    if let Ok(access) = msc.access(here.into()) {
-                        self.devices.reset_msc(&access);
-                    }
-                });
-                if called != Err(Errno::ENODEV) {
-                    break;
-                }
-            }
-        }
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
     }
 
     /// The component of a class that a CPU belongs to.

@@ -332,7 +332,7 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// The word of the task that this CPU runs, or was running when the interrupt came. Callable with interrupts off.
     ///
     /// From a successful mount until the unmount has returned, the platform calls
-    /// [`Arch::sched_in`](crate::Arch::sched_in) with the next task's word at every context switch.
+    /// [`Ids::sched_in`](crate::arch::Ids::sched_in) with the next task's word at every context switch.
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord;
 
     // ---- Pseudo-locking ----

@@ -3,6 +3,7 @@
 
 use core::sync::atomic::AtomicBool;
 
+use resctrl_types::arch::{OccupancyThreshold, Resources};
 use resctrl_types::cpu::CpuLabels;
 use resctrl_types::once::SetOnce;
 use resctrl_types::platform::Platform;
@@ -63,12 +64,12 @@ pub struct CtrlDomain {
     pub(crate) values: KVec<u32>,
 }
 
-impl<R: Registers> X86<R> {
-    pub(crate) fn control(&self, resource: ResourceId) -> Option<Control> {
+impl<R: Registers> Resources for X86<R> {
+    fn control(&self, resource: ResourceId) -> Option<Control> {
         self.controls.get(resource)
     }
 
-    pub(crate) fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
+    fn monitor(&self, resource: ResourceId) -> Option<Monitor> {
         match resource {
             ResourceId::L3 => self.monitoring.as_ref().map(|monitoring| monitoring.monitor),
             ResourceId::PerfPkg => self.telemetry.get().map(|telemetry| telemetry.monitor),
@@ -76,6 +77,15 @@ impl<R: Registers> X86<R> {
         }
     }
 
+    fn occupancy_threshold(&self) -> OccupancyThreshold {
+        OccupancyThreshold {
+            limit: self.llc_bytes,
+            unit: self.monitoring.as_ref().map_or(1, |monitoring| monitoring.unit),
+        }
+    }
+}
+
+impl<R: Registers> X86<R> {
     pub(crate) fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
         Watched { registers: &self.registers, fault: &self.fault }.read_msr(here, msr)
     }

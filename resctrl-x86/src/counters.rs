@@ -5,7 +5,7 @@
 //! An assigned counter shows one event of one RMID, so that its running total is kept where that of the RMID is kept while
 //! counters are not assigned: a domain holds one total an RMID and event, in either mode.
 
-use resctrl_types::arch::{Counters, Counting, EachCounting, ReadError};
+use resctrl_types::arch::{Assignment, Counters, ReadError};
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platform, Result, Switch};
 
@@ -19,13 +19,13 @@ use crate::{Gp, Registers};
 const ASSIGNED_COUNTER: u64 = 1;
 
 /// The register that configures an event.
-fn config_register(event: EventId) -> Option<u32> {
+pub(crate) fn config_register(event: EventId) -> Option<u32> {
     let index = u32::try_from(event.mbm_index()?).ok()?;
     Some(EvtCfg::ADDRESS + index)
 }
 
 /// What makes a counter count `filter`; or (`None`) nothing. `None` where the register has no room for the counter or its RMID.
-fn configuration(counter: Counter, filter: Option<Transactions>) -> Option<u64> {
+pub(crate) fn configuration(counter: Counter, filter: Option<Transactions>) -> Option<u64> {
     let rmid = L3QosAbmcCfg::RMID.try_put(counter.id.rmid.0.into())?;
     let number = L3QosAbmcCfg::COUNTER.try_put(counter.number.into())?;
     let kinds = L3QosAbmcCfg::KINDS.put(filter.unwrap_or(Transactions::EMPTY).bits().into());
@@ -34,13 +34,13 @@ fn configuration(counter: Counter, filter: Option<Transactions>) -> Option<u64> 
 }
 
 /// What selects an assigned counter.
-fn selection(counter: Counter) -> Result<u64, ReadError> {
+pub(crate) fn selection(counter: Counter) -> Result<u64, ReadError> {
     let number = QmEvtsel::RMID.try_put(counter.number.into()).ok_or(ReadError::Error)?;
     Ok(QmEvtsel::EVENT.put(ASSIGNED_COUNTER) | QmEvtsel::EXTENDED.put(1) | number)
 }
 
-impl<R: Registers> X86<R> {
-    pub(crate) fn counters(&self) -> Option<CounterAssignment> {
+impl<P: Platform, R: Registers> Assignment<P> for X86<R> {
+    fn counters(&self) -> Option<CounterAssignment> {
         let amd = self.amd.as_ref().filter(|amd| amd.counters > 0)?;
         Some(CounterAssignment {
             count: amd.counters,
@@ -50,28 +50,23 @@ impl<R: Registers> X86<R> {
         })
     }
 
-    pub(crate) fn counters_assigned(&self) -> bool {
+    fn counters_assigned(&self) -> bool {
         self.amd.as_ref().is_some_and(Amd::counters_assigned)
     }
 
-    pub(crate) fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
+    fn set_counters_assigned(&self, assigned: Switch) -> Result<()> {
         self.amd.as_ref().ok_or(Errno::EINVAL)?.set_counters_assigned(assigned)
     }
 
     /// Switches every CPU of a domain. Hardware begins all counts anew with that.
-    pub(crate) fn program_counters_assigned<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        domain: &mut MonDomain,
-        mask: &CpuMask,
-    ) {
+    fn program_counters_assigned(&self, platform: &P, cpus: CpusHeld<'_>, domain: &mut MonDomain, mask: &CpuMask) {
         self.program_switches(platform, cpus, mask);
         domain.forget_bandwidth();
+        self.fault.tell(platform);
     }
 
     /// Lets a counter begin anew, to count `filter`; or (`None`) to count nothing.
-    pub(crate) fn configure_counter<P: Platform>(
+    fn configure_counter(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
@@ -90,89 +85,39 @@ impl<R: Registers> X86<R> {
             let _ = self.write_msr(here.into(), L3QosAbmcCfg::ADDRESS, config);
         });
         domain.forget(counter.event, counter.id.rmid);
+        self.fault.tell(platform);
     }
 
     /// Reads assigned counters, all from one CPU of the domain.
-    pub(crate) fn read_assigned<P: Platform>(
+    fn read_counters(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
         counters: &mut Counters<'_, MonDomain, Counter>,
     ) -> Result<()> {
-        cpus.on_one(platform, &mut |here| {
+        let read = cpus.on_one(platform, &mut |here| {
             counters(&mut |domain, counter| Some(self.read_assigned_here(here, domain, counter)));
-        })
-    }
-
-    fn read_assigned_here(&self, here: Here<'_>, domain: &mut MonDomain, counter: Counter) -> Result<u64, ReadError> {
-        let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
-        let now = self.read_selected(here, selection(counter)?)?;
-        domain.total(counter.event, counter.id.rmid, now, monitoring).ok_or(ReadError::Error)
-    }
-
-    /// Takes in what is counted, and what the events count.
-    pub(crate) fn mon_domain_suspend(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
-        counting(&mut |counting| {
-            // What cannot be read has no number that could be taken in.
-            let _ = match counting {
-                Counting::Always(id, event) => self.read_here(here, domain, id.rmid, event),
-                Counting::Assigned(counter, _) => self.read_assigned_here(here, domain, counter),
-            };
         });
-        for (event, saved) in EventId::MBM.into_iter().zip(&mut domain.event_configs) {
-            *saved = config_register(event)
-                .filter(|_| self.configurable_transactions(event).is_some())
-                .and_then(|register| self.read_msr(here, register).ok());
-        }
+        self.fault.tell(platform);
+        read
     }
 
-    /// Writes what the events count and what counters are assigned to, and lets each count go on from what the register
-    /// shows now.
-    pub(crate) fn mon_domain_resume(&self, here: Here<'_>, domain: &mut MonDomain, counting: EachCounting<'_>) {
-        if let Some(monitoring) = &self.monitoring {
-            self.share_rmids(here, monitoring.clusters);
-        }
-        for (event, saved) in EventId::MBM.into_iter().zip(domain.event_configs) {
-            if let (Some(register), Some(config)) = (config_register(event), saved) {
-                let _ = self.write_msr(here, register, config);
-            }
-        }
-        counting(&mut |counting| {
-            let (event, rmid, now) = match counting {
-                Counting::Always(id, event) => (event, id.rmid, self.read_counter(here, domain, id.rmid, event)),
-                Counting::Assigned(counter, filter) => {
-                    if let Some(config) = configuration(counter, Some(filter)) {
-                        let _ = self.write_msr(here, L3QosAbmcCfg::ADDRESS, config);
-                    }
-                    let now = selection(counter).and_then(|select| self.read_selected(here, select));
-                    (counter.event, counter.id.rmid, now)
-                }
-            };
-            // A counter that cannot be read begins at 0 when it can.
-            domain.go_on(event, rmid, now.unwrap_or(0));
-        });
+    fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {
+        self.configurable(event)
     }
 
-    pub(crate) fn configurable_transactions(&self, event: EventId) -> Option<Transactions> {
-        self.amd.as_ref()?.configurable(event)
-    }
-
-    pub(crate) fn event_config<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        mask: &CpuMask,
-        event: EventId,
-    ) -> Result<u32> {
-        self.configurable_transactions(event).ok_or(Errno::EINVAL)?;
+    fn event_config(&self, platform: &P, cpus: CpusHeld<'_>, mask: &CpuMask, event: EventId) -> Result<u32> {
+        self.configurable(event).ok_or(Errno::EINVAL)?;
         let register = config_register(event).ok_or(Errno::EINVAL)?;
         let mut value = Err(Gp);
-        on_some_cpu(platform, cpus, mask, &mut |here| value = self.read_msr(here.into(), register))?;
+        let crossed = on_some_cpu(platform, cpus, mask, &mut |here| value = self.read_msr(here.into(), register));
+        self.fault.tell(platform);
+        crossed?;
         let value = EvtCfg::KINDS.get(value.map_err(|Gp| Errno::EIO)?);
         Ok(u32::try_from(value).unwrap_or_default())
     }
 
-    pub(crate) fn set_event_config<P: Platform>(
+    fn set_event_config(
         &self,
         platform: &P,
         cpus: CpusHeld<'_>,
@@ -181,19 +126,39 @@ impl<R: Registers> X86<R> {
         event: EventId,
         config: u32,
     ) -> Result<()> {
-        let possible = self.configurable_transactions(event).ok_or(Errno::EINVAL)?;
+        let possible = self.configurable(event).ok_or(Errno::EINVAL)?;
         let register = config_register(event).ok_or(Errno::EINVAL)?;
         if config & !possible.bits() != 0 {
             return Err(Errno::EINVAL);
         }
         let value = EvtCfg::KINDS.try_put(config.into()).ok_or(Errno::EINVAL)?;
         let mut result = Err(Gp);
-        on_some_cpu(platform, cpus, mask, &mut |here| {
+        let crossed = on_some_cpu(platform, cpus, mask, &mut |here| {
             result = self.write_msr(here.into(), register, value);
-        })?;
+        });
+        self.fault.tell(platform);
+        crossed?;
         result.map_err(|Gp| Errno::EIO)?;
         // The hardware begins every count of the domain anew.
         domain.forget_bandwidth();
         Ok(())
+    }
+}
+
+impl<R: Registers> X86<R> {
+    /// Which transactions an event can be made to count.
+    pub(crate) fn configurable(&self, event: EventId) -> Option<Transactions> {
+        self.amd.as_ref()?.configurable(event)
+    }
+
+    pub(crate) fn read_assigned_here(
+        &self,
+        here: Here<'_>,
+        domain: &mut MonDomain,
+        counter: Counter,
+    ) -> Result<u64, ReadError> {
+        let monitoring = self.monitoring.as_ref().ok_or(ReadError::Error)?;
+        let now = self.read_selected(here, selection(counter)?)?;
+        domain.total(counter.event, counter.id.rmid, now, monitoring).ok_or(ReadError::Error)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Control values: which register holds one, programming changes, resetting.
 
-use resctrl_types::arch::{Change, Trust};
+use resctrl_types::arch::{Change, Controls, Resources, Trust};
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, Platform, ResourceId, Result, cbm};
 
@@ -30,20 +30,14 @@ fn admits(control: &Control, value: u32) -> bool {
     }
 }
 
-impl<R: Registers> X86<R> {
-    pub(crate) fn control_value(
-        &self,
-        resource: ResourceId,
-        domain: &CtrlDomain,
-        closid: Closid,
-        conf_type: ConfType,
-    ) -> u32 {
+impl<P: Platform, R: Registers> Controls<P> for X86<R> {
+    fn control_value(&self, resource: ResourceId, domain: &CtrlDomain, closid: Closid, conf_type: ConfType) -> u32 {
         let index = control_index(closid, conf_type);
         let default = || self.control(resource).map_or(0, |control| control.default_value());
         domain.values.get(index).copied().unwrap_or_else(default)
     }
 
-    pub(crate) fn apply<P: Platform>(
+    fn apply(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
@@ -64,13 +58,25 @@ impl<R: Registers> X86<R> {
                 result = result.and(self.program(here, resource, domain, change, trust));
             }
         };
-        match cpus.inside() {
-            Some(here) => program(here.into()),
-            None => on_some_cpu(platform, cpus.stay(), cpus.mask(), &mut |here| program(here.into()))?,
-        }
-        result
+        let crossed = match cpus.inside() {
+            Some(here) => {
+                program(here.into());
+                Ok(())
+            }
+            None => on_some_cpu(platform, cpus.stay(), cpus.mask(), &mut |here| program(here.into())),
+        };
+        self.fault.tell(platform);
+        crossed.and(result)
     }
 
+    fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
+        // A domain has a CPU as long as hotplug is held off; without one there is no register to reset.
+        let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_defaults(here.into(), resource, domain));
+        self.fault.tell(platform);
+    }
+}
+
+impl<R: Registers> X86<R> {
     /// Refuses a value or an index that the hardware would refuse.
     fn check(&self, resource: ResourceId, domain: &CtrlDomain, change: &Change) -> Result<()> {
         let control = self.control(resource).ok_or(Errno::EINVAL)?;
@@ -99,28 +105,6 @@ impl<R: Registers> X86<R> {
         if holds { Ok(()) } else { self.write_control(here, resource, domain, index, change.value) }
     }
 
-    /// Writes CDP and every value from memory, whatever is thought to be there.
-    pub(crate) fn ctrl_domain_resume(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
-        self.write_cdp(here, resource);
-        for index in 0..domain.values.len() {
-            let Some(&value) = domain.values.get(index) else { return };
-            // A refusal goes to the log, and the value is one of those that the processor took.
-            let _ = self.write_control(here, resource, domain, index, value);
-        }
-    }
-
-    pub(crate) fn reset<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        resource: ResourceId,
-        domain: &mut CtrlDomain,
-        mask: &CpuMask,
-    ) {
-        // A domain has a CPU as long as hotplug is held off; without one there is no register to reset.
-        let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_defaults(here.into(), resource, domain));
-    }
-
     /// Writes the default to every index, whatever is thought to be there.
     pub(crate) fn write_defaults(&self, here: Here<'_>, resource: ResourceId, domain: &mut CtrlDomain) {
         let Some(control) = self.control(resource) else { return };
@@ -137,7 +121,7 @@ impl<R: Registers> X86<R> {
     }
 
     /// Writes a value and remembers it if the processor took it.
-    fn write_control(
+    pub(crate) fn write_control(
         &self,
         here: Here<'_>,
         resource: ResourceId,

@@ -18,17 +18,17 @@ mod telemetry;
 pub(crate) use groups::{EventGroup, GROUPS};
 pub(crate) use telemetry::Telemetry;
 
-use resctrl_types::arch::ReadError;
+use resctrl_types::arch::{self, MonId, ReadError};
 use resctrl_types::event::FractionBits;
 use resctrl_types::platform::Platform;
-use resctrl_types::{DomainId, EventId, Result, Rmid};
+use resctrl_types::{DomainId, EventId, Result};
 
 use crate::Registers;
 use crate::core::X86;
 
-impl<R: Registers> X86<R> {
+impl<P: Platform, R: Registers> arch::Telemetry<P> for X86<R> {
     /// Looks for telemetry, unless there is some already.
-    pub(crate) fn find_telemetry<P: Platform>(&self, platform: &P) -> Result<()> {
+    fn pre_mount(&self, platform: &P) -> Result<()> {
         if self.amd.is_some() || self.telemetry.get().is_some() {
             return Ok(());
         }
@@ -40,17 +40,11 @@ impl<R: Registers> X86<R> {
         Ok(())
     }
 
-    pub(crate) fn read_package<P: Platform>(
-        &self,
-        platform: &P,
-        package: DomainId,
-        rmid: Rmid,
-        event: EventId,
-    ) -> Result<u64, ReadError> {
-        self.telemetry.get().ok_or(ReadError::Error)?.read(platform, package, rmid, event)
+    fn read_package(&self, platform: &P, package: DomainId, id: MonId, event: EventId) -> Result<u64, ReadError> {
+        self.telemetry.get().ok_or(ReadError::Error)?.read(platform, package, id.rmid, event)
     }
 
-    pub(crate) fn fraction_bits(&self, event: EventId) -> Option<FractionBits> {
+    fn fraction_bits(&self, event: EventId) -> Option<FractionBits> {
         self.telemetry.get()?.fraction_bits(event)
     }
 }

@@ -27,14 +27,14 @@
 //! | `switches` | AMD's switches of each thread |
 //! | `intel_aet` | energy and performance of each RMID, counted by package |
 //! | `pseudo_lock` | memory that is read into a cache to stay there |
-//! | `probe`, `domain` | finding out what the machine has; domains as they come |
-//! | `arch` | the contract, met |
+//! | `domain` | CPUs and domains that come, go, and sleep |
+//! | `probe` | finding out what the machine has |
 //!
 //! # Invariants
 //!
 //! * No register is written with a value that the processor would refuse: ids and values are checked against what CPUID
 //!   enumerates. Should a processor refuse an access all the same, the first refusal goes to the log, and nothing panics.
-//! * [`Arch::sched_in`](resctrl_types::Arch::sched_in) takes no lock, allocates nothing and writes a register only when
+//! * [`Ids::sched_in`](resctrl_types::arch::Ids::sched_in) takes no lock, allocates nothing and writes a register only when
 //!   the CPU's ids change.
 //! * A control value is remembered only once it is in the register.
 //!
@@ -45,7 +45,6 @@
 #![forbid(unsafe_code)]
 
 mod amd;
-mod arch;
 mod controls;
 mod core;
 mod counters;

@@ -5,10 +5,10 @@ mod l3;
 
 pub(crate) use l3::{Correction, L3Monitoring, Unsaid};
 
-use resctrl_types::arch::{Counters, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Counters, MonId, Monitors, ReadError};
 use resctrl_types::platform::Platform;
 use resctrl_types::resource::Scope;
-use resctrl_types::{Closid, DomainCpus, DomainId, EventId, Here, KVec, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_types::{DomainCpus, DomainId, EventId, Here, KVec, ResourceId, Result, Rmid};
 
 use crate::Registers;
 use crate::core::X86;
@@ -38,14 +38,14 @@ impl Counter {
         self.previous = 0;
     }
 
-    /// The hardware may have begun anew: the total goes on from what the register shows now.
-    fn go_on(&mut self, now: u64) {
-        self.previous = now;
-    }
-
     /// Starts the total at 0 from what the register shows now.
     fn rebase(&mut self, now: u64) {
         *self = Counter { total: 0, previous: now };
+    }
+
+    /// The hardware may have begun anew: the total goes on from what the register shows now.
+    fn go_on(&mut self, now: u64) {
+        self.previous = now;
     }
 }
 
@@ -107,6 +107,47 @@ impl MonDomain {
     }
 }
 
+impl<P: Platform, R: Registers> Monitors<P> for X86<R> {
+    type MonContext = ();
+
+    fn mon_context(&self, _resource: ResourceId, _event: EventId) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    /// Reads counters of an event, all from one CPU of the domain.
+    fn read(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        event: EventId,
+        (): &mut (),
+        counters: &mut Counters<'_, MonDomain, MonId>,
+    ) -> Result<()> {
+        let read = cpus.on_one(platform, &mut |here| {
+            counters(&mut |domain, id| Some(self.read_here(here, domain, id.rmid, event)));
+        });
+        self.fault.tell(platform);
+        read
+    }
+
+    /// Makes 0 of every bandwidth count of these RMIDs, all from one CPU of the domain.
+    fn rebase(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        domain: &mut MonDomain,
+        ids: &mut (dyn Iterator<Item = MonId> + Send),
+    ) -> Result<()> {
+        let rebased = cpus.on_one(platform, &mut |here| {
+            for id in &mut *ids {
+                EventId::MBM.into_iter().for_each(|event| self.rebase_here(here, domain, id.rmid, event));
+            }
+        });
+        self.fault.tell(platform);
+        rebased
+    }
+}
+
 impl<R: Registers> X86<R> {
     /// Lets the package of this CPU count logical RMIDs, node by node.
     pub(crate) fn share_rmids(&self, here: Here<'_>, clusters: Clusters) {
@@ -119,46 +160,6 @@ impl<R: Registers> X86<R> {
         {
             let _ = self.write_msr(here, RmidSncConfig::ADDRESS, config & !RmidSncConfig::DISTRIBUTED.put(1));
         }
-    }
-
-    pub(crate) fn occupancy_threshold(&self) -> OccupancyThreshold {
-        OccupancyThreshold {
-            limit: self.llc_bytes,
-            unit: self.monitoring.as_ref().map_or(1, |monitoring| monitoring.unit),
-        }
-    }
-
-    pub(crate) fn num_rmid_index(&self) -> u32 {
-        let monitored = ResourceId::ALL.into_iter().filter_map(|resource| self.monitor(resource));
-        monitored.map(|monitor| monitor.num_rmid).min().unwrap_or(0)
-    }
-
-    /// RMIDs from here on are refused by `IA32_PQR_ASSOC`, as far as is known.
-    pub(crate) fn num_rmid(&self) -> u32 {
-        let l3 = self.monitoring.as_ref().map(|monitoring| monitoring.monitor.num_rmid);
-        // Where the L3 is not monitored, or that is turned off, whoever counts by package must know.
-        l3.or_else(|| self.telemetry.get().map(|telemetry| telemetry.monitor.num_rmid)).unwrap_or(1)
-    }
-
-    pub(crate) fn rmid_index(id: MonId) -> RmidIndex {
-        RmidIndex(id.rmid.0)
-    }
-
-    pub(crate) fn rmid_decode(index: RmidIndex) -> MonId {
-        MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
-    }
-
-    /// Reads counters of an event, all from one CPU of the domain.
-    pub(crate) fn read<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: DomainCpus<'_>,
-        event: EventId,
-        counters: &mut Counters<'_, MonDomain, MonId>,
-    ) -> Result<()> {
-        cpus.on_one(platform, &mut |here| {
-            counters(&mut |domain, id| Some(self.read_here(here, domain, id.rmid, event)));
-        })
     }
 
     pub(crate) fn read_here(
@@ -182,21 +183,6 @@ impl<R: Registers> X86<R> {
             (_, counted) => counted?,
         };
         Ok(steps.wrapping_mul(monitoring.scale.into()))
-    }
-
-    /// Makes 0 of every bandwidth count of these RMIDs, all from one CPU of the domain.
-    pub(crate) fn rebase<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: DomainCpus<'_>,
-        domain: &mut MonDomain,
-        ids: &mut (dyn Iterator<Item = MonId> + Send),
-    ) -> Result<()> {
-        cpus.on_one(platform, &mut |here| {
-            for id in &mut *ids {
-                EventId::MBM.into_iter().for_each(|event| self.rebase_here(here, domain, id.rmid, event));
-            }
-        })
     }
 
     fn rebase_here(&self, here: Here<'_>, domain: &mut MonDomain, rmid: Rmid, event: EventId) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the machine has: asked on one CPU, before there is anything else.
 
+use resctrl_types::arch::Resources;
 use resctrl_types::cpu::CpuLabels;
 use resctrl_types::event::EventSet;
 use resctrl_types::once::SetOnce;

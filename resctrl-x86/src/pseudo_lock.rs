@@ -10,8 +10,10 @@ mod models;
 pub(crate) use models::PseudoLock;
 
 use models::Residency;
+use resctrl_types::arch;
+use resctrl_types::platform::MemoryOf;
 use resctrl_types::pseudo_lock::{Counts, LockMemory, Measurement, PseudoLocking, Trace};
-use resctrl_types::{Closid, Here, IrqOff, Pinned};
+use resctrl_types::{Closid, Here, IrqOff, Pinned, Platform};
 
 use crate::Registers;
 use crate::core::X86;
@@ -22,23 +24,19 @@ const PAGE: u32 = 4096;
 /// How far apart the readings are that are timed.
 const LATENCY_STRIDE: usize = 32;
 
-impl<R: Registers> X86<R> {
-    /// Runs `f` with the prefetchers of this CPU off; not, where the processor does not let them be turned off.
-    fn without_prefetchers(&self, here: IrqOff<'_>, disable: u64, f: impl FnOnce()) {
-        let here = Here::from(here);
-        let Ok(before) = self.read_msr(here, MiscFeatureControl::ADDRESS) else { return };
-        if self.write_msr(here, MiscFeatureControl::ADDRESS, disable).is_ok() {
-            f();
-            // It took the other value.
-            let _ = self.write_msr(here, MiscFeatureControl::ADDRESS, before);
-        }
+impl<P: Platform, R: Registers> arch::PseudoLock<P> for X86<R> {
+    const PSEUDO_LOCKING: bool = true;
+
+    fn can_pseudo_lock(&self) -> bool {
+        self.pseudo_lock.is_some()
     }
 
-    pub(crate) fn pseudo_lock<K: PseudoLocking>(
+    fn pseudo_lock(
         &self,
-        kernel: &K,
+        platform: &P,
+        kernel: &P::PseudoLocking,
         here: Pinned<'_>,
-        memory: &K::Memory,
+        memory: &MemoryOf<P>,
         line_size: u32,
         closid: Closid,
     ) {
@@ -59,13 +57,15 @@ impl<R: Registers> X86<R> {
                 }
             });
         });
+        self.fault.tell(platform);
     }
 
-    pub(crate) fn measure<K: PseudoLocking>(
+    fn measure(
         &self,
-        kernel: &K,
+        platform: &P,
+        kernel: &P::PseudoLocking,
         here: Pinned<'_>,
-        memory: &K::Memory,
+        memory: &MemoryOf<P>,
         line_size: u32,
         what: Measurement,
     ) {
@@ -98,6 +98,20 @@ impl<R: Registers> X86<R> {
                 kernel.trace(Trace::Residency { level, hits, misses });
             }
             Measurement::Residency(_) => {}
+        }
+        self.fault.tell(platform);
+    }
+}
+
+impl<R: Registers> X86<R> {
+    /// Runs `f` with the prefetchers of this CPU off; not, where the processor does not let them be turned off.
+    fn without_prefetchers(&self, here: IrqOff<'_>, disable: u64, f: impl FnOnce()) {
+        let here = Here::from(here);
+        let Ok(before) = self.read_msr(here, MiscFeatureControl::ADDRESS) else { return };
+        if self.write_msr(here, MiscFeatureControl::ADDRESS, disable).is_ok() {
+            f();
+            // It took the other value.
+            let _ = self.write_msr(here, MiscFeatureControl::ADDRESS, before);
         }
     }
 }

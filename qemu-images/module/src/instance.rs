@@ -5,8 +5,9 @@ use core::cell::UnsafeCell;
 use core::ffi::c_int;
 
 use resctrl_fs::Resctrl;
+use resctrl_types::arch::Ids;
 use resctrl_types::platform::LogLevel;
-use resctrl_types::{Arch, CpuId, HotplugCpu, IrqOff, Platform, Ref, Result, TaskWord};
+use resctrl_types::{CpuId, HotplugCpu, IrqOff, Platform, Ref, Result, TaskWord};
 
 #[cfg(target_arch = "aarch64")]
 use crate::mpam as arch;
@@ -147,5 +148,5 @@ unsafe extern "C" fn rust_system_resumed() {
 unsafe extern "C" fn rust_sched_in(cpu: u32, word: u64) {
     // SAFETY: by the contract.
     let here = unsafe { IrqOff::new(CpuId(cpu)) };
-    Arch::<KernelPlatform>::sched_in(instance().arch(), here, TaskWord(word));
+    Ids::sched_in(instance().arch(), here, TaskWord(word));
 }

@@ -3,7 +3,7 @@
 
 use core::cmp::Reverse;
 
-use resctrl_types::arch::{Change, Trust};
+use resctrl_types::arch::{self, Change, Trust};
 use resctrl_types::platform::Mutex;
 use resctrl_types::resource::Control;
 use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, KBox, KVec, Platform, ResourceId};
@@ -18,7 +18,7 @@ use crate::nodes::SchemaId;
 use crate::status::{Done, Status};
 
 /// The control domains of every resource.
-type Domains<A, P> = [KVec<KBox<CtrlDomain<<A as Arch<P>>::CtrlDomain>>>; ResourceId::ALL.len()];
+type Domains<A> = [KVec<KBox<CtrlDomain<<A as arch::Domains>::CtrlDomain>>>; ResourceId::ALL.len()];
 
 /// Programs staged values, which somebody has written, in the order of the schemas and domains, code and data of one domain together.
 ///
@@ -56,7 +56,7 @@ pub(super) struct Live<'a, A: Arch<P>, P: Platform> {
     schemas: &'a [SchemaId],
     mba_sc: bool,
     groups: &'a [KBox<CtrlGroup>],
-    domains: &'a mut Domains<A, P>,
+    domains: &'a mut Domains<A>,
     closid: Closid,
     mode: Mode,
 }

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use resctrl_types::arch::{Change, Counters, EachCounting, MonId, OccupancyThreshold, ReadError, Trust};
+use resctrl_types::arch::{
+    Assignment, Cdp, Change, Controls, Counters, Cpus, Domains, EachCounting, Ids, IoAlloc, MonId, Monitors,
+    OccupancyThreshold, PseudoLock, ReadError, Resources, Telemetry, Trust,
+};
 use resctrl_types::event::EventSet;
 use resctrl_types::pseudo_lock::{LockMemory, Measurement, PseudoLocking, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
-    Arch, Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId,
-    Here, HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
+    Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId, Here,
+    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -253,14 +256,7 @@ fn place(closid: Closid, conf_type: ConfType) -> usize {
     }
 }
 
-impl Arch<SimPlatform> for Parametric {
-    type CtrlDomain = Values;
-    type MonDomain = u32;
-    type MonContext = ();
-
-    const RMID_DEPENDS_ON_CLOSID: bool = false;
-    const PSEUDO_LOCKING: bool = true;
-
+impl Resources for Parametric {
     fn control(&self, resource: ResourceId) -> Option<Control> {
         let Parameters { l3, l2, mb, smba, cdp_capable, num_closid, .. } = self.parameters;
         let (scope, kind) = match resource {
@@ -283,6 +279,10 @@ impl Arch<SimPlatform> for Parametric {
     fn occupancy_threshold(&self) -> OccupancyThreshold {
         self.parameters.threshold
     }
+}
+
+impl Ids for Parametric {
+    const RMID_DEPENDS_ON_CLOSID: bool = false;
 
     fn num_rmid_index(&self) -> u32 {
         self.parameters.num_rmid.max(1)
@@ -312,7 +312,7 @@ impl Arch<SimPlatform> for Parametric {
     fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
         let cpu = here.cpu().index();
         let default = self.defaults.lock().unwrap()[cpu];
-        let task = Arch::<SimPlatform>::task_ids(self, word);
+        let task = Ids::task_ids(self, word);
         self.running.lock().unwrap()[cpu] = MonId {
             closid: if task.closid == Closid::RESERVED { default.closid } else { task.closid },
             rmid: if task.rmid == Rmid::RESERVED { default.rmid } else { task.rmid },
@@ -320,6 +320,12 @@ impl Arch<SimPlatform> for Parametric {
         self.switches.lock().unwrap()[cpu] += 1;
     }
 
+    fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp(resource).is_some_and(|enabled| enabled.load(Ordering::SeqCst))
+    }
+}
+
+impl Cpus<SimPlatform> for Parametric {
     fn cpu_online(&self, _: &SimPlatform, cpu: HotplugCpu<'_>) -> Result<()> {
         for ids in [&self.defaults, &self.running] {
             ids.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
@@ -332,6 +338,11 @@ impl Arch<SimPlatform> for Parametric {
     fn cpu_suspend(&self, _: Here<'_>) {}
 
     fn cpu_resume(&self, _: &SimPlatform, _: Here<'_>) {}
+}
+
+impl Domains for Parametric {
+    type CtrlDomain = Values;
+    type MonDomain = u32;
 
     fn ctrl_domain_resume(&self, _: Here<'_>, _: ResourceId, _: &mut Values) {}
 
@@ -340,7 +351,7 @@ impl Arch<SimPlatform> for Parametric {
     fn mon_domain_resume(&self, _: Here<'_>, _: &mut u32, _: EachCounting<'_>) {}
 
     fn ctrl_domain_online(&self, _: HotplugCpu<'_>, resource: ResourceId, id: DomainId) -> Result<Values> {
-        let control = Arch::<SimPlatform>::control(self, resource).unwrap();
+        let control = Resources::control(self, resource).unwrap();
         let values = vec![control.default_value(); CpuId(control.num_closid).index()];
         Ok(Values { id: id.0, values })
     }
@@ -351,7 +362,9 @@ impl Arch<SimPlatform> for Parametric {
         self.counting.lock().unwrap().retain(|&(domain, _), _| domain != id.0);
         Ok(id.0)
     }
+}
 
+impl Controls<SimPlatform> for Parametric {
     fn control_value(&self, _: ResourceId, domain: &Values, closid: Closid, conf_type: ConfType) -> u32 {
         domain.values[place(closid, conf_type)]
     }
@@ -377,13 +390,11 @@ impl Arch<SimPlatform> for Parametric {
     }
 
     fn reset(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, domain: &mut Values, _: &CpuMask) {
-        domain.values.fill(Arch::<SimPlatform>::control(self, resource).unwrap().default_value());
+        domain.values.fill(Resources::control(self, resource).unwrap().default_value());
     }
+}
 
-    fn cdp_enabled(&self, resource: ResourceId) -> bool {
-        self.cdp(resource).is_some_and(|enabled| enabled.load(Ordering::SeqCst))
-    }
-
+impl Cdp<SimPlatform> for Parametric {
     fn set_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, resource: ResourceId, enable: Switch) -> Result<()> {
         let enable = enable.is_on();
         let enabled = self.cdp(resource).filter(|_| self.parameters.cdp_capable).ok_or(Errno::EINVAL)?;
@@ -392,6 +403,10 @@ impl Arch<SimPlatform> for Parametric {
     }
 
     fn program_cdp(&self, _: &SimPlatform, _: CpusHeld<'_>, _: ResourceId, _: &mut Values, _: &CpuMask) {}
+}
+
+impl Monitors<SimPlatform> for Parametric {
+    type MonContext = ();
 
     fn mon_context(&self, _: ResourceId, _: EventId) -> Result<(), ReadError> {
         Ok(())
@@ -422,7 +437,11 @@ impl Arch<SimPlatform> for Parametric {
             }
         })
     }
+}
 
+impl Telemetry<SimPlatform> for Parametric {}
+
+impl Assignment<SimPlatform> for Parametric {
     fn counters(&self) -> Option<CounterAssignment> {
         self.parameters.counters
     }
@@ -502,7 +521,9 @@ impl Arch<SimPlatform> for Parametric {
         self.amd.choose(*domain, event, config);
         Ok(())
     }
+}
 
+impl IoAlloc<SimPlatform> for Parametric {
     fn io_alloc(&self, resource: ResourceId) -> Option<bool> {
         (self.parameters.io_alloc && resource == ResourceId::L3).then(|| self.amd.devices())
     }
@@ -517,6 +538,10 @@ impl Arch<SimPlatform> for Parametric {
         assert!(!mask.is_empty(), "a domain has CPUs");
         self.amd.tell(domain.id);
     }
+}
+
+impl PseudoLock<SimPlatform> for Parametric {
+    const PSEUDO_LOCKING: bool = true;
 
     fn can_pseudo_lock(&self) -> bool {
         self.parameters.pseudo_lock

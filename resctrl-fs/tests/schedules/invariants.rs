@@ -24,8 +24,9 @@
 use std::collections::BTreeSet;
 
 use resctrl_hardware::registers::{L3Mask, MbaBandwidth, MbaThrottle, PqrAssoc, SmbaBandwidth};
+use resctrl_types::arch::Ids;
 use resctrl_types::platform::Platform;
-use resctrl_types::{Arch, CpuId, Errno};
+use resctrl_types::{CpuId, Errno};
 
 use crate::machine::{Machine, possible};
 
@@ -251,7 +252,7 @@ fn check_associations(machine: &Machine, groups: &[Group]) {
     let mut running = vec![None; possible(machine).count()];
     machine.sim.for_each_task(&mut |task| {
         if let Some(cpu) = machine.sim.running_on(task) {
-            let ids = Arch::<resctrl_types::sim::SimPlatform>::task_ids(arch, task.word());
+            let ids = Ids::task_ids(arch, task.word());
             running[cpu.index()] = Some((u64::from(ids.closid.0), u64::from(ids.rmid.0)));
         }
     });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Control values: what a value means to a component, programming changes, resetting.
 
-use resctrl_types::arch::{Change, Trust};
+use resctrl_types::arch::{Change, Controls, Resources, Trust};
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{
-    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, HotplugCpu, KVec, Platform, Ref, ResourceId, Result,
+    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, KVec, Platform, Ref, ResourceId, Result,
 };
 
 use super::{Mpam, classes};
@@ -17,17 +17,80 @@ pub struct CtrlDomain {
     pub(crate) component: Ref<Component>,
 }
 
-impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
-    pub(crate) fn control(&self, resource: ResourceId) -> Option<Control> {
-        // Bandwidth of code and of data would add up to something nobody asked for.
-        if resource == ResourceId::Mb && self.cdp.any() {
-            return None;
+impl<P: Platform, M: Msc, S: SystemRegisters> Controls<P> for Mpam<M, S> {
+    fn control_value(&self, resource: ResourceId, domain: &CtrlDomain, closid: Closid, conf_type: ConfType) -> u32 {
+        let partid = self.controlled(resource, closid, conf_type).map(super::ids::Partids::first);
+        let config = partid.ok().and_then(|partid| domain.component.configs.get(partid));
+        match (config, resource) {
+            (Some(config), ResourceId::Mb) => {
+                self.fraction(resource).map_or(0, |fraction| fraction.to_percent(config.mbw_max))
+            }
+            (Some(config), _) => config.cpbm,
+            (None, _) => self.real_control(resource).map_or(0, |control| control.default_value()),
         }
-        self.real_control(resource)
     }
 
+    fn apply(
+        &self,
+        platform: &P,
+        cpus: DomainCpus<'_>,
+        resource: ResourceId,
+        domain: &mut CtrlDomain,
+        changes: &[Change],
+        trust: Trust,
+    ) -> Result<()> {
+        let mut values = self.changed(resource, domain, changes)?;
+        let component = &domain.component;
+        if trust == Trust::Memory {
+            values.retain(|&(partid, config)| component.configs.get(partid) != Some(config));
+            if values.is_empty() {
+                return Ok(());
+            }
+            return self.program_from(platform, cpus, component, values.iter().copied());
+        }
+        self.on_each_vmsc(platform, cpus, component, &|here, vmsc| {
+            self.devices.program_lost(here, vmsc, values.iter().copied())
+        })?;
+        remember(component, values.iter().copied());
+        Ok(())
+    }
+
+    fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
+        let component = &domain.component;
+        let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
+        // Values that could not be written are seen to stay.
+        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values);
+    }
+
+    /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
+    /// may reach the MSCs, and devices may use what is behind them.
+    fn reset_away(
+        &self,
+        platform: &P,
+        cpus: CpusHeld<'_>,
+        online: &CpuMask,
+        resource: ResourceId,
+        closid: Option<Closid>,
+    ) {
+        let class = self.resources.control(resource).and_then(|class| self.devices.classes.get(class));
+        let Some(class) = class else { return };
+        let wanted = closid.and_then(|closid| self.partids(closid).ok());
+        for component in class.components.iter().filter(|component| !component.cpus.intersects(online)) {
+            let partids = (0..=self.devices.ids.partid_max)
+                .filter(move |&partid| closid.is_none() || wanted.is_some_and(|wanted| wanted.contains(partid)));
+            let defaults = self.defaults(resource, component, partids);
+            let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
+            if values.clone().next().is_some() {
+                let cpus = DomainCpus::new(cpus, &component.cpus);
+                let _ = self.program_from(platform, cpus, component, values);
+            }
+        }
+    }
+}
+
+impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// The control half of a resource, whether or not it is shown at the moment.
-    fn real_control(&self, resource: ResourceId) -> Option<Control> {
+    pub(crate) fn real_control(&self, resource: ResourceId) -> Option<Control> {
         let class = self.devices.classes.get(self.resources.control(resource)?)?;
         classes::describe(resource, &class.props, self.devices.ids.partid_max)
     }
@@ -35,14 +98,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     fn fraction(&self, resource: ResourceId) -> Option<FractionBits> {
         let class = self.devices.classes.get(self.resources.control(resource)?)?;
         FractionBits::new(class.props.bwa_wd.into())
-    }
-
-    pub(crate) fn ctrl_domain_online(&self, cpu: HotplugCpu<'_>, resource: ResourceId) -> Result<CtrlDomain> {
-        let class = self.resources.control(resource).ok_or(Errno::EINVAL)?;
-        let component = self.component_of(class, cpu.cpu()).ok_or(Errno::EINVAL)?.clone();
-        // Nothing to program: its MSCs hold what is remembered. Somebody could reach them all the time, or this CPU is the
-        // first that can, and has programmed them.
-        Ok(CtrlDomain { component })
     }
 
     /// The default of one resource for some PARTIDs, with the values of others that share the component.
@@ -75,24 +130,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
     }
 
-    pub(crate) fn control_value(
-        &self,
-        resource: ResourceId,
-        domain: &CtrlDomain,
-        closid: Closid,
-        conf_type: ConfType,
-    ) -> u32 {
-        let partid = self.controlled(resource, closid, conf_type).map(super::ids::Partids::first);
-        let config = partid.ok().and_then(|partid| domain.component.configs.get(partid));
-        match (config, resource) {
-            (Some(config), ResourceId::Mb) => {
-                self.fraction(resource).map_or(0, |fraction| fraction.to_percent(config.mbw_max))
-            }
-            (Some(config), _) => config.cpbm,
-            (None, _) => self.real_control(resource).map_or(0, |control| control.default_value()),
-        }
-    }
-
     /// What registers are to hold for these changes.
     fn changed(&self, resource: ResourceId, domain: &CtrlDomain, changes: &[Change]) -> Result<KVec<(u16, Config)>> {
         if self.has_failed() {
@@ -111,70 +148,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             }
         }
         Ok(values)
-    }
-
-    pub(crate) fn apply<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: DomainCpus<'_>,
-        resource: ResourceId,
-        domain: &CtrlDomain,
-        changes: &[Change],
-        trust: Trust,
-    ) -> Result<()> {
-        let mut values = self.changed(resource, domain, changes)?;
-        let component = &domain.component;
-        if trust == Trust::Memory {
-            values.retain(|&(partid, config)| component.configs.get(partid) != Some(config));
-            if values.is_empty() {
-                return Ok(());
-            }
-            return self.program_from(platform, cpus, component, values.iter().copied());
-        }
-        self.on_each_vmsc(platform, cpus, component, &|here, vmsc| {
-            self.devices.program_lost(here, vmsc, values.iter().copied())
-        })?;
-        remember(component, values.iter().copied());
-        Ok(())
-    }
-
-    pub(crate) fn reset<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        resource: ResourceId,
-        domain: &CtrlDomain,
-        mask: &CpuMask,
-    ) {
-        let component = &domain.component;
-        let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
-        // Values that could not be written are seen to stay.
-        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values);
-    }
-
-    /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
-    /// may reach the MSCs, and devices may use what is behind them.
-    pub(crate) fn reset_away<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        online: &CpuMask,
-        resource: ResourceId,
-        closid: Option<Closid>,
-    ) {
-        let class = self.resources.control(resource).and_then(|class| self.devices.classes.get(class));
-        let Some(class) = class else { return };
-        let wanted = closid.and_then(|closid| self.partids(closid).ok());
-        for component in class.components.iter().filter(|component| !component.cpus.intersects(online)) {
-            let partids = (0..=self.devices.ids.partid_max)
-                .filter(move |&partid| closid.is_none() || wanted.is_some_and(|wanted| wanted.contains(partid)));
-            let defaults = self.defaults(resource, component, partids);
-            let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
-            if values.clone().next().is_some() {
-                let cpus = DomainCpus::new(cpus, &component.cpus);
-                let _ = self.program_from(platform, cpus, component, values);
-            }
-        }
     }
 
     /// Programs values into every MSC of a component, each from a CPU that can reach it, and remembers them: crosses once

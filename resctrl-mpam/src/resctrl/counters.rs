@@ -6,7 +6,7 @@
 //! map for all domains). Under CDP a counter is a pair of monitors, for the two PARTIDs of a CLOSID. What a monitor counts
 //! can not be chosen, only for whom.
 
-use resctrl_types::arch::{Counters, ReadError};
+use resctrl_types::arch::{Assignment, Counters, ReadError, Resources};
 use resctrl_types::{Counter, CounterAssignment, DomainCpus, Pinned, Platform, Result, Transactions};
 
 use super::Mpam;
@@ -14,38 +14,24 @@ use super::monitor::MonDomain;
 use crate::devices::{Class, Direction, Filter, NotReady, Reach};
 use crate::{Msc, SystemRegisters};
 
-impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
-    fn traffic_class(&self) -> Option<&Class> {
-        self.resources.traffic().and_then(|class| self.devices.classes.get(class))
-    }
-
-    pub(crate) fn counters(&self) -> Option<CounterAssignment> {
+impl<P: Platform, M: Msc, S: SystemRegisters> Assignment<P> for Mpam<M, S> {
+    fn counters(&self) -> Option<CounterAssignment> {
         let monitors = u32::from(self.traffic_class()?.props.num_mbwu_mon);
         let count = monitors / self.monitors_each();
         Some(CounterAssignment { count, configurable: false, switchable: false, supported: Transactions::ALL })
     }
 
-    /// Monitors of one counter.
-    fn monitors_each(&self) -> u32 {
-        if self.cdp.any() { 2 } else { 1 }
-    }
-
-    /// The monitors that a counter is, with what each of them counts.
-    fn monitors_of(&self, counter: Counter) -> Result<impl Iterator<Item = (u16, Filter)> + Clone + use<M, S>> {
-        let pmg = self.pmg(counter.id.rmid)?;
-        let partids = self.partids(counter.id.closid)?;
-        let first = counter.number.saturating_mul(self.monitors_each());
-        let monitors = (first..).map(|monitor| u16::try_from(monitor).unwrap_or(u16::MAX));
-        let filter = move |partid| Filter { partid, pmg, direction: Direction::Both };
-        Ok(monitors.zip(partids.iter().map(filter)))
+    /// Always: monitors are the only way of counting.
+    fn counters_assigned(&self) -> bool {
+        true
     }
 
     /// Starts the monitors of a counter at 0, or (`None`) stops them. What they count cannot be chosen.
-    pub(crate) fn configure_counter<P: Platform>(
+    fn configure_counter(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
-        domain: &MonDomain,
+        domain: &mut MonDomain,
         counter: Counter,
         filter: Option<Transactions>,
     ) {
@@ -81,7 +67,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
     }
 
-    pub(crate) fn read_counters<P: Platform>(
+    fn read_counters(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
@@ -95,6 +81,27 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let from = |domain: &MonDomain| domain.traffic.clone();
         let read = |here: Pinned<'_>, reach: &Reach, counter| self.read_counter(here, reach, counter);
         self.read_parts(platform, cpus, counters, &from, &read, &aside)
+    }
+}
+
+impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
+    fn traffic_class(&self) -> Option<&Class> {
+        self.resources.traffic().and_then(|class| self.devices.classes.get(class))
+    }
+
+    /// Monitors of one counter.
+    fn monitors_each(&self) -> u32 {
+        if self.cdp.any() { 2 } else { 1 }
+    }
+
+    /// The monitors that a counter is, with what each of them counts.
+    fn monitors_of(&self, counter: Counter) -> Result<impl Iterator<Item = (u16, Filter)> + Clone + use<M, S>> {
+        let pmg = self.pmg(counter.id.rmid)?;
+        let partids = self.partids(counter.id.closid)?;
+        let first = counter.number.saturating_mul(self.monitors_each());
+        let monitors = (first..).map(|monitor| u16::try_from(monitor).unwrap_or(u16::MAX));
+        let filter = move |partid| Filter { partid, pmg, direction: Direction::Both };
+        Ok(monitors.zip(partids.iter().map(filter)))
     }
 
     fn read_counter(&self, here: Pinned<'_>, reach: &Reach, counter: Counter) -> Result<u64, ReadError> {

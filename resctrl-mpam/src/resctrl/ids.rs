@@ -14,13 +14,11 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use resctrl_types::arch::MonId;
-use resctrl_types::{
-    Closid, ConfType, CpusHeld, Errno, Platform, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord,
-    platform::LogLevel,
-};
+use resctrl_types::arch::{Ids, MonId, Resources};
+use resctrl_types::{Closid, ConfType, CpuId, Errno, IrqOff, ResourceId, Result, Rmid, RmidIndex, TaskWord};
 
 use super::Mpam;
+use super::sched::write_labels;
 use crate::registers::Labels;
 use crate::{Msc, SystemRegisters};
 
@@ -32,7 +30,7 @@ pub(crate) struct CdpSwitches {
 }
 
 impl CdpSwitches {
-    fn of(&self, resource: ResourceId) -> Option<&AtomicBool> {
+    pub(super) fn of(&self, resource: ResourceId) -> Option<&AtomicBool> {
         match resource {
             ResourceId::L3 => Some(&self.l3),
             ResourceId::L2 => Some(&self.l2),
@@ -70,39 +68,61 @@ impl Partids {
     }
 }
 
-/// The word of a task: the CLOSID in the places of both PARTIDs, the RMID in those of both PMGs.
-pub(crate) const fn task_word(id: MonId) -> TaskWord {
-    let (closid, rmid) = (id.closid.0 as u64, id.rmid.0 as u64);
-    let partids = (Labels::PARTID_I.try_put(closid), Labels::PARTID_D.try_put(closid));
-    let pmgs = (Labels::PMG_I.try_put(rmid), Labels::PMG_D.try_put(rmid));
-    match (partids, pmgs) {
-        ((Some(code), Some(data)), (Some(code_pmg), Some(data_pmg))) => TaskWord(code | data | code_pmg | data_pmg),
-        // No system has such ids: the default group's.
-        _ => TaskWord(0),
-    }
-}
+impl<M: Msc, S: SystemRegisters> Ids for Mpam<M, S> {
+    const RMID_DEPENDS_ON_CLOSID: bool = true;
 
-/// The inverse of [`task_word`].
-pub(crate) const fn task_ids(word: TaskWord) -> MonId {
-    MonId { closid: Closid(Labels::PARTID_D.word_of(word.0)), rmid: Rmid(Labels::PMG_D.word_of(word.0)) }
+    fn num_rmid_index(&self) -> u32 {
+        (u32::from(self.devices.ids.partid_max) + 1) * self.rmids()
+    }
+
+    fn rmid_index(&self, id: MonId) -> RmidIndex {
+        RmidIndex(id.closid.0.saturating_mul(self.rmids()).saturating_add(id.rmid.0))
+    }
+
+    fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        MonId { closid: Closid(index.0 / self.rmids()), rmid: Rmid(index.0 % self.rmids()) }
+    }
+
+    /// The word of a task: the CLOSID in the places of both PARTIDs, the RMID in those of both PMGs.
+    fn task_word(&self, id: MonId) -> TaskWord {
+        let (closid, rmid) = (id.closid.0.into(), id.rmid.0.into());
+        let partids = (Labels::PARTID_I.try_put(closid), Labels::PARTID_D.try_put(closid));
+        let pmgs = (Labels::PMG_I.try_put(rmid), Labels::PMG_D.try_put(rmid));
+        match (partids, pmgs) {
+            ((Some(code), Some(data)), (Some(code_pmg), Some(data_pmg))) => TaskWord(code | data | code_pmg | data_pmg),
+            // No system has such ids: the default group's.
+            _ => TaskWord(0),
+        }
+    }
+
+    fn task_ids(&self, word: TaskWord) -> MonId {
+        MonId { closid: Closid(Labels::PARTID_D.word_of(word.0)), rmid: Rmid(Labels::PMG_D.word_of(word.0)) }
+    }
+
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        if let Some(state) = self.cpus.get(cpu.index()) {
+            state.set_default_word(self.task_word(id).0);
+        }
+    }
+
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
+        if self.has_failed() {
+            return;
+        }
+        let word = if word.0 == 0 { TaskWord(state.default_word()) } else { word };
+        state.switch(self.labels(word), |labels| write_labels(&self.system, here.into(), labels));
+    }
+
+    fn cdp_enabled(&self, resource: ResourceId) -> bool {
+        self.cdp.is_on(resource)
+    }
 }
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// RMIDs of one CLOSID.
     fn rmids(&self) -> u32 {
         u32::from(self.devices.ids.pmg_max) + 1
-    }
-
-    pub(crate) fn num_rmid_index(&self) -> u32 {
-        (u32::from(self.devices.ids.partid_max) + 1) * self.rmids()
-    }
-
-    pub(crate) fn rmid_index(&self, id: MonId) -> RmidIndex {
-        RmidIndex(id.closid.0.saturating_mul(self.rmids()).saturating_add(id.rmid.0))
-    }
-
-    pub(crate) fn rmid_decode(&self, index: RmidIndex) -> MonId {
-        MonId { closid: Closid(index.0 / self.rmids()), rmid: Rmid(index.0 % self.rmids()) }
     }
 
     fn partid(&self, number: u32) -> Result<u16> {
@@ -136,7 +156,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     /// The labels of a processor that runs for a word. Ids that the system does not have are none of its own making; they
     /// become those of the default group rather than an error in some MSC.
     pub(crate) fn labels(&self, word: TaskWord) -> u64 {
-        let id = task_ids(word);
+        let id = self.task_ids(word);
         let (Ok(partids), Ok(pmg)) = (self.partids(id.closid), self.pmg(id.rmid)) else {
             return self.labels(TaskWord(0));
         };
@@ -145,38 +165,5 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             | Labels::PARTID_I.put(code.into())
             | Labels::PMG_D.put(pmg.into())
             | Labels::PMG_I.put(pmg.into())
-    }
-
-    pub(crate) fn cdp_enabled(&self, resource: ResourceId) -> bool {
-        self.cdp.is_on(resource)
-    }
-
-    pub(crate) fn set_cdp<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: CpusHeld<'_>,
-        resource: ResourceId,
-        cdp: Switch,
-    ) -> Result<()> {
-        let enable = cdp.is_on();
-        if enable && !self.options.expert {
-            platform.log(LogLevel::Warn, format_args!("CDP not supported without the module's parameter expert=1"));
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let capable = self.control(resource).is_some_and(|control| control.cdp_capable);
-        let switch = match self.cdp.of(resource) {
-            Some(switch) if capable || !enable => switch,
-            _ if enable => return Err(Errno::EINVAL),
-            _ => return Ok(()),
-        };
-        if switch.swap(enable, Ordering::Relaxed) == enable {
-            return Ok(());
-        }
-        if enable {
-            platform.log(LogLevel::Warn, format_args!("CDP is an expert feature and may cause MPAM to malfunction."));
-        }
-        // Every CLOSID, the default group's as well, has become another pair of PARTIDs.
-        platform.interrupt_mask(cpus, &self.possible, &|here| self.sched_in(here, platform.current_word(here)));
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! not at all where the reader reaches it. A counter has a number when each of its parts has. Parts that no online CPU reaches
 //! may be without power, and are not touched: what they add is known without.
 
-use resctrl_types::arch::{Counters, ReadError};
+use resctrl_types::arch::{Counters, ReadError, Resources};
 use resctrl_types::{DomainCpus, KVec, Pinned, Platform, Ref, Result};
 
 use super::Mpam;

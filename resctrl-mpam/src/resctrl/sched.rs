@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The labels of processors: at context switches, and as processors come and go.
 
-use resctrl_types::arch::MonId;
-use resctrl_types::{CpuId, Errno, Here, HotplugCpu, IrqOff, Platform, Result, TaskWord};
+use core::sync::atomic::Ordering;
 
-use super::ids::task_word;
+use resctrl_types::arch::{Cpus, Ids, Resources};
+use resctrl_types::{CpusHeld, Errno, Here, HotplugCpu, IrqOff, Platform, Result, TaskWord};
+
 use super::{Mpam, ids_of};
 use crate::registers::Labels;
 use crate::{Msc, SystemRegister, SystemRegisters};
@@ -26,22 +27,68 @@ pub(super) fn write_labels(system: &impl SystemRegisters, here: Here<'_>, labels
     }
 }
 
+impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
+    fn cpu_online(&self, _platform: &P, cpu: HotplugCpu<'_>) -> Result<()> {
+        let here = cpu.here();
+        // Labels of groups that exist may be beyond what a late processor can make.
+        if !ids_of(self.system.mpamidr(here.into())).covers(self.devices.ids) {
+            return Err(Errno::EINVAL);
+        }
+        self.reset_labels(here.into());
+        self.devices.cpu_online(here.into(), !self.has_failed());
+        Ok(())
+    }
+
+    fn cpu_offline(&self, _platform: &P, cpu: HotplugCpu<'_>) {
+        self.devices.cpu_offline(cpu.here());
+        self.reset_labels(cpu.here().into());
+    }
+
+    /// The power of this CPU may go, and that of MSCs that no other can reach: they are made to forget nothing.
+    fn cpu_suspend(&self, here: Here<'_>) {
+        self.devices.cpu_suspend(here);
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+        }
+    }
+
+    /// Writes the labels, whatever the registers hold, and what MSCs hold that nobody could reach meanwhile.
+    fn cpu_resume(&self, platform: &P, here: Here<'_>) {
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+            match here {
+                Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
+                Here::Thread(_) => {
+                    // Whatever this thread works for, the next switch writes again.
+                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
+                    state.forget();
+                }
+            }
+        }
+        self.devices.cpu_online(here, !self.has_failed());
+    }
+
+    /// Leaves every processor without labels and every MSC unrestricted and silent. Nothing is programmed afterwards.
+    fn shut_down(&self, platform: &P, cpus: CpusHeld<'_>) {
+        self.failed.store(true, Ordering::Relaxed);
+        platform.interrupt_mask(cpus, &self.possible, &|here| self.end_labels(here));
+        for msc in self.devices.mscs.iter().filter(|msc| msc.is_online()) {
+            for cpu in msc.cpus.iter() {
+                let called = platform.call_on(cpus, cpu, &mut |here| {
+                    msc.enable_error_interrupt(here.into(), false);
+                    if let Ok(access) = msc.access(here.into()) {
+                        self.devices.reset_msc(&access);
+                    }
+                });
+                if called != Err(Errno::ENODEV) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
-    pub(crate) fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
-        if let Some(state) = self.cpus.get(cpu.index()) {
-            state.set_default_word(task_word(id).0);
-        }
-    }
-
-    pub(crate) fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
-        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        if self.has_failed() {
-            return;
-        }
-        let word = if word.0 == 0 { TaskWord(state.default_word()) } else { word };
-        state.switch(self.labels(word), |labels| write_labels(&self.system, here.into(), labels));
-    }
-
     /// Makes the default group's labels this CPU's, from a thread that context switches may interrupt.
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
@@ -57,51 +104,11 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
     }
 
-    pub(crate) fn cpu_online(&self, cpu: HotplugCpu<'_>) -> Result<()> {
-        let here = cpu.here();
-        // Labels of groups that exist may be beyond what a late processor can make.
-        if !ids_of(self.system.mpamidr(here.into())).covers(self.devices.ids) {
-            return Err(Errno::EINVAL);
-        }
-        self.reset_labels(here.into());
-        self.devices.cpu_online(here.into(), !self.has_failed());
-        Ok(())
-    }
-
-    /// The power of this CPU may go, and that of MSCs that no other can reach: they are made to forget nothing.
-    pub(crate) fn cpu_suspend(&self, here: Here<'_>) {
-        self.devices.cpu_suspend(here);
-        if let Some(state) = self.cpus.get(here.cpu().index()) {
-            state.forget();
-        }
-    }
-
-    /// Writes the labels, whatever the registers hold, and what MSCs hold that nobody could reach meanwhile.
-    pub(crate) fn cpu_resume<P: Platform>(&self, platform: &P, here: Here<'_>) {
-        if let Some(state) = self.cpus.get(here.cpu().index()) {
-            state.forget();
-            match here {
-                Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
-                Here::Thread(_) => {
-                    // Whatever this thread works for, the next switch writes again.
-                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
-                    state.forget();
-                }
-            }
-        }
-        self.devices.cpu_online(here, !self.has_failed());
-    }
-
     /// Makes the default group's labels this CPU's, for good.
     pub(crate) fn end_labels(&self, here: IrqOff<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
         state.forget();
         state.switch(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here.into(), labels));
-    }
-
-    pub(crate) fn cpu_offline(&self, cpu: HotplugCpu<'_>) {
-        self.devices.cpu_offline(cpu.here());
-        self.reset_labels(cpu.here().into());
     }
 }

@@ -14,10 +14,11 @@ use resctrl_hardware::mpam::{
     self as hw, BandwidthControls, BandwidthMonitors, CounterWidth, CpuConfig, MscConfig, NotReady, RisConfig,
     UsageMonitors,
 };
+use resctrl_types::arch::{self, Cpus, Resources};
 use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard, LockClass, Mutex as _};
 use resctrl_types::resource::Scope;
 use resctrl_types::sim::{SimMutex, SimPlatform, Topology};
-use resctrl_types::{Arch, CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};
+use resctrl_types::{CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};
 
 use crate::devices::{Devices, t241};
 use crate::resctrl::{CtrlDomain, MonDomain, Mpam, Options};
@@ -459,11 +460,11 @@ impl Rig {
         let (sim, driver, domains) = (self.sim.clone(), Arc::clone(&self.driver), Arc::clone(&self.domains));
         let online = move |cpu: HotplugCpu<'_>| {
             let mut domains = domains.lock();
-            Arch::cpu_online(&*driver, &sim, cpu)?;
+            Cpus::cpu_online(&*driver, &sim, cpu)?;
             for resource in [ResourceId::L3, ResourceId::L2, ResourceId::Mb] {
                 let Some(id) = domain_of(&sim, &driver, resource, cpu.cpu()) else { continue };
                 if let Entry::Vacant(place) = domains.ctrl.entry((resource, id.0)) {
-                    place.insert(Arch::<SimPlatform>::ctrl_domain_online(&*driver, cpu, resource, id)?);
+                    place.insert(arch::Domains::ctrl_domain_online(&*driver, cpu, resource, id)?);
                 }
             }
             if let Some(cache) = sim.cache(cpu.cpu(), CacheLevel::L3)
@@ -471,7 +472,7 @@ impl Rig {
                 && let Entry::Vacant(place) = domains.mon.entry(cache.id)
             {
                 let id = DomainId(cache.id);
-                place.insert(Arch::<SimPlatform>::mon_domain_online(&*driver, cpu, ResourceId::L3, id)?);
+                place.insert(arch::Domains::mon_domain_online(&*driver, cpu, ResourceId::L3, id)?);
             }
             Ok(())
         };
@@ -485,7 +486,7 @@ impl Rig {
                 stays(id, if l2 { CacheLevel::L2 } else { CacheLevel::L3 })
             });
             domains.mon.retain(|&id, _| stays(id, CacheLevel::L3));
-            Arch::cpu_offline(&*driver, &sim, cpu);
+            Cpus::cpu_offline(&*driver, &sim, cpu);
         };
         self.sim.register_hotplug(online, offline).unwrap();
     }

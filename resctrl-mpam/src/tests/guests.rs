@@ -2,8 +2,9 @@
 //! Processors whose kernel runs at EL2: kernels of guests run at EL1, with labels of their own.
 
 use resctrl_hardware::mpam::{CpuConfig, Label, Level};
-use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, CpuId};
+use resctrl_types::CpuId;
+use resctrl_types::arch::Ids;
+use resctrl_types::sim::{self};
 
 use super::board::{CPU, Rig, Spec, build, start_on};
 use super::resctrl::id;
@@ -26,7 +27,7 @@ fn a_guest_has_the_labels_of_the_task_that_runs_it() {
     sim::run(|| {
         let rig = Rig::new(&spec());
         assert_eq!(guest(&rig, 1), Label::default());
-        let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        let word = Ids::task_word(&*rig.driver, id(5, 2));
         rig.irq(1, |here| rig.driver.sched_in(here, word));
         assert_eq!((guest(&rig, 1), guest(&rig, 0)), (Label { partid: 5, pmg: 2 }, Label::default()));
         rig.board.cpu(1).power_cycle();

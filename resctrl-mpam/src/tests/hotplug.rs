@@ -6,10 +6,10 @@ use std::vec::Vec;
 
 use resctrl_hardware::mpam::registers::{Cpbm, Ecr, Esr, MbwMax};
 use resctrl_hardware::mpam::{Label, Level, Request};
-use resctrl_types::arch::ReadError;
+use resctrl_types::arch::{Cpus, Ids, ReadError, Resources};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
-use resctrl_types::sim::{SimPlatform, TaskSpec};
-use resctrl_types::{Arch, ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
+use resctrl_types::sim::TaskSpec;
+use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec};
 use super::resctrl::{change, id};
@@ -145,7 +145,7 @@ fn a_handler_in_a_thread_may_be_preempted_before_each_of_its_accesses() {
     for (preempted, (_, too_late)) in ACCESSES.into_iter().enumerate() {
         sim::run(move || {
             let rig = Rig::new(&Spec::new(1));
-            let (group, word) = (id(5, 1), Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 1)));
+            let (group, word) = (id(5, 1), Ids::task_word(&*rig.driver, id(5, 1)));
             let task = rig.sim.spawn_task(TaskSpec::default());
             Platform::set_task_word(&rig.sim, &task, word);
             let driver = Arc::clone(&rig.driver);
@@ -184,7 +184,7 @@ fn handlers_in_threads_end_the_use_of_mpam_once() {
     let schedules = sim::explore(300, || {
         let rig = Arc::new(Rig::new(&Spec::new(1)));
         let task = rig.sim.spawn_task(TaskSpec::default());
-        Platform::set_task_word(&rig.sim, &task, Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 1)));
+        Platform::set_task_word(&rig.sim, &task, Ids::task_word(&*rig.driver, id(5, 1)));
         let driver = Arc::clone(&rig.driver);
         rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
         rig.board.preempt(|_| shuttle::thread::yield_now());

@@ -6,13 +6,12 @@ use std::vec;
 use resctrl_hardware::mpam::firmware::{Locator, Resource};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
 use resctrl_hardware::mpam::{Label, Level, MscConfig, NotReady, Occupancy, RisConfig, UsageMonitors};
-use resctrl_types::arch::{Change, MonId, ReadError, Trust};
+use resctrl_types::arch::{Cdp, Change, Controls, Ids, MonId, Monitors, ReadError, Resources, Trust};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
 use resctrl_types::{
-    Arch, Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, EventId, Platform, ResourceId, Result, Rmid, TaskWord,
-    sim,
+    Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, EventId, Platform, ResourceId, Result, Rmid, TaskWord, sim,
 };
 
 use super::board::{CPU, L2_ID, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
@@ -38,17 +37,31 @@ impl Rig {
         self.sim.online_cpus().into_iter().try_for_each(|cpu| mask.set(cpu))?;
         let mut domains = self.domains.lock();
         let domain = domains.ctrl.get_mut(&(resource, domain)).ok_or(Errno::ENODEV)?;
-        Arch::apply(&*self.driver, &self.sim, DomainCpus::new(guard.held(), &mask), resource, domain, changes, trust)
+        Controls::apply(
+            &*self.driver,
+            &self.sim,
+            DomainCpus::new(guard.held(), &mask),
+            resource,
+            domain,
+            changes,
+            trust,
+        )
     }
 
     pub(super) fn value(&self, resource: ResourceId, domain: u32, closid: u32, conf_type: ConfType) -> u32 {
         let domains = self.domains.lock();
-        self.driver.control_value(resource, &domains.ctrl[&(resource, domain)], Closid(closid), conf_type)
+        Controls::<SimPlatform>::control_value(
+            &*self.driver,
+            resource,
+            &domains.ctrl[&(resource, domain)],
+            Closid(closid),
+            conf_type,
+        )
     }
 
     pub(super) fn set_cdp(&self, resource: ResourceId, enable: bool) -> Result<()> {
         let guard = self.sim.cpus_read_lock();
-        Arch::set_cdp(&*self.driver, &self.sim, guard.held(), resource, enable.into())
+        Cdp::set_cdp(&*self.driver, &self.sim, guard.held(), resource, enable.into())
     }
 
     /// Occupancy of a domain with these CPUs.
@@ -58,10 +71,10 @@ impl Rig {
         cpus.iter().for_each(|&cpu| mask.set(CpuId(cpu)).unwrap());
         let mut domains = self.domains.lock();
         let domain = domains.mon.get_mut(&domain).unwrap();
-        let mut context = Arch::<SimPlatform>::mon_context(&*self.driver, ResourceId::L3, EventId::LlcOccupancy)?;
+        let mut context = Monitors::<SimPlatform>::mon_context(&*self.driver, ResourceId::L3, EventId::LlcOccupancy)?;
         let cpus = DomainCpus::new(guard.held(), &mask);
         let mut result = None;
-        Arch::read(&*self.driver, &self.sim, cpus, EventId::LlcOccupancy, &mut context, &mut |read| {
+        Monitors::read(&*self.driver, &self.sim, cpus, EventId::LlcOccupancy, &mut context, &mut |read| {
             // A value comes once.
             assert_eq!(result, None);
             result = read(domain, id);
@@ -215,7 +228,7 @@ fn resources_of_one_msc_do_not_disturb_each_other() {
         mask.set(CpuId(0)).unwrap();
         let mut domains = rig.domains.lock();
         let domain = domains.ctrl.get_mut(&(ResourceId::Mb, L3_ID)).unwrap();
-        Arch::reset(&*rig.driver, &rig.sim, guard.held(), ResourceId::Mb, domain, &mask);
+        Controls::reset(&*rig.driver, &rig.sim, guard.held(), ResourceId::Mb, domain, &mask);
         assert_eq!(rig.board.msc(0).control(0, 2, Cpbm::OFFSET), Some(0x3));
         assert_eq!(rig.board.msc(0).control(1, 2, MbwMax::OFFSET), Some(0xff00));
         assert_eq!(rig.board.msc(0).error_status(), 0);
@@ -231,10 +244,10 @@ fn every_rmid_index_is_that_of_one_pair() {
             let pair = rig.driver.rmid_decode(resctrl_types::RmidIndex(index));
             assert!(pair.closid.0 < 32 && pair.rmid.0 < 4);
             assert_eq!(rig.driver.rmid_index(pair).0, index);
-            let word = Arch::<SimPlatform>::task_word(&*rig.driver, pair);
-            assert_eq!(Arch::<SimPlatform>::task_ids(&*rig.driver, word), pair);
+            let word = Ids::task_word(&*rig.driver, pair);
+            assert_eq!(Ids::task_ids(&*rig.driver, word), pair);
         }
-        assert_eq!(Arch::<SimPlatform>::task_word(&*rig.driver, id(0, 0)), TaskWord(0));
+        assert_eq!(Ids::task_word(&*rig.driver, id(0, 0)), TaskWord(0));
     });
 }
 
@@ -248,7 +261,7 @@ fn label(rig: &Rig, cpu: u32, instruction: bool) -> Label {
 fn a_context_switch_labels_the_cpu_and_writes_only_changes() {
     sim::run(|| {
         let rig = Rig::new(&Spec::new(1));
-        let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        let word = Ids::task_word(&*rig.driver, id(5, 2));
         rig.irq(1, |here| rig.driver.sched_in(here, word));
         assert_eq!(label(&rig, 1, true), Label { partid: 5, pmg: 2 });
         assert_eq!(label(&rig, 1, false), Label { partid: 5, pmg: 2 });
@@ -267,7 +280,7 @@ fn labels_that_the_system_does_not_have_are_never_written() {
     sim::run(|| {
         let rig = Rig::new(&Spec::new(1));
         for bad in [id(32, 0), id(0xffff, 0), id(1, 4)] {
-            let word = Arch::<SimPlatform>::task_word(&*rig.driver, bad);
+            let word = Ids::task_word(&*rig.driver, bad);
             rig.irq(0, |here| rig.driver.sched_in(here, word));
             assert_eq!(label(&rig, 0, false), Label::default(), "{bad:?}");
         }
@@ -278,7 +291,7 @@ fn labels_that_the_system_does_not_have_are_never_written() {
 fn a_streaming_unit_is_labelled_too() {
     sim::run(|| {
         let rig = Rig::new(&Spec { cpu: resctrl_hardware::mpam::CpuConfig { streaming: true, ..CPU }, ..Spec::new(1) });
-        let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        let word = Ids::task_word(&*rig.driver, id(5, 2));
         rig.irq(0, |here| rig.driver.sched_in(here, word));
         let value = rig.board.cpu(0).read(resctrl_hardware::mpam::SystemRegister::Mpamsm, Level::El1);
         assert_eq!(value, Some(2 << 40 | 5 << 16));
@@ -289,7 +302,7 @@ fn a_streaming_unit_is_labelled_too() {
 fn registers_lost_with_power_are_written_again() {
     sim::run(|| {
         let rig = Rig::new(&Spec::new(1));
-        let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(5, 2));
+        let word = Ids::task_word(&*rig.driver, id(5, 2));
         rig.irq(0, |here| rig.driver.sched_in(here, word));
         *rig.board.cpu(0) = resctrl_hardware::mpam::Cpu::new(CPU);
         rig.irq(0, |here| rig.driver.cpu_resumed(here));
@@ -345,7 +358,7 @@ fn under_cdp_a_closid_is_a_pair_of_partids_everywhere() {
         assert_eq!(rig.board.msc(0).control(0, 7, Cpbm::OFFSET), Some(0x0f));
         assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Code), 0x0f);
         assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Data), 0xf0);
-        let word = Arch::<SimPlatform>::task_word(&*rig.driver, id(3, 2));
+        let word = Ids::task_word(&*rig.driver, id(3, 2));
         rig.irq(0, |here| rig.driver.sched_in(here, word));
         assert_eq!(label(&rig, 0, false), Label { partid: 6, pmg: 2 });
         assert_eq!(label(&rig, 0, true), Label { partid: 7, pmg: 2 });
@@ -411,13 +424,13 @@ fn b7_a_monitor_that_never_gets_ready_is_unavailable_and_no_number() {
 fn b12_without_a_free_monitor_there_is_no_context_to_read_with() {
     sim::run(|| {
         let rig = Rig::new(&Spec::new(1));
-        let take = || Arch::<SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::LlcOccupancy);
+        let take = || Monitors::<SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::LlcOccupancy);
         let taken = [take().ok(), take().ok(), take().ok(), take().ok()];
         assert!(taken.iter().all(Option::is_some));
         assert_eq!(take().err(), Some(ReadError::Unavailable));
         drop(taken);
         assert!(take().is_ok());
-        let bandwidth = Arch::<SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::MbmTotal);
+        let bandwidth = Monitors::<SimPlatform>::mon_context(&*rig.driver, ResourceId::L3, EventId::MbmTotal);
         assert_eq!(bandwidth.err(), Some(ReadError::Unavailable));
     });
 }

@@ -3,6 +3,7 @@
 
 use resctrl_hardware::mpam::t241::{IIDR, Limits};
 use resctrl_hardware::mpam::{BandwidthControls, RisConfig};
+use resctrl_types::arch::Resources;
 use resctrl_types::{ConfType, CpuId, ResourceId, sim};
 
 use super::board::{L3_ID, Rig, Spec, cache};

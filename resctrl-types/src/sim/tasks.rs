@@ -49,7 +49,7 @@ impl SimPlatform {
     }
 
     /// Sets what is called at every context switch, on the CPU with interrupts off, with the next task's word: what a
-    /// platform does with [`Arch::sched_in`](crate::Arch::sched_in) while mounted. Held until
+    /// platform does with [`Ids::sched_in`](crate::arch::Ids::sched_in) while mounted. Held until
     /// [`SimPlatform::clear_sched_in`].
     pub fn set_sched_in(&self, hook: impl Fn(IrqOff<'_>, TaskWord) + Send + Sync + 'static) {
         self.kernel.state().sched_in = Some(Arc::new(hook));

@@ -30,7 +30,7 @@ pub(crate) struct L3Monitoring {
     /// Bytes that one step of any counter stands for, at least 1.
     pub(super) scale: u32,
     /// Thresholds of occupancy are multiples of this: what CPUID says, for a whole L3.
-    pub(super) unit: u32,
+    pub(crate) unit: u32,
     /// Bits of a bandwidth counter, `24..=62`.
     pub(super) width: u32,
     /// What to do about processors that miscount.

@@ -2,13 +2,13 @@
 //! What only AMD's processors do.
 
 use resctrl_hardware::{Fault, Machine};
-use resctrl_types::arch::{Change, MonId, OccupancyThreshold, ReadError};
+use resctrl_types::arch::{Assignment, Change, IoAlloc, MonId, OccupancyThreshold, ReadError, Resources};
 use resctrl_types::counter::{Counter, CounterAssignment, Transactions};
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Scope};
 use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, Closid, ConfType, CpuId, DomainCpus, Errno, EventId, ResourceId, Result, Rmid};
+use resctrl_types::{Closid, ConfType, CpuId, DomainCpus, Errno, EventId, ResourceId, Result, Rmid};
 use resctrl_x86::X86;
 use resctrl_x86_board::{Emulated, Processor};
 
@@ -21,11 +21,11 @@ const EVT_CFG: u32 = 0xc000_0400;
 const UNIT: u64 = 64;
 
 fn control(x86: &X86<Emulated>, resource: ResourceId) -> Option<Control> {
-    Arch::<SimPlatform>::control(x86, resource)
+    Resources::control(x86, resource)
 }
 
 fn events(x86: &X86<Emulated>) -> EventSet {
-    Arch::<SimPlatform>::monitor(x86, ResourceId::L3).map_or(EventSet::EMPTY, |monitor| monitor.events)
+    Resources::monitor(x86, ResourceId::L3).map_or(EventSet::EMPTY, |monitor| monitor.events)
 }
 
 /// Probes a machine and hands it over with the log.
@@ -62,7 +62,7 @@ impl Rig {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
             let cpus = DomainCpus::new(cpus, mask);
-            Arch::configure_counter(self.arch(), &self.sim, cpus, domain, counter, Some(filter));
+            Assignment::configure_counter(self.arch(), &self.sim, cpus, domain, counter, Some(filter));
         });
     }
 
@@ -70,7 +70,7 @@ impl Rig {
         self.with_cpus(|cpus| {
             let mut domains = self.domains();
             let (domain, mask) = domains.mon.get_mut(&domain).unwrap();
-            Arch::configure_counter(self.arch(), &self.sim, DomainCpus::new(cpus, mask), domain, counter, None);
+            Assignment::configure_counter(self.arch(), &self.sim, DomainCpus::new(cpus, mask), domain, counter, None);
         });
     }
 
@@ -158,16 +158,13 @@ fn everything_that_a_machine_has_is_found() {
         assert_eq!(control(x86, ResourceId::L2), None);
         assert!(EventId::L3.into_iter().all(|event| events(x86).contains(event)));
         // The kernel takes the L2 for the last level cache.
-        assert_eq!(
-            Arch::<SimPlatform>::occupancy_threshold(x86),
-            OccupancyThreshold { limit: 1 << 20, unit: UNIT as u32 }
-        );
-        assert_eq!(Arch::<SimPlatform>::counters(x86), None);
-        assert_eq!(Arch::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
+        assert_eq!(Resources::occupancy_threshold(x86), OccupancyThreshold { limit: 1 << 20, unit: UNIT as u32 });
+        assert_eq!(Assignment::<SimPlatform>::counters(x86), None);
+        assert_eq!(IoAlloc::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
         for event in EventId::MBM {
-            assert_eq!(Arch::<SimPlatform>::configurable_transactions(x86, event), Some(Transactions::ALL));
+            assert_eq!(Assignment::<SimPlatform>::configurable_transactions(x86, event), Some(Transactions::ALL));
         }
-        assert_eq!(Arch::<SimPlatform>::configurable_transactions(x86, EventId::LlcOccupancy), None);
+        assert_eq!(Assignment::<SimPlatform>::configurable_transactions(x86, EventId::LlcOccupancy), None);
         assert_eq!(
             log,
             [
@@ -185,8 +182,8 @@ fn counters_to_assign_are_found_and_assignment_is_on() {
     probed(amd_abmc(), as_it_is, "", |x86, _| {
         let supported = Transactions::ALL;
         let counters = CounterAssignment { count: 8, configurable: true, switchable: true, supported };
-        assert_eq!(Arch::<SimPlatform>::counters(x86), Some(counters));
-        assert!(Arch::<SimPlatform>::counters_assigned(x86));
+        assert_eq!(Assignment::<SimPlatform>::counters(x86), Some(counters));
+        assert!(Assignment::<SimPlatform>::counters_assigned(x86));
         assert_eq!(control(x86, ResourceId::Smba), None);
     });
 }
@@ -194,8 +191,8 @@ fn counters_to_assign_are_found_and_assignment_is_on() {
 #[test]
 fn a_cache_for_devices_is_found_in_the_l3_alone() {
     probed(amd_sdciae(), as_it_is, "", |x86, _| {
-        assert_eq!(Arch::<SimPlatform>::io_alloc(x86, ResourceId::L3), Some(false));
-        assert_eq!(Arch::<SimPlatform>::io_alloc(x86, ResourceId::L2), None);
+        assert_eq!(IoAlloc::<SimPlatform>::io_alloc(x86, ResourceId::L3), Some(false));
+        assert_eq!(IoAlloc::<SimPlatform>::io_alloc(x86, ResourceId::L2), None);
         assert!(control(x86, ResourceId::L2).is_some());
     });
 }
@@ -204,25 +201,25 @@ fn a_cache_for_devices_is_found_in_the_l3_alone() {
 fn features_are_turned_off_one_by_one() {
     probed(amd(), as_it_is, "!smba,!bmec", |x86, _| {
         assert!(control(x86, ResourceId::Smba).is_none() && control(x86, ResourceId::Mb).is_some());
-        assert_eq!(Arch::<SimPlatform>::configurable_transactions(x86, EventId::MbmTotal), None);
+        assert_eq!(Assignment::<SimPlatform>::configurable_transactions(x86, EventId::MbmTotal), None);
     });
     probed(amd(), as_it_is, "!mba,!mbmlocal", |x86, _| {
         assert!(control(x86, ResourceId::Smba).is_some() && control(x86, ResourceId::Mb).is_none());
-        assert!(Arch::<SimPlatform>::configurable_transactions(x86, EventId::MbmTotal).is_some());
-        assert_eq!(Arch::<SimPlatform>::configurable_transactions(x86, EventId::MbmLocal), None);
+        assert!(Assignment::<SimPlatform>::configurable_transactions(x86, EventId::MbmTotal).is_some());
+        assert_eq!(Assignment::<SimPlatform>::configurable_transactions(x86, EventId::MbmLocal), None);
     });
     probed(amd_abmc(), as_it_is, "!abmc", |x86, _| {
-        assert_eq!(Arch::<SimPlatform>::counters(x86), None);
-        assert!(!Arch::<SimPlatform>::counters_assigned(x86));
+        assert_eq!(Assignment::<SimPlatform>::counters(x86), None);
+        assert!(!Assignment::<SimPlatform>::counters_assigned(x86));
     });
     probed(amd_abmc(), as_it_is, "!mbmtotal", |x86, _| {
-        assert!(Arch::<SimPlatform>::counters(x86).is_some(), "one event is enough");
+        assert!(Assignment::<SimPlatform>::counters(x86).is_some(), "one event is enough");
     });
     probed(amd_sdciae(), as_it_is, "!sdciae", |x86, _| {
-        assert_eq!(Arch::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
+        assert_eq!(IoAlloc::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
     });
     probed(amd_sdciae(), as_it_is, "!l3cat", |x86, _| {
-        assert_eq!(Arch::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
+        assert_eq!(IoAlloc::<SimPlatform>::io_alloc(x86, ResourceId::L3), None);
     });
 }
 
@@ -230,7 +227,7 @@ fn features_are_turned_off_one_by_one() {
 fn counters_without_an_event_to_show_are_none_but_monitoring_is_there() {
     probed(amd_abmc(), as_it_is, "!cmt,!mbmtotal,!mbmlocal", |x86, log| {
         assert!(events(x86).is_empty());
-        assert_eq!(Arch::<SimPlatform>::counters(x86), None);
+        assert_eq!(Assignment::<SimPlatform>::counters(x86), None);
         assert!(log.contains(&"resctrl: L3 monitoring detected".to_owned()));
     });
 }
@@ -258,8 +255,8 @@ fn extended_leaves_that_do_not_exist_are_not_asked() {
     probed(amd(), short, "", |x86, _| {
         assert!(control(x86, ResourceId::L3).is_some());
         assert!([ResourceId::Mb, ResourceId::Smba].into_iter().all(|resource| control(x86, resource).is_none()));
-        assert_eq!(Arch::<SimPlatform>::counters(x86), None);
-        assert_eq!(Arch::<SimPlatform>::occupancy_threshold(x86).limit, 32768 << 10);
+        assert_eq!(Assignment::<SimPlatform>::counters(x86), None);
+        assert_eq!(Resources::occupancy_threshold(x86).limit, 32768 << 10);
     });
 }
 

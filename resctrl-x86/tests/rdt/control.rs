@@ -7,14 +7,12 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
-use resctrl_types::arch::{Change, Trust};
+use resctrl_types::arch::{Cdp, Change, Controls, Ids, Resources, Trust};
 use resctrl_types::locked::Key;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::sim;
-use resctrl_types::{
-    Arch, Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, OnlineCpus, Platform, ResourceId, Result,
-};
+use resctrl_types::{Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, OnlineCpus, Platform, ResourceId, Result};
 
 use crate::machine::{Rig, amd, amd_sdciae, intel, intel_big, intel_l2, intel_mon_only};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
-use resctrl_types::arch::MonId;
-use resctrl_types::sim::{self, SimPlatform, SimTask, TaskSpec};
-use resctrl_types::{Arch, Closid, CpuId, Platform, Rmid, TaskWord};
+use resctrl_types::arch::{Ids, MonId};
+use resctrl_types::sim::{self, SimTask, TaskSpec};
+use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord};
 use resctrl_x86_board::Side;
 
 use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
@@ -153,7 +153,7 @@ fn switched_in_the_middle_of_a_reset(side: Side, check: fn(&Rig, &SimTask)) {
         rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
         let hook = Arc::clone(&rig.x86);
         rig.sim.set_sched_in(move |here, word| {
-            Arch::<SimPlatform>::sched_in(&*hook, here, word);
+            Ids::sched_in(&*hook, here, word);
         });
         rig.sim.offline(CpuId(3)).unwrap();
         let (machine, switched_to) = (rig.sim.clone(), task.clone());

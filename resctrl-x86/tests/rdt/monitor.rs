@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Event, Fault, Machine};
-use resctrl_types::arch::{MonId, ReadError};
+use resctrl_types::arch::{Ids, MonId, Monitors, ReadError};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::sim;
-use resctrl_types::{Arch, Closid, CpuId, DomainCpus, EventId, ResourceId, Result, Rmid, RmidIndex};
+use resctrl_types::{Closid, CpuId, DomainCpus, EventId, ResourceId, Result, Rmid, RmidIndex};
 use resctrl_x86_board::Processor;
 
 use crate::machine::{Rig, intel, intel_l2, intel_mon_only};

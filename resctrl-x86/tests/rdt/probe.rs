@@ -3,11 +3,11 @@
 
 use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Cache;
-use resctrl_types::arch::OccupancyThreshold;
+use resctrl_types::arch::{Ids, OccupancyThreshold, Resources};
 use resctrl_types::event::EventSet;
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
-use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, CpuId, Errno, EventId, ResourceId};
+use resctrl_types::sim::{self};
+use resctrl_types::{CpuId, Errno, EventId, ResourceId};
 use resctrl_x86::X86;
 use resctrl_x86_board::{Emulated, Processor};
 
@@ -19,11 +19,11 @@ const SKYLAKE_X: u32 = 0x50654;
 const CASCADE_LAKE_X: u32 = 0x50657;
 
 fn control(x86: &X86<Emulated>, resource: ResourceId) -> Option<Control> {
-    Arch::<SimPlatform>::control(x86, resource)
+    Resources::control(x86, resource)
 }
 
 fn monitor(x86: &X86<Emulated>, resource: ResourceId) -> Option<Monitor> {
-    Arch::<SimPlatform>::monitor(x86, resource)
+    Resources::monitor(x86, resource)
 }
 
 fn events(x86: &X86<Emulated>) -> EventSet {
@@ -77,11 +77,8 @@ fn everything_that_a_machine_has_is_found() {
         );
         let all = EventId::L3.into_iter().fold(EventSet::EMPTY, EventSet::with);
         assert_eq!(monitor(x86, ResourceId::L3), Some(Monitor { scope: Scope::L3Cache, num_rmid: 32, events: all }));
-        assert_eq!(
-            Arch::<SimPlatform>::occupancy_threshold(x86),
-            OccupancyThreshold { limit: 24576 << 10, unit: 65536 }
-        );
-        assert_eq!(Arch::<SimPlatform>::num_rmid_index(x86), 32);
+        assert_eq!(Resources::occupancy_threshold(x86), OccupancyThreshold { limit: 24576 << 10, unit: 65536 });
+        assert_eq!(Ids::num_rmid_index(x86), 32);
         for resource in [ResourceId::L2, ResourceId::Smba, ResourceId::PerfPkg] {
             assert_eq!(control(x86, resource), None);
         }
@@ -104,7 +101,7 @@ fn l2_allocation_without_monitoring_is_found() {
         ));
         assert!(!l3.cdp_capable);
         assert_eq!(monitor(x86, ResourceId::L3), None);
-        assert_eq!(Arch::<SimPlatform>::num_rmid_index(x86), 0);
+        assert_eq!(Ids::num_rmid_index(x86), 0);
         assert_eq!(log, ["resctrl: L3 allocation detected", "resctrl: L2 allocation detected"]);
     });
 }
@@ -114,7 +111,7 @@ fn monitoring_without_allocation_is_found() {
     probed(intel_mon_only(), Processor::default(), "", |x86, log| {
         assert!(ResourceId::ALL.into_iter().all(|resource| control(x86, resource).is_none()));
         assert_eq!(monitor(x86, ResourceId::L3).unwrap().num_rmid, 23);
-        assert_eq!(Arch::<SimPlatform>::occupancy_threshold(x86).unit, 114_688);
+        assert_eq!(Resources::occupancy_threshold(x86).unit, 114_688);
         assert_eq!(log, ["resctrl: L3 monitoring detected"]);
     });
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How a cache is filled with memory, and how that is measured.
 
+use resctrl_types::arch::{Ids, PseudoLock};
 use resctrl_types::platform::CacheLevel;
 use resctrl_types::pseudo_lock::{Measurement, PseudoLocking, Trace};
 use resctrl_types::sim::{self, Refusal, SimLockMemory};
-use resctrl_types::{Arch, Closid, CpuId, Pinned, TaskWord};
+use resctrl_types::{Closid, CpuId, Pinned, TaskWord};
 use resctrl_x86_board::{MISC, Processor, Step};
 
 use crate::machine::{Rig, intel};

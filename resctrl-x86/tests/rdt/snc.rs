@@ -3,10 +3,10 @@
 
 use resctrl_hardware::registers::RmidSncConfig;
 use resctrl_hardware::{Event, Machine};
-use resctrl_types::arch::{MonId, ReadError};
+use resctrl_types::arch::{MonId, Monitors, ReadError, Resources};
 use resctrl_types::resource::Scope;
-use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, DomainCpus, EventId, Platform, ResourceId, Result, Rmid};
+use resctrl_types::sim::{self};
+use resctrl_types::{Closid, CpuId, CpuMask, DomainCpus, EventId, Platform, ResourceId, Result, Rmid};
 use resctrl_x86_board::Processor;
 
 use crate::machine::{Rig, intel_snc, probe};
@@ -22,7 +22,7 @@ fn found(machine: Machine, version: u32) -> (Scope, u32, String) {
     let into = std::sync::Arc::clone(&found);
     sim::run(move || {
         let (sim, _, x86) = probe(&machine, Processor { version, ..Processor::default() }, "cmt,mbmtotal,mbmlocal");
-        let monitor = Arch::<SimPlatform>::monitor(&x86.unwrap(), ResourceId::L3).unwrap();
+        let monitor = Resources::monitor(&x86.unwrap(), ResourceId::L3).unwrap();
         *into.lock().unwrap() = Some((monitor.scope, monitor.num_rmid, sim.log_lines()[0].clone()));
     });
     let found = found.lock().unwrap().take();
@@ -67,7 +67,7 @@ fn on_processors_that_do_not_tell_nodes_apart_they_are_ignored_with_a_warning() 
 fn a_threshold_keeps_the_unit_of_the_whole_cache() {
     sim::run(|| {
         let (_, _, x86) = probe(&intel_snc(), Processor::default(), "");
-        assert_eq!(Arch::<SimPlatform>::occupancy_threshold(&x86.unwrap()).unit, 65536);
+        assert_eq!(Resources::occupancy_threshold(&x86.unwrap()).unit, 65536);
     });
 }
 

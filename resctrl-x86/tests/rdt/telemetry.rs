@@ -4,12 +4,12 @@
 use resctrl_hardware::Machine;
 use resctrl_hardware::machine::TelemetryFeatures;
 use resctrl_hardware::telemetry::TelemetryEvent;
-use resctrl_types::arch::{MonId, ReadError};
+use resctrl_types::arch::{Ids, MonId, ReadError, Resources, Telemetry};
 use resctrl_types::event::{EventSet, FractionBits};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{Monitor, Scope};
 use resctrl_types::sim::{self, SimPlatform};
-use resctrl_types::{Arch, Closid, DomainId, EventId, ResourceId, Result, Rmid};
+use resctrl_types::{Closid, DomainId, EventId, ResourceId, Result, Rmid};
 
 use crate::machine::{Rig, amd, intel_aet, probe};
 use resctrl_x86::X86;
@@ -20,12 +20,12 @@ const DETECTED: [&str; 2] =
     ["PERF_PKG energy:0x26696143 monitoring detected", "PERF_PKG perf:0x26557651 monitoring detected"];
 
 fn monitor(x86: &X86<Emulated>) -> Option<Monitor> {
-    Arch::<SimPlatform>::monitor(x86, ResourceId::PerfPkg)
+    Resources::monitor(x86, ResourceId::PerfPkg)
 }
 
 fn read(sim: &SimPlatform, x86: &X86<Emulated>, package: u32, rmid: u32, event: EventId) -> Result<u64, ReadError> {
     let id = MonId { closid: Closid::RESERVED, rmid: Rmid(rmid) };
-    Arch::<SimPlatform>::read_package(x86, sim, DomainId(package), id, event)
+    Telemetry::<SimPlatform>::read_package(x86, sim, DomainId(package), id, event)
 }
 
 /// What a machine says of its telemetry: the monitor, how many RMIDs there are of everything, and what the log has of it.
@@ -37,9 +37,9 @@ fn found(bend: fn(&mut TelemetryFeatures), options: &'static str, check: fn(Opti
         let x86 = x86.unwrap();
         assert_eq!(monitor(&x86), None, "nothing is looked for before the first mount");
         let before = sim.log_lines().len();
-        Arch::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
         let log: Vec<_> = sim.log_lines()[before..].iter().map(|line| line.replace("resctrl: ", "")).collect();
-        check(monitor(&x86), Arch::<SimPlatform>::num_rmid_index(&x86), &log);
+        check(monitor(&x86), Ids::num_rmid_index(&x86), &log);
     });
 }
 
@@ -68,7 +68,7 @@ fn a_count_is_the_sum_of_the_regions_of_the_package_that_are_valid() {
         let machine = intel_aet();
         let (sim, board, x86) = probe(&machine, Processor::of(&machine), "");
         let x86 = x86.unwrap();
-        Arch::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
         let telemetry = board.rdt.telemetry().unwrap();
         let event = EventId::CoreEnergy;
         assert_eq!(read(&sim, &x86, 0, 7, event), Err(ReadError::Unavailable));
@@ -96,10 +96,10 @@ fn only_energy_has_a_fraction() {
         let machine = intel_aet();
         let (sim, _, x86) = probe(&machine, Processor::of(&machine), "");
         let x86 = x86.unwrap();
-        Arch::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
         for event in EventId::ALL {
             let expected = if ENERGY.contains(&event) { FractionBits::new(18) } else { None };
-            assert_eq!(Arch::<SimPlatform>::fraction_bits(&x86, event), expected);
+            assert_eq!(Telemetry::<SimPlatform>::fraction_bits(&x86, event), expected);
         }
     });
 }
@@ -110,7 +110,7 @@ fn a_counter_beyond_the_region_is_an_error_that_is_told_once() {
         let machine = intel_aet();
         let (sim, _, x86) = probe(&machine, Processor::of(&machine), "");
         let x86 = x86.unwrap();
-        Arch::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
         assert_eq!(read(&sim, &x86, 0, 575, EventId::Activity), Err(ReadError::Unavailable));
         // Three status registers behind the counters, which have no flag of being valid.
         for rmid in [578, 4095, 1 << 20] {
@@ -221,7 +221,7 @@ fn processors_of_amd_have_none() {
         machine.telemetry = None;
         let (sim, _, x86) = probe(&machine, Processor::of(&machine), "");
         let x86 = x86.unwrap();
-        Arch::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
         assert_eq!(monitor(&x86), None);
         assert_eq!(read(&sim, &x86, 0, 0, EventId::CoreEnergy), Err(ReadError::Error));
     });
