@@ -27,7 +27,7 @@ pub mod t241;
 use core::sync::atomic::Ordering;
 
 use resctrl_types::platform::LogLevel;
-use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result, Switch};
 
 pub use class::{Class, Component, Reach, Vmsc};
 pub use config::{Config, Configs};
@@ -43,6 +43,15 @@ pub(crate) use mbwu::MbwuState;
 
 use crate::acpi::{Caches, Linked, Locator, MpamTable, MscNode, TableError};
 use crate::{Firmware, Msc};
+
+/// What becomes of MSCs that somebody can reach again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// They are programmed, and count.
+    Used,
+    /// They are only known to be reachable: MPAM has failed.
+    LeftAlone,
+}
 
 /// Every MSC, and what they make up.
 pub struct Devices<M> {
@@ -131,10 +140,10 @@ impl<M: Msc> Devices<M> {
     }
 
     /// A CPU that can reach some MSCs comes: those that nobody reached before are programmed anew, since they may have been
-    /// without power, and count on. With `use_them` false they are only known to be reachable.
-    pub(crate) fn cpu_online(&self, here: Here<'_>, use_them: bool) {
+    /// without power, and count on.
+    pub(crate) fn cpu_online(&self, here: Here<'_>, reached: Reached) {
         for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
-            let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0 && use_them;
+            let first = msc.online.fetch_add(1, Ordering::Relaxed) == 0 && reached == Reached::Used;
             if first && let Ok(access) = msc.access(here) {
                 self.program_all(&access);
                 for ris in &msc.ris {
@@ -142,7 +151,7 @@ impl<M: Msc> Devices<M> {
                 }
             }
             if first {
-                msc.enable_error_interrupt(here, true);
+                msc.switch_error_interrupt(here, Switch::On);
             }
         }
     }
@@ -153,7 +162,7 @@ impl<M: Msc> Devices<M> {
             if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
                 continue;
             }
-            msc.enable_error_interrupt(here.into(), false);
+            msc.switch_error_interrupt(here.into(), Switch::Off);
             if let Ok(access) = msc.access(here.into()) {
                 self.reset_msc(&access);
                 for ris in &msc.ris {
@@ -172,7 +181,7 @@ impl<M: Msc> Devices<M> {
             if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
                 continue;
             }
-            msc.enable_error_interrupt(here, false);
+            msc.switch_error_interrupt(here, Switch::Off);
             if let Ok(access) = msc.access(here) {
                 msc.ris.iter().for_each(|ris| access.save_mbwu(ris));
             }

@@ -22,6 +22,7 @@
 //! * MSCs behind a platform communication channel: a table with one is refused, since safe PARTIDs are not known then.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), warn(clippy::fn_params_excessive_bools))]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

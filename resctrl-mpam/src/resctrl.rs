@@ -38,7 +38,7 @@ use resctrl_types::cpu::CpuLabels;
 use resctrl_types::event::EventSet;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::resource::{Control, Monitor, Scope};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result};
+use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, EventId, Here, KVec, Platform, Ref, ResourceId, Result, Switch};
 
 pub use control::CtrlDomain;
 pub use monitor::{MonContext, MonDomain};
@@ -168,7 +168,7 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let Some(error) = msc.take_error(here) else { return false };
         // At once: who runs before this thread goes on shall not trust the hardware.
         let first = !self.failed.swap(true, Ordering::Relaxed);
-        msc.enable_error_interrupt(here, false);
+        msc.switch_error_interrupt(here, Switch::Off);
         platform.log(LogLevel::Warn, format_args!("{error}"));
         if first {
             platform.log(LogLevel::Warn, format_args!("MPAM disabled due to hardware error interrupt"));

@@ -8,7 +8,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use resctrl_types::{CpuMask, Errno, Here, KVec, Result};
+use resctrl_types::{CpuMask, Errno, Here, KVec, Result, Switch};
 
 use super::{Ids, MbwuState, MscError, Props, Quirks};
 use crate::Msc;
@@ -123,9 +123,9 @@ impl<M: Msc> MscDevice<M> {
     }
 
     /// Lets errors raise the interrupt, or not.
-    pub(crate) fn enable_error_interrupt(&self, here: Here<'_>, enable: bool) {
+    pub(crate) fn switch_error_interrupt(&self, here: Here<'_>, raise: Switch) {
         if self.has_errors && self.error_interrupt.is_some() {
-            self.registers.write32(here, Ecr::OFFSET, Ecr::INTEN.word(enable.into()));
+            self.registers.write32(here, Ecr::OFFSET, Ecr::INTEN.word(raise.is_on().into()));
         }
     }
 

@@ -4,9 +4,10 @@
 use core::sync::atomic::Ordering;
 
 use resctrl_types::arch::{Cpus, Ids, Resources};
-use resctrl_types::{CpusHeld, Errno, Here, HotplugCpu, IrqOff, Platform, Result, TaskWord};
+use resctrl_types::{CpusHeld, Errno, Here, HotplugCpu, IrqOff, Platform, Result, Switch, TaskWord};
 
 use super::{Mpam, ids_of};
+use crate::devices::Reached;
 use crate::registers::Labels;
 use crate::{Msc, SystemRegister, SystemRegisters};
 
@@ -35,7 +36,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
             return Err(Errno::EINVAL);
         }
         self.reset_labels(here.into());
-        self.devices.cpu_online(here.into(), !self.has_failed());
+        self.devices.cpu_online(here.into(), self.reached());
         Ok(())
     }
 
@@ -65,7 +66,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
                 }
             }
         }
-        self.devices.cpu_online(here, !self.has_failed());
+        self.devices.cpu_online(here, self.reached());
     }
 
     /// Leaves every processor without labels and every MSC unrestricted and silent. Nothing is programmed afterwards.
@@ -75,7 +76,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
         for msc in self.devices.mscs.iter().filter(|msc| msc.is_online()) {
             for cpu in msc.cpus.iter() {
                 let called = platform.call_on(cpus, cpu, &mut |here| {
-                    msc.enable_error_interrupt(here.into(), false);
+                    msc.switch_error_interrupt(here.into(), Switch::Off);
                     if let Ok(access) = msc.access(here.into()) {
                         self.devices.reset_msc(&access);
                     }
@@ -89,6 +90,11 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
 }
 
 impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
+    /// What becomes of MSCs that a CPU which comes can reach.
+    fn reached(&self) -> Reached {
+        if self.has_failed() { Reached::LeftAlone } else { Reached::Used }
+    }
+
     /// Makes the default group's labels this CPU's, from a thread that context switches may interrupt.
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };

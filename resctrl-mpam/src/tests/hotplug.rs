@@ -11,6 +11,8 @@ use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::sim::TaskSpec;
 use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
 
+use crate::devices::Reached;
+
 use super::board::{L3_ID, MscSpec, Rig, Spec};
 use super::resctrl::{change, id};
 
@@ -52,7 +54,7 @@ fn an_msc_that_comes_back_is_programmed_from_memory() {
         rig.board.msc(3).power_off();
         rig.board.msc(3).power_on();
         assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0));
-        rig.on(0, |here| devices.cpu_online(here.into(), true));
+        rig.on(0, |here| devices.cpu_online(here.into(), Reached::Used));
         assert_eq!(rig.board.msc(3).control(0, 5, Cpbm::OFFSET), Some(0x3));
         assert_eq!(rig.board.msc(3).accesses_unpowered(), 0);
     });
@@ -226,7 +228,7 @@ fn after_an_error_cpus_come_and_go_and_nothing_is_programmed() {
         let devices = rig.driver.devices();
         assert!(devices.mscs.iter().all(|msc| !msc.is_online()));
         let writes = rig.board.msc(1).writes();
-        rig.on(2, |here| devices.cpu_online(here.into(), false));
+        rig.on(2, |here| devices.cpu_online(here.into(), Reached::LeftAlone));
         assert!(devices.mscs[1].is_online());
         assert_eq!(rig.board.msc(1).writes(), writes);
         rig.on(2, |here| devices.cpu_offline(here));
