@@ -8,7 +8,7 @@ mod page;
 mod table;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ use table::{Origin, Table};
 /// same in each boot. Operations that differ by more than a hundredth between boots are marked.
 ///
 /// Prints a table (operation, C, ours, ratio; interrupts between CPUs, and accesses to the hardware's
-/// registers), and writes `bench.json` and a page with plots into the run's folder.
+/// registers), and writes `bench.json` into the run's folder and a page with plots (`target/rig/bench.html`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Machine to emulate: a file of qemu-images/machines/ without .toml, with two L3 caches of at least two CPUs
@@ -51,8 +51,11 @@ pub(crate) struct Options {
     /// Fail if a ratio is more than 3 % worse than in this file, which --json or --docs has written
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Measure nothing: take the figures of this file, which --json has written, and do the rest with them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "only"])]
+    from: Option<PathBuf>,
     /// Bring the machine's table in docs/performance.md and docs/performance/MACHINE.json up to date
-    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    #[arg(long, conflicts_with = "only")]
     docs: bool,
     #[command(flatten)]
     tools: ToolOptions,
@@ -92,6 +95,22 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     options.check()?;
     let committed = options.against.as_deref().map(guard::load).transpose()?;
+    let table = match &options.from {
+        Some(file) => Some(guard::load(file)?),
+        None => measure(options)?,
+    };
+    let Some(table) = table else { return Ok(interrupt::EXIT_CODE.into()) };
+    println!("{}", table.text());
+    for name in &table.only_one_has {
+        println!("not compared, because only one of the two has it: {name}");
+    }
+    println!("{}", table.summary());
+    write_files(&table, options)?;
+    Ok(committed.map_or(ExitCode::SUCCESS, |committed| guard::judge(&committed, &table)))
+}
+
+/// Boots both. Nothing comes of it if the user interrupts.
+fn measure(options: &Options) -> Result<Option<Table>> {
     let platform = PlatformOptions::default();
     let (machine_file, hardware) = machine::load(&options.machine, platform.kind())?;
     let arch: Arch = hardware.arch.into();
@@ -124,6 +143,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let (theirs, ours) = (spec(Implementation::Kernel)?, spec(Implementation::Rust)?);
     let command = options.command(&kernel);
+    let commit = workspace::commit();
     let start = Instant::now();
     let (theirs, ours) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| boot::boots(&theirs, &provisions, &folder));
@@ -131,34 +151,31 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         (theirs.join().unwrap_or_else(|_| Err(anyhow!("the thread of a guest has panicked"))), ours)
     });
     if interrupt::requested() {
-        return Ok(interrupt::EXIT_CODE.into());
+        return Ok(None);
     }
     let both = theirs.and_then(|theirs| Ok((theirs, ours?)));
     let (theirs, ours) = both.map_err(|failure| anyhow!("{failure:#}\nto run it again: {command}"))?;
     let origin = Origin {
         command,
-        commit: workspace::commit(),
+        commit,
         machine: options.machine.clone(),
         kernel: theirs.release,
         description: hardware.description.clone(),
     };
     let table = Table::new(origin, &theirs.boots, &ours.boots);
-    println!("{}", table.text());
-    for name in &table.only_one_has {
-        println!("not compared, because only one of the two has it: {name}");
-    }
-    println!("{}", table.summary());
-    write_files(&table, &folder, options)?;
-    println!("page: {}; guests {:.0} s", folder.join("bench.html").display(), start.elapsed().as_secs_f64());
-    Ok(committed.map_or(ExitCode::SUCCESS, |committed| guard::judge(&committed, &table)))
+    std::fs::write(folder.join("bench.json"), table.json()?)?;
+    println!("guests {:.0} s; figures: {}", start.elapsed().as_secs_f64(), folder.join("bench.json").display());
+    Ok(Some(table))
 }
 
-fn write_files(table: &Table, folder: &Path, options: &Options) -> Result<()> {
-    let json = table.json()?;
-    for path in [Some(folder.join("bench.json")), options.json.clone()].iter().flatten() {
-        std::fs::write(path, &json).with_context(|| format!("cannot write {}", path.display()))?;
+fn write_files(table: &Table, options: &Options) -> Result<()> {
+    if let Some(path) = &options.json {
+        std::fs::write(path, table.json()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    std::fs::write(folder.join("bench.html"), page::page(table)?)?;
+    let page = workspace::target().join("rig/bench.html");
+    std::fs::create_dir_all(workspace::target().join("rig"))?;
+    std::fs::write(&page, page::page(table)?).with_context(|| format!("cannot write {}", page.display()))?;
+    println!("page: {}", page.display());
     if options.docs { docs::update(table) } else { Ok(()) }
 }
 
@@ -175,6 +192,7 @@ mod tests {
             json: None,
             against: None,
             docs: false,
+            from: None,
             tools: ToolOptions::default(),
         }
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The processor's counter, and what the plugin below the guest counts.
 
-use std::fs::read_to_string;
+use std::collections::BTreeMap;
+use std::fs::{read_dir, read_to_string};
 use std::ops::Sub;
 
 use guest_tools::{Failure, Outcome, channel};
@@ -14,13 +15,23 @@ pub(crate) fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// The processor's counter: on Arm the virtual counter.
+/// The processor's counter in nanoseconds: on Arm the virtual counter, which may tick more slowly.
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn ticks() -> u64 {
-    let ticks: u64;
-    // SAFETY: reading the virtual counter has no precondition, and Linux lets programs do it.
-    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };
-    ticks
+    let (ticks, frequency): (u64, u64);
+    // SAFETY: reading the virtual counter and its frequency has no precondition, and Linux lets programs do it.
+    unsafe {
+        core::arch::asm!(
+            "isb",
+            "mrs {}, cntvct_el0",
+            "mrs {}, cntfrq_el0",
+            out(reg) ticks,
+            out(reg) frequency,
+            options(nomem, nostack)
+        );
+    }
+    let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(frequency.max(1));
+    u64::try_from(nanoseconds).unwrap_or(u64::MAX)
 }
 
 /// What all CPUs together have done.
@@ -62,6 +73,33 @@ impl Sub for Counts {
     }
 }
 
+/// For how many nanoseconds each of the kernel's worker threads has run, by its number.
+///
+/// # Errors
+///
+/// `/proc` cannot be read.
+pub(crate) fn workers() -> Result<BTreeMap<u32, u64>, Failure> {
+    let mut workers = BTreeMap::new();
+    for entry in read_dir("/proc")? {
+        let path = entry?.path();
+        let Some(id) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that is not there any more has nothing to tell.
+        let is_worker = read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("kworker"));
+        if let (true, Ok(text)) = (is_worker, read_to_string(path.join("schedstat"))) {
+            let ran = text.split_whitespace().next().and_then(|field| field.parse().ok());
+            workers.insert(id, ran.ok_or_else(|| Failure::Hardware(format!("schedstat: \"{text}\"")))?);
+        }
+    }
+    Ok(workers)
+}
+
+/// For how long they ran in between. One that was not there before has begun since.
+pub(crate) fn ran(before: &BTreeMap<u32, u64>, after: &BTreeMap<u32, u64>) -> u64 {
+    after.iter().map(|(id, ran)| ran.saturating_sub(before.get(id).copied().unwrap_or_default())).sum()
+}
+
 /// Where the kernel's handlers of interrupts that one CPU sends another begin: to run a function, or to choose a task anew.
 const HANDLERS: [&str; 3] =
     ["asm_sysvec_call_function", "asm_sysvec_call_function_single", "asm_sysvec_reschedule_ipi"];
@@ -92,7 +130,14 @@ fn address_of(symbols: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::address_of;
+    use super::*;
+
+    #[test]
+    fn workers_that_are_new_ran_from_nothing_and_those_that_are_gone_do_not_count() {
+        let before = BTreeMap::from([(1, 100), (2, 50)]);
+        let after = BTreeMap::from([(1, 130), (3, 7)]);
+        assert_eq!(ran(&before, &after), 37);
+    }
 
     #[test]
     fn an_address_is_that_of_the_whole_name_and_not_hidden() {

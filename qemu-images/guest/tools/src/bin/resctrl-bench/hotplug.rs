@@ -9,16 +9,21 @@ use crate::groups::{Many, make};
 use crate::sample::{Prepared, Sampler, Undone};
 use crate::{Machine, command, mount_resctrl, umount_resctrl};
 
-fn switch(cpu: usize) -> Result<PathBuf, Failure> {
+/// The file by which a CPU goes and comes.
+///
+/// # Errors
+///
+/// It cannot go.
+pub(crate) fn switch(cpu: usize) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(format!("/sys/devices/system/cpu/cpu{cpu}/online"));
     if path.exists() { Ok(path) } else { Err(Failure::Hardware(format!("CPU {cpu} cannot go offline"))) }
 }
 
-fn offline(path: &Path) -> Outcome {
+pub(crate) fn offline(path: &Path) -> Outcome {
     command(path, "0\n")
 }
 
-fn online(path: &Path) -> Outcome {
+pub(crate) fn online(path: &Path) -> Outcome {
     command(path, "1\n")
 }
 

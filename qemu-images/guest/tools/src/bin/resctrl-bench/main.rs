@@ -5,11 +5,14 @@
 //! counter is the number of instructions that all CPUs together could have executed meanwhile, and the same for each boot.
 
 mod clock;
+mod counters;
 mod files;
 mod groups;
 mod hotplug;
+mod readers;
 mod sample;
 mod tasks;
+mod workers;
 
 use std::ffi::OsStr;
 use std::fs::{read_to_string, write};
@@ -68,14 +71,17 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     groups::mounting(&mut sampler)?;
     mount_resctrl()?;
     files::measure(&mut sampler, &machine)?;
+    counters::measure(&mut sampler, &machine)?;
     groups::measure(&mut sampler)?;
+    readers::measure(&mut sampler, &machine)?;
     tasks::measure(&mut sampler, &machine)?;
     umount_resctrl()?;
     tasks::unmounted(&mut sampler, &machine, "unmounted-again")?;
     for count in extent.threads() {
         mount_resctrl()?;
-        tasks::walks(&mut sampler, *count)?;
+        tasks::walks(&mut sampler, &machine, *count)?;
     }
+    workers::measure(&mut sampler, &machine)?;
     if extent == Extent::Full {
         hotplug::measure(&mut sampler, &machine)?;
     }
@@ -111,6 +117,8 @@ pub(crate) struct Machine {
     pub(crate) cpus: usize,
     /// The CPUs of the last L3.
     pub(crate) remote: Vec<usize>,
+    /// All of them with their ids.
+    pub(crate) caches: Vec<(u32, Vec<usize>)>,
 }
 
 impl Machine {
@@ -133,7 +141,7 @@ impl Machine {
             return Err(missing());
         }
         let cpus = by_cache.iter().map(|(_, cpus)| cpus.len()).sum();
-        Ok(Machine { here, cpus, domains: [first.0, remote.0], remote: remote.1.clone() })
+        Ok(Machine { here, cpus, domains: [first.0, remote.0], remote: remote.1.clone(), caches: by_cache.clone() })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use guest_tools::{Failure, Outcome};
 
 use crate::Extent;
-use crate::clock::{Counts, ticks};
+use crate::clock::{self, Counts, ticks};
 
 /// Takes samples and prints a line for each operation.
 pub(crate) struct Sampler {
@@ -101,6 +101,8 @@ enum Cost {
     Elapsed,
     /// The same, divided by [`ROW`].
     OfEach,
+    /// Instructions that CPUs executed, divided by so many.
+    ExecutedOfEach(u64),
     /// Instructions that CPUs executed meanwhile: it waits, and for how long depends on when timers fire.
     Executed,
 }
@@ -114,6 +116,10 @@ struct Sample {
     ticks: u64,
     counts: Counts,
 }
+
+/// How long is looked at what runs by itself, and how often.
+const WINDOW: Duration = Duration::from_secs(10);
+const WINDOWS: u32 = 7;
 
 /// How long an idle system takes to write a line to the serial port.
 const LINE: Duration = Duration::from_millis(30);
@@ -141,6 +147,52 @@ impl Sampler {
         self.take(name, count, Cost::OfEach, &mut row)
     }
 
+    /// Samples of so many operations at once, which CPUs share: the figures are what each cost them.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refuses.
+    pub(crate) fn part(&mut self, name: &str, of: u64, operation: &mut dyn Operation) -> Outcome {
+        let count = if self.extent == Extent::Quick { 11 } else { 31 };
+        self.take(name, count, Cost::ExecutedOfEach(of), operation)
+    }
+
+    /// What the kernel's workers execute in a second, with so much taken off for what they do anyway.
+    ///
+    /// # Errors
+    ///
+    /// Nobody counts.
+    pub(crate) fn second(&mut self, name: &str, anyway: Counts) -> Result<Counts, Failure> {
+        if self.leaves_out(name) {
+            return Ok(anyway);
+        }
+        let window = || -> Result<Counts, Failure> {
+            let (before, workers) = (Counts::now()?, clock::workers()?);
+            sleep(WINDOW);
+            let executed = clock::ran(&workers, &clock::workers()?);
+            Ok(Counts { executed, ..Counts::now()? - before })
+        };
+        // What was begun before has to end.
+        window().map_err(|failure| at(name, &failure))?;
+        let samples = (0..WINDOWS).map(|_| window()).collect::<Result<Vec<_>, _>>();
+        let samples = samples.map_err(|failure| at(name, &failure))?;
+        // What else the kernel does now and then only adds.
+        let least =
+            |figure: fn(&Counts) -> u64| samples.iter().map(figure).min().unwrap_or_default() / WINDOW.as_secs();
+        let counts = Counts {
+            executed: least(|counts| counts.executed),
+            interrupts: least(|counts| counts.interrupts),
+            reads: least(|counts| counts.reads),
+            writes: least(|counts| counts.writes),
+        };
+        let more = counts - anyway;
+        tell(&format!(
+            "{name}\tcost={}\tinterrupts={}\treads={}\twrites={}\tsamples={WINDOWS}",
+            more.executed, more.interrupts, more.reads, more.writes
+        ))?;
+        Ok(counts)
+    }
+
     /// Samples of one that takes long.
     ///
     /// # Errors
@@ -162,7 +214,7 @@ impl Sampler {
     }
 
     fn take(&mut self, name: &str, count: usize, cost: Cost, operation: &mut dyn Operation) -> Outcome {
-        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+        if self.leaves_out(name) {
             // What comes after may count on it having happened once.
             return one(operation).map(|_| ()).map_err(|failure| at(name, &failure));
         }
@@ -171,13 +223,12 @@ impl Sampler {
             one(operation).map_err(|failure| at(name, &failure))?;
         }
         let samples = (0..count).map(|_| one(operation)).collect::<Result<Vec<_>, _>>();
-        let line = format!("{name}\t{}\n", line(&samples.map_err(|failure| at(name, &failure))?, cost));
-        let mut output = stdout();
-        output.write_all(line.as_bytes())?;
-        output.flush()?;
-        // The port's interrupts are over before the next operation begins.
-        sleep(LINE);
-        Ok(())
+        tell(&format!("{name}\t{}", line(&samples.map_err(|failure| at(name, &failure))?, cost)))
+    }
+
+    /// It is not to be measured.
+    fn leaves_out(&self, name: &str) -> bool {
+        self.only.as_ref().is_some_and(|only| !name.contains(only.as_str()))
     }
 
     /// What measuring itself costs, and a system call that resctrl has no part in.
@@ -192,6 +243,16 @@ impl Sampler {
             Ok(())
         })
     }
+}
+
+/// Prints a line.
+fn tell(line: &str) -> Outcome {
+    let mut output = stdout();
+    output.write_all(format!("{line}\n").as_bytes())?;
+    output.flush()?;
+    // The port's interrupts are over before the next operation begins.
+    sleep(LINE);
+    Ok(())
 }
 
 /// How long a look at an idle system takes, and how many of them in a row must find it idle.
@@ -253,12 +314,19 @@ fn median(samples: &[Sample], figure: impl Fn(&Sample) -> u64) -> u64 {
 
 /// Medians, as `figure=NUMBER`.
 fn line(samples: &[Sample], cost: Cost) -> String {
-    let each = if cost == Cost::OfEach { ROW } else { 1 };
+    let each = match cost {
+        Cost::OfEach => ROW,
+        Cost::ExecutedOfEach(of) => of,
+        Cost::Elapsed | Cost::Executed => 1,
+    };
     let middle = |figure: fn(&Sample) -> u64| median(samples, figure) / each;
-    let elapsed = middle(|sample| sample.ticks);
+    let (elapsed, executed) = (middle(|sample| sample.ticks), middle(|sample| sample.counts.executed));
     let cost = match cost {
+        Cost::Executed => format!("cost={executed}\telapsed={elapsed}"),
+        Cost::ExecutedOfEach(_) => format!("cost={executed}"),
+        // The counter may tick more slowly than instructions are executed.
+        Cost::Elapsed | Cost::OfEach if cfg!(target_arch = "aarch64") => format!("cost={executed}"),
         Cost::Elapsed | Cost::OfEach => format!("cost={elapsed}"),
-        Cost::Executed => format!("cost={}\telapsed={elapsed}", middle(|sample| sample.counts.executed)),
     };
     format!(
         "{cost}\tinterrupts={}\treads={}\twrites={}\tsamples={}",

@@ -4,13 +4,17 @@
 use std::fs::{File, read, read_dir, remove_dir};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use guest_tools::{Failure, Outcome};
+use nix::sys::uio::pread;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid};
 
 use crate::files::OpenOften;
 use crate::groups::make;
+use crate::readers::Reading;
 use crate::sample::{Prepared, Sampler};
 use crate::{Machine, at, command, stay_on, umount_resctrl};
 
@@ -158,7 +162,7 @@ pub(crate) fn measure(sampler: &mut Sampler, machine: &Machine) -> Outcome {
 const MOST_REFILLED: usize = 5000;
 
 /// What goes through all tasks, with so many more of them. Mounted, and unmounted at the end.
-pub(crate) fn walks(sampler: &mut Sampler, count: usize) -> Outcome {
+pub(crate) fn walks(sampler: &mut Sampler, machine: &Machine, count: usize) -> Outcome {
     let sleepers = Sleepers::start(count)?;
     let pid = i32::try_from(sleepers.child.id()).unwrap_or_default();
     make("empty")?;
@@ -177,6 +181,24 @@ pub(crate) fn walks(sampler: &mut Sampler, count: usize) -> Outcome {
             Ok(())
         })?;
     }
+    // Whoever is in the way of whom: somebody lists all of them, and another one asks for something small.
+    let lister = Reading::start(full.clone(), machine.remote[0]);
+    let mode = File::open(at("empty/mode"))?;
+    let mut room = [0; 64];
+    let mut meanwhile = || {
+        // The other one is somewhere in between then.
+        sleep(Duration::from_millis(3));
+        Ok(())
+    };
+    let mut ask = || {
+        pread(&mode, &mut room, 0)?;
+        Ok(())
+    };
+    let measured =
+        sampler.often(&format!("mode-read-beside-tasks-read/{count}-threads"), &mut Prepared(&mut meanwhile, &mut ask));
+    lister.stop()?;
+    measured?;
+    drop(mode);
     remove_dir(at("full"))?;
     let gone = |name: &'static str| move || remove_dir(at(name)).map_err(Failure::from);
     sampler.seldom(&format!("rmdir-empty-ctrl/{count}-threads"), &mut Prepared(|| make("x"), gone("x")))?;
