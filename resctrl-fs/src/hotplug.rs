@@ -2,8 +2,9 @@
 //! CPUs that join their domains and leave them, and the domains that come and go with them. Nothing of it waits for a
 //! worker, ever: see [`crate::monitor::worker`].
 
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::locked::{Key, LockedBy};
-use resctrl_types::platform::{CacheLevel, Mutex, WorkKind};
+use resctrl_types::platform::{Mutex, WorkKind};
 use resctrl_types::resource::Scope;
 use resctrl_types::{
     Arch, CpuId, CpuMask, DomainId, Errno, EventId, HotplugCpu, KBox, KVec, Platform, Ref, ResourceId, Result,

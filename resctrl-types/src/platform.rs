@@ -15,8 +15,7 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-pub use crate::cache::{CacheInfo, CacheLevel};
-
+use crate::cache::{CacheInfo, CacheLevel};
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
 

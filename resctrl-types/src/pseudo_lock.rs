@@ -10,8 +10,6 @@ use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
 
-pub use crate::platform::{LatencyLimitOf, MemoryOf, NodesOf};
-
 /// The memory of a region: in one piece, and zero when it was made. Dropping it frees it; nobody may have it mapped then.
 pub trait LockMemory: Send + Sync + 'static {
     /// Bytes.

@@ -5,8 +5,6 @@
 //! cache but may be monitored per NUMA node; memory bandwidth is controlled and monitored through the L3's monitors).
 //! A half that the machine lacks is `None`, not a flag beside meaningless numbers.
 
-pub use crate::ids::ResourceId;
-
 use crate::event::EventSet;
 
 /// Which half of a CDP-enabled cache a control value is for.

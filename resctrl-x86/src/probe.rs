@@ -2,10 +2,11 @@
 //! What the machine has: asked on one CPU, before there is anything else.
 
 use resctrl_types::arch::Resources;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::cpu::CpuLabels;
 use resctrl_types::event::EventSet;
 use resctrl_types::once::SetOnce;
-use resctrl_types::platform::{CacheLevel, CpusReadGuard, LogLevel, Platform};
+use resctrl_types::platform::{CpusReadGuard, LogLevel, Platform};
 use resctrl_types::{CpuId, CpusHeld, Errno, KVec, Pinned, ResourceId, Result};
 
 use crate::amd::{self, Amd};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! From the kernel's numbers to the types of resctrl and back.
 
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::{CpuId, Errno, Result};
 
 /// What a C function returns for a result: 0 or a negative error number.

@@ -6,7 +6,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use resctrl_types::platform::{CacheInfo, CacheLevel};
+use resctrl_types::cache::{CacheInfo, CacheLevel};
 use resctrl_types::{CpuId, CpuMask, Errno, IrqOff, Pinned, Result};
 
 use crate::{convert, ffi};

@@ -3,7 +3,8 @@
 
 use core::fmt;
 
-use resctrl_types::platform::{CacheInfo, CacheLevel, LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
+use resctrl_types::cache::{CacheInfo, CacheLevel};
+use resctrl_types::platform::{LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
 use resctrl_types::{CpuId, CpuMask, CpusHeld, CpusStay, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
 
 use crate::line::Line;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Schemas: the controllable resources as users see them, one line of `schemata` each.
 
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::resource::{Control, ControlKind, Scope};
 use resctrl_types::{Arch, Closid, ConfType, KVec, Platform, ResourceId, Result};
 

@@ -6,7 +6,7 @@
 //! open, and keeps its part of the cache so long; therefore it is here and not in the group.
 
 use resctrl_types::platform::Mutex;
-use resctrl_types::pseudo_lock::{LatencyLimitOf, MemoryOf, NodesOf};
+use resctrl_types::platform::{LatencyLimitOf, MemoryOf, NodesOf};
 use resctrl_types::{CpuId, CpuMask, DomainId, Errno, KVec, Platform, Ref, ResourceId};
 
 use crate::nodes::SchemaId;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! From a mask that has been programmed to a region that is in the cache.
 
-use resctrl_types::platform::{CacheLevel, LogLevel, Mutex};
+use resctrl_types::cache::CacheLevel;
+use resctrl_types::platform::{LogLevel, Mutex};
 use resctrl_types::pseudo_lock::{LatencyError, PseudoLocking, ThreadError, ThreadKind};
 use resctrl_types::resource::{ControlKind, Scope};
 use resctrl_types::{Arch, CpuId, CpuMask, Errno, KVec, Platform, Ref};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the device and the debugfs file of a region do.
 
-use resctrl_types::platform::{CacheLevel, Mutex};
-use resctrl_types::pseudo_lock::{LockMemory, Measurement, MemoryOf, PseudoLocking, ThreadError, ThreadKind};
+use resctrl_types::cache::CacheLevel;
+use resctrl_types::platform::{MemoryOf, Mutex};
+use resctrl_types::pseudo_lock::{LockMemory, Measurement, PseudoLocking, ThreadError, ThreadKind};
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Ref, Result};
 
 use crate::data::regions::Minor;

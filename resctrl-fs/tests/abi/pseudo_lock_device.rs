@@ -2,7 +2,7 @@
 //! The device of a pseudo-locked region, and the file that measures it.
 
 use resctrl_fs::MapRequest;
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::pseudo_lock::Trace;
 use resctrl_types::sim::RegionCounts;
 use resctrl_types::{CpuId, CpuMask, Errno, Result};

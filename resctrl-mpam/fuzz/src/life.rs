@@ -76,7 +76,7 @@ pub(crate) fn live(tables: Tables, identities: Vec<Identity>) -> u32 {
     sim::run(move || {
         let mut topology = Topology::packages(1, CPUS);
         for cpu in &mut topology.cpus {
-            cpu.l3 = cpu.l3.map(|cache| resctrl_types::platform::CacheInfo { id: L3, ..cache });
+            cpu.l3 = cpu.l3.map(|cache| resctrl_types::cache::CacheInfo { id: L3, ..cache });
         }
         let sim = SimPlatform::new(topology);
         let Ok(driver) = boot(&sim, &tables, &identities) else { return };

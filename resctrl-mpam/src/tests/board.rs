@@ -15,7 +15,8 @@ use resctrl_hardware::mpam::{
     UsageMonitors,
 };
 use resctrl_types::arch::{self, Cpus, Resources};
-use resctrl_types::platform::{CacheInfo, CacheLevel, CpusReadGuard, LockClass, Mutex as _};
+use resctrl_types::cache::{CacheInfo, CacheLevel};
+use resctrl_types::platform::{CpusReadGuard, LockClass, Mutex as _};
 use resctrl_types::resource::Scope;
 use resctrl_types::sim::{SimMutex, SimPlatform, Topology};
 use resctrl_types::{CpuId, DomainId, Errno, Here, HotplugCpu, IrqOff, Pinned, Platform, ResourceId, Result};

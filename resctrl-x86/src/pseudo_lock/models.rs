@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! On which processors it is known how to turn the prefetchers off, and what counts hits and misses.
 
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::pseudo_lock::EventPair;
 
 use crate::msr::MiscFeatureControl;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::{Cpus, Domains as _, Resources};
-use resctrl_types::platform::{CacheLevel, CpusReadGuard};
+use resctrl_types::cache::CacheLevel;
+use resctrl_types::platform::CpusReadGuard;
 use resctrl_types::resource::Scope;
 use resctrl_types::sim::SimPlatform;
 use resctrl_types::{

@@ -2,7 +2,7 @@
 //! How a cache is filled with memory, and how that is measured.
 
 use resctrl_types::arch::{Ids, PseudoLock};
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::pseudo_lock::{Measurement, PseudoLocking, Trace};
 use resctrl_types::sim::{self, Refusal, SimLockMemory};
 use resctrl_types::{Closid, CpuId, Pinned, TaskWord};

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use resctrl_types::platform::CacheLevel;
+use resctrl_types::cache::CacheLevel;
 use resctrl_types::pseudo_lock::{
     Counts, EventPair, LatencyError, LockMemory, PseudoLocking, ThreadError, ThreadKind, Trace,
 };
