@@ -15,14 +15,15 @@ use crate::{at, mount_resctrl, umount_resctrl};
 /// In how much time monitoring ids that were freed can be used again: two periods of the kernel's looking.
 const LIMBO: Duration = Duration::from_millis(2200);
 
-/// Makes a group. Waits if all monitoring ids that are free have been used a moment ago.
+/// Makes a group. Waits if all monitoring ids that are free have been used a moment ago; where they belong to a control
+/// group, as with MPAM, the kernel says that there are none.
 ///
 /// # Errors
 ///
 /// What the kernel refuses.
 pub(crate) fn make(name: &str) -> Outcome {
     match create_dir(at(name)) {
-        Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+        Err(error) if matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::StorageFull) => {
             sleep(LIMBO);
             create_dir(at(name)).map_err(Failure::from)
         }
@@ -55,14 +56,8 @@ impl Many {
             if !kind.is_empty() && !Path::new(&at("mon_groups")).is_dir() {
                 break;
             }
-            while names.len() < MOST {
-                let name = format!("{kind}f{}", names.len());
-                match create_dir(at(&name)) {
-                    Ok(()) => names.push(name),
-                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            let first = names.len();
+            names.extend(make_up_to(MOST - first, |number| format!("{kind}f{}", first + number))?);
         }
         let many = Self { names };
         many.remove()?;
@@ -135,7 +130,7 @@ struct MakeAndRemove<'a> {
 }
 
 /// After so many groups the measurement pauses, so that no one of them has to wait.
-const BETWEEN_PAUSES: u32 = 8;
+const BETWEEN_PAUSES: u32 = 2;
 
 impl Operation for MakeAndRemove<'_> {
     fn prepare(&mut self) -> Outcome {
@@ -155,8 +150,26 @@ impl Operation for MakeAndRemove<'_> {
     }
 }
 
-/// Monitoring groups that are listed.
+/// Most monitoring groups that are listed.
 const LISTED: usize = 24;
+
+/// Makes groups, one after the other, until there are so many or no more can be made.
+///
+/// # Errors
+///
+/// What the kernel refuses for another reason than that there are no more.
+pub(crate) fn make_up_to(count: usize, name: impl Fn(usize) -> String) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    while names.len() < count {
+        let name = name(names.len());
+        match create_dir(at(&name)) {
+            Ok(()) => names.push(name),
+            Err(error) if error.kind() == ErrorKind::StorageFull => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(names)
+}
 
 /// Groups that are made, looked at, renamed and removed. Mounted, and no group there.
 pub(crate) fn measure(sampler: &mut Sampler) -> Outcome {
@@ -169,16 +182,23 @@ pub(crate) fn measure(sampler: &mut Sampler) -> Outcome {
     make("b")?;
     make("a/mon_groups/m")?;
     let (there, back) = ("a/mon_groups/m", "b/mon_groups/m");
+    let mut renamed = 0_u32;
     sampler.often(
         "rename/mon-group",
-        &mut Undone(
+        &mut Around(
+            || {
+                // Where ids belong to a control group, a group that moves gets another one.
+                renamed += 1;
+                if renamed.is_multiple_of(BETWEEN_PAUSES) { pause() } else { Ok(()) }
+            },
             || rename(at(there), at(back)).map_err(Failure::from),
             || rename(at(back), at(there)).map_err(Failure::from),
         ),
     )?;
     remove("a/mon_groups/m")?;
-    let monitored: Vec<String> = (0..LISTED).map(|number| format!("a/mon_groups/n{number}")).collect();
-    monitored.iter().try_for_each(|name| make(name))?;
+    sleep(LIMBO);
+    let monitored = make_up_to(LISTED, |number| format!("a/mon_groups/n{number}"))?;
+    let count = monitored.len();
     let list = |look: bool| {
         for entry in read_dir(at("a/mon_groups"))? {
             let entry = entry?;
@@ -188,8 +208,8 @@ pub(crate) fn measure(sampler: &mut Sampler) -> Outcome {
         }
         Ok(())
     };
-    sampler.often(&format!("readdir/{LISTED}-mon-groups"), &mut || list(false))?;
-    sampler.often(&format!("readdir+stat/{LISTED}-mon-groups"), &mut || list(true))?;
+    sampler.often(&format!("readdir/{count}-mon-groups"), &mut || list(false))?;
+    sampler.often(&format!("readdir+stat/{count}-mon-groups"), &mut || list(true))?;
     monitored.iter().try_for_each(|name| remove(name))?;
     remove("a")?;
     remove("b")?;

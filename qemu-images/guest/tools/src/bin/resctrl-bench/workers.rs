@@ -3,7 +3,7 @@
 //! monitoring ids that were freed are looked at until nothing of theirs is in the cache.
 
 use std::env::var;
-use std::fs::{create_dir, read_to_string, remove_dir};
+use std::fs::remove_dir;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use resctrl_hardware::Event;
 use resctrl_hardware::control::{CounterId, Request, label_id};
 
 use crate::clock::Counts;
+use crate::groups::make_up_to;
 use crate::hotplug::{offline, online, switch};
 use crate::sample::Sampler;
 use crate::{Machine, at, mount_resctrl, umount_resctrl};
@@ -66,15 +67,17 @@ fn seconds(sampler: &mut Sampler, idle: Counts, count: usize, name: &str) -> Out
 }
 
 fn with_groups(sampler: &mut Sampler, idle: Counts, count: usize, name: &str) -> Outcome {
-    let ids = read_to_string(at("info/L3_MON/num_rmids"))?;
-    if ids.trim().parse().is_ok_and(|ids: usize| ids <= count) {
-        return Ok(());
+    // Where ids belong to a control group there are few for its monitoring groups.
+    let mut groups = make_up_to(count, |number| format!("mon_groups/w{number}"))?;
+    let missing = count - groups.len();
+    groups.extend(make_up_to(missing, |number| format!("w{number}"))?);
+    let remove = || groups.iter().try_for_each(|name| remove_dir(at(name)));
+    if groups.len() < count {
+        return Ok(remove()?);
     }
-    let groups: Vec<_> = (0..count).map(|number| at(format!("mon_groups/w{number}"))).collect();
-    groups.iter().try_for_each(create_dir)?;
     sampler.second(&format!("overflow-second/{name}"), idle)?;
     fill(OCCUPANCY)?;
-    groups.iter().try_for_each(remove_dir)?;
+    remove()?;
     let measured = sampler.second(&format!("limbo-second/{name}"), idle);
     fill(0)?;
     sleep(LIMBO);
@@ -95,12 +98,13 @@ fn fill(bytes: u64) -> Outcome {
 /// What the hardware calls them.
 fn ids() -> Result<Vec<u64>, Failure> {
     let fact = |name: &str| var(name).ok().and_then(|value| value.parse::<u16>().ok());
-    let ids: Vec<u64> = match (fact("RMIDS"), fact("PARTIDS"), fact("PMGS")) {
-        (Some(rmids), ..) => (0..rmids).map(u64::from).collect(),
-        (None, Some(partids), Some(pmgs)) => {
+    // With MPAM the number of both together is there, too, but it is no name.
+    let ids: Vec<u64> = match (fact("PARTIDS"), fact("PMGS"), fact("RMIDS")) {
+        (Some(partids), Some(pmgs), _) if partids > 0 => {
             let pmgs = u8::try_from(pmgs).unwrap_or(u8::MAX);
             (0..partids).flat_map(|partid| (0..pmgs).map(move |pmg| label_id(partid, pmg))).collect()
         }
+        (.., Some(rmids)) => (0..rmids).map(u64::from).collect(),
         _ => {
             return Err(Failure::Hardware("the environment does not say how many monitoring ids there are".to_owned()));
         }
