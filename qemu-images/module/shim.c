@@ -138,6 +138,7 @@ static void __exit resctrl_module_exit(void)
 	shim_end_service();
 	shim_power_stop();
 	shim_vfs_stop();
+	shim_sched_stop();
 	shim_arch_stop();
 	rust_stop();
 	shim_workqueue_stop();

@@ -114,8 +114,10 @@ void rust_system_resumed(void);
 
 /* ---- shim_task.c: tasks and their ids ---- */
 
-void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *closure);
-bool shim_with_task(s32 id, void (*f)(struct task_struct *task, void *closure), void *closure);
+/* Those whose word has these bits in these places, until the function says false. */
+void shim_each_task(u64 places, u64 bits, bool (*f)(struct task_struct *task, void *closure), void *closure);
+void shim_set_every_task(u64 word);
+bool shim_with_task(s32 id, bool (*f)(struct task_struct *task, void *closure), void *closure);
 s32 shim_task_id(struct task_struct *task);
 bool shim_task_may_move(struct task_struct *task);
 s32 shim_task_running_on(struct task_struct *task);
@@ -123,6 +125,7 @@ u64 shim_current_word(void);
 void shim_owner(u32 *uid, u32 *gid);
 int shim_sched_watch(void);
 void shim_sched_unwatch(void);
+void shim_sched_stop(void);
 
 void rust_sched_in(u32 cpu, u64 word);
 

@@ -35,6 +35,7 @@
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 #include "shim.h"
+#include "shim_task.h"
 
 #ifndef CONFIG_ARM64_MPAM
 #error "this kernel's tasks have no room for a PARTID and a PMG (CONFIG_ARM64_MPAM)"
@@ -49,10 +50,9 @@ bool shim_expert_parameter(void)
 	return expert;
 }
 
-/* The kernel's own driver stays off, so its place in a task is free. */
 u64 shim_task_word(struct task_struct *task)
 {
-	return READ_ONCE(task_thread_info(task)->mpam_partid_pmg);
+	return task_word(task);
 }
 
 void shim_task_set_word(struct task_struct *task, u64 word)

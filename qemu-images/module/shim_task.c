@@ -12,19 +12,37 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 #include "shim.h"
+#include "shim_task.h"
 
-void shim_each_task(void (*f)(struct task_struct *task, void *closure), void *closure)
+/* Systems have many threads: nothing is called for those that do not matter. */
+void shim_each_task(u64 places, u64 bits, bool (*f)(struct task_struct *task, void *closure), void *closure)
 {
 	struct task_struct *process, *thread;
 
 	rcu_read_lock();
-	for_each_process_thread(process, thread)
-		f(thread, closure);
+	for_each_process_thread(process, thread) {
+		if ((task_word(thread) & places) == bits && !f(thread, closure))
+			goto unlock;
+	}
+unlock:
 	rcu_read_unlock();
 }
 
-bool shim_with_task(s32 id, void (*f)(struct task_struct *task, void *closure), void *closure)
+void shim_set_every_task(u64 word)
+{
+	struct task_struct *process, *thread;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread) {
+		if (task_word(thread) != word)
+			shim_task_set_word(thread, word);
+	}
+	rcu_read_unlock();
+}
+
+bool shim_with_task(s32 id, bool (*f)(struct task_struct *task, void *closure), void *closure)
 {
 	struct task_struct *task;
 
@@ -58,7 +76,7 @@ bool shim_task_may_move(struct task_struct *task)
 
 u64 shim_current_word(void)
 {
-	return shim_task_word(current);
+	return task_word(current);
 }
 
 void shim_owner(u32 *uid, u32 *gid)
@@ -82,7 +100,7 @@ static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
 	lockdep_assert_irqs_disabled();
 	__this_cpu_write(switched_to, next);
 	smp_mb();
-	rust_sched_in(raw_smp_processor_id(), shim_task_word(next));
+	rust_sched_in(raw_smp_processor_id(), task_word(next));
 }
 
 s32 shim_task_running_on(struct task_struct *task)
@@ -105,13 +123,22 @@ static void see_current(void *unused)
 {
 	__this_cpu_write(switched_to, current);
 	smp_mb();
-	rust_sched_in(raw_smp_processor_id(), shim_task_word(current));
+	rust_sched_in(raw_smp_processor_id(), task_word(current));
 }
 
-/* How many mounts, successful or under way, need the context switch. */
+/*
+ * How many mounts, successful or under way, need the context switch; and whether
+ * it is watched. That ends a while after the last mount: to end it takes
+ * interrupts of all CPUs and a grace period, nobody is to wait for that, and who
+ * mounts again soon finds everything as it was. Without a mount every task and
+ * CPU has the same ids, and nothing is written meanwhile.
+ */
 static DEFINE_MUTEX(watch_lock);
 static unsigned int watchers;
+static bool watched;
 static struct tracepoint *sched_switch;
+
+#define UNWATCH_AFTER_MS 100
 
 static void find_sched_switch(struct tracepoint *tracepoint, void *unused)
 {
@@ -125,12 +152,14 @@ int shim_sched_watch(void)
 	int err = 0;
 
 	mutex_lock(&watch_lock);
-	if (!watchers) {
+	if (!watched) {
 		/* The tracepoint itself is not exported, the list of all of them is. */
 		for_each_kernel_tracepoint(find_sched_switch, NULL);
 		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, NULL) : -ENODEV;
-		if (!err)
+		if (!err) {
+			watched = true;
 			on_each_cpu(see_current, NULL, true);
+		}
 	}
 	if (!err)
 		watchers++;
@@ -138,12 +167,29 @@ int shim_sched_watch(void)
 	return err;
 }
 
+static void end_watch(struct work_struct *unused)
+{
+	mutex_lock(&watch_lock);
+	if (!watchers && watched) {
+		tracepoint_probe_unregister(sched_switch, on_sched_switch, NULL);
+		watched = false;
+	}
+	mutex_unlock(&watch_lock);
+}
+static DECLARE_DELAYED_WORK(end_watch_work, end_watch);
+
 void shim_sched_unwatch(void)
 {
 	mutex_lock(&watch_lock);
-	if (!--watchers) {
-		tracepoint_probe_unregister(sched_switch, on_sched_switch, NULL);
-		tracepoint_synchronize_unregister();
-	}
+	if (!--watchers)
+		mod_delayed_work(system_dfl_long_wq, &end_watch_work, msecs_to_jiffies(UNWATCH_AFTER_MS));
 	mutex_unlock(&watch_lock);
+}
+
+/* Nothing is mounted and nothing will be: returns when no CPU is in here. */
+void shim_sched_stop(void)
+{
+	cancel_delayed_work_sync(&end_watch_work);
+	end_watch(NULL);
+	tracepoint_synchronize_unregister();
 }

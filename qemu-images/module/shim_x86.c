@@ -6,6 +6,7 @@
 #include <asm/cpuid/api.h>
 #include <asm/msr.h>
 #include "shim.h"
+#include "shim_task.h"
 
 #ifndef CONFIG_X86_CPU_RESCTRL
 #error "this kernel's tasks have no room for a CLOSID and an RMID (CONFIG_X86_CPU_RESCTRL)"
@@ -21,10 +22,9 @@ const char *shim_rdt_parameter(void)
 	return rdt;
 }
 
-/* The CLOSID is in the upper and the RMID in the lower half. */
 u64 shim_task_word(struct task_struct *task)
 {
-	return (u64)READ_ONCE(task->closid) << 32 | READ_ONCE(task->rmid);
+	return task_word(task);
 }
 
 void shim_task_set_word(struct task_struct *task, u64 word)

@@ -136,6 +136,8 @@ use crate::platform::Platform;
 /// #     fn num_rmid_index(&self) -> u32 { 0 }
 /// #     fn rmid_index(&self, id: MonId) -> RmidIndex { RmidIndex(id.rmid.0) }
 /// #     fn rmid_decode(&self, index: RmidIndex) -> MonId { MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) } }
+/// #     const CLOSID_PLACES: u64 = 0xff;
+/// #     const RMID_PLACES: u64 = 0;
 /// #     fn task_word(&self, id: MonId) -> TaskWord { TaskWord(id.closid.0.into()) }
 /// #     fn task_ids(&self, word: TaskWord) -> MonId { MonId { closid: Closid(word.0 as u32), rmid: Rmid::RESERVED } }
 /// #     fn set_cpu_default(&self, _: CpuId, _: MonId) {}

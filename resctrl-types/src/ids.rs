@@ -40,6 +40,42 @@ numbers! {
     TaskWord(u64);
 }
 
+/// Some of all words of tasks: those that have the same in some of their bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskWords {
+    places: u64,
+    bits: u64,
+}
+
+impl TaskWords {
+    /// All of them.
+    pub const ALL: TaskWords = TaskWords { places: 0, bits: 0 };
+
+    /// Those that have the same as `word` in `places`.
+    #[must_use]
+    pub const fn like(word: TaskWord, places: u64) -> Self {
+        TaskWords { places, bits: word.0 & places }
+    }
+
+    /// Where they have the same.
+    #[must_use]
+    pub const fn places(self) -> u64 {
+        self.places
+    }
+
+    /// What they have there; 0 in all other bits.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.bits
+    }
+
+    /// Whether a word is one of them.
+    #[must_use]
+    pub const fn contain(self, word: TaskWord) -> bool {
+        word.0 & self.places == self.bits
+    }
+}
+
 impl Closid {
     /// The default group's, never allocated to another.
     pub const RESERVED: Closid = Closid(0);

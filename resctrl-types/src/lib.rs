@@ -74,7 +74,7 @@ pub use cpumask::CpuMask;
 pub use crossing::DomainCpus;
 pub use errno::{Errno, Result};
 pub use event::EventId;
-pub use ids::{Closid, CpuId, DomainId, MonId, ResourceId, Rmid, RmidIndex, TaskWord};
+pub use ids::{Closid, CpuId, DomainId, MonId, ResourceId, Rmid, RmidIndex, TaskWord, TaskWords};
 pub use mem::{KBox, KString, KVec};
 pub use online::OnlineCpus;
 pub use platform::Platform;

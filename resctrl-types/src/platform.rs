@@ -13,6 +13,7 @@
 //! space. Nothing sleeps on a worker, and nothing is allocated or freed under the fourth.
 
 use core::fmt;
+use core::ops::ControlFlow;
 use core::ops::{Deref, DerefMut};
 
 use crate::cache::{CacheInfo, CacheLevel};
@@ -20,7 +21,7 @@ use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
 use crate::cpumask::CpuMask;
 
 use crate::errno::Result;
-use crate::ids::{CpuId, DomainId, TaskWord};
+use crate::ids::{CpuId, DomainId, TaskWord, TaskWords};
 use crate::pseudo_lock::PseudoLocking;
 use crate::refs::Ref;
 use crate::stay::CpusStay;
@@ -305,8 +306,13 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     // ---- Tasks ----
 
-    /// Calls `f` for every thread of the system but the idle ones, user and kernel. `f` must not sleep.
-    fn for_each_task(&self, f: &mut dyn FnMut(&Self::Task));
+    /// Calls `f` for every thread of the system but the idle ones, user and kernel, whose word is one of `which`, until it
+    /// breaks. `f` must not sleep. Systems have many threads and groups few: what is left out here should cost no more than
+    /// a comparison.
+    fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&Self::Task) -> ControlFlow<()>);
+
+    /// Stores a word in every thread of the system but the idle ones. Orders nothing.
+    fn set_every_task_word(&self, word: TaskWord);
 
     /// Calls `f` with the thread which the caller's pid namespace knows by `id`; with the caller itself for 0.
     /// Returns false, without calling, when there is none. `f` must not sleep.

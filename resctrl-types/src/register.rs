@@ -19,6 +19,12 @@ impl Field {
         Field { mask: u64::MAX >> (63 - (high - low)), low }
     }
 
+    /// The field's bits in the register.
+    #[must_use]
+    pub const fn places(self) -> u64 {
+        self.mask << self.low
+    }
+
     /// What the field holds in a register of this value.
     #[must_use]
     pub const fn get(self, register: u64) -> u64 {

@@ -30,6 +30,9 @@ impl<R: Registers> Ids for X86<R> {
         MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
     }
 
+    const CLOSID_PLACES: u64 = PqrAssoc::CLOSID.places();
+    const RMID_PLACES: u64 = PqrAssoc::RMID.places();
+
     /// Task words have the layout of the register: the CLOSID above the RMID.
     fn task_word(&self, id: MonId) -> TaskWord {
         TaskWord(PqrAssoc::CLOSID.put(id.closid.0.into()) | PqrAssoc::RMID.put(id.rmid.0.into()))

@@ -16,6 +16,8 @@ is "abi-239 its text" \
 	'"ctrl_hw_id=%u mon_hw_id=%u domain_id=%d llc_occupancy_bytes=%llu", REC->ctrl_hw_id, REC->mon_hw_id, REC->domain_id, REC->llc_occupancy_bytes' \
 	"$(sed -n 's/^print fmt: //p' $E/format)"
 if [ "$IMPL" = rust ]; then
+	# They go on telling for a while after another scenario has unmounted.
+	sleep 0.5
 	echo 'p:asked resctrl:see_current' >$T/kprobe_events
 	echo 1 >$T/events/kprobes/asked/enable
 	echo >$T/trace

@@ -108,8 +108,8 @@ pub(crate) struct Entry {
 
 /// `shim_work_fn`.
 pub(crate) type WorkFn = unsafe extern "C" fn(target: *const c_void, bound_cpu: c_int);
-/// What [`shim_each_task`] and [`shim_with_task`] call.
-pub(crate) type TaskFn = unsafe extern "C" fn(task: *mut TaskStruct, closure: *mut c_void);
+/// What [`shim_each_task`] and [`shim_with_task`] call. False ends the walk.
+pub(crate) type TaskFn = unsafe extern "C" fn(task: *mut TaskStruct, closure: *mut c_void) -> bool;
 
 // SAFETY: these are the declarations of `shim.h`.
 unsafe extern "C" {
@@ -164,7 +164,8 @@ unsafe extern "C" {
     pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);
 
     // shim_task.c
-    pub(crate) fn shim_each_task(f: TaskFn, closure: *mut c_void);
+    pub(crate) fn shim_each_task(places: u64, bits: u64, f: TaskFn, closure: *mut c_void);
+    pub(crate) fn shim_set_every_task(word: u64);
     pub(crate) fn shim_with_task(id: i32, f: TaskFn, closure: *mut c_void) -> bool;
     pub(crate) fn shim_task_id(task: *mut TaskStruct) -> i32;
     pub(crate) fn shim_task_may_move(task: *mut TaskStruct) -> bool;

@@ -2,10 +2,13 @@
 //! The kernel that the module is in, as a [`Platform`].
 
 use core::fmt;
+use core::ops::ControlFlow;
 
 use resctrl_types::cache::{CacheInfo, CacheLevel};
 use resctrl_types::platform::{LockClass, LogLevel, Owner, Timestamp, WorkKind, WorkTarget};
-use resctrl_types::{CpuId, CpuMask, CpusHeld, CpusStay, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord};
+use resctrl_types::{
+    CpuId, CpuMask, CpusHeld, CpusStay, DomainId, IrqOff, Pinned, Platform, Ref, Result, TaskWord, TaskWords,
+};
 
 use crate::line::Line;
 use crate::lock::{CpusRead, KernelMutex, KernelRwLock};
@@ -106,8 +109,12 @@ impl Platform for KernelPlatform {
         work::schedule(target, kind, cpu, delay_ms)
     }
 
-    fn for_each_task(&self, f: &mut dyn FnMut(&Task)) {
-        task::for_each(f);
+    fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&Task) -> ControlFlow<()>) {
+        task::for_each(which, f);
+    }
+
+    fn set_every_task_word(&self, word: TaskWord) {
+        task::set_every_word(word);
     }
 
     fn with_task(&self, id: i32, f: &mut dyn FnMut(&Task)) -> bool {

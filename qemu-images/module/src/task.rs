@@ -3,9 +3,10 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
+use core::ops::ControlFlow;
 use core::ptr;
 
-use resctrl_types::TaskWord;
+use resctrl_types::{TaskWord, TaskWords};
 
 use crate::{convert, ffi};
 use resctrl_types::CpuId;
@@ -47,24 +48,33 @@ impl Task {
     }
 }
 
-type TaskCall<'a> = &'a mut dyn FnMut(&Task);
+type TaskCall<'a> = &'a mut dyn FnMut(&Task) -> ControlFlow<()>;
 
 /// # Safety
 /// `task` is alive until this returns; `closure` is a `TaskCall` that nobody else uses meanwhile.
-unsafe extern "C" fn call(task: *mut ffi::TaskStruct, closure: *mut c_void) {
+unsafe extern "C" fn call(task: *mut ffi::TaskStruct, closure: *mut c_void) -> bool {
     // SAFETY: by the contract; `Task` is a transparent cell around it.
     let task = unsafe { &*task.cast::<Task>() };
     // SAFETY: by the contract.
     let f = unsafe { &mut *closure.cast::<TaskCall<'_>>() };
-    f(task);
+    f(task).is_continue()
 }
 
-pub(crate) fn for_each(mut f: TaskCall<'_>) {
+pub(crate) fn for_each(which: TaskWords, mut f: TaskCall<'_>) {
     // SAFETY: `call` takes this closure, for tasks that the RCU read lock keeps alive.
-    unsafe { ffi::shim_each_task(call, ptr::from_mut(&mut f).cast()) };
+    unsafe { ffi::shim_each_task(which.places(), which.bits(), call, ptr::from_mut(&mut f).cast()) };
 }
 
-pub(crate) fn with(id: i32, mut f: TaskCall<'_>) -> bool {
+pub(crate) fn set_every_word(word: TaskWord) {
+    // SAFETY: has no requirements.
+    unsafe { ffi::shim_set_every_task(word.0) };
+}
+
+pub(crate) fn with(id: i32, f: &mut dyn FnMut(&Task)) -> bool {
+    let mut f: TaskCall<'_> = &mut |task| {
+        f(task);
+        ControlFlow::Continue(())
+    };
     // SAFETY: `call` takes this closure, for a task that the RCU read lock keeps alive.
     unsafe { ffi::shim_with_task(id, call, ptr::from_mut(&mut f).cast()) }
 }

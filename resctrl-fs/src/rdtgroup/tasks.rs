@@ -13,10 +13,13 @@
 //! do we: to close the gap takes a hook at the end of `fork`, and repeating the walk only makes it narrower. Such a task
 //! runs with what those ids mean next, and whoever writes its id to some `tasks` file gets it back.
 
+use core::ops::ControlFlow;
 use core::sync::atomic::{Ordering, fence};
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord};
+use resctrl_types::{
+    Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords,
+};
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
@@ -34,12 +37,14 @@ pub(crate) enum Members {
 }
 
 impl Members {
-    fn contain<A: Arch<P>, P: Platform>(self, arch: &A, word: TaskWord) -> bool {
-        let ids = arch.task_ids(word);
-        match self {
-            Members::Ctrl(closid) => ids.closid == closid,
-            Members::Mon(id) => ids.rmid == id.rmid && (ids.closid == id.closid || !A::RMID_DEPENDS_ON_CLOSID),
-        }
+    /// The words that they have.
+    fn words<A: Arch<P>, P: Platform>(self, arch: &A) -> TaskWords {
+        let (id, places) = match self {
+            Members::Ctrl(closid) => (MonId { closid, rmid: Rmid::RESERVED }, A::CLOSID_PLACES),
+            Members::Mon(id) if A::RMID_DEPENDS_ON_CLOSID => (id, A::CLOSID_PLACES | A::RMID_PLACES),
+            Members::Mon(id) => (id, A::RMID_PLACES),
+        };
+        TaskWords::like(arch.task_word(id), places)
     }
 }
 
@@ -60,13 +65,12 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
         return Ok(());
     }
     let mut shown = Ok(());
-    fs.platform.for_each_task(&mut |task| {
-        if shown.is_ok()
-            && members.contain(&fs.arch, fs.platform.task_word(task))
-            && let Some(id) = fs.platform.task_id(task)
-        {
+    fs.platform.for_each_task(members.words(&fs.arch), &mut |task| {
+        if let Some(id) = fs.platform.task_id(task) {
             shown = writeln!(out, "{id}");
         }
+        // Whoever reads asks again with more room.
+        if shown.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     shown.map_err(Stop::from)
 }
@@ -74,7 +78,10 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
 /// Whether there is a task that the ids of its word make a member.
 pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members) -> bool {
     let mut found = false;
-    fs.platform.for_each_task(&mut |task| found |= members.contain(&fs.arch, fs.platform.task_word(task)));
+    fs.platform.for_each_task(members.words(&fs.arch), &mut |_| {
+        found = true;
+        ControlFlow::Break(())
+    });
     found
 }
 
@@ -155,24 +162,18 @@ pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
     affected: &mut CpuMask,
 ) {
     let to = fs.arch.task_word(to);
-    fs.platform.for_each_task(&mut |task| {
-        if members.contain(&fs.arch, fs.platform.task_word(task))
-            && let Some(cpu) = relabel(&fs.platform, task, to)
-        {
+    fs.platform.for_each_task(members.words(&fs.arch), &mut |task| {
+        if let Some(cpu) = relabel(&fs.platform, task, to) {
             // The mask holds every possible CPU.
             let _ = affected.set(cpu);
         }
+        ControlFlow::Continue(())
     });
 }
 
 /// Gives every task the ids of the default group. The caller refreshes every CPU.
 pub(crate) fn move_all_to_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
-    let default = fs.arch.task_word(MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
-    fs.platform.for_each_task(&mut |task| {
-        if fs.platform.task_word(task) != default {
-            fs.platform.set_task_word(task, default);
-        }
-    });
+    fs.platform.set_every_task_word(fs.arch.task_word(MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED }));
     fence(Ordering::SeqCst);
 }
 

@@ -296,6 +296,9 @@ impl Ids for Parametric {
         MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
     }
 
+    const CLOSID_PLACES: u64 = 0xffff_ffff << 32;
+    const RMID_PLACES: u64 = 0xffff_ffff;
+
     fn task_word(&self, id: MonId) -> TaskWord {
         TaskWord(u64::from(id.closid.0) << 32 | u64::from(id.rmid.0))
     }

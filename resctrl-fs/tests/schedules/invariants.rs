@@ -155,7 +155,7 @@ fn check_ids(groups: &[Group]) {
 
 /// C14: each task is in one control group, and in no more than one monitor group, which is that one's.
 fn check_tasks(machine: &Machine, groups: &[Group]) {
-    machine.sim.for_each_task(&mut |task| {
+    machine.sim.tasks().iter().for_each(|task| {
         let pid = task.pid();
         let of =
             |mon: bool| groups.iter().filter(move |group| group.parent.is_some() == mon && group.tasks.contains(&pid));
@@ -250,7 +250,7 @@ fn check_exclusive(machine: &Machine, groups: &[Group]) {
 fn check_associations(machine: &Machine, groups: &[Group]) {
     let arch = machine.fs.arch();
     let mut running = vec![None; possible(machine).count()];
-    machine.sim.for_each_task(&mut |task| {
+    machine.sim.tasks().iter().for_each(|task| {
         if let Some(cpu) = machine.sim.running_on(task) {
             let ids = Ids::task_ids(arch, task.word());
             running[cpu.index()] = Some((u64::from(ids.closid.0), u64::from(ids.rmid.0)));

@@ -7,7 +7,7 @@ use resctrl_hardware::registers::{
     EvtCfg, L2QosCfg, L3Mask, L3QosCfg, L3QosExtCfg, MbaBandwidth, MbaThrottle, PqrAssoc, RmidSncConfig, SmbaBandwidth,
 };
 use resctrl_types::sim::{explore, run};
-use resctrl_types::{CpuId, Errno, Platform};
+use resctrl_types::{CpuId, Errno};
 
 use crate::concurrent::actor;
 use crate::invariants::check;
@@ -194,7 +194,7 @@ fn no_command_interleaves_with_the_end_after_a_failure_and_nothing_can_be_mounte
         // Context switches find nothing to write, and nothing else is there to write.
         assert_eq!(machine.board.rdt.writes_since(writes).len(), 0, "something was programmed afterwards");
         assert_eq!(machine.audit(), "");
-        machine.sim.for_each_task(&mut |task| assert_eq!(task.word().0, 0));
+        machine.sim.tasks().iter().for_each(|task| assert_eq!(task.word().0, 0));
         for cpu in possible(&machine) {
             assert_eq!(machine.msr(cpu, PqrAssoc::ADDRESS), 0, "CPU {cpu}");
             assert_eq!(machine.msr(cpu, L3Mask::ADDRESS + 1), 0xfff, "CPU {cpu}");

@@ -83,6 +83,9 @@ impl<M: Msc, S: SystemRegisters> Ids for Mpam<M, S> {
         MonId { closid: Closid(index.0 / self.rmids()), rmid: Rmid(index.0 % self.rmids()) }
     }
 
+    const CLOSID_PLACES: u64 = Labels::PARTID_D.places();
+    const RMID_PLACES: u64 = Labels::PMG_D.places();
+
     /// The word of a task: the CLOSID in the places of both PARTIDs, the RMID in those of both PMGs.
     fn task_word(&self, id: MonId) -> TaskWord {
         let (closid, rmid) = (id.closid.0.into(), id.rmid.0.into());

@@ -11,10 +11,11 @@ use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
 use resctrl_types::sim::{SimPlatform, TaskSpec};
 use resctrl_types::{
-    Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, EventId, Platform, ResourceId, Result, Rmid, TaskWord, sim,
+    Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, EventId, Platform, ResourceId, Result, Rmid, TaskWord,
+    TaskWords, sim,
 };
 
-use super::board::{CPU, L2_ID, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
+use super::board::{CPU, Driver, L2_ID, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
 use crate::resctrl::Options;
 
 pub(super) fn id(closid: u32, rmid: u32) -> MonId {
@@ -246,6 +247,11 @@ fn every_rmid_index_is_that_of_one_pair() {
             assert_eq!(rig.driver.rmid_index(pair).0, index);
             let word = Ids::task_word(&*rig.driver, pair);
             assert_eq!(Ids::task_ids(&*rig.driver, word), pair);
+            for other in (0..128).map(|index| rig.driver.rmid_decode(resctrl_types::RmidIndex(index))) {
+                let like = |places| TaskWords::like(word, places).contain(Ids::task_word(&*rig.driver, other));
+                assert_eq!(like(<Driver as Ids>::CLOSID_PLACES), other.closid == pair.closid);
+                assert_eq!(like(<Driver as Ids>::RMID_PLACES), other.rmid == pair.rmid);
+            }
         }
         assert_eq!(Ids::task_word(&*rig.driver, id(0, 0)), TaskWord(0));
     });

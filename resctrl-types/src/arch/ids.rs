@@ -20,6 +20,12 @@ pub trait Ids: Sized + Send + Sync + 'static {
     /// The monitor id of an index. Where RMIDs are global the CLOSID is [`Closid::RESERVED`](crate::Closid::RESERVED).
     fn rmid_decode(&self, index: RmidIndex) -> MonId;
 
+    /// The bits of a task's word that say which CLOSID it has.
+    const CLOSID_PLACES: u64;
+
+    /// The bits of a task's word that say which RMID it has.
+    const RMID_PLACES: u64;
+
     /// The word that makes a task run with these ids. The word of the two reserved ids is 0.
     fn task_word(&self, id: MonId) -> TaskWord;
 

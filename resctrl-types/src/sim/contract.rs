@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How the simulated kernel keeps the contract.
 
+use core::ops::ControlFlow;
 use std::boxed::Box;
 use std::format;
 
@@ -10,7 +11,7 @@ use crate::cache::{CacheInfo, CacheLevel};
 use crate::context::{CpusHeld, IrqOff, Pinned};
 use crate::cpumask::CpuMask;
 use crate::errno::{Errno, Result};
-use crate::ids::{CpuId, DomainId, TaskWord};
+use crate::ids::{CpuId, DomainId, TaskWord, TaskWords};
 use crate::platform::{LockClass, LogLevel, Owner, Platform, Timestamp, WorkKind, WorkTarget};
 use crate::refs::Ref;
 use crate::stay::CpusStay;
@@ -164,10 +165,18 @@ impl Platform for SimPlatform {
         Ok(())
     }
 
-    fn for_each_task(&self, f: &mut dyn FnMut(&SimTask)) {
+    fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&SimTask) -> ControlFlow<()>) {
         let all = self.kernel.state().tasks.all();
         preemption_point();
-        atomically(|| all.iter().for_each(f));
+        atomically(|| {
+            let _ = all.iter().filter(|task| which.contain(task.word())).try_for_each(f);
+        });
+    }
+
+    fn set_every_task_word(&self, word: TaskWord) {
+        let all = self.kernel.state().tasks.all();
+        preemption_point();
+        atomically(|| all.iter().for_each(|task| task.set_word(word)));
     }
 
     fn with_task(&self, id: i32, f: &mut dyn FnMut(&SimTask)) -> bool {

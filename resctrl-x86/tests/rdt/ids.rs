@@ -8,7 +8,7 @@ use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::{Ids, MonId};
 use resctrl_types::sim::{self, SimTask, TaskSpec};
-use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord};
+use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord, TaskWords};
 use resctrl_x86_board::Side;
 
 use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
@@ -44,6 +44,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..4_u32).prop_map(Step::Bounce),
     ];
     prop::collection::vec(step, 1..60)
+}
+
+/// Where the word of a task has its CLOSID and its RMID.
+fn places<A: Ids>(_: &A) -> (u64, u64) {
+    (A::CLOSID_PLACES, A::RMID_PLACES)
 }
 
 proptest! {
@@ -103,6 +108,12 @@ proptest! {
             let rig = Rig::boot(&intel());
             let word = rig.arch().task_word(id(closid, rmid));
             assert_eq!(rig.arch().task_ids(word), id(closid, rmid));
+            let (of_closid, of_rmid) = places(rig.arch());
+            for (other_closid, other_rmid) in [(closid, rmid), (closid, !rmid), (!closid, rmid), (!closid, !rmid)] {
+                let other = rig.arch().task_word(id(other_closid, other_rmid));
+                assert_eq!(TaskWords::like(word, of_closid).contain(other), other_closid == closid);
+                assert_eq!(TaskWords::like(word, of_rmid).contain(other), other_rmid == rmid);
+            }
             rig.halt();
         });
     }

@@ -165,7 +165,11 @@ fn sleeping_among_the_tasks_is_caught() {
     run(|| {
         let sim = machine();
         let tree = sim.rw_lock(LockClass::Tree, ()).unwrap();
-        sim.for_each_task(&mut |_| drop(tree.write()));
+        sim.set_every_task_word(TaskWord(0));
+        sim.for_each_task(TaskWords::ALL, &mut |_| {
+            drop(tree.write());
+            ControlFlow::Continue(())
+        });
     });
 }
 

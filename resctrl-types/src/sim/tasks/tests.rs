@@ -2,8 +2,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec::Vec;
 
+use core::ops::ControlFlow;
+
 use super::*;
 use crate::cpumask::CpuMask;
+use crate::ids::TaskWords;
 use crate::platform::{CpusReadGuard, Platform};
 use crate::sim::{Topology, current_cpu, explore_all, run};
 
@@ -59,10 +62,35 @@ fn a_child_inherits_the_word_and_a_dead_task_is_not_listed() {
         let child = sim.fork(&parent);
         assert_eq!(sim.task_word(&child), TaskWord(5));
         sim.exit_task(&parent);
-        let mut pids = Vec::new();
-        sim.for_each_task(&mut |task| pids.push(task.pid()));
+        let pids: Vec<_> = sim.tasks().iter().map(SimTask::pid).collect();
         assert_eq!(pids, [1, child.pid()]);
         assert_eq!(pid_of(&sim, parent.pid()), None);
+    });
+}
+
+#[test]
+fn a_walk_meets_the_tasks_whose_words_it_wants_until_it_breaks() {
+    run(|| {
+        let sim = machine();
+        let tasks = [0x15, 0x25, 0x16, 0x35].map(|word| {
+            let task = sim.spawn_task(TaskSpec::default());
+            sim.set_task_word(&task, TaskWord(word));
+            task.pid()
+        });
+        let met = |which: TaskWords, limit: usize| {
+            let mut pids = Vec::new();
+            sim.for_each_task(which, &mut |task| {
+                pids.push(task.pid());
+                if pids.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            pids
+        };
+        assert_eq!(met(TaskWords::ALL, 9).len(), 5);
+        assert_eq!(met(TaskWords::like(TaskWord(0x95), 0xf), 9), [tasks[0], tasks[1], tasks[3]]);
+        assert_eq!(met(TaskWords::like(TaskWord(0x95), 0xf), 2), [tasks[0], tasks[1]]);
+        assert_eq!(met(TaskWords::like(TaskWord(0x16), !0), 9), [tasks[2]]);
+        sim.set_every_task_word(TaskWord(7));
+        assert!(sim.tasks().iter().all(|task| task.word() == TaskWord(7)));
     });
 }
 

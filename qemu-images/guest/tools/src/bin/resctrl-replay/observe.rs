@@ -14,10 +14,12 @@ use guest_tools::{Failure, channel, escape};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use resctrl_hardware::control::Request;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::registers::Registers;
 use super::seen::{DEVICES, MOUNT_POINT, Seen};
@@ -32,6 +34,8 @@ pub(super) struct Observer {
     registers: Registers,
     /// Monitoring ids of the machine, and whether they belong to a control group's.
     ids: (usize, bool),
+    /// Whom each processor worked for when last looked at: RMID and CLOSID.
+    last: RefCell<BTreeMap<usize, [u64; 2]>>,
 }
 
 /// What is in a folder; nothing if there is none.
@@ -78,7 +82,7 @@ impl Observer {
         // Groups need an id that all that counts knows.
         let of_packages = Some(number("TELEMETRY_RMIDS")).filter(|&ids| ids > 0).unwrap_or(usize::MAX);
         let ids = if occupancy { number("RMIDS").min(of_packages) } else { usize::MAX };
-        Ok(Self { registers: Registers::new()?, ids: (ids, number("PMGS") > 0) })
+        Ok(Self { registers: Registers::new()?, ids: (ids, number("PMGS") > 0), last: RefCell::default() })
     }
 
     /// With so many ids in use and so many in limbo, it matters which are out of it.
@@ -110,7 +114,25 @@ impl Observer {
         seen
     }
 
-    /// Whom processors work for. All but the first are idle when this looks, and so work for whom they belong to.
+    /// Whom a processor works for. All but the first are idle when this looks, and so work for whom they belong to; but a
+    /// thread of the kernel that was moved to a group may be at work just then, and will not be for long.
+    fn idle_label(&self, cpu: usize) -> Option<[u64; 2]> {
+        let mut last = self.last.borrow_mut();
+        let look = || channel::send(Request::Association(cpu as u64)).ok().map(|[rmid, closid, _]| [rmid, closid]);
+        let before = last.get(&cpu).copied();
+        let mut label = look()?;
+        for _ in 0..50 {
+            if before.is_none_or(|before| before == label) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            label = look()?;
+        }
+        last.insert(cpu, label);
+        Some(label)
+    }
+
+    /// Whom processors work for.
     fn labels(&self, seen: &mut Seen, online: &[usize], owners: &Owners) {
         if self.ids.1 {
             if let Ok([_, partid, _]) = channel::send(Request::Association(0)) {
@@ -120,7 +142,7 @@ impl Observer {
         }
         let debug = seen.contains_key("mon_hw_id");
         for &cpu in online {
-            let Ok([rmid, closid, _]) = channel::send(Request::Association(cpu as u64)) else { continue };
+            let Some([rmid, closid]) = self.idle_label(cpu) else { continue };
             let rmid = match owners.get(&(String::new(), rmid.to_string() + "\\n")) {
                 _ if rmid == 0 => "0".to_owned(),
                 Some(owner) => format!("of {owner}"),
