@@ -15,20 +15,7 @@ is "abi-239 the event is there" yes "$([ -d $E ] && echo yes || echo no)"
 is "abi-239 its text" \
 	'"ctrl_hw_id=%u mon_hw_id=%u domain_id=%d llc_occupancy_bytes=%llu", REC->ctrl_hw_id, REC->mon_hw_id, REC->domain_id, REC->llc_occupancy_bytes' \
 	"$(sed -n 's/^print fmt: //p' $E/format)"
-if [ "$IMPL" = rust ]; then
-	# They go on telling for a while after another scenario has unmounted.
-	sleep 0.5
-	echo 'p:asked resctrl:see_current' >$T/kprobe_events
-	echo 1 >$T/events/kprobes/asked/enable
-	echo >$T/trace
-fi
 mount_resctrl debug >/dev/null
-if [ "$IMPL" = rust ]; then
-	is "abi-275 a mount does not return before every CPU tells of its switches" "$(seq 0 $((CPUS - 1)) | xargs)" \
-		"$(awk '/ asked: / { match($0, /\[[0-9]+\]/); print substr($0, RSTART + 1, RLENGTH - 2) + 0 }' $T/trace | sort -n | xargs)"
-	echo 0 >$T/events/kprobes/asked/enable
-	: >$T/kprobe_events
-fi
 # Ids that were freed by others shall not be among the events.
 sleep 2.2
 echo >$T/trace
