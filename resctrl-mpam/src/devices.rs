@@ -26,6 +26,7 @@ pub mod t241;
 
 use core::sync::atomic::Ordering;
 
+use resctrl_types::arch::Trust;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result, Switch};
 
@@ -158,32 +159,31 @@ impl<M: Msc> Devices<M> {
 
     /// The opposite of [`Devices::cpu_online`]: MSCs that nobody will reach are left unrestricted.
     pub(crate) fn cpu_offline(&self, here: Pinned<'_>) {
-        for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
-            if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
-                continue;
+        self.leave(here.into(), |access| {
+            self.reset_msc(access);
+            for ris in &access.msc.ris {
+                access.save_mbwu(ris);
+                // Nobody knows what the power does to it now.
+                ris.in_reset_state.store(false, Ordering::Relaxed);
             }
-            msc.switch_error_interrupt(here.into(), Switch::Off);
-            if let Ok(access) = msc.access(here.into()) {
-                self.reset_msc(&access);
-                for ris in &msc.ris {
-                    access.save_mbwu(ris);
-                    // Nobody knows what the power does to it now.
-                    ris.in_reset_state.store(false, Ordering::Relaxed);
-                }
-            }
-        }
+        });
     }
 
     /// A CPU is about to stop because the system is to sleep: what monitors have counted in MSCs that nobody will reach is put
     /// aside. What they are programmed with is in memory.
     pub(crate) fn cpu_suspend(&self, here: Here<'_>) {
+        self.leave(here, |access| access.msc.ris.iter().for_each(|ris| access.save_mbwu(ris)));
+    }
+
+    /// A CPU does not reach its MSCs any more: silences those that nobody else does, and calls `last` for each.
+    fn leave(&self, here: Here<'_>, last: impl Fn(&Access<'_, M>)) {
         for msc in self.mscs.iter().filter(|msc| msc.cpus.contains(here.cpu())) {
             if msc.online.fetch_sub(1, Ordering::Relaxed) != 1 {
                 continue;
             }
             msc.switch_error_interrupt(here, Switch::Off);
             if let Ok(access) = msc.access(here) {
-                msc.ris.iter().for_each(|ris| access.save_mbwu(ris));
+                last(&access);
             }
         }
     }
@@ -228,33 +228,16 @@ impl<M: Msc> Devices<M> {
         class.components.iter().find(|component| component.id == id).map(|component| &**component)
     }
 
-    /// Programs PARTIDs of the part of a component that one MSC controls.
+    /// Programs PARTIDs of the part of a component that one MSC controls; by [`Trust::Registers`] but for what they show already.
     ///
     /// # Errors
     /// Those of [`MscDevice::access`]; nothing was written.
-    pub fn program(&self, here: Here<'_>, vmsc: &Vmsc, values: impl Iterator<Item = (u16, Config)>) -> Result<()> {
-        self.program_where(here, vmsc, values, |_, _, _, _| true)
-    }
-
-    /// As [`Devices::program`], but for what the registers show already.
-    ///
-    /// # Errors
-    /// Those of [`MscDevice::access`]; nothing was written.
-    pub(crate) fn program_lost(
+    pub fn program(
         &self,
         here: Here<'_>,
         vmsc: &Vmsc,
         values: impl Iterator<Item = (u16, Config)>,
-    ) -> Result<()> {
-        self.program_where(here, vmsc, values, |access, ris, partid, config| !access.holds(ris, partid, config))
-    }
-
-    fn program_where(
-        &self,
-        here: Here<'_>,
-        vmsc: &Vmsc,
-        values: impl Iterator<Item = (u16, Config)>,
-        wanted: impl Fn(&Access<'_, M>, &Ris, u16, Config) -> bool,
+        trust: Trust,
     ) -> Result<()> {
         let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
         let access = msc.access(here)?;
@@ -263,7 +246,7 @@ impl<M: Msc> Devices<M> {
                 return Err(Errno::EINVAL);
             }
             for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)) {
-                if wanted(&access, ris, partid, config) {
+                if trust == Trust::Memory || !access.holds(ris, partid, config) {
                     ris.in_reset_state.store(false, Ordering::Relaxed);
                     access.program(ris, partid, Some(config));
                 }

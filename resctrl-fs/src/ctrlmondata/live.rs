@@ -20,7 +20,8 @@ use crate::status::{Done, Status};
 /// The control domains of every resource.
 type Domains<A> = [KVec<KBox<CtrlDomain<<A as arch::Domains>::CtrlDomain>>>; ResourceId::ALL.len()];
 
-/// Programs staged values, which somebody has written, in the order of the schemas and domains, code and data of one domain together.
+/// Programs staged values, which somebody has written, in the order of the schemas and domains, code and data of one
+/// domain together.
 ///
 /// # Errors
 /// The architecture's; what came earlier is programmed.

@@ -83,8 +83,8 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Mounts the file system: applies the options, builds the tree, starts the overflow workers.
     ///
     /// # Errors
-    /// `ENODEV` when the hardware has failed, `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine refuses an option, `ENOMEM`;
-    /// everything is as before.
+    /// `ENODEV` when the hardware has failed, `EBUSY` when it is mounted already, `EINVAL` or `EOPNOTSUPP` when the machine
+    /// refuses an option, `ENOMEM`; everything is as before.
     pub fn mount(this: &Ref<Self>, options: &MountOptions) -> Result<()> {
         prepare_first(this)?;
         Self::locked_op(this, |op| {

@@ -3,13 +3,11 @@
 
 use resctrl_types::arch::{Change, Controls, Resources, Trust};
 use resctrl_types::resource::{Control, ControlKind};
-use resctrl_types::{
-    Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, Here, KVec, Platform, Ref, ResourceId, Result,
-};
+use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, KVec, Platform, Ref, ResourceId, Result};
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config, Vmsc};
+use crate::devices::{Component, Config};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -46,20 +44,15 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Controls<P> for Mpam<M, S> {
             if values.is_empty() {
                 return Ok(());
             }
-            return self.program_from(platform, cpus, component, values.iter().copied());
         }
-        self.on_each_vmsc(platform, cpus, component, &|here, vmsc| {
-            self.devices.program_lost(here, vmsc, values.iter().copied())
-        })?;
-        remember(component, values.iter().copied());
-        Ok(())
+        self.program_from(platform, cpus, component, values.iter().copied(), trust)
     }
 
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
         let component = &domain.component;
         let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
         // Values that could not be written are seen to stay.
-        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values);
+        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values, Trust::Memory);
     }
 
     /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
@@ -82,7 +75,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Controls<P> for Mpam<M, S> {
             let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
             if values.clone().next().is_some() {
                 let cpus = DomainCpus::new(cpus, &component.cpus);
-                let _ = self.program_from(platform, cpus, component, values);
+                let _ = self.program_from(platform, cpus, component, values, Trust::Memory);
             }
         }
     }
@@ -159,35 +152,20 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         cpus: DomainCpus<'_>,
         component: &Component,
         values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
-    ) -> Result<()> {
-        let program = |here: Here<'_>, vmsc: &Vmsc| self.devices.program(here, vmsc, values.clone());
-        self.on_each_vmsc(platform, cpus, component, &program)?;
-        remember(component, values);
-        Ok(())
-    }
-
-    /// Runs `f` for every part of a component that some CPU can reach now, on one that can.
-    fn on_each_vmsc<P: Platform>(
-        &self,
-        platform: &P,
-        cpus: DomainCpus<'_>,
-        component: &Component,
-        f: &(dyn Fn(Here<'_>, &Vmsc) -> Result<()> + Sync),
+        trust: Trust,
     ) -> Result<()> {
         for reach in component.reaches.iter().filter(|reach| self.devices.is_reachable(reach)) {
             let mut result = Ok(());
             cpus.on_one_of(platform, &reach.cpus, &mut |here| {
-                result = reach.vmscs.iter().try_for_each(|vmsc| f(here.into(), vmsc));
+                let mut vmscs = reach.vmscs.iter();
+                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone(), trust));
             })?;
             result?;
         }
         self.devices.tell_limits(platform);
+        for (partid, config) in values {
+            component.configs.set(partid, config);
+        }
         Ok(())
-    }
-}
-
-fn remember(component: &Component, values: impl Iterator<Item = (u16, Config)>) {
-    for (partid, config) in values {
-        component.configs.set(partid, config);
     }
 }

@@ -12,6 +12,7 @@ use resctrl_hardware::mpam::{
     BandwidthControls, BandwidthMonitors, CapacityControls, CounterWidth, MscConfig, NotReady, Priority, RisConfig,
     UsageMonitors,
 };
+use resctrl_types::arch::Trust;
 use resctrl_types::{CpuId, Errno, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, discover, memory, on, refusal};
@@ -277,9 +278,9 @@ fn a_narrowing_component_maps_each_partid_to_itself() {
         let (sim, board, devices) = discover(&slices(vec![vec![RisConfig { narrowing: Some(7), ..cache() }]])).unwrap();
         let vmsc = devices.classes[0].components[0].vmscs().next().unwrap();
         let config = crate::devices::Config { cpbm: 0x00f0, mbw_pbm: 0, mbw_max: 0 };
-        on(&sim, 0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter())).unwrap();
+        on(&sim, 0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter(), Trust::Memory)).unwrap();
         assert_eq!(board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0x00f0));
-        let beyond = on(&sim, 0, |here| devices.program(here.into(), vmsc, [(8, config)].into_iter()));
+        let beyond = on(&sim, 0, |here| devices.program(here.into(), vmsc, [(8, config)].into_iter(), Trust::Memory));
         assert_eq!(beyond, Err(Errno::EINVAL));
         assert_eq!(board.msc(0).error_status(), 0);
     });

@@ -70,12 +70,6 @@ impl SimPlatform {
         Ok(())
     }
 
-    /// All tasks but the idle ones.
-    #[must_use]
-    pub fn tasks(&self) -> Vec<super::SimTask> {
-        self.kernel.state().tasks.all()
-    }
-
     /// Calls the offline callback on every online CPU and forgets the callbacks, as the exit of a module does.
     pub fn unregister_hotplug(&self) {
         let sleep = self.kernel.state().sleep.take();

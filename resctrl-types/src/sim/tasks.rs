@@ -2,6 +2,7 @@
 //! Tasks: what they are called in which pid namespace, who owns them, which CPU runs them.
 
 use std::sync::Arc;
+use std::vec::Vec;
 
 use crate::context::IrqOff;
 use crate::errno::{Errno, Result};
@@ -12,6 +13,12 @@ use super::task::{SimTask, TaskSpec};
 use super::thread::{Place, Thread, on_cpu, preemption_point};
 
 impl SimPlatform {
+    /// All tasks but the idle ones.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<SimTask> {
+        self.kernel.state().tasks.all()
+    }
+
     /// A new task with the word 0, running nowhere.
     pub fn spawn_task(&self, spec: TaskSpec) -> SimTask {
         self.kernel.state().tasks.spawn(spec, TaskWord(0))

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The table as text, as Markdown, and as a file for programs.
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table as Grid, presets};
 
@@ -95,10 +93,7 @@ fn note(row: &Row) -> String {
         notes.push(format!("more {}", more.join(" and ")));
     }
     if !row.is_steady() {
-        let mut note = String::new();
-        // Writing to a string does not fail.
-        let _ = write!(note, "boots differ by {:.1} %", row.spread * 100.0);
-        notes.push(note);
+        notes.push(format!("boots differ by {:.1} %", row.spread * 100.0));
     }
     notes.join("; ")
 }

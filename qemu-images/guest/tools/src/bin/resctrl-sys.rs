@@ -203,13 +203,13 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
 
 /// Mounts by the calls that have a context, which waits for a line in between.
 fn mount_later(target: &Path, kind: &str) -> Outcome {
-    let context = fsopen(kind, FsOpenFlags::empty()).map_err(std::io::Error::from)?;
+    let context = fsopen(kind, FsOpenFlags::empty())?;
     println!("ready");
     std::io::stdin().lock().read_line(&mut String::new())?;
-    fsconfig_create(&context).map_err(std::io::Error::from)?;
-    let mount = fsmount(&context, FsMountFlags::empty(), MountAttrFlags::empty()).map_err(std::io::Error::from)?;
+    fsconfig_create(&context)?;
+    let mount = fsmount(&context, FsMountFlags::empty(), MountAttrFlags::empty())?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    Ok(move_mount(&mount, "", rustix::fs::CWD, target, flags).map_err(std::io::Error::from)?)
+    Ok(move_mount(&mount, "", rustix::fs::CWD, target, flags)?)
 }
 
 /// Bytes a read asks for when not told.
