@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::toolroot::ToolOptions;
 use crate::workspace;
 
-/// Runs what continuous integration runs: formatting, lints, module, unit tests, guests
+/// Runs what continuous integration runs: formatting, lints, module, unit tests, guests, performance
 ///
 /// A step that fails does not keep the following ones from running; the last lines say which failed, and
 /// repeat the end of what they printed if that went to a file.
@@ -31,6 +31,9 @@ pub(crate) struct Options {
 /// Lines of a failed step that are printed again at the end. Services that keep the log of a run show its end, some nothing else,
 /// and after the step that failed comes what the others print.
 const REPEATED: usize = 60;
+
+/// Measures, and fails if what operations cost has become worse than the table that is committed.
+const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performance/intel.json"];
 
 /// A command and what it is called in the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,6 +102,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
+        steps.push(step("performance", xtask.to_owned(), &PERFORMANCE));
     }
     for step in &mut steps {
         if step.program == xtask && step.name != "unit tests" {
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn the_quick_run_leaves_only_the_guests_out() {
         let mut all = names(false);
-        assert_eq!(all.split_off(all.len() - 2), ["guests", "guests for arm64"]);
+        assert_eq!(all.split_off(all.len() - 3), ["guests", "guests for arm64", "performance"]);
         assert_eq!(all, names(true));
     }
 
@@ -193,7 +197,9 @@ mod tests {
             .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
             .map(|step| step.name)
             .collect();
-        assert_eq!(with_flags, ["lints of the module", "module", "module for arm64", "guests", "guests for arm64"]);
+        let needing =
+            ["lints of the module", "module", "module for arm64", "guests", "guests for arm64", "performance"];
+        assert_eq!(with_flags, needing);
     }
 
     #[test]
@@ -205,6 +211,14 @@ mod tests {
         let mut listed: Vec<_> = lists.flat_map(|list| list.split(", ")).map(str::to_owned).collect();
         listed.sort();
         assert_eq!(listed, crate::machine::names(crate::guest::platform::Kind::Qemu).expect("the folder is there"));
+    }
+
+    #[test]
+    fn the_workflow_measures_as_the_command_does() {
+        let workflow = workspace::root().join(".github/workflows/ci.yml");
+        let workflow = std::fs::read_to_string(workflow).expect("it is there");
+        let command = format!("- run: cargo xtask {}", PERFORMANCE.join(" "));
+        assert!(workflow.lines().any(|line| line.trim() == command), "{command}");
     }
 
     #[test]

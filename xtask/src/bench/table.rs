@@ -23,7 +23,10 @@ pub(super) struct Sample {
 }
 
 /// What [`Sample::accesses`] are.
-pub(super) const ACCESSES: [&str; 3] = ["IPIs", "reads", "writes"];
+pub(super) const ACCESSES: [&str; 3] = [INTERRUPTS, "reads", "writes"];
+
+/// The first of them.
+pub(super) const INTERRUPTS: &str = "IPIs";
 
 /// Reads what `resctrl-bench` printed.
 ///
