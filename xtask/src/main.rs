@@ -29,6 +29,7 @@ mod rust_src;
 mod scenario;
 mod setup;
 mod snapshot;
+mod stages;
 mod test_qemu;
 mod toolroot;
 mod unit_tests;

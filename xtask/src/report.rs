@@ -14,6 +14,7 @@ use comfy_table::{Table, presets};
 
 use crate::checks;
 use crate::differential::Asked;
+use crate::stages::Stages;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// A whole run.
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) build: Duration,
     /// Time the guests took, all together.
     pub(crate) guests: Duration,
+    /// Where the time went.
+    pub(crate) stages: Stages,
     /// What was found of each behaviour of the catalogue.
     pub(crate) checks: checks::Table,
 }
@@ -50,7 +53,7 @@ impl Run {
     pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["scenario", "machine", "kernel", "impl", "verdict", "checks", "seconds"]);
+        table.set_header(["scenario", "machine", "kernel", "impl", "verdict", "checks", "seconds", "processor"]);
         for outcome in &self.outcomes {
             let case = &outcome.case;
             let retried = if outcome.retried { " (retried)" } else { "" };
@@ -62,6 +65,7 @@ impl Run {
                 format!("{}{retried}", outcome.verdict),
                 outcome.checks.to_string(),
                 format!("{:.1}", outcome.took.as_secs_f64()),
+                format!("{:.1}", outcome.processor.as_secs_f64()),
             ]);
         }
         table.trim_fmt()

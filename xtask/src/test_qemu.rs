@@ -29,10 +29,11 @@ use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
+use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{differential, junit, machine, snapshot, workspace};
 use live::Live;
-use outcome::{Outcome, Verdict};
+use outcome::{GuestSpent, Outcome, Verdict};
 use pool::{Pool, Report};
 
 /// Runs scenarios in guests on emulated hardware, on our resctrl and on the kernel's own.
@@ -180,11 +181,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     check_settings(&settings, &cases)?;
     let start = Instant::now();
-    let rig = Rig::build(options, &kernels, &cases)?;
+    let mut stages = Stages::default();
+    let rig = Rig::build(options, &kernels, &cases, &mut stages)?;
     let build = start.elapsed();
     let folder = run_folder::create()?;
     let start = Instant::now();
-    let outcomes = match rig.test(&cases, &folder, &settings, &differences) {
+    let outcomes = match rig.test(&cases, &folder, &settings, &differences, &mut stages) {
         Err(_) if interrupt::requested() => {
             eprintln!("interrupted; every guest is gone. Logs: {}", folder.display());
             return Ok(interrupt::EXIT_CODE.into());
@@ -197,7 +199,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let accepted = snapshot::check(&mut outcomes, options.accept)?;
     checks.add(&outcomes);
     let sequences = options.sequences();
-    let run = Run { outcomes, settings, sequences, folder, build, guests, checks };
+    let run = Run { outcomes, settings, sequences, folder, build, guests, stages, checks };
     conclude(&run, accepted, options.checks)
 }
 
@@ -246,22 +248,23 @@ struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
-    fn build(options: &'a Options, kernels: &[Kernel], cases: &[Case]) -> Result<Self> {
+    fn build(options: &'a Options, kernels: &[Kernel], cases: &[Case], stages: &mut Stages) -> Result<Self> {
         let runs = |kernel: &Kernel, case: &Case| (&case.kernel, case.arch) == (&kernel.name, kernel.arch);
         let used: Vec<Kernel> =
             kernels.iter().filter(|kernel| cases.iter().any(|case| runs(kernel, case))).cloned().collect();
-        let tools = ToolRoot::ensure(&options.tools, &used)?;
+        let tools = stages.measure("tools, kernels", || ToolRoot::ensure(&options.tools, &used))?;
         let mut provisions = BTreeMap::new();
         let mut systems = BTreeMap::new();
         for kernel in &used {
             if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
-                place.insert(programs::provisions(&tools, kernel.arch)?);
+                let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
+                place.insert(built?);
             }
             let wanted = cases.iter().any(|case| runs(kernel, case) && case.scenario.selftests);
             let selftests = wanted.then(|| tools.selftests(kernel)).transpose()?;
             for &implementation in options.implementation.list() {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
-                    let mut system = System::prepare(&tools, kernel, implementation)?;
+                    let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
                     system.selftests.clone_from(&selftests);
                     systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
                 }
@@ -302,9 +305,13 @@ impl<'a> Rig<'a> {
         folder: &Path,
         settings: &BTreeMap<String, String>,
         differences: &KnownDifferences,
+        stages: &mut Stages,
     ) -> Result<Vec<Outcome>> {
         let (paired, cases): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
-        let mut outcomes = if cases.is_empty() { Vec::new() } else { self.test_in_pool(&cases, folder, settings)? };
+        let mut outcomes = match cases.is_empty() {
+            true => Vec::new(),
+            false => self.test_in_pool(&cases, folder, settings, stages)?,
+        };
         let in_qemu = self.options.platform.kind() == Kind::Qemu;
         for ours in paired.iter().filter(|case| in_qemu && case.implementation == Implementation::Rust) {
             let is_oracle = |other: &&Case| {
@@ -346,7 +353,13 @@ impl<'a> Rig<'a> {
     }
 
     /// Runs cases that have guests for themselves.
-    fn test_in_pool(&self, cases: &[Case], folder: &Path, settings: &BTreeMap<String, String>) -> Result<Vec<Outcome>> {
+    fn test_in_pool(
+        &self,
+        cases: &[Case],
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        stages: &mut Stages,
+    ) -> Result<Vec<Outcome>> {
         let boots = Boot::group(cases.to_vec());
         let jobs = usize::from(self.options.jobs).min(boots.len());
         let live = Live::new(cases.len(), jobs);
@@ -363,8 +376,14 @@ impl<'a> Rig<'a> {
             let guests = scope.spawn(move || pool.run(boots, jobs, &|case| self.spec(settings, case), &sender));
             for report in reports {
                 live.report(&report);
-                if let Report::Verdict(outcome) = report {
-                    outcomes.push(*outcome);
+                match report {
+                    Report::Verdict(outcome) => outcomes.push(*outcome),
+                    Report::Spent(GuestSpent { boot, scenarios, rest }) => {
+                        stages.add("boots, of all guests", boot);
+                        stages.add("scenarios", scenarios);
+                        stages.add("between and after them", rest);
+                    }
+                    Report::Guest { .. } | Report::Retry { .. } => {}
                 }
             }
             guests.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pool panicked")))
@@ -377,7 +396,8 @@ impl<'a> Rig<'a> {
 /// Prints and writes the reports; the exit code says whether all is well.
 fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     let (junit, page) = (run.folder.join("junit.xml"), run.folder.join("report.html"));
-    let checks = run.folder.join("checks.tsv");
+    let (checks, stages) = (run.folder.join("checks.tsv"), run.folder.join("stages.tsv"));
+    fs::write(&stages, run.stages.tsv()).with_context(|| format!("cannot write {}", stages.display()))?;
     fs::write(&checks, run.checks.tsv()).with_context(|| format!("cannot write {}", checks.display()))?;
     fs::write(&junit, junit::xml(run)?).with_context(|| format!("cannot write {}", junit.display()))?;
     fs::write(&page, html::page(run)?).with_context(|| format!("cannot write {}", page.display()))?;
@@ -394,6 +414,7 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
         println!("{}\n", run.checks.full());
     }
     print!("{}{}", run.checks.summary(), run.gone());
+    println!("\n{}\n", run.stages.table());
     println!("report: {}", page.display());
     println!("{}", run.summary());
     Ok(if run.count(Verdict::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

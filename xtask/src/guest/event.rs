@@ -57,6 +57,8 @@ pub(crate) enum Event {
     Garbage(String),
     /// The console says that something is wrong. Ends the guest.
     Splat(Splat),
+    /// Processor time that the guest has taken so far. Comes before what begins or ends something.
+    Processor(Duration),
     /// The guest is gone; the last event.
     Ended(End),
 }

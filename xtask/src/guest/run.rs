@@ -17,6 +17,7 @@ use super::qemu::{self, Folder};
 use super::tail::Tail;
 use super::{Plan, Platform, Provisions, Spec, fvp, interrupt};
 use crate::console::Scanner;
+use crate::stages;
 
 /// How often the files are looked at.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -54,6 +55,13 @@ impl Limits {
 
 /// A QEMU that does not outlive this value.
 struct Child(Handle);
+
+impl Child {
+    /// What it has taken so far, unless it is gone.
+    fn processor_time(&self) -> Option<Duration> {
+        self.0.pids().into_iter().map(stages::processor_time_of).sum()
+    }
+}
 
 impl Drop for Child {
     fn drop(&mut self) {
@@ -136,10 +144,13 @@ pub(crate) fn run(
         silent: true,
         program: spec.platform.name(),
     };
+    let mut processor = Duration::ZERO;
     let end = loop {
         if interrupt::requested() {
             bail!("interrupted");
         }
+        // It is gone with the process.
+        processor = child.processor_time().unwrap_or(processor);
         // Asked before reading: what QEMU wrote before it ended is read below.
         let status = child.0.try_wait()?.map(|output| output.status);
         for line in console.lines()? {
@@ -152,7 +163,11 @@ pub(crate) fn run(
                 events(Event::Bytes { error: *error, bytes });
             }
         }
-        for line in control.lines()? {
+        let lines = control.lines()?;
+        if !lines.is_empty() {
+            events(Event::Processor(processor));
+        }
+        for line in lines {
             watch.control(&line, events);
         }
         if let Some(end) = watch.due() {
@@ -164,6 +179,7 @@ pub(crate) fn run(
         std::thread::sleep(PERIOD);
     };
     drop(child);
+    events(Event::Processor(processor));
     events(Event::Ended(end.clone()));
     Ok(end)
 }

@@ -47,6 +47,7 @@ impl Live {
             Report::Retry { label, reason } => {
                 self.say(&format!("retry {label}: {reason}"));
             }
+            Report::Spent(_) => {}
             Report::Guest { worker, label, event } => {
                 let Some(line) = self.guests.get(*worker) else { return };
                 match event {

@@ -10,6 +10,7 @@ use crate::console::Splat;
 use crate::guest::event::{End, Event};
 use crate::scenario::known::Known;
 use crate::scenario::{Case, fault};
+use crate::stages::Spent;
 
 /// Exit code by which a scenario says that it does not apply, as in the kernel's selftests.
 const SKIPPED: i32 = 4;
@@ -70,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) reasons: Vec<String>,
     /// Time it ran in the guest.
     pub(crate) took: Duration,
+    /// Processor time that its guest took for it.
+    pub(crate) processor: Duration,
     /// Checks that held.
     pub(crate) checks: usize,
     /// Checks that failed as they are known to, and why.
@@ -96,6 +99,7 @@ impl Outcome {
             verdict: Verdict::Pass,
             reasons: Vec::new(),
             took: Duration::ZERO,
+            processor: Duration::ZERO,
             checks: 0,
             expected: Vec::new(),
             output: Vec::new(),
@@ -208,6 +212,19 @@ pub(crate) struct Collected {
     pub(crate) remaining: Vec<Case>,
     /// The guest did not come up: why.
     pub(crate) no_boot: Option<NoBoot>,
+    /// What it took.
+    pub(crate) spent: GuestSpent,
+}
+
+/// What a guest has taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GuestSpent {
+    /// Until it was up.
+    pub(crate) boot: Spent,
+    /// While scenarios ran.
+    pub(crate) scenarios: Spent,
+    /// Between them, and at the end.
+    pub(crate) rest: Spent,
 }
 
 /// Why a guest did not come up.
@@ -241,6 +258,12 @@ pub(crate) struct Collector {
     /// The console from the line of the first splat on.
     after_splat: Vec<String>,
     no_boot: Option<NoBoot>,
+    begun: Instant,
+    /// Processor time so far.
+    processor: Duration,
+    /// What it had taken when what it does now began.
+    mark: Spent,
+    spent: GuestSpent,
 }
 
 impl Collector {
@@ -255,15 +278,32 @@ impl Collector {
             splats: Vec::new(),
             after_splat: Vec::new(),
             no_boot: None,
+            begun: Instant::now(),
+            processor: Duration::ZERO,
+            mark: Spent::default(),
+            spent: GuestSpent::default(),
         }
+    }
+
+    /// What was taken since this was last asked.
+    fn lap(&mut self) -> Spent {
+        let now = Spent { passed: self.begun.elapsed(), processor: self.processor };
+        now - std::mem::replace(&mut self.mark, now)
     }
 
     /// Takes note of an event. Returns the outcome that is complete with it.
     pub(crate) fn event(&mut self, event: &Event) -> Option<Outcome> {
         let mut complete = None;
         match event {
-            Event::Booted(_) => self.booted = true,
+            Event::Processor(time) => self.processor = *time,
+            Event::Booted(_) => {
+                self.booted = true;
+                let lap = self.lap();
+                self.spent.boot = lap;
+            }
             Event::ScenarioStarted { name, at } => {
+                let lap = self.lap();
+                self.spent.rest += lap;
                 complete = self.running.take().map(|running| self.complete(running.outcome));
                 let place = self.waiting.iter().position(|case| case.scenario.name == *name)?;
                 let case = self.waiting.remove(place)?;
@@ -277,9 +317,24 @@ impl Collector {
                 self.splats.push(splat.clone());
             }
             Event::Console(line) if !self.splats.is_empty() => self.after_splat.push(line.clone()),
-            Event::Ended(end) => complete = self.ended(end),
+            Event::Ended(end) => {
+                let lap = self.lap();
+                match &mut self.running {
+                    _ if !self.booted => self.spent.boot = lap,
+                    Some(running) if !running.exited => {
+                        running.outcome.processor = lap.processor;
+                        self.spent.scenarios += lap;
+                    }
+                    _ => self.spent.rest += lap,
+                }
+                complete = self.ended(end);
+            }
             event => {
+                let exited = matches!(event, Event::Exited { .. });
+                let lap = if exited { self.lap() } else { Spent::default() };
+                self.spent.scenarios += lap;
                 if let Some(running) = &mut self.running {
+                    running.outcome.processor += lap.processor;
                     running.event(event);
                 }
             }
@@ -335,7 +390,7 @@ impl Collector {
 
     /// What there is left when the guest is gone.
     pub(crate) fn finish(self) -> Collected {
-        Collected { remaining: self.waiting.into(), no_boot: self.no_boot }
+        Collected { remaining: self.waiting.into(), no_boot: self.no_boot, spent: self.spent }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::outcome::{Collector, Outcome, not_booted};
+use super::outcome::{Collector, GuestSpent, Outcome, not_booted};
 use crate::console::Scanner;
 use crate::guest::event::Event;
 use crate::guest::qemu::Folder;
@@ -39,6 +39,8 @@ pub(crate) enum Report {
         /// Why.
         reason: String,
     },
+    /// What a guest that is gone has taken.
+    Spent(GuestSpent),
 }
 
 /// What all boots have in common.
@@ -124,6 +126,7 @@ impl Worker<'_> {
                 self.tell(Report::Guest { worker: self.number, label: label.clone(), event });
             })?;
             let collected = collector.finish();
+            self.tell(Report::Spent(collected.spent));
             cases = collected.remaining;
             if let Some(no_boot) = collected.no_boot {
                 if no_boot.retry && !retried {

@@ -37,6 +37,29 @@ fn collect(cases: &[Case], events: &[Event]) -> (Vec<Outcome>, Collected) {
 }
 
 #[test]
+fn processor_time_is_the_boots_a_scenarios_or_what_is_between() {
+    let at = |seconds| Event::Processor(Duration::from_secs(seconds));
+    let events =
+        [at(4), booted(), at(5), start("a"), output("ok 1 - x"), at(12), exit("a", 0), at(13), Event::Ended(End::Done)];
+    let (outcomes, collected) = collect(&[case("a", "")], &events);
+    assert_eq!(outcomes[0].processor, Duration::from_secs(7));
+    let GuestSpent { boot, scenarios, rest } = collected.spent;
+    assert_eq!([boot, scenarios, rest].map(|spent| spent.processor.as_secs()), [4, 7, 2]);
+}
+
+#[test]
+fn what_an_interrupted_boot_or_scenario_took_is_its_own() {
+    let at = |seconds| Event::Processor(Duration::from_secs(seconds));
+    let limit = End::Timeout(Duration::from_secs(60));
+    let events = [at(4), booted(), at(5), start("a"), at(9), Event::Ended(limit)];
+    let (outcomes, collected) = collect(&[case("a", "")], &events);
+    assert_eq!(outcomes[0].processor, Duration::from_secs(4));
+    assert_eq!(collected.spent.scenarios.processor, Duration::from_secs(4));
+    let (_, collected) = collect(&[case("a", "")], &[at(3), Event::Ended(End::Done)]);
+    assert_eq!(collected.spent.boot.processor, Duration::from_secs(3));
+}
+
+#[test]
 fn each_case_of_a_good_guest_passes_once() {
     let (outcomes, collected) = collect(
         &[case("a", ""), case("b", "")],
