@@ -127,6 +127,8 @@ pub enum Request {
     CountHandler(u64),
     /// Takes power from the whole machine and gives it back: [`Rdt::lose_power`].
     LosePower,
+    /// On x86: the next read of a counter takes so many nanoseconds longer, in which its CPU does nothing else.
+    SlowRead(u64),
 }
 
 /// How a command ended.
@@ -275,6 +277,7 @@ impl Request {
             Self::Accesses => [25, 0, 0, 0, 0],
             Self::CountHandler(address) => [26, address, 0, 0, 0],
             Self::LosePower => [27, 0, 0, 0, 0],
+            Self::SlowRead(nanoseconds) => [28, nanoseconds, 0, 0, 0],
         }
     }
 
@@ -321,6 +324,7 @@ impl Request {
             25 => Self::Accesses,
             26 => Self::CountHandler(first),
             27 => Self::LosePower,
+            28 => Self::SlowRead(first),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -423,10 +427,12 @@ impl Rdt {
             | Request::Labels(_)
             | Request::Move(_)
             | Request::MoveAtEl1(..)
-            // Counting is not the hardware's: whoever executes the guest answers these before they get here.
+            // Neither counting nor how long things take is the hardware's: whoever executes the guest answers these before
+            // they get here.
             | Request::Executed
             | Request::Accesses
-            | Request::CountHandler(_) => return Err(Status::NoSuchCommand),
+            | Request::CountHandler(_)
+            | Request::SlowRead(_) => return Err(Status::NoSuchCommand),
         }
         Ok([0; 3])
     }
@@ -471,6 +477,7 @@ mod tests {
             Request::Accesses,
             Request::CountHandler(0xffff_ffff_8100_0000),
             Request::LosePower,
+            Request::SlowRead(1_000_000_000),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -478,7 +485,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([28, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([29, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

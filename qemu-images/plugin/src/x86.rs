@@ -27,13 +27,14 @@ use crate::qemu::{Api, Block, CpuCallback, Handles, INTERRUPT, PluginId, current
 use crate::spin::give_way_at;
 use instruction::{Instruction, MAX_LENGTH};
 use pending::{Displaced, InFlight, Late, Place};
+use resctrl_hardware::control::{Answer, Call, Request};
 use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Gp, Rdt, control};
 use std::ffi::{CStr, c_uint, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The registers the plugin touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub(crate) struct Plugin {
     displaced: Mutex<Displaced>,
     /// How many there are: the lock is only taken when there are some.
     displaced_count: AtomicUsize,
+    /// How many nanoseconds longer the next read of a counter takes.
+    slow_read: AtomicU64,
 }
 
 /// What one CPU has under way. Only its own thread looks at it.
@@ -110,6 +113,7 @@ impl Plugin {
             cpus,
             displaced: Mutex::default(),
             displaced_count: AtomicUsize::new(0),
+            slow_read: AtomicU64::new(0),
         })
     }
 
@@ -158,7 +162,7 @@ impl Plugin {
             let call = [Register::Rcx, Register::Rbx, Register::Rdx, Register::Rsi, Register::Rdi];
             let call = call.map(|register| self.read(register));
             let counted = self.counts.as_ref().and_then(|counts| counts.answer(call));
-            let answer = counted.unwrap_or_else(|| self.rdt.control(call, self.now()));
+            let answer = counted.or_else(|| self.answer(call)).unwrap_or_else(|| self.rdt.control(call, self.now()));
             self.later(cpu, next, Late::Cpuid(answer));
         } else if let Some(answer) = self.rdt.cpuid(cpu, leaf, subleaf) {
             self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
@@ -167,12 +171,23 @@ impl Plugin {
         }
     }
 
+    /// The answer to a command that is about how the guest is executed.
+    fn answer(&self, call: Call) -> Option<Answer> {
+        let Ok(Request::SlowRead(nanoseconds)) = Request::decode(call) else { return None };
+        self.slow_read.store(nanoseconds, Ordering::Relaxed);
+        Some(control::answer(Ok([0; 3])))
+    }
+
     fn rdmsr(&self, cpu: usize, next: u64) {
         let address = self.read_low(Register::Rcx);
         if Msr::at(address).is_none() || !self.privileged() {
             return;
         }
         self.count(Counted::Read);
+        if Msr::at(address) == Some(Msr::QmCtr) {
+            // On the thread that executes this CPU: the others go on.
+            std::thread::sleep(Duration::from_nanos(self.slow_read.swap(0, Ordering::Relaxed)));
+        }
         match self.rdt.rdmsr(cpu, address, self.now()) {
             Ok(Some(value)) => self.later(cpu, next, Late::Rdmsr(value)),
             Ok(None) => {}

@@ -55,6 +55,7 @@ What the hardware saw.
                                   answer changes; print how often
   probe                           print the number of CPUs and of L3 domains
   lose-power                      every register of the emulated hardware is as after reset
+  slow-read MILLISECONDS          the next read of a counter takes so much longer (not on Arm)
 
 Numbers are decimal, or hexadecimal after 0x.
 ";
@@ -100,6 +101,11 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         }
         "log" => return log(arguments),
         "lose-power" => Request::LosePower,
+        "slow-read" => {
+            let milliseconds = arguments.number("MILLISECONDS")?;
+            let longest = Failure::Usage(format!("MILLISECONDS: {milliseconds} is too long"));
+            Request::SlowRead(milliseconds.checked_mul(1_000_000).ok_or(longest)?)
+        }
         "check" => {
             let seconds = arguments.number("SECONDS")?;
             arguments.end()?;
