@@ -120,6 +120,12 @@ impl Scanner {
         Ok(Self { markers, allowed })
     }
 
+    /// One that lets lines pass that match one of `patterns`, too.
+    pub(crate) fn allowing<'a>(mut self, patterns: impl IntoIterator<Item = &'a Regex>) -> Self {
+        self.allowed.extend(patterns.into_iter().cloned());
+        self
+    }
+
     /// Says whether a console line is a splat.
     pub(crate) fn scan(&self, line: &str) -> Option<Splat> {
         let line = without_time_stamp(line);
@@ -218,6 +224,19 @@ mod tests {
         .unwrap();
         assert_eq!(scanner.scan("[ 3.1] WARNING: CPU: 0 PID: 1 at kernel/smp.c:815"), None);
         assert!(scanner.scan("[ 3.1] WARNING: CPU: 0 PID: 1 at fs/resctrl/monitor.c:1").is_some());
+    }
+
+    #[test]
+    fn what_is_let_pass_for_once_is_one_line_of_its_kind() {
+        let known = Regex::new(r"^WARNING: fs/resctrl/rdtgroup\.c:\d+ at rdt_bit_usage_show\+").unwrap();
+        let [known_line, other] = ["rdt_bit_usage_show", "rdtgroup_mkdir"].map(|function| {
+            format!("[   18.1] WARNING: fs/resctrl/rdtgroup.c:1128 at {function}+0x284/0x350, CPU#0: cat/1")
+        });
+        let scanner = Scanner::new().unwrap();
+        assert!(scanner.scan(&known_line).is_some());
+        let scanner = scanner.allowing([&known]);
+        assert!(scanner.scan(&known_line).is_none());
+        assert!(scanner.scan(&other).is_some());
     }
 
     #[test]

@@ -133,14 +133,14 @@ pub(crate) fn run(
 ) -> Result<Vec<Outcome>> {
     let spec = &pair.ours.1;
     let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new() }.stretched(spec.slowness());
-    let scanner = Scanner::new()?;
-    let host = Host { provisions, scanner: &scanner, limits: &limits };
+    let scanners = [Scanner::new()?.allowing(known.iter().filter_map(|known| known.warns.as_ref())), Scanner::new()?];
+    let hosts = scanners.each_ref().map(|scanner| Host { provisions, scanner, limits: &limits });
     let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, known);
     std::thread::scope(|scope| {
         let start = |number: usize, attempt: u32| {
             let (case, spec) = if number == 0 { &pair.oracle } else { &pair.ours };
             let label = format!("{}-{}-{}-{}", case.machine, case.kernel, case.implementation, case.scenario.name);
-            Replayer::start(scope, &host, spec, folder.join(format!("{label}.{attempt}")))
+            Replayer::start(scope, &hosts[number], spec, folder.join(format!("{label}.{attempt}")))
         };
         let mut boots = Boots { start: &start, count: [0, 0] };
         let mut tally = Tally::default();

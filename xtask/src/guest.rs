@@ -10,6 +10,7 @@ mod facts;
 mod fvp;
 pub(crate) mod interrupt;
 pub(crate) mod platform;
+pub(crate) mod policy;
 mod ports;
 pub(crate) mod programs;
 pub(crate) mod protocol;
@@ -28,7 +29,6 @@ use anyhow::{Context, Result};
 use resctrl_hardware::machine::Machine;
 
 use crate::initramfs::Initramfs;
-use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::module_build;
 use crate::scenario::Implementation;
@@ -120,8 +120,8 @@ pub(crate) struct System {
     pub(crate) module: Option<PathBuf>,
     /// resctrl_aet.ko, if that is what runs and the kernel can.
     pub(crate) telemetry_module: Option<PathBuf>,
-    /// The tests of resctrl that came with the kernel's source, if they are wanted.
-    pub(crate) selftests: Option<PathBuf>,
+    /// What scenarios want beyond what every guest has, by its place in the guest.
+    pub(crate) extra: BTreeMap<String, PathBuf>,
 }
 
 impl System {
@@ -138,7 +138,13 @@ impl System {
                 (Some(built.path), built.telemetry)
             }
         };
-        Ok(Self { kernel: kernel.clone(), installed: tools.kernel(kernel)?, module, telemetry_module, selftests: None })
+        Ok(Self {
+            kernel: kernel.clone(),
+            installed: tools.kernel(kernel)?,
+            module,
+            telemetry_module,
+            extra: BTreeMap::new(),
+        })
     }
 
     /// Which resctrl runs.
@@ -229,8 +235,8 @@ impl Spec {
         for (name, path) in &provisions.tools {
             root.copy(&format!("rig/bin/{name}"), path)?;
         }
-        if let Some(program) = &self.system.selftests {
-            root.copy(&format!("rig/bin/{}", selftests::PROGRAM), program)?;
+        for (place, file) in &self.system.extra {
+            root.copy(place, file)?;
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
         let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
@@ -341,7 +347,7 @@ mod tests {
             machine: machine.to_owned(),
             machine_file,
             hardware,
-            system: System { kernel, installed, module, telemetry_module: None, selftests: None },
+            system: System { kernel, installed, module, telemetry_module: None, extra: BTreeMap::new() },
             plan: Plan::Shell,
             settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),
             append: "rdt=!l3cat".to_owned(),

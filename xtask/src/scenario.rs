@@ -109,6 +109,8 @@ pub(crate) struct Scenario {
     pub(crate) lockstep: bool,
     /// Its guest has the kernel's selftests.
     pub(crate) selftests: bool,
+    /// A policy of SELinux that its guest has: a file of `qemu-images/guest/` without `.cil`.
+    pub(crate) policy: Option<String>,
     /// Snapshots it makes.
     pub(crate) snapshots: Vec<SnapshotName>,
     /// A fault that it provokes.
@@ -141,6 +143,7 @@ impl Scenario {
             compare: false,
             lockstep: false,
             selftests: false,
+            policy: None,
             snapshots: Vec::new(),
             fault: None,
             checks: checks::named_in(text),
@@ -216,6 +219,7 @@ impl Scenario {
                 "selftests" => self.selftests = true,
                 _ => bail!("expected `selftests`"),
             },
+            "policy" => self.policy = Some(value.to_owned()),
             "snapshot" => {
                 self.snapshots = value
                     .split_whitespace()

@@ -23,7 +23,8 @@ use resctrl_hardware::machine::Machine;
 use crate::checks::{Catalogue, Table};
 use crate::console::Scanner;
 use crate::guest::platform::{Kind, PlatformOptions};
-use crate::guest::{Pace, Plan, Provisions, Spec, System, interrupt, programs};
+use crate::guest::{Pace, Plan, Provisions, Spec, System, interrupt, policy, programs};
+use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
@@ -260,12 +261,19 @@ impl<'a> Rig<'a> {
                 let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
                 place.insert(built?);
             }
-            let wanted = cases.iter().any(|case| runs(kernel, case) && case.scenario.selftests);
-            let selftests = wanted.then(|| tools.selftests(kernel)).transpose()?;
+            let mut extra = BTreeMap::new();
+            for case in cases.iter().filter(|case| runs(kernel, case)) {
+                if case.scenario.selftests && !extra.contains_key(selftests::PLACE) {
+                    extra.insert(selftests::PLACE.to_owned(), tools.selftests(kernel)?);
+                }
+                if let Some(name) = &case.scenario.policy {
+                    extra.insert(policy::place(name), policy::compile(&tools, name)?);
+                }
+            }
             for &implementation in options.implementation.list() {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
                     let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
-                    system.selftests.clone_from(&selftests);
+                    system.extra.clone_from(&extra);
                     systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
                 }
             }

@@ -27,8 +27,8 @@ pub(crate) use component::Component;
 pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
-    KERNEL_BUILD, UEFI, busybox, choice, compiler, compiler_component, compiler_package, kernel_build_component,
-    kernel_component, kernel_folder, tool_components,
+    KERNEL_BUILD, POLICY, UEFI, busybox, choice, compiler, compiler_component, compiler_package,
+    kernel_build_component, kernel_component, kernel_folder, policy_component, tool_components,
 };
 
 /// Flags of every subcommand that needs the tool root.
@@ -175,6 +175,19 @@ impl ToolRoot {
         let cache = open_cache(&self.options, &[&kernel.suite])?;
         selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
             .context("cannot set up the kernel's selftests")
+    }
+
+    /// The compiler of policies of SELinux.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
+        let component = policy_component();
+        if component.installed().is_none() {
+            install_all(&self.options, &[component], false)?;
+        }
+        Ok(folder(POLICY).join("usr/bin/secilc"))
     }
 
     /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.

@@ -13,7 +13,10 @@ use crate::apt::{self, Cache};
 use crate::kernels::Arch;
 
 /// Their program.
-pub(crate) const PROGRAM: &str = "resctrl_tests";
+const PROGRAM: &str = "resctrl_tests";
+
+/// Where guests have it.
+pub(crate) const PLACE: &str = "rig/bin/resctrl_tests";
 
 const TESTS: &str = "tools/testing/selftests/resctrl";
 

@@ -47,6 +47,9 @@ pub(crate) struct Random {
     /// Operations that are not made, because all that comes after them would differ.
     #[serde(default, deserialize_with = "pattern")]
     pub(crate) avoid: Option<Regex>,
+    /// Lines of the console of the kernel's own that are not held against it.
+    #[serde(default, deserialize_with = "pattern")]
+    pub(crate) warns: Option<Regex>,
     #[serde(default)]
     kernels: Vec<String>,
     #[serde(default)]
@@ -101,7 +104,7 @@ impl KnownDifferences {
         }
         for random in &known.random {
             ensure!(!random.reason.trim().is_empty(), "{random:?} has no reason");
-            let says = [&random.ignore, &random.ours, &random.avoid].into_iter().any(Option::is_some);
+            let says = [&random.ignore, &random.ours, &random.avoid, &random.warns].into_iter().any(Option::is_some);
             ensure!(says, "{random:?} says nothing");
         }
         Ok(known)

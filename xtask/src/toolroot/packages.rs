@@ -94,6 +94,13 @@ pub(super) fn kernel_build_component() -> Component {
     Component::packages(KERNEL_BUILD, kernel_build::PACKAGES).with_loader(&["usr/bin"], KERNEL_BUILD)
 }
 
+pub(super) const POLICY: &str = "policy";
+
+/// Component with the compiler of policies of SELinux.
+pub(super) fn policy_component() -> Component {
+    Component::packages(POLICY, &["secilc"]).with_loader(&["usr/bin"], POLICY)
+}
+
 /// The file that says which built kernel this checkout uses for `kernel`.
 pub(super) fn choice(kernel: &Kernel) -> PathBuf {
     folder(&format!("{}.toml", kernel_folder(kernel)))

@@ -43,7 +43,8 @@ Files. FLAGS are joined by commas: rdonly wronly rdwr append creat excl trunc di
                                       unlock
                                       ! COMMAND     not with the file: COMMAND in a shell
 Directories.
-  mkdir PATH [MODE]                 MODE in octal, 755 if not given
+  mkdir PATH [MODE [LABEL]]         MODE in octal, 755 if not given; LABEL: the context of SELinux
+                                    that it asks for
   rename OLD NEW [FLAGS]            renameat2(2); FLAGS: noreplace exchange whiteout
   statfs PATH                       print the type of the file system, in hexadecimal
   mount SOURCE TARGET TYPE [DATA]   mount(2)
@@ -127,9 +128,14 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "mkdir" => {
             let path = arguments.path("PATH")?;
             let mode = arguments.optional().unwrap_or_else(|| "755".into());
+            let label = arguments.optional();
             arguments.end()?;
             let bits = u32::from_str_radix(&mode.to_string_lossy(), 8).ok().and_then(Mode::from_bits);
             let bits = bits.ok_or_else(|| Failure::Usage(format!("MODE: \"{}\" is not octal", mode.display())))?;
+            if let Some(label) = label {
+                // Of this thread, until it executes another program.
+                std::fs::write("/proc/thread-self/attr/fscreate", label.as_encoded_bytes())?;
+            }
             mkdir(&path, bits)?;
             Ok(())
         }

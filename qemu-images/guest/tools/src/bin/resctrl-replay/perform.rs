@@ -58,7 +58,7 @@ impl Performer {
 
     /// Goes back to the state of a machine that has just booted, and leaves resctrl unmounted.
     pub(super) fn reset(&self) -> Outcome {
-        give_up_regions();
+        give_up();
         let mut tries = 0;
         loop {
             match umount2(MOUNT_POINT, MntFlags::empty()) {
@@ -113,12 +113,19 @@ fn shown(operation: &Operation, content: &[u8]) -> String {
     }
 }
 
-/// Removes the groups of locked regions. Under Linux 7.3.4's own, nobody comes back from an unmount that would have to: it
-/// removes their devices with its mutex held, which is taken again to find out what those are called.
-fn give_up_regions() {
+/// Gives up what the unmount of Linux 7.3.4's own does not: nobody comes back from it while there are locked regions (it
+/// removes their devices with its mutex held, which is taken again to find out what those are called), and devices keep their
+/// class of service, which the next mount then has, too.
+fn give_up() {
     for device in fs::read_dir(DEVICES).into_iter().flatten().flatten() {
         // Without its group, the device of an older mount is in nobody's way.
         let _ = fs::remove_dir(Path::new(MOUNT_POINT).join(device.file_name()));
+    }
+    for switch in ["info/L3/io_alloc", "info/L3CODE/io_alloc"] {
+        if fs::read(path(switch)).is_ok_and(|state| state.starts_with(b"enabled")) {
+            // What the unmount then finds is compared.
+            let _ = write_once(switch, b"0");
+        }
     }
 }
 
@@ -182,7 +189,7 @@ fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
             mount(none, MOUNT_POINT, none, MsFlags::MS_REMOUNT, Some(options.as_str()))?;
         }
         Operation::Unmount => {
-            give_up_regions();
+            give_up();
             umount2(MOUNT_POINT, MntFlags::empty())?;
         }
         Operation::Mkdir(name, mode) => mkdir(&path(name), Mode::from_bits_truncate(*mode))?,
