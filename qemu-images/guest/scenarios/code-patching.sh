@@ -4,7 +4,8 @@
 # The emulation survives that the kernel changes its own code while all CPUs execute it.
 # machines: intel mpam
 # guest: own
-# seconds: PATCHING_SECONDS=60 unasked=10
+# seconds: PATCHING_SECONDS=60
+# run: asked
 #
 # This is about the rig, not about resctrl: mounting changes code as well, once, and that went wrong once in many hundred
 # runs. Here it is done dozens of times a second, to what every CPU executes whenever it changes tasks: the statistics of

@@ -3,6 +3,7 @@
 #
 # A domain goes away with its last CPU and comes back with its first.
 # machines: intel intel-big amd
+# guest: waits
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -4,6 +4,7 @@
 # More than one process at it: advisory locks of the root directory, commands at the same time, files that stay open.
 # machines: intel
 # timeout: 120
+# seconds: TURNS_SECONDS=10 unasked=2
 # compare: yes
 
 . /rig/lib/check.sh
@@ -41,7 +42,10 @@ wait
 halves=0
 changes=0
 last=
-for _ in $(seq 1 200); do
+read -r up _ </proc/uptime
+end=$((${up%.*} + ${TURNS_SECONDS:-10}))
+# On a busy host it may take longer to see both.
+while read -r up _ </proc/uptime && { [ "${up%.*}" -lt "$end" ] || [ "$changes" -lt 2 ]; }; do
 	now=$(sed -n 's/^ *L3://p' $M/p0/schemata)
 	case $now in
 	"0=f;1=f" | "0=ff;1=ff" | "0=fff;1=fff") ;;
@@ -53,7 +57,7 @@ done
 touch /tmp/stop
 wait
 echo "# stat changes_seen $changes"
-between "abi-240 what two processes write takes turns" 2 1000 $changes
+between "abi-240 what two processes write takes turns" 2 100000 $changes
 is "abi-240 and is never seen by halves" 0 $halves
 
 exec 5<$M/p0/mode

@@ -57,7 +57,7 @@ saturate() {
 		# While the domain is away there is nobody to be slowed down.
 		allowed=$(percent 2>/dev/null)
 		rdt-traffic rate $last "$rmid" "$1" $((${allowed:-0} * 20 << 20))
-		sleep 0.2
+		sleep 0.3
 	done
 	rdt-traffic rate $last "$rmid" "$1" 0
 }
@@ -66,7 +66,7 @@ reaches() {
 	end=$(($(cut -d. -f1 /proc/uptime) + $1))
 	while now=$(percent) && { [ "$now" -lt "$2" ] || [ "$now" -gt "$3" ]; }; do
 		[ "$(cut -d. -f1 /proc/uptime)" -lt $end ] || { echo "$now %" && return; }
-		sleep 0.2
+		sleep 0.4
 	done
 	echo yes
 }

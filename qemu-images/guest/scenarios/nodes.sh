@@ -4,6 +4,7 @@
 # Attributes of files and directories: extended ones, setgid, links, and that nobody sees an old one, however many look.
 # machines: intel amd mpam
 # timeout: 150
+# seconds: LOOK_SECONDS=15 unasked=2
 # compare: yes
 
 . /rig/lib/check.sh
@@ -78,9 +79,12 @@ look() {
 	done
 }
 touch /tmp/look
-for n in 1 2 3; do look & done
+for n in 1 2; do look & done
 old=0 made=0
-for n in $(seq 1 60); do
+read -r up _ </proc/uptime
+end=$((${up%.*} + ${LOOK_SECONDS:-15}))
+# On a busy host it may take longer for groups to have come and gone.
+while read -r up _ </proc/uptime && { [ "${up%.*}" -lt "$end" ] || [ "$made" -lt 2 ]; }; do
 	chmod 600 $T
 	[ "$(stat -c %a $T) $(as $user cat $T)" = "600 EACCES" ] || old=$((old + 1))
 	chmod 644 $T
