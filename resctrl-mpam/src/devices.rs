@@ -11,6 +11,8 @@
 //! * Nothing is ever written for a PARTID, a PMG, a monitor or an instance that the hardware does not have.
 //! * An MSC is only touched from a CPU that can reach it, and so never without power.
 //! * What a component is programmed with is remembered once it is programmed; the memory outlives the power of the MSC.
+//! * What the registers of an instance hold is remembered, too; that memory ends where their power may end. Nothing is written
+//!   that they hold.
 
 mod class;
 mod config;
@@ -31,7 +33,7 @@ use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, CpuMask, CpusHeld, Errno, Here, KVec, Pinned, Platform, Result, Switch};
 
 pub use class::{Class, Component, Reach, Vmsc};
-pub use config::{Config, Configs};
+pub use config::{Config, Configs, Managed};
 pub use errata::{BandwidthEffect, Quirks};
 pub use error::MscError;
 pub use limits::{Ids, Limits};
@@ -41,6 +43,8 @@ pub use msc::{Access, ClassKind, MscDevice, Ris};
 pub use props::{Feature, Features, Props};
 
 pub(crate) use mbwu::MbwuState;
+
+use config::Held;
 
 use crate::acpi::{Caches, Linked, Locator, MpamTable, MscNode, TableError};
 use crate::{Firmware, Msc};
@@ -135,6 +139,9 @@ impl<M: Msc> Devices<M> {
             return Err(Errno::EINVAL);
         }
         let ids = limits.publish()?;
+        for ris in mscs.iter_mut().flat_map(|msc| msc.ris.iter_mut()) {
+            ris.held = Held::new(ids.partid_max)?;
+        }
         let classes =
             class::build(&mscs, ids, nr_cpu_ids, &|kind, id| affinity(platform, &caches, kind, id, nr_cpu_ids))?;
         Ok(Devices { mscs, classes, ids, caches })
@@ -161,11 +168,7 @@ impl<M: Msc> Devices<M> {
     pub(crate) fn cpu_offline(&self, here: Pinned<'_>) {
         self.leave(here.into(), |access| {
             self.reset_msc(access);
-            for ris in &access.msc.ris {
-                access.save_mbwu(ris);
-                // Nobody knows what the power does to it now.
-                ris.in_reset_state.store(false, Ordering::Relaxed);
-            }
+            access.msc.ris.iter().for_each(|ris| access.save_mbwu(ris));
         });
     }
 
@@ -185,27 +188,28 @@ impl<M: Msc> Devices<M> {
             if let Ok(access) = msc.access(here) {
                 last(&access);
             }
+            // Nobody knows what the power does to it now.
+            msc.forget_controls();
         }
     }
 
-    /// Lifts every restriction of an MSC, unless there is none: `mpam_reset_ris()`.
+    /// Lifts every restriction of an MSC that there is known to be, or may be: `mpam_reset_ris()`.
     pub(crate) fn reset_msc(&self, access: &Access<'_, M>) {
         for ris in &access.msc.ris {
-            if !ris.in_reset_state.swap(true, Ordering::Relaxed) {
-                for partid in 0..=self.ids.partid_max {
-                    access.program(ris, partid, None);
-                }
+            for partid in 0..=self.ids.partid_max {
+                access.program(ris, partid, Config::OPEN);
             }
         }
     }
 
-    /// Programs an MSC with what is remembered of its components.
+    /// Programs an MSC, of which nothing is known, with what is remembered of its components.
     fn program_all(&self, access: &Access<'_, M>) {
+        access.msc.forget_controls();
         for ris in &access.msc.ris {
             let component = self.component(ris.class, ris.component);
-            ris.in_reset_state.store(component.is_none(), Ordering::Relaxed);
             for partid in 0..=self.ids.partid_max {
-                access.program(ris, partid, component.and_then(|component| component.configs.get(partid)));
+                let config = component.and_then(|component| component.configs.get(partid));
+                access.program(ris, partid, config.unwrap_or(Config::OPEN));
             }
         }
     }
@@ -228,7 +232,8 @@ impl<M: Msc> Devices<M> {
         class.components.iter().find(|component| component.id == id).map(|component| &**component)
     }
 
-    /// Programs PARTIDs of the part of a component that one MSC controls; by [`Trust::Registers`] but for what they show already.
+    /// Programs PARTIDs of the part of a component that one MSC controls, but for what its registers hold already. `value` is
+    /// what changes: with [`Trust::Registers`] they are asked whether they hold it.
     ///
     /// # Errors
     /// Those of [`MscDevice::access`]; nothing was written.
@@ -236,23 +241,31 @@ impl<M: Msc> Devices<M> {
         &self,
         here: Here<'_>,
         vmsc: &Vmsc,
-        values: impl Iterator<Item = (u16, Config)>,
-        trust: Trust,
+        configs: impl Iterator<Item = (u16, Config)>,
+        (value, trust): (Managed, Trust),
     ) -> Result<()> {
         let msc = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?;
         let access = msc.access(here)?;
-        for (partid, config) in values {
+        for (partid, config) in configs {
             if partid > self.ids.partid_max {
                 return Err(Errno::EINVAL);
             }
             for ris in vmsc.ris.iter().filter_map(|&place| msc.ris.get(place)) {
-                if trust == Trust::Memory || !access.holds(ris, partid, config) {
-                    ris.in_reset_state.store(false, Ordering::Relaxed);
-                    access.program(ris, partid, Some(config));
+                if trust == Trust::Registers {
+                    access.verify(ris, partid, config, value);
                 }
+                access.program(ris, partid, config);
             }
         }
         Ok(())
+    }
+
+    /// Whether these parts of a component are known to hold what a PARTID is to have.
+    pub(crate) fn holds(&self, reach: &Reach, partid: u16, config: Config) -> bool {
+        reach.vmscs.iter().all(|vmsc| {
+            let ris = self.mscs.get(vmsc.msc).map_or(&[][..], |msc| &msc.ris);
+            vmsc.ris.iter().filter_map(|&place| ris.get(place)).all(|ris| ris.holds(partid, config))
+        })
     }
 
     /// Whether some CPU is online from which these parts of a component are reached.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The driver against emulated MSCs, in the simulated kernel.
 
+mod accesses;
 mod board;
 mod counters;
 mod devices;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is programmed for a PARTID, and programming it: `mpam_reprogram_ris_partid()`.
 //!
-//! What nobody manages gets the value that restricts nothing, at reset and with every change: firmware may have left
-//! anything in it.
+//! What nobody manages gets the value that restricts nothing, whenever it is not known what the registers hold: firmware
+//! may have left anything in them. From then on only what changes is written.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,12 +27,41 @@ pub struct Config {
     pub mbw_max: u16,
 }
 
+/// One of them: a value of `schemata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Managed {
+    /// [`Config::cpbm`].
+    CachePortions,
+    /// [`Config::mbw_max`].
+    Bandwidth,
+}
+
 impl Config {
+    /// Restricts nothing, whatever a component has.
+    pub const OPEN: Config = Config { cpbm: u32::MAX, mbw_pbm: u32::MAX, mbw_max: u16::MAX };
+
     /// The values that restrict nothing in a component with these properties.
     #[must_use]
     pub fn open(props: &Props) -> Config {
-        Config { cpbm: ones(props.cpbm_wd, 0), mbw_pbm: ones(props.mbw_pbm_bits, 0), mbw_max: fraction(props.bwa_wd) }
+        Config::OPEN.implemented(props)
     }
+
+    /// What of it an instance with these properties can hold. What is not managed there is open.
+    fn implemented(self, props: &Props) -> Config {
+        let bitmap = |feature, bits, value| {
+            let managed = props.has(feature) && bits <= MANAGED_BITS;
+            if managed { value & ones(bits, 0) } else { u32::MAX }
+        };
+        Config {
+            cpbm: bitmap(Feature::Cpor, props.cpbm_wd, self.cpbm),
+            mbw_pbm: bitmap(Feature::MbwPart, props.mbw_pbm_bits, self.mbw_pbm),
+            mbw_max: if limits_bandwidth(props) { self.mbw_max & fraction(props.bwa_wd) } else { u16::MAX },
+        }
+    }
+}
+
+const fn limits_bandwidth(props: &Props) -> bool {
+    props.has(Feature::MbwMin) || props.has(Feature::MbwMax)
 }
 
 /// Word `word` of a bit map of `bits` ones.
@@ -53,6 +82,47 @@ const fn fraction(bits: u16) -> u16 {
     }
 }
 
+/// A [`Config`] that is changed under the rdtgroup mutex only, by whoever shares it.
+#[derive(Debug)]
+struct Cell {
+    cpbm: AtomicU32,
+    mbw_pbm: AtomicU32,
+    /// [`Cell::UNKNOWN`] where there is no value.
+    mbw_max: AtomicU32,
+}
+
+impl Cell {
+    /// No fraction.
+    const UNKNOWN: u32 = u32::MAX;
+
+    fn new(config: Option<Config>) -> Cell {
+        let Config { cpbm, mbw_pbm, mbw_max } = config.unwrap_or(Config::OPEN);
+        Cell {
+            cpbm: AtomicU32::new(cpbm),
+            mbw_pbm: AtomicU32::new(mbw_pbm),
+            mbw_max: AtomicU32::new(if config.is_some() { mbw_max.into() } else { Self::UNKNOWN }),
+        }
+    }
+
+    fn get(&self) -> Option<Config> {
+        Some(Config {
+            mbw_max: u16::try_from(self.mbw_max.load(Ordering::Relaxed)).ok()?,
+            cpbm: self.cpbm.load(Ordering::Relaxed),
+            mbw_pbm: self.mbw_pbm.load(Ordering::Relaxed),
+        })
+    }
+
+    fn set(&self, config: Config) {
+        self.cpbm.store(config.cpbm, Ordering::Relaxed);
+        self.mbw_pbm.store(config.mbw_pbm, Ordering::Relaxed);
+        self.mbw_max.store(config.mbw_max.into(), Ordering::Relaxed);
+    }
+
+    fn forget(&self) {
+        self.mbw_max.store(Self::UNKNOWN, Ordering::Relaxed);
+    }
+}
+
 /// What a component is programmed with, for every PARTID. Survives the time when no CPU can reach it.
 ///
 /// Written under the rdtgroup mutex only. Atomic, since the control half and the monitor half of a domain, and the
@@ -60,48 +130,76 @@ const fn fraction(bits: u16) -> u16 {
 #[derive(Debug)]
 pub struct Configs(KVec<Cell>);
 
-#[derive(Debug)]
-struct Cell {
-    cpbm: AtomicU32,
-    mbw_pbm: AtomicU32,
-    mbw_max: AtomicU32,
-}
-
 impl Configs {
     /// Nothing restricted, for PARTIDs up to `partid_max`.
     pub(crate) fn new(partid_max: u16, props: &Props) -> Result<Configs> {
         let open = Config::open(props);
-        Ok(Configs(KVec::from_fn(usize::from(partid_max) + 1, |_| Cell {
-            cpbm: AtomicU32::new(open.cpbm),
-            mbw_pbm: AtomicU32::new(open.mbw_pbm),
-            mbw_max: AtomicU32::new(open.mbw_max.into()),
-        })?))
+        Ok(Configs(KVec::from_fn(usize::from(partid_max) + 1, |_| Cell::new(Some(open)))?))
     }
 
     /// What is programmed for a PARTID; `None` for one that does not exist.
     #[must_use]
     pub fn get(&self, partid: u16) -> Option<Config> {
-        self.0.get(usize::from(partid)).map(|cell| Config {
-            cpbm: cell.cpbm.load(Ordering::Relaxed),
-            mbw_pbm: cell.mbw_pbm.load(Ordering::Relaxed),
-            mbw_max: u16::try_from(cell.mbw_max.load(Ordering::Relaxed)).unwrap_or(u16::MAX),
-        })
+        self.0.get(usize::from(partid))?.get()
     }
 
     /// Remembers what has been programmed.
     pub(crate) fn set(&self, partid: u16, config: Config) {
         if let Some(cell) = self.0.get(usize::from(partid)) {
-            cell.cpbm.store(config.cpbm, Ordering::Relaxed);
-            cell.mbw_pbm.store(config.mbw_pbm, Ordering::Relaxed);
-            cell.mbw_max.store(config.mbw_max.into(), Ordering::Relaxed);
+            cell.set(config);
         }
     }
 }
 
+/// What the registers of a resource instance are known to hold for every PARTID: all of its controls, those that nobody
+/// manages too.
+///
+/// # Invariants
+/// It is what they hold unless power was lost without anybody telling, or it is unknown; and it is unknown from the moment
+/// when nobody can reach them until all of them have been written.
+#[derive(Debug, Default)]
+pub(crate) struct Held(KVec<Cell>);
+
+impl Held {
+    /// Nothing is known, of PARTIDs up to `partid_max`.
+    pub(crate) fn new(partid_max: u16) -> Result<Held> {
+        Ok(Held(KVec::from_fn(usize::from(partid_max) + 1, |_| Cell::new(None))?))
+    }
+
+    fn get(&self, partid: u16) -> Option<Config> {
+        self.0.get(usize::from(partid))?.get()
+    }
+
+    fn set(&self, partid: u16, config: Option<Config>) {
+        match (self.0.get(usize::from(partid)), config) {
+            (Some(cell), Some(config)) => cell.set(config),
+            (Some(cell), None) => cell.forget(),
+            (None, _) => {}
+        }
+    }
+
+    /// Whoever programs a PARTID next writes everything.
+    pub(crate) fn forget(&self) {
+        self.0.iter().for_each(Cell::forget);
+    }
+}
+
+impl Ris {
+    /// Whether the registers of a PARTID are known to hold `config`.
+    pub(crate) fn holds(&self, partid: u16, config: Config) -> bool {
+        self.held.get(partid) == Some(config.implemented(&self.props))
+    }
+}
+
 impl<M: Msc> Access<'_, M> {
-    /// Programs one PARTID of a resource instance: with `config`, or so that nothing is restricted.
-    pub(crate) fn program(&self, ris: &Ris, partid: u16, config: Option<Config>) {
+    /// Makes the registers of a PARTID of a resource instance hold `config`: writes what they are not known to hold.
+    pub(crate) fn program(&self, ris: &Ris, partid: u16, config: Config) {
         let props = &ris.props;
+        let config = config.implemented(props);
+        let held = ris.held.get(partid);
+        if held == Some(config) {
+            return;
+        }
         if props.has(Feature::PartidNrw) {
             self.select_part(ris.index, partid);
             self.write(Intpartid::OFFSET, Intpartid::INTERNAL.word(1) | Intpartid::INTPARTID.word(partid.into()));
@@ -109,24 +207,33 @@ impl<M: Msc> Access<'_, M> {
         } else {
             self.select_part(ris.index, partid);
         }
-        if props.has(Feature::Cpor) {
-            self.write_bitmap(Cpbm::OFFSET, props.cpbm_wd, config.map(|config| config.cpbm));
+        if props.has(Feature::Cpor) && held.is_none_or(|held| held.cpbm != config.cpbm) {
+            self.write_bitmap(Cpbm::OFFSET, props.cpbm_wd, config.cpbm);
         }
-        if props.has(Feature::MbwPart) {
-            self.write_bitmap(MbwPbm::OFFSET, props.mbw_pbm_bits, config.map(|config| config.mbw_pbm));
+        if props.has(Feature::MbwPart) && held.is_none_or(|held| held.mbw_pbm != config.mbw_pbm) {
+            self.write_bitmap(MbwPbm::OFFSET, props.mbw_pbm_bits, config.mbw_pbm);
         }
-        let mbw_max = config.map_or(u16::MAX, |config| config.mbw_max);
-        if props.has(Feature::MbwMin) {
-            let implemented = mbw_max & fraction(props.bwa_wd);
-            self.write(MbwMin::OFFSET, self.msc.quirks.mbw_min(implemented, props.bwa_wd).into());
+        let mut in_effect = true;
+        if limits_bandwidth(props) && held.is_none_or(|held| held.mbw_max != config.mbw_max) {
+            let quirks = &self.msc.quirks;
+            if props.has(Feature::MbwMin) && (held.is_none() || quirks.mbw_min_follows_max) {
+                self.write(MbwMin::OFFSET, quirks.mbw_min(config.mbw_max, props.bwa_wd).into());
+            }
+            if props.has(Feature::MbwMax) {
+                self.write(MbwMax::OFFSET, config.mbw_max.into());
+            }
+            if quirks.bandwidth_effect == BandwidthEffect::WhenPassedOn {
+                in_effect = self.pass_bandwidth_on(partid);
+            }
         }
-        if props.has(Feature::MbwMax) {
-            self.write(MbwMax::OFFSET, mbw_max.into());
+        if held.is_none() {
+            self.open_the_rest(props);
         }
-        let bandwidth = props.has(Feature::MbwMin) || props.has(Feature::MbwMax);
-        if bandwidth && self.msc.quirks.bandwidth_effect == BandwidthEffect::WhenPassedOn {
-            self.pass_bandwidth_on(partid);
-        }
+        ris.held.set(partid, Some(config).filter(|_| in_effect));
+    }
+
+    /// Lifts what nobody manages of the selected PARTID.
+    fn open_the_rest(&self, props: &Props) {
         let open = [
             (Feature::MbwProp, MbwProp::OFFSET, 0),
             (Feature::Cmax, Cmax::OFFSET, 0xffff),
@@ -145,9 +252,29 @@ impl<M: Msc> Access<'_, M> {
         }
     }
 
-    /// Whether the registers of a PARTID hold what is managed of `config`.
-    pub(crate) fn holds(&self, ris: &Ris, partid: u16, config: Config) -> bool {
+    /// Looks whether the registers of a PARTID show one value of `config`, if they are known to hold it; if they do not, nothing
+    /// is known of this PARTID any more.
+    pub(crate) fn verify(&self, ris: &Ris, partid: u16, config: Config, value: Managed) {
+        if ris.holds(partid, config) && !self.shows(ris, partid, config, value) {
+            ris.held.set(partid, None);
+        }
+    }
+
+    fn shows(&self, ris: &Ris, partid: u16, config: Config, value: Managed) -> bool {
         let props = &ris.props;
+        let (there, offset, wanted, implemented) = match value {
+            Managed::CachePortions => {
+                let bits = props.cpbm_wd;
+                (props.has(Feature::Cpor) && bits <= MANAGED_BITS, Cpbm::OFFSET, config.cpbm, ones(bits, 0))
+            }
+            Managed::Bandwidth => {
+                let implemented = fraction(props.bwa_wd);
+                (props.has(Feature::MbwMax), MbwMax::OFFSET, config.mbw_max.into(), implemented.into())
+            }
+        };
+        if !there {
+            return true;
+        }
         self.select_part(ris.index, partid);
         if props.has(Feature::PartidNrw) {
             let mapping = Intpartid::INTERNAL.word(1) | Intpartid::INTPARTID.word(partid.into());
@@ -156,21 +283,14 @@ impl<M: Msc> Access<'_, M> {
             }
             self.select_internal_part(ris.index, partid);
         }
-        let bitmap =
-            |feature, offset, bits, value| !props.has(feature) || bits > MANAGED_BITS || self.read(offset) == value;
-        let implemented = u32::from(fraction(props.bwa_wd));
-        let limit =
-            !props.has(Feature::MbwMax) || (self.read(MbwMax::OFFSET) ^ u32::from(config.mbw_max)) & implemented == 0;
-        limit
-            && bitmap(Feature::Cpor, Cpbm::OFFSET, props.cpbm_wd, config.cpbm)
-            && bitmap(Feature::MbwPart, MbwPbm::OFFSET, props.mbw_pbm_bits, config.mbw_pbm)
+        (self.read(offset) ^ wanted) & implemented == 0
     }
 
     /// Writes a bit map of `bits`: `value` if it is managed, else all ones.
-    fn write_bitmap(&self, offset: u32, bits: u16, value: Option<u32>) {
-        let managed = value.filter(|_| bits <= MANAGED_BITS);
+    fn write_bitmap(&self, offset: u32, bits: u16, value: u32) {
         for word in 0..bits.div_ceil(32) {
-            self.write(offset + u32::from(word) * 4, managed.unwrap_or(ones(bits, word)));
+            let value = if bits <= MANAGED_BITS { value } else { ones(bits, word) };
+            self.write(offset + u32::from(word) * 4, value);
         }
     }
 }

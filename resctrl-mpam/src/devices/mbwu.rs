@@ -142,8 +142,7 @@ impl<M: Msc> Access<'_, M> {
         let saved = state.saved.load(Ordering::Relaxed);
         let fits = self.read(MbwuFlt::OFFSET) == wanted && control & !status == expected;
         if !fits || Saved::RESET.is_set(saved) {
-            state.correction.store(0, Ordering::Relaxed);
-            state.saved.store(Saved::ENABLED.put(1) | Saved::FILTER.put(wanted.into()), Ordering::Relaxed);
+            state.begin(wanted);
             self.start_mbwu(&ris.props, wanted);
         } else {
             let flag = if is_long(&ris.props) { MbwuCtl::OFLOW_STATUS_L } else { MbwuCtl::OFLOW_STATUS };
@@ -166,12 +165,13 @@ impl<M: Msc> Access<'_, M> {
         }
     }
 
-    /// Stops a monitor: it counts for nobody any more.
-    pub fn stop_mbwu(&self, ris: &Ris, monitor: u16) {
+    /// Lets a monitor count for somebody, from 0 on, whatever it did before.
+    pub(crate) fn begin_mbwu(&self, ris: &Ris, monitor: u16, filter: Filter) {
         if let Some(state) = ris.mbwu.get(usize::from(monitor)) {
-            state.forget();
+            let filter = filter.word(&ris.props);
+            state.begin(filter);
             self.select_monitor(ris.index, monitor);
-            self.write(MbwuCtl::OFFSET, 0);
+            self.start_mbwu(&ris.props, filter);
         }
     }
 
@@ -236,11 +236,12 @@ impl<M: Msc> Devices<M> {
 
     /// Lets a monitor of parts that nobody can reach now count from 0 when somebody can.
     pub(crate) fn start_traffic_away(&self, reach: &Reach, monitor: u16, filter: Filter) {
-        self.states(reach, monitor).for_each(|(state, props)| state.begin_away(filter.word(props)));
+        self.states(reach, monitor).for_each(|(state, props)| state.begin(filter.word(props)));
     }
 
-    /// Lets a monitor of parts that nobody can reach now count for nobody when somebody can.
-    pub(crate) fn stop_traffic_away(&self, reach: &Reach, monitor: u16) {
+    /// Forgets whom a monitor counted for, without touching a register: it may go on, and nobody reads it before it has begun
+    /// for somebody else.
+    pub(crate) fn end_traffic(&self, reach: &Reach, monitor: u16) {
         self.states(reach, monitor).for_each(|(state, _)| state.forget());
     }
 
@@ -257,14 +258,14 @@ impl<M: Msc> Devices<M> {
         }
     }
 
-    /// Stops a monitor of parts of a component.
+    /// Lets a monitor of parts of a component count for somebody, from 0 on.
     ///
     /// # Errors
     /// Those of [`MscDevice::access`].
-    pub(crate) fn stop_traffic(&self, here: Here<'_>, reach: &Reach, monitor: u16) -> Result<()> {
+    pub(crate) fn begin_traffic(&self, here: Here<'_>, reach: &Reach, monitor: u16, filter: Filter) -> Result<()> {
         for vmsc in &reach.vmscs {
             let access = self.mscs.get(vmsc.msc).ok_or(Errno::EINVAL)?.access(here)?;
-            self.counting(vmsc).for_each(|ris| access.stop_mbwu(ris, monitor));
+            self.counting(vmsc).for_each(|ris| access.begin_mbwu(ris, monitor, filter));
         }
         Ok(())
     }

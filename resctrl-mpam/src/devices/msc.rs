@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use resctrl_types::{CpuMask, Errno, Here, KVec, Result, Switch};
 
+use super::config::Held;
 use super::{Ids, MbwuState, MscError, Props, Quirks};
 use crate::Msc;
 use crate::acpi::Interrupt;
@@ -37,22 +38,15 @@ pub struct Ris {
     pub component: u32,
     /// What it can do.
     pub props: Props,
-    /// Everything in it is known to be at its reset value.
-    pub(crate) in_reset_state: AtomicBool,
+    /// What its controls are known to hold.
+    pub(super) held: Held,
     /// What is known of its bandwidth monitors, by number.
     pub(crate) mbwu: KVec<MbwuState>,
 }
 
 impl Ris {
     pub(crate) fn new(index: u8, class: ClassKind, component: u32) -> Ris {
-        Ris {
-            index,
-            class,
-            component,
-            props: Props::default(),
-            in_reset_state: AtomicBool::new(false),
-            mbwu: KVec::new(),
-        }
+        Ris { index, class, component, props: Props::default(), held: Held::default(), mbwu: KVec::new() }
     }
 }
 
@@ -120,6 +114,11 @@ impl<M: Msc> MscDevice<M> {
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.online.load(Ordering::Relaxed) > 0
+    }
+
+    /// Nothing is known any more of what its controls hold.
+    pub(crate) fn forget_controls(&self) {
+        self.ris.iter().for_each(|ris| ris.held.forget());
     }
 
     /// Lets errors raise the interrupt, or not.

@@ -49,9 +49,9 @@ pub const fn registers_of(msc: u64) -> u64 {
 }
 
 impl<M: Msc> Access<'_, M> {
-    /// Lets the limits of a PARTID that have been stored take effect. Takes note if they may not.
-    pub(super) fn pass_bandwidth_on(&self, partid: u16) {
-        let Some(chip) = self.msc.registers.chip() else { return };
+    /// Lets the limits of a PARTID that have been stored take effect. Takes note if they may not, and says so: `false`.
+    pub(super) fn pass_bandwidth_on(&self, partid: u16) -> bool {
+        let Some(chip) = self.msc.registers.chip() else { return true };
         let shadow = |slice| {
             let offset = SHADOW + slice * SLICE_STRIDE + u32::from(partid) * PARTID_STRIDE;
             chip.read64(self.here, offset)
@@ -66,6 +66,7 @@ impl<M: Msc> Access<'_, M> {
         for spare in SPARES {
             chip.write64(self.here, spare, 0);
         }
+        arrived
     }
 }
 

@@ -7,7 +7,7 @@ use resctrl_types::{Closid, ConfType, CpuMask, CpusHeld, DomainCpus, Errno, KVec
 
 use super::{Mpam, classes};
 use crate::bandwidth::FractionBits;
-use crate::devices::{Component, Config};
+use crate::devices::{Component, Config, Managed};
 use crate::{Msc, SystemRegisters};
 
 /// The control half of a domain.
@@ -37,22 +37,16 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Controls<P> for Mpam<M, S> {
         changes: &[Change],
         trust: Trust,
     ) -> Result<()> {
-        let mut values = self.changed(resource, domain, changes)?;
-        let component = &domain.component;
-        if trust == Trust::Memory {
-            values.retain(|&(partid, config)| component.configs.get(partid) != Some(config));
-            if values.is_empty() {
-                return Ok(());
-            }
-        }
-        self.program_from(platform, cpus, component, values.iter().copied(), trust)
+        let values = self.changed(resource, domain, changes)?;
+        self.program_from(platform, cpus, &domain.component, values.iter().copied(), (managed(resource), trust))
     }
 
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
         let component = &domain.component;
         let values = self.defaults(resource, component, 0..=self.devices.ids.partid_max);
+        let how = (managed(resource), Trust::Memory);
         // Values that could not be written are seen to stay.
-        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values, Trust::Memory);
+        let _ = self.program_from(platform, DomainCpus::new(cpus, mask), component, values, how);
     }
 
     /// Lifts the restrictions of components whose CPUs are all offline: of one CLOSID, or of all. Others than their CPUs
@@ -71,12 +65,9 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Controls<P> for Mpam<M, S> {
         for component in class.components.iter().filter(|component| !component.cpus.intersects(online)) {
             let partids = (0..=self.devices.ids.partid_max)
                 .filter(move |&partid| closid.is_none() || wanted.is_some_and(|wanted| wanted.contains(partid)));
-            let defaults = self.defaults(resource, component, partids);
-            let values = defaults.filter(|&(partid, config)| component.configs.get(partid) != Some(config));
-            if values.clone().next().is_some() {
-                let cpus = DomainCpus::new(cpus, &component.cpus);
-                let _ = self.program_from(platform, cpus, component, values, Trust::Memory);
-            }
+            let values = self.defaults(resource, component, partids);
+            let cpus = DomainCpus::new(cpus, &component.cpus);
+            let _ = self.program_from(platform, cpus, component, values, (managed(resource), Trust::Memory));
         }
     }
 }
@@ -100,24 +91,22 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         component: &'a Component,
         partids: impl Iterator<Item = u16> + Clone + Sync + 'a,
     ) -> impl Iterator<Item = (u16, Config)> + Clone + Sync + 'a {
-        let default = self.real_control(resource).map(|control| control.default_value());
-        partids.filter_map(move |partid| {
-            let config = component.configs.get(partid)?;
-            Some((partid, self.with_value(resource, config, default?).ok()?))
-        })
+        let default =
+            self.real_control(resource).and_then(|control| self.value(resource, control.default_value()).ok());
+        partids.filter_map(move |partid| Some((partid, default?.in_place_of(component.configs.get(partid)?))))
     }
 
-    /// `config` with another value of one resource.
-    fn with_value(&self, resource: ResourceId, config: Config, value: u32) -> Result<Config> {
+    /// What a value of one resource is to its components.
+    fn value(&self, resource: ResourceId, value: u32) -> Result<Value> {
         let control = self.real_control(resource).ok_or(Errno::EINVAL)?;
         match control.kind {
             ControlKind::Cache(cache) if value != 0 && value & !cache.full_mask() == 0 => {
-                Ok(Config { cpbm: value, ..config })
+                Ok(Value::CachePortions(value))
             }
             // Rounding up to the granularity may make more than everything of a value; the conversion takes it for that.
             ControlKind::Bandwidth(bandwidth) if value >= bandwidth.min_bw => {
                 let fraction = self.fraction(resource).ok_or(Errno::EINVAL)?;
-                Ok(Config { mbw_max: fraction.from_percent(value), ..config })
+                Ok(Value::Bandwidth(fraction.from_percent(value)))
             }
             _ => Err(Errno::EINVAL),
         }
@@ -130,10 +119,11 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         }
         let mut values: KVec<(u16, Config)> = KVec::new();
         for change in changes {
+            let value = self.value(resource, change.value)?;
             for partid in self.controlled(resource, change.closid, change.conf_type)?.iter() {
                 let known = values.iter().position(|&(other, _)| other == partid);
                 let before = domain.component.configs.get(partid).ok_or(Errno::EINVAL)?;
-                let config = self.with_value(resource, before, change.value)?;
+                let config = value.in_place_of(before);
                 match known.and_then(|place| values.get_mut(place)) {
                     Some(value) => value.1 = config,
                     None => values.push((partid, config))?,
@@ -144,21 +134,25 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     }
 
     /// Programs values into every MSC of a component, each from a CPU that can reach it, and remembers them: crosses once
-    /// for all MSCs that are reached from the same CPUs, and not at all where this one does. An MSC that
-    /// no CPU can reach now is programmed from memory when one comes.
+    /// for all MSCs that are reached from the same CPUs, and not at all where this one does, or where they are known to hold
+    /// everything. An MSC that no CPU can reach now is programmed from memory when one comes.
     fn program_from<P: Platform>(
         &self,
         platform: &P,
         cpus: DomainCpus<'_>,
         component: &Component,
         values: impl Iterator<Item = (u16, Config)> + Clone + Sync,
-        trust: Trust,
+        how: (Managed, Trust),
     ) -> Result<()> {
         for reach in component.reaches.iter().filter(|reach| self.devices.is_reachable(reach)) {
+            let mut of_all = values.clone();
+            if how.1 == Trust::Memory && of_all.all(|(partid, config)| self.devices.holds(reach, partid, config)) {
+                continue;
+            }
             let mut result = Ok(());
             cpus.on_one_of(platform, &reach.cpus, &mut |here| {
                 let mut vmscs = reach.vmscs.iter();
-                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone(), trust));
+                result = vmscs.try_for_each(|vmsc| self.devices.program(here.into(), vmsc, values.clone(), how));
             })?;
             result?;
         }
@@ -167,5 +161,30 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
             component.configs.set(partid, config);
         }
         Ok(())
+    }
+}
+
+/// A value of `schemata` as components hold it.
+#[derive(Clone, Copy)]
+enum Value {
+    CachePortions(u32),
+    Bandwidth(u16),
+}
+
+impl Value {
+    /// `config` with this value.
+    const fn in_place_of(self, config: Config) -> Config {
+        match self {
+            Value::CachePortions(cpbm) => Config { cpbm, ..config },
+            Value::Bandwidth(mbw_max) => Config { mbw_max, ..config },
+        }
+    }
+}
+
+/// Which of a component's values a resource is.
+const fn managed(resource: ResourceId) -> Managed {
+    match resource {
+        ResourceId::Mb => Managed::Bandwidth,
+        _ => Managed::CachePortions,
     }
 }

@@ -26,7 +26,8 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Assignment<P> for Mpam<M, S> {
         true
     }
 
-    /// Starts the monitors of a counter at 0, or (`None`) stops them. What they count cannot be chosen.
+    /// Starts the monitors of a counter at 0. What they count cannot be chosen. A counter that is taken away (`None`) costs no
+    /// access: its monitors go on for nobody, and whoever gets them starts them anew.
     fn configure_counter(
         &self,
         platform: &P,
@@ -35,35 +36,24 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Assignment<P> for Mpam<M, S> {
         counter: Counter,
         filter: Option<Transactions>,
     ) {
-        let start = filter.is_some();
         let (Some(component), false) = (&domain.traffic, self.has_failed()) else { return };
         let Ok(monitors) = self.monitors_of(counter) else { return };
         for reach in &component.reaches {
-            if !self.devices.is_reachable(reach) {
-                for (monitor, filter) in monitors.clone() {
-                    if start {
-                        self.devices.start_traffic_away(reach, monitor, filter);
-                    } else {
-                        self.devices.stop_traffic_away(reach, monitor);
-                    }
-                }
-                continue;
-            }
-            if start {
+            if filter.is_none() {
+                monitors.clone().for_each(|(monitor, _)| self.devices.end_traffic(reach, monitor));
+            } else if self.devices.is_reachable(reach) {
+                // What is not started for want of memory starts with its first reading.
                 monitors.clone().for_each(|(monitor, _)| self.devices.reset_traffic(reach, monitor));
-            }
-            // What is not started for want of memory starts with its first reading. What is not stopped goes on counting for
-            // nobody: whoever gets it starts it anew.
-            let _ = cpus.on_one_of(platform, &reach.cpus, &mut |here| {
+                let _ = cpus.on_one_of(platform, &reach.cpus, &mut |here| {
+                    for (monitor, filter) in monitors.clone() {
+                        let _ = self.devices.begin_traffic(here.into(), reach, monitor, filter);
+                    }
+                });
+            } else {
                 for (monitor, filter) in monitors.clone() {
-                    let _ = if start {
-                        // Reading starts it.
-                        self.devices.traffic(here.into(), reach, monitor, filter).map(|_| ())
-                    } else {
-                        self.devices.stop_traffic(here.into(), reach, monitor)
-                    };
+                    self.devices.start_traffic_away(reach, monitor, filter);
                 }
-            });
+            }
         }
     }
 

@@ -77,6 +77,8 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
             for cpu in msc.cpus.iter() {
                 let called = platform.call_on(cpus, cpu, &mut |here| {
                     msc.switch_error_interrupt(here.into(), Switch::Off);
+                    // It may have failed: what it should hold is not to be relied on.
+                    msc.forget_controls();
                     if let Ok(access) = msc.access(here.into()) {
                         self.devices.reset_msc(&access);
                     }

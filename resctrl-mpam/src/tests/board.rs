@@ -200,6 +200,8 @@ pub(super) struct Board {
     chips: Vec<Mutex<hw::t241::Chip>>,
     level: hw::Level,
     now: AtomicU64,
+    /// How often MSCs were read.
+    reads: AtomicU64,
     /// Called with the offset of each read of an MSC, before it.
     before_read: Mutex<Option<BeforeRead>>,
     /// Called with the offset of each access to an MSC, before it, where its thread may be preempted.
@@ -228,6 +230,12 @@ impl Board {
 
     pub(super) fn preempt(&self, hook: impl Fn(u32) + Send + Sync + 'static) {
         *self.preemption.lock().unwrap() = Some(Arc::new(hook));
+    }
+
+    /// How often all MSCs were read, and written, since the start.
+    pub(super) fn accesses(&self) -> (u64, u64) {
+        let writes = self.mscs.iter().map(|msc| msc.lock().unwrap().writes());
+        (self.reads.load(Ordering::Relaxed), writes.sum())
     }
 
     fn accessed(&self, offset: u32) {
@@ -284,6 +292,7 @@ impl Msc for BoardMsc {
     fn read32(&self, here: Here<'_>, offset: u32) -> u32 {
         self.check(here);
         self.0.accessed(offset);
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
         let hook = *self.0.before_read.lock().unwrap();
         if let Some(hook) = hook {
             hook(&mut self.0.msc(self.1), offset);
@@ -376,6 +385,7 @@ pub(super) fn build(spec: &Spec) -> (SimPlatform, Arc<Board>) {
         chips: (0..if spec.t241 { 4 } else { 0 }).map(|_| Mutex::default()).collect(),
         level: if spec.cpu.el2 { hw::Level::El2 } else { hw::Level::El1 },
         now: AtomicU64::new(0),
+        reads: AtomicU64::new(0),
         before_read: Mutex::new(None),
         preemption: Mutex::new(None),
     };

@@ -16,7 +16,7 @@ use resctrl_types::arch::Trust;
 use resctrl_types::{CpuId, Errno, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, discover, memory, on, refusal};
-use crate::devices::{ClassKind, Feature};
+use crate::devices::{ClassKind, Feature, Managed};
 
 /// A machine with one level 3 cache, of which every MSC given is a part.
 fn slices(instances: Vec<Vec<RisConfig>>) -> Spec {
@@ -278,9 +278,10 @@ fn a_narrowing_component_maps_each_partid_to_itself() {
         let (sim, board, devices) = discover(&slices(vec![vec![RisConfig { narrowing: Some(7), ..cache() }]])).unwrap();
         let vmsc = devices.classes[0].components[0].vmscs().next().unwrap();
         let config = crate::devices::Config { cpbm: 0x00f0, mbw_pbm: 0, mbw_max: 0 };
-        on(&sim, 0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter(), Trust::Memory)).unwrap();
+        const HOW: (Managed, Trust) = (Managed::CachePortions, Trust::Memory);
+        on(&sim, 0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter(), HOW)).unwrap();
         assert_eq!(board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0x00f0));
-        let beyond = on(&sim, 0, |here| devices.program(here.into(), vmsc, [(8, config)].into_iter(), Trust::Memory));
+        let beyond = on(&sim, 0, |here| devices.program(here.into(), vmsc, [(8, config)].into_iter(), HOW));
         assert_eq!(beyond, Err(Errno::EINVAL));
         assert_eq!(board.msc(0).error_status(), 0);
     });

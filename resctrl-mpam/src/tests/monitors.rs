@@ -75,25 +75,6 @@ fn a_reset_lets_the_next_reading_begin_at_zero() {
 }
 
 #[test]
-fn a_monitor_that_was_stopped_counts_for_nobody() {
-    sim::run(|| {
-        let rig = Rig::new(&counting(CounterWidth::Bits44));
-        let _ = read(&rig);
-        rig.on(0, |here| {
-            let msc = &rig.driver.devices().mscs[1];
-            msc.access(here.into()).unwrap().stop_mbwu(&msc.ris[0], 2);
-        });
-        traffic(&rig, 700);
-        rig.on(0, |here| {
-            let access = &rig.driver.devices().mscs[1].access(here.into()).unwrap();
-            access.select_monitor(0, 2);
-            assert_eq!(access.read(crate::registers::MbwuLong::OFFSET), 0);
-        });
-        assert_eq!(read(&rig), Some(0), "whoever gets it begins at 0");
-    });
-}
-
-#[test]
 fn a_monitor_that_is_not_ready_gives_no_number() {
     sim::run(|| {
         let mut spec = counting(CounterWidth::Bits31);

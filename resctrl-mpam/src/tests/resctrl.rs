@@ -22,7 +22,7 @@ pub(super) fn id(closid: u32, rmid: u32) -> MonId {
     MonId { closid: Closid(closid), rmid: Rmid(rmid) }
 }
 
-pub(super) fn change(closid: u32, conf_type: ConfType, value: u32) -> Change {
+pub(super) const fn change(closid: u32, conf_type: ConfType, value: u32) -> Change {
     Change { closid: Closid(closid), conf_type, value }
 }
 
@@ -32,7 +32,13 @@ impl Rig {
         self.apply_trusting(resource, domain, changes, Trust::Memory)
     }
 
-    fn apply_trusting(&self, resource: ResourceId, domain: u32, changes: &[Change], trust: Trust) -> Result<()> {
+    pub(super) fn apply_trusting(
+        &self,
+        resource: ResourceId,
+        domain: u32,
+        changes: &[Change],
+        trust: Trust,
+    ) -> Result<()> {
         let guard = self.sim.cpus_read_lock();
         let mut mask = CpuMask::new(self.sim.nr_cpu_ids())?;
         self.sim.online_cpus().into_iter().try_for_each(|cpu| mask.set(cpu))?;

@@ -71,6 +71,9 @@ fn a_slice_that_never_gets_it_is_told_of_and_ends_the_waiting() {
         assert_eq!(told(), 1);
         let slices = rig.board.chip(0).in_effect(3).filter(|limits| *limits == Some(HALF)).count();
         assert_eq!(slices, 11, "the others have it all the same");
+        // It is not known to be in effect, so the same again is tried, not left out.
+        rig.apply(ResourceId::Mb, L3_ID, &[change(3, ConfType::Both, 50)]).unwrap();
+        assert_eq!(told(), 2);
     });
 }
 

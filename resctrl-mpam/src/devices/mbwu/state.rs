@@ -33,8 +33,8 @@ impl MbwuState {
         self.saved.fetch_or(Saved::RESET.put(1), Ordering::Relaxed);
     }
 
-    /// Begins to count for somebody, at 0, as soon as there is somebody who can reach the registers.
-    pub(super) fn begin_away(&self, filter: u32) {
+    /// It counts for somebody from 0 on, now or as soon as there is somebody who can reach the registers.
+    pub(super) fn begin(&self, filter: u32) {
         self.correction.store(0, Ordering::Relaxed);
         self.saved.store(Saved::ENABLED.put(1) | Saved::FILTER.put(filter.into()), Ordering::Relaxed);
     }
