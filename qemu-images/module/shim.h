@@ -87,6 +87,8 @@ int shim_cpu_node(u32 cpu);
 int shim_cpu_package(u32 cpu);
 u32 shim_nodes_per_package(void);
 u32 shim_max_packages(void);
+/* The caller may be elsewhere as soon as it has returned. */
+u32 shim_likely_here(void);
 int shim_call_on(u32 cpu, void *closure);
 int shim_interrupt(u32 cpu, void *closure);
 void shim_interrupt_mask(const u64 *words, u32 bits, void *closure);

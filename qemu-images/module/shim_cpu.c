@@ -5,6 +5,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/device.h>
 #include <linux/lockdep.h>
+#include <linux/preempt.h>
 #include <linux/smp.h>
 #include <linux/tick.h>
 #include <linux/topology.h>
@@ -85,14 +86,27 @@ int shim_cpu_package(u32 cpu)
 	return topology_physical_package_id(cpu);
 }
 
+u32 shim_likely_here(void)
+{
+	return raw_smp_processor_id();
+}
+
 static int call_on(void *closure)
 {
 	rust_call_on(raw_smp_processor_id(), closure);
 	return 0;
 }
 
+/* A thread that may not be moved is bound to where it is: it needs no other thread there. */
 int shim_call_on(u32 cpu, void *closure)
 {
+	migrate_disable();
+	if (cpu == raw_smp_processor_id()) {
+		rust_call_on(cpu, closure);
+		migrate_enable();
+		return 0;
+	}
+	migrate_enable();
 	return smp_call_on_cpu(cpu, call_on, closure, false);
 }
 

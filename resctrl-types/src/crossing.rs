@@ -46,8 +46,9 @@ impl<'a> DomainCpus<'a> {
         self.here.filter(|here| self.mask.contains(here.cpu()))
     }
 
-    /// Runs `f` once on a CPU of the domain: right here, or else in a thread on a CPU that takes unbound work, or else, in
-    /// a domain of CPUs that are all to be left alone (`nohz_full`), in an interrupt, which disturbs less.
+    /// Runs `f` once on a CPU of the domain: right here, or else in a thread on a CPU that takes unbound work, the caller's own
+    /// if it happens to be there, or else, in a domain of CPUs that are all to be left alone (`nohz_full`), in an interrupt, which
+    /// disturbs less.
     ///
     /// # Errors
     /// `ENOENT` for a domain without CPUs, and those of [`Platform::call_on`]; `f` has then not run.
@@ -56,7 +57,8 @@ impl<'a> DomainCpus<'a> {
             f(here.into());
             return Ok(());
         }
-        let cpu = platform.any_housekeeping(self.mask).ok_or(Errno::ENOENT)?;
+        let here = self.likely_here(platform, self.mask).filter(|&here| platform.is_housekeeping(here));
+        let cpu = here.or_else(|| platform.any_housekeeping(self.mask)).ok_or(Errno::ENOENT)?;
         if platform.is_housekeeping(cpu) {
             platform.call_on(self.stay, cpu, &mut |here| f(here.into()))
         } else {
@@ -64,8 +66,16 @@ impl<'a> DomainCpus<'a> {
         }
     }
 
-    /// Runs `f` once, in a thread, on a CPU of `reach`: right here, or else on one of the domain if possible, or else on
-    /// any; among those, rather on one that takes unbound work.
+    /// Where the caller happens to be, if that is a CPU of `reach` which stays: who is there already need not wait for another
+    /// thread.
+    fn likely_here<P: Platform>(self, platform: &P, reach: &CpuMask) -> Option<CpuId> {
+        // Whoever is bound is known not to be.
+        let free = self.here.is_none();
+        free.then(|| platform.likely_here()).flatten().filter(|&here| reach.contains(here) && self.stay.includes(here))
+    }
+
+    /// Runs `f` once, in a thread, on a CPU of `reach`: right here, or where the caller happens to be, or else on one of the domain
+    /// if possible, or else on any; among those, rather on one that takes unbound work.
     ///
     /// # Errors
     /// `ENODEV` when none of them is online, and those of [`Platform::call_on`]; `f` has then not run.
@@ -78,6 +88,12 @@ impl<'a> DomainCpus<'a> {
         if let Some(here) = self.here.filter(|here| reach.contains(here.cpu())) {
             f(here);
             return Ok(());
+        }
+        if let Some(cpu) = self.likely_here(platform, reach) {
+            match platform.call_on(self.stay, cpu, f) {
+                Err(Errno::ENODEV) => {}
+                called => return called,
+            }
         }
         for (inside, housekeeping) in [(true, true), (true, false), (false, true), (false, false)] {
             let wanted = |cpu: &CpuId| {

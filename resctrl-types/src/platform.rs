@@ -246,6 +246,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// How many packages there are: `topology_max_packages()`. Constant, at least 1; 1 where the architecture has no use for it.
     fn max_packages(&self) -> u32;
 
+    /// The CPU that the caller is on, if that is known. It may be on another one as soon as this returns: good for a choice, and
+    /// no proof.
+    fn likely_here(&self) -> Option<CpuId>;
+
     // ---- Running elsewhere ----
 
     /// Runs `f` once on `cpu` in a thread bound to it, and waits: `smp_call_on_cpu`. May be called with the rdtgroup

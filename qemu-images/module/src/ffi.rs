@@ -159,6 +159,7 @@ unsafe extern "C" {
     pub(crate) fn shim_cpu_package(cpu: u32) -> c_int;
     pub(crate) safe fn shim_nodes_per_package() -> u32;
     pub(crate) safe fn shim_max_packages() -> u32;
+    pub(crate) safe fn shim_likely_here() -> u32;
     pub(crate) fn shim_call_on(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt(cpu: u32, closure: *mut c_void) -> c_int;
     pub(crate) fn shim_interrupt_mask(words: *const u64, bits: u32, closure: *mut c_void);

@@ -73,6 +73,10 @@ impl Platform for KernelPlatform {
         ffi::shim_max_packages()
     }
 
+    fn likely_here(&self) -> Option<CpuId> {
+        Some(CpuId(ffi::shim_likely_here()))
+    }
+
     fn call_on<'a>(
         &self,
         _: impl Into<CpusStay<'a>>,

@@ -21,7 +21,7 @@ use super::fault;
 use super::locks::{SimCpusReadGuard, SimMutex, SimRwLock};
 use super::platform::{LimboEvent, SimPlatform};
 use super::task::SimTask;
-use super::thread::{Place, Thread, atomically, on_cpu, preemption_point};
+use super::thread::{Place, Thread, atomically, current_cpu, on_cpu, preemption_point};
 use super::workqueue::SimWork;
 
 /// The wall clock when the virtual clock is 0, in seconds since the epoch.
@@ -124,6 +124,11 @@ impl Platform for SimPlatform {
         self.kernel.count(|stats| stats.interrupts += 1);
         self.in_interrupt(cpu, f);
         Ok(())
+    }
+
+    /// Where a thread is that is bound to no CPU is anybody's guess: on the first.
+    fn likely_here(&self) -> Option<CpuId> {
+        current_cpu().or_else(|| self.online_cpus().first().copied())
     }
 
     fn interrupt_mask(&self, _cpus: CpusHeld<'_>, mask: &CpuMask, f: &(dyn Fn(IrqOff<'_>) + Sync)) {

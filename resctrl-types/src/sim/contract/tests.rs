@@ -331,6 +331,32 @@ fn a_cpu_that_reaches_something_is_this_one_or_one_of_the_domain_or_any() {
 }
 
 #[test]
+fn who_happens_to_be_where_it_will_do_stays_there() {
+    run(|| {
+        let sim = SimPlatform::new(Topology::packages(2, 3));
+        let guard = sim.cpus_read_lock();
+        let mask_of = |cpus: &[u32]| {
+            let mut mask = CpuMask::new(sim.nr_cpu_ids()).unwrap();
+            cpus.iter().for_each(|&cpu| mask.set(CpuId(cpu)).unwrap());
+            mask
+        };
+        let mut seen = Vec::new();
+        sim.call_on(guard.held(), CpuId(2), &mut |_| {
+            for cpus in [&[0, 1, 2][..], &[3, 4]] {
+                let mask = mask_of(cpus);
+                let cpus = DomainCpus::new(guard.held(), &mask);
+                cpus.on_one(&sim, &mut |here| seen.push(here.cpu().0)).unwrap();
+            }
+            let (mask, reach) = (mask_of(&[1]), mask_of(&[1, 2]));
+            let cpus = DomainCpus::new(guard.held(), &mask);
+            cpus.on_one_of(&sim, &reach, &mut |here| seen.push(here.cpu().0)).unwrap();
+        })
+        .unwrap();
+        assert_eq!(seen, [2, 3, 2]);
+    });
+}
+
+#[test]
 fn a_call_runs_on_its_cpu_and_comes_back() {
     run(|| {
         let sim = machine();
