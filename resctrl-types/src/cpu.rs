@@ -84,7 +84,7 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// The registers that say for whom a CPU works: what they hold, and what they are to hold for tasks without ids of their own.
 ///
-/// What is written to them is the architecture's: a word that is never all ones. Each CPU has a cache line of its own, since
+/// What stands for their contents is the architecture's: a word that is never all ones. Each CPU has a cache line of its own, since
 /// this is touched at every context switch.
 ///
 /// # Invariants
@@ -121,6 +121,7 @@ impl Default for CpuLabels {
 impl CpuLabels {
     /// The word that tasks without ids of their own run with on this CPU. 0 to begin with.
     #[must_use]
+    #[inline]
     pub fn default_word(&self) -> u64 {
         self.default.load(Ordering::Relaxed)
     }

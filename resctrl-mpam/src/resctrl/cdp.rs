@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use resctrl_types::arch::{Cdp, Ids, Resources};
+use resctrl_types::arch::{Cdp, Resources};
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuMask, CpusHeld, Errno, Platform, ResourceId, Result, Switch};
 
@@ -31,7 +31,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cdp<P> for Mpam<M, S> {
             platform.log(LogLevel::Warn, format_args!("CDP is an expert feature and may cause MPAM to malfunction."));
         }
         // Every CLOSID, the default group's as well, has become another pair of PARTIDs.
-        platform.interrupt_mask(cpus, &self.possible, &|here| self.sched_in(here, platform.current_word(here)));
+        platform.interrupt_mask(cpus, &self.possible, &|here| self.relabel(here, platform.current_word(here)));
         Ok(())
     }
 

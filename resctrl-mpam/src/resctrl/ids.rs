@@ -18,7 +18,6 @@ use resctrl_types::arch::{Ids, MonId, Resources};
 use resctrl_types::{Closid, ConfType, CpuId, Errno, IrqOff, ResourceId, Result, Rmid, RmidIndex, TaskWord};
 
 use super::Mpam;
-use super::sched::write_labels;
 use crate::registers::Labels;
 use crate::{Msc, SystemRegisters};
 
@@ -113,8 +112,8 @@ impl<M: Msc, S: SystemRegisters> Ids for Mpam<M, S> {
         if self.has_failed() {
             return;
         }
-        let word = if word.0 == 0 { TaskWord(state.default_word()) } else { word };
-        state.switch(self.labels(word), |labels| write_labels(&self.system, here.into(), labels));
+        let word = if word.0 == 0 { state.default_word() } else { word.0 };
+        state.switch(word, |word| self.write_word(here.into(), TaskWord(word)));
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {

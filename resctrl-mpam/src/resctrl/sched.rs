@@ -61,7 +61,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
                 Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
                 Here::Thread(_) => {
                     // Whatever this thread works for, the next switch writes again.
-                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
+                    self.write_word(here, TaskWord(state.default_word()));
                     state.forget();
                 }
             }
@@ -97,18 +97,32 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         if self.has_failed() { Reached::LeftAlone } else { Reached::Used }
     }
 
+    /// Writes the labels of a word. Rare among context switches, most of which find that the CPU has them.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn write_word(&self, here: Here<'_>, word: TaskWord) {
+        write_labels(&self.system, here, self.labels(word));
+    }
+
+    /// The labels of words have changed, and so those of this CPU, with interrupts off.
+    pub(super) fn relabel(&self, here: IrqOff<'_>, word: TaskWord) {
+        if let Some(state) = self.cpus.get(here.cpu().index()) {
+            state.forget();
+            self.sched_in(here, word);
+        }
+    }
+
     /// Makes the default group's labels this CPU's, from a thread that context switches may interrupt.
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
-        state.write_from_thread(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here, labels));
+        state.write_from_thread(0, |word| self.write_word(here, TaskWord(word)));
     }
 
     /// The power management of this CPU has lost its registers: writes them again from memory.
     pub fn cpu_resumed(&self, here: IrqOff<'_>) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
-            let labels = state.held().unwrap_or_else(|| self.labels(TaskWord(0)));
-            write_labels(&self.system, here.into(), labels);
+            self.write_word(here.into(), TaskWord(state.held().unwrap_or(0)));
         }
     }
 
@@ -117,6 +131,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
         state.forget();
-        state.switch(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here.into(), labels));
+        state.switch(0, |word| self.write_word(here.into(), TaskWord(word)));
     }
 }
