@@ -19,50 +19,63 @@ pub(crate) struct Owner {
     pub(crate) event: EventId,
 }
 
-/// The counters of one domain.
+/// The counters of one domain. There may be hundreds, of which few are taken.
 #[derive(Default)]
-pub(crate) struct CounterTable(KVec<Option<Owner>>);
+pub(crate) struct CounterTable {
+    entries: KVec<Option<Owner>>,
+    /// How many of them are somebody's.
+    taken: u32,
+}
 
 impl CounterTable {
     /// `count` counters that are nobody's.
     pub(crate) fn new(count: u32) -> Result<Self> {
-        Ok(CounterTable(KVec::from_fn(count as usize, |_| None)?))
+        Ok(CounterTable { entries: KVec::from_fn(count as usize, |_| None)?, taken: 0 })
+    }
+
+    /// Those that are somebody's, with their numbers: looks no further than there are any.
+    fn taken(&self) -> impl Iterator<Item = (u32, Owner)> + '_ {
+        let taken = (0..).zip(self.entries.iter()).filter_map(|(number, &entry)| Some((number, entry?)));
+        taken.take(self.taken as usize)
     }
 
     /// The counter of `owner`.
     pub(crate) fn find(&self, owner: Owner) -> Option<u32> {
-        (0..).zip(self.0.iter()).find(|&(_, &taken)| taken == Some(owner)).map(|(number, _)| number)
+        self.taken().find(|&(_, other)| other == owner).map(|(number, _)| number)
     }
 
     /// Gives the lowest free counter of the first `usable` ones to `owner`, who has none.
     pub(crate) fn take(&mut self, owner: Owner, usable: u32) -> Option<u32> {
-        let (number, entry) = (0..usable).zip(self.0.iter_mut()).find(|(_, entry)| entry.is_none())?;
+        let (number, entry) = (0..usable).zip(self.entries.iter_mut()).find(|(_, entry)| entry.is_none())?;
         *entry = Some(owner);
+        self.taken = self.taken.saturating_add(1);
         Some(number)
     }
 
     /// Takes the counter of `owner` back and says which it was.
     pub(crate) fn release(&mut self, owner: Owner) -> Option<u32> {
         let number = self.find(owner)?;
-        if let Some(counter) = self.0.get_mut(number as usize) {
+        if let Some(counter) = self.entries.get_mut(number as usize) {
             *counter = None;
+            self.taken = self.taken.saturating_sub(1);
         }
         Some(number)
     }
 
     /// Takes all counters back.
     pub(crate) fn clear(&mut self) {
-        self.0.fill(None);
+        self.entries.fill(None);
+        self.taken = 0;
     }
 
-    /// How many of the first `usable` counters are free.
+    /// How many of the first `usable` counters are free. None beyond them is taken.
     pub(crate) fn available(&self, usable: u32) -> usize {
-        self.0.iter().take(usable as usize).filter(|entry| entry.is_none()).count()
+        usable.saturating_sub(self.taken) as usize
     }
 
     /// Whoever has a counter.
     pub(crate) fn owners(&self) -> impl Iterator<Item = Owner> + '_ {
-        self.0.iter().filter_map(|&entry| entry)
+        self.taken().map(|(_, owner)| owner)
     }
 }
 
