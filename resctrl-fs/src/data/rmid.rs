@@ -11,6 +11,8 @@
 
 use resctrl_types::{Arch, Closid, Errno, KVec, Platform, Result, Rmid, RmidIndex};
 
+use crate::nodes::GroupId;
+
 /// What an index is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -29,6 +31,9 @@ pub(crate) struct RmidTable {
     pub(crate) limbo: u32,
     /// How many indexes of each CLOSID are in limbo; empty where RMIDs do not depend on the CLOSID.
     dirty: KVec<u32>,
+    /// The monitor group that was the last to have each index and has left it behind by moving; empty where RMIDs do not depend
+    /// on the CLOSID.
+    left_by: KVec<Option<GroupId>>,
 }
 
 /// The index of the default group.
@@ -50,7 +55,9 @@ impl RmidTable {
         for index in 1..count {
             free.push(RmidIndex(index))?;
         }
-        Ok(RmidTable { entries, free, limbo: 0, dirty: KVec::from_fn(closids, |_| 0)? })
+        let dirty = KVec::from_fn(closids, |_| 0)?;
+        let left_by = KVec::from_fn(if closids > 0 { count as usize } else { 0 }, |_| None)?;
+        Ok(RmidTable { entries, free, limbo: 0, dirty, left_by })
     }
 
     /// Takes the RMID that has been free for longest; where RMIDs depend on the CLOSID, of those of `closid`.
@@ -81,6 +88,44 @@ impl RmidTable {
         if let Some(at) = self.free.iter().position(|&free| free == index) {
             self.free.remove(at);
             self.set(index, Entry::InUse);
+            self.leave(index, None);
+        }
+    }
+
+    /// Takes note that a group has moved away from an index, or that whoever did has nothing to do with it any more.
+    pub(crate) fn leave(&mut self, index: RmidIndex, group: Option<GroupId>) {
+        if let Some(last) = self.left_by.get_mut(index.index()) {
+            *last = group;
+        }
+    }
+
+    /// An index of `closid` in limbo that `group` has left, and nobody has had since: what lines it has are the group's own.
+    pub(crate) fn left_behind<A: Arch<P>, P: Platform>(
+        &self,
+        arch: &A,
+        closid: Closid,
+        group: GroupId,
+    ) -> Option<RmidIndex> {
+        let mut left = (0..).zip(self.left_by.iter()).filter(|&(_, &last)| last == Some(group));
+        left.find_map(|(index, _)| {
+            let limbo = matches!(self.entries.get(RmidIndex(index).index()), Some(Entry::Limbo(_)));
+            Some(RmidIndex(index)).filter(|&index| limbo && arch.rmid_decode(index).closid == closid)
+        })
+    }
+
+    /// Takes an index out of limbo for the group that had it: it is busy in no domain any more.
+    pub(crate) fn take_back(&mut self, closid: Closid, index: RmidIndex) {
+        if matches!(self.entries.get(index.index()), Some(Entry::Limbo(_))) {
+            self.left_limbo(closid);
+            self.set(index, Entry::InUse);
+            self.leave(index, None);
+        }
+    }
+
+    fn left_limbo(&mut self, closid: Closid) {
+        self.limbo = self.limbo.saturating_sub(1);
+        if let Some(dirty) = self.dirty.get_mut(closid.index()) {
+            *dirty = dirty.saturating_sub(1);
         }
     }
 
@@ -114,10 +159,7 @@ impl RmidTable {
                 false
             }
             Some(Entry::Limbo(_)) => {
-                self.limbo = self.limbo.saturating_sub(1);
-                if let Some(dirty) = self.dirty.get_mut(closid.index()) {
-                    *dirty = dirty.saturating_sub(1);
-                }
+                self.left_limbo(closid);
                 self.set_free(index);
                 true
             }
@@ -164,6 +206,20 @@ mod tests {
         assert!(!table.cleaned(Closid(1), RmidIndex(3)));
         assert!(table.cleaned(Closid(1), RmidIndex(3)));
         assert_eq!((table.limbo, table.dirty(Closid(1)), table.free.len()), (0, 0, 3));
+    }
+
+    #[test]
+    fn an_rmid_that_is_taken_back_is_in_use_and_counted_nowhere_else() {
+        let mut table = RmidTable::new(4, 2).unwrap();
+        table.free.remove(2);
+        table.leave(RmidIndex(3), Some(GroupId(7)));
+        table.release(Closid(1), RmidIndex(3), 2);
+        table.take_back(Closid(1), RmidIndex(3));
+        assert_eq!((table.limbo, table.dirty(Closid(1)), table.free.len()), (0, 0, 2));
+        assert_eq!((table.entries[3], table.left_by[3]), (Entry::InUse, None));
+        // Not in limbo: nothing to take back.
+        table.take_back(Closid(0), RmidIndex(1));
+        assert_eq!((table.entries[1], table.free.len()), (Entry::Free, 2));
     }
 
     #[test]

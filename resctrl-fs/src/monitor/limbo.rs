@@ -95,6 +95,21 @@ pub(crate) fn free_rmid<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonI
     rmids.release(id.closid, index, busy_in);
 }
 
+/// Gives an RMID that a group has left, and that waits for its lines to go, back to it: the lines are the group's own.
+pub(crate) fn take_back<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonId) {
+    let index = op.arch().rmid_index(id);
+    let (key, state) = (&mut op.locked.key, &mut op.locked.state);
+    let Some(rmids) = &mut state.rmids else { return };
+    rmids.take_back(id.closid, index);
+    for domain in &state.mon_domains {
+        // The worker finds less to do, perhaps nothing, and ends.
+        let busy = &mut domain.open(key).busy;
+        if busy.contains(index) {
+            busy.remove(index);
+        }
+    }
+}
+
 fn mark_busy<A: Arch<P>, P: Platform>(key: &mut Key, domain: &Ref<MonDomain<A, P>>, index: RmidIndex) {
     domain.open(key).busy.insert(index);
     worker::arm(key, domain, WorkKind::Limbo, worker::PERIOD_MS);

@@ -6,7 +6,7 @@ use resctrl_types::{Arch, Closid, CpuMask, Errno, Platform, Ref, Result, RmidInd
 
 use super::mkdir::NEWLINE;
 use super::tasks;
-use crate::data::group::Place;
+use crate::data::group::{Monitored, Place};
 use crate::data::state::{Op, Resctrl};
 use crate::monitor::{counters, limbo, read};
 use crate::nodes::{GroupId, Node};
@@ -16,7 +16,8 @@ use crate::tree::NodeId;
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Renames a monitor group, or moves it below another control group. Its tasks get the CLOSID of the new parent and keep
     /// their RMID; where RMIDs depend on the CLOSID, they get one of those of the new parent's. Then the group's counters
-    /// begin at 0 again, and its old RMID is freed: the lines that it has filled so far are not the group's any more.
+    /// begin at 0 again, and its old RMID is freed: the lines that it has filled so far are not the group's any more. If the new
+    /// parent has no RMID left but one that this group has left behind and that still waits for its lines to go, it gets that.
     ///
     /// # Errors
     /// `EINVAL` for any flag of `renameat2`, a newline in the name or a new parent that is there for a region; `ENOENT` for
@@ -96,7 +97,7 @@ fn adopt<A: Arch<P>, P: Platform>(
     let group = &op.state().groups[ctrl];
     let old = group.monitored_child(&group.children[mon]);
     let closid = op.state().groups[new_ctrl].closid;
-    let index = next_index(op, old.id, closid)?;
+    let (index, origin) = next_index(op, old, closid)?;
     let new = MonId { closid, rmid: arch.rmid_decode(index).rmid };
     if A::RMID_DEPENDS_ON_CLOSID {
         // Nobody has these ids yet, so their counts are nobody's either.
@@ -110,8 +111,10 @@ fn adopt<A: Arch<P>, P: Platform>(
     child.rmid = new.rmid;
     op.state().groups[new_ctrl].children.push(child).map_err(|_| op.out_of_memory())?;
     if A::RMID_DEPENDS_ON_CLOSID {
-        if let Some(rmids) = &mut op.state().rmids {
-            rmids.take(index);
+        match (origin, &mut op.state().rmids) {
+            (Origin::Limbo, _) => limbo::take_back(op, new),
+            (Origin::Free, Some(rmids)) => rmids.take(index),
+            (Origin::Free, None) => {}
         }
         // Before the tasks, so that all they do with their new ids is counted.
         counters::pass_on(op, old, new);
@@ -120,22 +123,43 @@ fn adopt<A: Arch<P>, P: Platform>(
     tasks::refresh(fs, op.cpus, &affected);
     if A::RMID_DEPENDS_ON_CLOSID {
         limbo::free_rmid(op, old.id);
+        let left = arch.rmid_index(old.id);
+        if let Some(rmids) = &mut op.state().rmids {
+            rmids.leave(left, Some(old.group));
+        }
     }
     Ok(())
 }
 
-/// The index that a monitor group with the ids `old` is to have below a group of `closid`: its own, unless RMIDs depend on
-/// the CLOSID; then one that is free.
+/// Where the RMID of a group that moves comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// It was nobody's.
+    Free,
+    /// It was this group's, and has been nobody's since.
+    Limbo,
+}
+
+/// The index that a monitor group is to have below a group of `closid`: its own, unless RMIDs depend on the CLOSID; then one
+/// that is free, or else one that it has left itself.
 ///
 /// # Errors
 /// As [`RmidTable::next`](crate::data::rmid::RmidTable::next), and the status says so.
-fn next_index<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, old: MonId, closid: Closid) -> Done<RmidIndex> {
+fn next_index<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    old: Monitored,
+    closid: Closid,
+) -> Done<(RmidIndex, Origin)> {
     let arch = op.arch();
     let state = op.state();
     match &state.rmids {
         Some(rmids) if A::RMID_DEPENDS_ON_CLOSID => {
-            rmids.next(arch, closid).map_err(|errno| state.status.refuse(errno, "Out of RMIDs\n"))
+            let free = rmids.next(arch, closid).map(|index| (index, Origin::Free));
+            free.or_else(|errno| {
+                let own = rmids.left_behind(arch, closid, old.group).map(|index| (index, Origin::Limbo));
+                own.ok_or_else(|| state.status.refuse(errno, "Out of RMIDs\n"))
+            })
         }
-        _ => Ok(arch.rmid_index(old)),
+        _ => Ok((arch.rmid_index(old.id), Origin::Free)),
     }
 }

@@ -194,6 +194,44 @@ fn b3_without_an_id_of_the_new_parent_nothing_moves() {
 }
 
 #[test]
+fn b3_a_group_that_comes_back_gets_the_ids_that_it_has_left_if_there_are_no_others() {
+    sim::run(|| {
+        let machine = with_groups();
+        let old = machine.labels("p0", FROM);
+        machine.fill(old, 1 << 20);
+        // p0 has no other id left than the group's old one, of which there are lines.
+        ["a", "b"].into_iter().for_each(|name| machine.mkdir("p0/mon_groups", name).unwrap());
+        machine.rename(FROM, TO).unwrap();
+        machine.sim.advance(5000);
+        assert_eq!(machine.mkdir("p0/mon_groups", "c"), Err(Errno::ENOSPC), "nobody else gets it");
+        machine.rename(TO, FROM).unwrap();
+        machine.audit();
+        assert_eq!((machine.labels("p0", FROM), machine.occupied(FROM)), (old, format!("{}\n", 1 << 20)));
+        machine.traffic(0, old.partid, old.pmg, 30);
+        assert_eq!(machine.bytes(FROM), "30\n", "its counter began with the move");
+        machine.sim.advance(5000);
+        assert_eq!(machine.labels("p0", FROM), old, "it is not in limbo any more");
+
+        // Once somebody else has had it, it is not the group's own.
+        machine.rename(FROM, TO).unwrap();
+        machine.fill(old, 0);
+        machine.sim.advance(2000);
+        machine.mkdir("p0/mon_groups", "c").unwrap();
+        assert_eq!(machine.labels("p0", "p0/mon_groups/c"), old);
+        machine.fill(old, 1 << 20);
+        machine.rmdir("p0/mon_groups/c").unwrap();
+        assert_eq!(machine.rename(TO, FROM), Err(Errno::ENOSPC));
+        machine.audit();
+        machine.sim.advance(5000);
+        machine.fill(old, 0);
+        machine.sim.advance(2000);
+        machine.rename(TO, FROM).unwrap();
+        machine.audit();
+        machine.finish();
+    });
+}
+
+#[test]
 fn b3_without_memory_nothing_moves() {
     sim::run(|| {
         for n in 0.. {
