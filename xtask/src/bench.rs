@@ -21,6 +21,7 @@ use crate::scenario::Implementation;
 use crate::test_qemu::run_folder;
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{machine, workspace};
+use page::OfSize;
 use table::{Origin, Table};
 
 /// Measures what operations cost, on resctrl.ko and on the kernel's own resctrl, in instructions.
@@ -179,13 +180,29 @@ fn measure(options: &Options) -> Result<Option<Table>> {
     Ok(Some(table))
 }
 
+/// The machine of this table and others whose figures are committed, with their sizes.
+fn machines(table: &Table) -> Result<Vec<OfSize>> {
+    let mut tables = docs::of_other_machines(&table.origin.machine)?;
+    tables.push(table.clone());
+    tables
+        .into_iter()
+        .map(|table| {
+            let (_, hardware) = machine::load(&table.origin.machine, PlatformOptions::default().kind())?;
+            let of = &hardware.topology;
+            let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            Ok(OfSize { counts: [("domains", count(of.l3_domains())), ("CPUs", count(of.cpus()))], table })
+        })
+        .collect()
+}
+
 fn write_files(table: &Table, options: &Options) -> Result<()> {
     if let Some(path) = &options.json {
         std::fs::write(path, table.json()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let page = workspace::target().join("rig/bench.html");
     std::fs::create_dir_all(workspace::target().join("rig"))?;
-    std::fs::write(&page, page::page(table)?).with_context(|| format!("cannot write {}", page.display()))?;
+    std::fs::write(&page, page::page(table, &machines(table)?)?)
+        .with_context(|| format!("cannot write {}", page.display()))?;
     println!("page: {}", page.display());
     if options.docs { docs::update(table) } else { Ok(()) }
 }

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::kernels::{Arch, Kernel};
-use crate::module_build::{self, panics};
+use crate::module_build::{self, panics, size};
 use crate::toolroot::{ToolOptions, ToolRoot};
-use crate::workspace;
+use crate::{docs, workspace};
 
 /// Builds resctrl.ko for a guest kernel
 ///
@@ -29,6 +29,12 @@ pub(crate) struct Options {
     /// Record the symbols that the module needs from this kernel, and where it could panic, as reviewed
     #[arg(long, conflicts_with = "kdir")]
     pub(crate) accept: bool,
+    /// Print what the module is made of, in bytes
+    #[arg(long)]
+    pub(crate) size: bool,
+    /// Bring that table in docs/performance.md up to date
+    #[arg(long, requires = "size")]
+    pub(crate) docs: bool,
     #[command(flatten)]
     pub(crate) tools: ToolOptions,
 }
@@ -46,6 +52,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let symbols = fs::read_to_string(&module.undefined_symbols)
         .with_context(|| format!("cannot read {}", module.undefined_symbols.display()))?;
     println!("{}", module.path.display());
+    if options.size {
+        let sizes = size::of(&module.path)?.markdown();
+        println!("{sizes}");
+        if options.docs {
+            let command = format!(
+                "`cargo xtask build-module --size --arch {}` at {}:\n\n{sizes}",
+                kernel.arch,
+                workspace::commit()
+            );
+            docs::put("performance.md", &format!("size of the module for {}", kernel.arch), &command)?;
+        }
+    }
     let reviewed_path = reviewed_symbols(&kernel);
     if options.accept {
         fs::write(&reviewed_path, &symbols).with_context(|| format!("cannot write {}", reviewed_path.display()))?;

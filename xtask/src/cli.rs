@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, build_module, ci, fuzz, run_qemu, setup, test_qemu, unit_tests};
+use crate::{bench, build_module, ci, fuzz, run_qemu, setup, test_qemu, timings, unit_tests};
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
 ///
@@ -30,6 +30,7 @@ enum Command {
     Test(unit_tests::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
+    Timings(timings::Options),
     Ci(ci::Options),
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Test(options) => unit_tests::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Timings(options) => timings::run(&options),
         Command::Ci(options) => ci::run(&options),
     }
 }

@@ -90,8 +90,17 @@ pub(crate) enum Plan {
     Script(PathBuf),
     /// The script at this path, which is sent lines while it runs.
     Replay(PathBuf),
-    /// Scenarios, by name, one after the other.
-    Scenarios(Vec<String>),
+    /// Scenarios, one after the other.
+    Scenarios(Vec<Turn>),
+}
+
+/// A scenario's turn in a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Its name.
+    pub(crate) scenario: String,
+    /// Parameters that `resctrl.ko` is loaded with meanwhile.
+    pub(crate) parameters: String,
 }
 
 /// Everything guests have in common; made once, used by all of them.
@@ -270,10 +279,13 @@ impl Spec {
                 root.file("rig/plan", "script\n");
                 root.copy("rig/script", path)?;
             }
-            Plan::Scenarios(names) => {
+            Plan::Scenarios(turns) => {
                 let mut plan = "scenarios\n".to_owned();
-                for name in names {
+                for Turn { scenario: name, parameters } in turns {
                     let file = format!("scenarios/{name}.sh");
+                    if !parameters.is_empty() {
+                        root.file(&format!("rig/parameters/{name}"), parameters.as_str());
+                    }
                     root.copy(&format!("rig/{file}"), &guest.join(&file))?;
                     writeln!(plan, "{name}")?;
                 }

@@ -7,6 +7,7 @@
 
 mod kbuild;
 pub(crate) mod panics;
+pub(crate) mod size;
 mod staticlib;
 
 use std::fs;

@@ -91,15 +91,15 @@ pub(crate) struct Scenario {
     pub(crate) limit: Duration,
     /// Parameter that says how long it runs.
     pub(crate) seconds: Option<Seconds>,
-    /// It needs a guest for itself.
-    pub(crate) own_guest: bool,
+    /// It needs a guest for itself, on any implementation.
+    own_guest: bool,
     /// It has no part in a run of everything.
     pub(crate) only_asked: bool,
     /// It sleeps most of the time: it shares a guest with others that do, beside those that compute.
     pub(crate) waits: bool,
     /// Kernel arguments it needs.
-    pub(crate) append: String,
-    /// Parameters of `resctrl.ko`.
+    append: String,
+    /// Parameters of `resctrl.ko`. If it has both, the arguments tell the kernel's own what the parameters tell ours.
     pub(crate) parameters: String,
     /// `resctrl.ko` may refuse to load; the scenario finds out.
     pub(crate) refusal: bool,
@@ -190,16 +190,8 @@ impl Scenario {
                 "asked" => self.only_asked = true,
                 _ => bail!("expected `always` or `asked`"),
             },
-            "append" => {
-                // Kernel arguments cannot change between scenarios of one boot.
-                self.own_guest = true;
-                value.clone_into(&mut self.append);
-            }
-            "parameters" => {
-                // The module is loaded once, before the first scenario.
-                self.own_guest = true;
-                value.clone_into(&mut self.parameters);
-            }
+            "append" => value.clone_into(&mut self.append),
+            "parameters" => value.clone_into(&mut self.parameters),
             "refusal" => match value {
                 "yes" => (self.own_guest, self.refusal) = (true, true),
                 "no" => self.refusal = false,
@@ -237,6 +229,19 @@ impl Scenario {
             _ => bail!("unknown setting `{key}`"),
         }
         Ok(())
+    }
+
+    /// Kernel arguments it needs with this implementation.
+    pub(crate) fn arguments(&self, implementation: Implementation) -> &str {
+        match implementation {
+            Implementation::Rust if !self.parameters.is_empty() => "",
+            _ => &self.append,
+        }
+    }
+
+    /// It cannot share a guest: kernel arguments cannot change between scenarios of one boot. Parameters of the module can.
+    pub(crate) fn needs_a_guest(&self, implementation: Implementation) -> bool {
+        self.own_guest || !self.arguments(implementation).is_empty()
     }
 
     /// It runs on this kernel.

@@ -83,6 +83,26 @@ impl Stages {
         table.trim_fmt()
     }
 
+    /// The same for a page of the documentation.
+    pub(crate) fn markdown(&self) -> String {
+        let line = |Stage { name, spent }: &Stage| {
+            format!("| {name} | {:.0} | {:.0} |\n", spent.passed.as_secs_f64(), spent.processor.as_secs_f64())
+        };
+        "| stage | seconds | processor seconds |\n|---|--:|--:|\n".to_owned()
+            + &self.0.iter().map(line).collect::<String>()
+    }
+
+    /// Reads what [`Self::tsv`] wrote; none if it is something else.
+    pub(crate) fn parse(text: &str) -> Option<Vec<(String, Spent)>> {
+        let seconds =
+            |text: &str| text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let lines = text.lines().map(|line| {
+            let [name, passed, processor] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+            Some((name.to_owned(), Spent { passed: seconds(passed)?, processor: seconds(processor)? }))
+        });
+        lines.collect()
+    }
+
     /// The same for programs: name, seconds, processor seconds.
     pub(crate) fn tsv(&self) -> String {
         let line = |Stage { name, spent }: &Stage| {
@@ -132,9 +152,9 @@ mod tests {
     #[test]
     fn work_of_this_process_and_of_programs_that_end_is_counted() {
         let mut stages = Stages::default();
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), processor_time_here());
         let busy = || {
-            while processor_time_here() < Duration::from_millis(50) && begun.elapsed() < 30 * SECOND {
+            while processor_time_here() < before + Duration::from_millis(50) && begun.elapsed() < 30 * SECOND {
                 std::hint::spin_loop();
             }
         };
@@ -162,5 +182,9 @@ mod tests {
         assert_eq!(stages.tsv(), "module\t4.00\t6.00\nboots\t7.00\t9.00\n");
         assert!(stages.table().lines().nth(1).unwrap().ends_with("4.0                6.0"), "{}", stages.table());
         assert_eq!(spent(3, 4) - spent(1, 1), spent(2, 3));
+        assert!(stages.markdown().ends_with("| module | 4 | 6 |\n| boots | 7 | 9 |\n"), "{}", stages.markdown());
+        let read = Stages::parse(&stages.tsv());
+        assert_eq!(read, Some(vec![("module".to_owned(), spent(4, 6)), ("boots".to_owned(), spent(7, 9))]));
+        assert_eq!(Stages::parse("module\t4\n"), None);
     }
 }

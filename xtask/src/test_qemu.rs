@@ -288,7 +288,7 @@ impl<'a> Rig<'a> {
             .systems
             .get(&(case.kernel.clone(), case.arch, case.implementation))
             .with_context(|| format!("{case}: its kernel was not prepared"))?;
-        let append = [self.options.append.as_str(), case.scenario.append.as_str()].join(" ");
+        let append = [self.options.append.as_str(), case.scenario.arguments(case.implementation)].join(" ");
         let mut settings = settings.clone();
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());

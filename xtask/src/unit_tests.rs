@@ -30,10 +30,11 @@ const LONG_PACKAGES: [&str; 5] = ["resctrl-types", "resctrl-fs", "resctrl-x86", 
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 
-/// Runs the unit tests with cargo-nextest, then the examples of the documentation, then the reference count under the memory
-/// model
+/// Runs the unit tests, then the examples of the documentation, then the reference count under the memory model
 ///
-/// Where cargo-nextest is missing it is built into `target/tools` first, which takes some minutes, once.
+/// cargo-nextest runs them where it is installed, and `cargo test` where it is not. What only cargo-nextest can do
+/// (arguments for it, --long, --sanitizer, a report where CI is set) has it built into `target/tools` first, which takes
+/// some minutes, once.
 ///
 /// The tests run a share of the thread schedules. `--long` runs a million of them, on an optimised build, and more cases
 /// of the property tests, in half an hour or so, and fails if they did not exercise what they are for.
@@ -56,8 +57,11 @@ pub(crate) struct Options {
 ///
 /// cargo-nextest is missing and cannot be built, or cannot be run.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let nextest = match installed("cargo-nextest".as_ref()) {
+    let there = installed("cargo-nextest".as_ref()).or_else(|| installed(&built()));
+    let in_ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
+    let nextest = match there {
         Some(path) => path,
+        None if options.is_plain() && !in_ci => return run_plain(),
         None => install()?,
     };
     if let Some(sanitizer) = options.sanitizer {
@@ -77,6 +81,27 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // crate.
     let rest = !options.nextest.is_empty() || (succeeds(&mut examples())? && succeeds(&mut memory_model())?);
     Ok(if passed && rest { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Options {
+    /// All tests are to be run and nothing else.
+    fn is_plain(&self) -> bool {
+        !self.long && self.sanitizer.is_none() && self.nextest.is_empty()
+    }
+}
+
+/// Runs the tests without cargo-nextest, the examples among them.
+fn run_plain() -> Result<ExitCode> {
+    eprintln!("cargo-nextest is not on this machine: `cargo test` runs the tests");
+    let passed = [succeeds(&mut plain())?, succeeds(&mut memory_model())?];
+    Ok(if passed == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// All tests, without cargo-nextest.
+fn plain() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--locked", "--no-fail-fast", "--workspace", "--exclude", "resctrl-module"]);
+    command
 }
 
 /// Runs the long tests and sums up what they did.
@@ -140,10 +165,19 @@ fn installed(program: &Path) -> Option<PathBuf> {
     output.status.success().then(|| program.to_owned())
 }
 
+/// The folder for a cargo-nextest of our own.
+fn root() -> PathBuf {
+    toolroot::folder(&format!("nextest-{NEXTEST}"))
+}
+
+/// That cargo-nextest.
+fn built() -> PathBuf {
+    root().join("bin/cargo-nextest")
+}
+
 /// Builds cargo-nextest into the tool root, unless an earlier run did.
 fn install() -> Result<PathBuf> {
-    let root = toolroot::folder(&format!("nextest-{NEXTEST}"));
-    let program = root.join("bin/cargo-nextest");
+    let (root, program) = (root(), built());
     fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
     let _lock = apt::lock(&root.join("lock"))?;
     if let Some(program) = installed(&program) {
@@ -173,6 +207,14 @@ fn install() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_run_of_everything_does_without_nextest() {
+        assert!(Options::default().is_plain());
+        let filtered = Options { nextest: vec!["mkdir".to_owned()], ..Options::default() };
+        let long = Options { long: true, ..Options::default() };
+        assert!(!filtered.is_plain() && !long.is_plain());
+    }
 
     #[test]
     fn a_program_that_is_no_nextest_does_not_count_as_installed() {

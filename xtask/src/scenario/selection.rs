@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::fault::Fault;
 use super::known::Known;
-use super::{Implementation, Scenario};
+use super::{DEFAULT_LIMIT, Implementation, Scenario};
 use crate::differential::Asked;
 use crate::kernels::{Arch, Kernel};
 
@@ -205,6 +205,10 @@ impl Selection<'_> {
     }
 }
 
+/// So many scenarios that wait share a guest. More would not cost much, but what each waits adds up, and the run is over when
+/// the last guest is.
+const WAITING: usize = 3;
+
 /// Cases that run in one guest, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
@@ -213,11 +217,11 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// Puts cases that may share a guest together. Guests of one case come first: they are the long ones.
+    /// Puts cases that may share a guest together, and the guests in the order in which they are begun.
     pub(crate) fn group(cases: Vec<Case>) -> Vec<Self> {
         let (mut boots, mut shared): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
         for case in cases {
-            if case.scenario.own_guest {
+            if case.scenario.needs_a_guest(case.implementation) {
                 boots.push(Self { cases: vec![case] });
                 continue;
             }
@@ -226,15 +230,46 @@ impl Boot {
                 (&first.machine, &first.kernel, first.implementation, first.scenario.waits)
                     == (&case.machine, &case.kernel, case.implementation, case.scenario.waits)
             };
-            match shared.iter_mut().find(same) {
+            let has_room = |boot: &&mut Self| !boot.first().scenario.waits || boot.cases.len() < WAITING;
+            match shared.iter_mut().filter(has_room).find(same) {
                 Some(boot) => boot.cases.push(case),
                 None => shared.push(Self { cases: vec![case] }),
             }
         }
-        // Waiting takes long and costs nothing, so it begins first.
-        shared.sort_by_key(|boot| !boot.first().scenario.waits);
+        // One that waits alone is not worth a boot where there is another guest.
+        let (lonely, mut shared): (Vec<Self>, Vec<Self>) =
+            shared.into_iter().partition(|boot| boot.first().scenario.waits && boot.cases.len() == 1);
+        for boot in lonely {
+            let first = boot.first();
+            let same = |other: &&mut Self| {
+                let other = other.first();
+                (&other.machine, &other.kernel, other.implementation)
+                    == (&first.machine, &first.kernel, first.implementation)
+            };
+            match shared.iter_mut().find(same) {
+                Some(other) => other.cases.extend(boot.cases),
+                None => shared.push(boot),
+            }
+        }
+        // The module is loaded anew where its parameters change.
+        for boot in &mut shared {
+            boot.cases.sort_by_key(|case| !case.scenario.parameters.is_empty());
+        }
         boots.append(&mut shared);
+        boots.sort_by_key(Self::turn);
         boots
+    }
+
+    /// When it is begun: the longer ones first, as far as that is known, so that none goes on alone at the end. What waits costs
+    /// little beside others.
+    fn turn(&self) -> u8 {
+        let first = self.first();
+        match first.scenario.needs_a_guest(first.implementation) {
+            false if first.scenario.waits => 0,
+            true if first.scenario.limit > DEFAULT_LIMIT => 1,
+            false => 2,
+            true => 3,
+        }
     }
 
     /// The case that stands for what all of them have in common.
@@ -245,10 +280,11 @@ impl Boot {
     /// Name for folders and the live view.
     pub(crate) fn label(&self) -> String {
         let Case { scenario, machine, kernel, implementation, .. } = self.first();
-        if scenario.own_guest {
+        if scenario.needs_a_guest(*implementation) {
             format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
         } else if scenario.waits {
-            format!("{machine}-{kernel}-{implementation}-waits")
+            // There may be several.
+            format!("{machine}-{kernel}-{implementation}-waits-{}", scenario.name)
         } else {
             format!("{machine}-{kernel}-{implementation}")
         }

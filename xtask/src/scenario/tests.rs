@@ -55,22 +55,64 @@ fn a_scenario_runs_on_the_kernels_it_names() {
     assert_eq!(select("debug"), ["anywhere [intel debug rust]", "faults [intel debug rust]"]);
 }
 
-#[test]
-fn scenarios_that_wait_share_a_guest_of_their_own() {
-    let case = |name: &str, header: &str| Case {
+fn case(name: &str, header: &str) -> Case {
+    Case {
         scenario: scenario(name, header),
         machine: "intel".to_owned(),
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         implementation: Implementation::Rust,
         known: Vec::new(),
-    };
+    }
+}
+
+fn groups(boots: &[Boot]) -> Vec<Vec<&str>> {
+    boots.iter().map(|boot| boot.cases.iter().map(|case| &*case.scenario.name).collect()).collect()
+}
+
+#[test]
+fn scenarios_that_wait_share_a_guest_of_their_own() {
     let waits = "# guest: waits";
     let boots = Boot::group(vec![case("a", ""), case("b", waits), case("c", ""), case("d", waits)]);
-    let groups: Vec<Vec<&str>> =
-        boots.iter().map(|boot| boot.cases.iter().map(|case| &*case.scenario.name).collect()).collect();
-    assert_eq!(groups, [["b", "d"], ["a", "c"]]);
+    assert_eq!(groups(&boots), [["b", "d"], ["a", "c"]]);
     assert_ne!(boots[0].label(), boots[1].label());
+    let boots = Boot::group(vec![case("a", ""), case("b", waits), case("c", "")]);
+    assert_eq!(groups(&boots), [["a", "c", "b"]], "one alone is not worth a boot");
+    assert_eq!(groups(&Boot::group(vec![case("b", waits)])), [["b"]]);
+    let boots = Boot::group(["a", "b", "c", "d", "e"].map(|name| case(name, waits)).to_vec());
+    assert_eq!(groups(&boots), [vec!["a", "b", "c"], vec!["d", "e"]], "waiting adds up");
+    assert_ne!(boots[0].label(), boots[1].label());
+}
+
+#[test]
+fn what_takes_long_is_begun_first() {
+    let own = "# guest: own";
+    let boots = Boot::group(vec![
+        case("quick", own),
+        case("a", ""),
+        case("b", ""),
+        case("long", &format!("{own}\n# timeout: 180")),
+        case("c", "# guest: waits"),
+        case("d", "# guest: waits"),
+    ]);
+    assert_eq!(groups(&boots), [vec!["c", "d"], vec!["long"], vec!["a", "b"], vec!["quick"]]);
+}
+
+#[test]
+fn what_is_told_by_parameters_shares_a_guest_and_what_the_kernel_is_told_does_not() {
+    let both = scenario("a", "# append: rdt=!mba\n# parameters: rdt=!mba");
+    assert!(both.needs_a_guest(Implementation::Kernel) && !both.needs_a_guest(Implementation::Rust));
+    assert_eq!([Implementation::Kernel, Implementation::Rust].map(|it| both.arguments(it)), ["rdt=!mba", ""]);
+    let arguments = scenario("a", "# append: nohz_full=2");
+    assert!(arguments.needs_a_guest(Implementation::Rust));
+    assert_eq!(arguments.arguments(Implementation::Rust), "nohz_full=2");
+    let boots = Boot::group(vec![
+        case("a", "# append: x\n# parameters: x"),
+        case("b", ""),
+        case("c", "# append: nohz_full=2"),
+        case("d", ""),
+    ]);
+    assert_eq!(groups(&boots), [vec!["b", "d", "a"], vec!["c"]], "loaded anew once");
 }
 
 #[test]
@@ -112,7 +154,7 @@ fn an_unknown_setting_is_an_error_that_names_the_line() {
 #[test]
 fn what_is_done_to_the_module_before_anything_runs_needs_a_guest_of_its_own() {
     let expert = scenario("cdp", "# parameters: expert=1");
-    assert!(expert.own_guest && expert.parameters == "expert=1" && !expert.refusal);
+    assert!(!expert.own_guest && expert.parameters == "expert=1" && !expert.refusal);
     let broken = scenario("broken", "# refusal: yes");
     assert!(broken.own_guest && broken.refusal);
     assert!(Scenario::parse("a", "# About.\n# refusal: perhaps\n").is_err());
@@ -216,9 +258,9 @@ fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
     let boots = Boot::group(cases);
     let boots: Vec<_> = boots.iter().map(|boot| (boot.label(), names(&boot.cases))).collect();
     assert_eq!(boots.len(), 6);
-    assert_eq!(boots[0].0, "intel-stock-kernel-off");
+    assert_eq!(boots[4].0, "intel-stock-kernel-off");
     assert_eq!(
-        boots[2],
+        boots[0],
         (
             "intel-stock-kernel".to_owned(),
             vec!["mount [intel stock kernel]".to_owned(), "tasks [intel stock kernel]".to_owned()]

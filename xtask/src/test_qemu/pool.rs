@@ -14,7 +14,7 @@ use crate::console::Scanner;
 use crate::guest::event::Event;
 use crate::guest::qemu::Folder;
 use crate::guest::run::{self, Limits};
-use crate::guest::{Plan, Provisions, Spec, interrupt};
+use crate::guest::{Plan, Provisions, Spec, Turn, interrupt};
 use crate::kernels::Arch;
 use crate::scenario::{Boot, Case};
 
@@ -99,6 +99,10 @@ impl Pool<'_> {
     }
 }
 
+fn turn(case: &Case) -> Turn {
+    Turn { scenario: case.scenario.name.clone(), parameters: case.scenario.parameters.clone() }
+}
+
 struct Worker<'a> {
     pool: &'a Pool<'a>,
     number: usize,
@@ -116,7 +120,7 @@ impl Worker<'_> {
         let mut retried = false;
         for number in 1.. {
             let folder = Folder(self.pool.folder.join(format!("{label}.{number}")));
-            spec.plan = Plan::Scenarios(cases.iter().map(|case| case.scenario.name.clone()).collect());
+            spec.plan = Plan::Scenarios(cases.iter().map(turn).collect());
             let limits = self.limits(&cases)?.stretched(spec.slowness());
             let mut collector = Collector::new(&cases, folder.console(), retried);
             run::run(&spec, provisions, &folder, &self.pool.scanner, &limits, &mut |event| {

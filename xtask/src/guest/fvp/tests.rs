@@ -187,7 +187,10 @@ fn a_model_that_writes_what_was_recorded_gives_the_events_of_a_guest() {
     let mut spec = Spec { platform: Platform::Fvp(Model { program, ..model() }), ..fvp() };
     spec.system.installed.image = kernel;
     spec.system.module = Some(module);
-    spec.plan = crate::guest::Plan::Scenarios(vec!["mount".to_owned()]);
+    spec.plan = crate::guest::Plan::Scenarios(vec![crate::guest::Turn {
+        scenario: "mount".to_owned(),
+        parameters: String::new(),
+    }]);
     let provisions = crate::guest::Provisions {
         qemu: Vec::new(),
         firmware: None,

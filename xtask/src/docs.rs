@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What commands write into the documentation: each its text, between two marks.
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+
+/// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.
+///
+/// # Errors
+///
+/// The page has no such marks, or cannot be written.
+pub(crate) fn put(page: &str, name: &str, text: &str) -> Result<()> {
+    let path = workspace::root().join("docs").join(page);
+    let old = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let new = replace(&old, name, text)
+        .with_context(|| format!("{} has no lines \"{}\" and \"{END}\"", path.display(), begin(name)))?;
+    std::fs::write(&path, new).with_context(|| format!("cannot write {}", path.display()))
+}
+
+const END: &str = "<!-- end of table -->";
+
+fn begin(name: &str) -> String {
+    format!("<!-- {name} -->")
+}
+
+fn replace(page: &str, name: &str, text: &str) -> Option<String> {
+    let begin = begin(name);
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{begin}\n{text}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let old = "a\n<!-- amd -->\nx\n<!-- end of table -->\n<!-- intel -->\nold\n<!-- end of table -->\nb\n";
+        let new = replace(old, "intel", "new\n").unwrap();
+        assert_eq!(new, old.replace("old", "new"));
+    }
+
+    #[test]
+    fn a_page_without_a_place_is_left_alone() {
+        assert_eq!(replace("nothing", "intel", "new"), None);
+        assert_eq!(replace("<!-- intel -->", "intel", "new"), None);
+    }
+}
