@@ -98,9 +98,10 @@ impl fmt::Display for Verdict {
 pub(super) fn compare(before: &Table, now: &Table) -> Verdict {
     let mut verdict =
         Verdict { commit: before.origin.commit.clone(), compared: 0, loosely: 0, new: Vec::new(), worse: Vec::new() };
-    for row in now.operations.iter().filter(|row| !row.is_control()) {
+    let operations = now.operations.iter().filter(|row| !row.is_control()).map(|row| (&before.operations, row));
+    for (olds, row) in operations.chain(now.memory.iter().map(|row| (&before.memory, row))) {
         let operation = row.operation.clone();
-        let Some(old) = before.operations.iter().find(|old| old.operation == operation) else {
+        let Some(old) = olds.iter().find(|old| old.operation == operation) else {
             verdict.new.push(operation);
             continue;
         };
@@ -187,6 +188,13 @@ mod tests {
         assert_eq!(worse(&compare(&same, &writes)), ["a: more writes than the kernel's own"]);
         assert!(compare(&writes, &writes).passes());
         assert!(compare(&same, &with("interrupts=3\treads=1\twrites=1")).passes(), "others send interrupts, too");
+    }
+
+    #[test]
+    fn memory_is_compared_with_memory() {
+        let with = |bytes: u64| table("a\tcost=9\nmemory:a\tcost=100", &format!("a\tcost=9\nmemory:a\tcost={bytes}"));
+        assert!(compare(&with(100), &with(103)).passes());
+        assert_eq!(worse(&compare(&with(100), &with(110))), ["a: 1.100, was 1.000"]);
     }
 
     #[test]

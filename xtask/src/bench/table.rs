@@ -25,6 +25,9 @@ pub(super) struct Sample {
 /// What [`Sample::accesses`] are.
 pub(super) const ACCESSES: [&str; 3] = [INTERRUPTS, "reads", "writes"];
 
+/// What names begin with whose figures are bytes.
+const MEMORY: &str = "memory:";
+
 /// The first of them.
 pub(super) const INTERRUPTS: &str = "IPIs";
 
@@ -126,6 +129,9 @@ pub(super) struct Origin {
 pub(super) struct Table {
     pub(super) origin: Origin,
     pub(super) operations: Vec<Row>,
+    /// What takes memory: the figures are bytes.
+    #[serde(default)]
+    pub(super) memory: Vec<Row>,
     /// Operations that were not measured on both.
     #[serde(default)]
     pub(super) only_one_has: Vec<String>,
@@ -140,11 +146,12 @@ impl Table {
                 names.push(&sample.name);
             }
         }
-        let mut table = Self { origin, operations: Vec::new(), only_one_has: Vec::new() };
+        let mut table = Self { origin, operations: Vec::new(), memory: Vec::new(), only_one_has: Vec::new() };
         for name in names {
-            match row(name, kernel, rust) {
-                Some(row) => table.operations.push(row),
-                None => table.only_one_has.push(name.to_owned()),
+            match (row(name, kernel, rust), name.strip_prefix(MEMORY)) {
+                (Some(row), Some(what)) => table.memory.push(Row { operation: what.to_owned(), ..row }),
+                (Some(row), None) => table.operations.push(row),
+                (None, _) => table.only_one_has.push(name.to_owned()),
             }
         }
         table
@@ -254,6 +261,13 @@ pub(super) mod tests {
         assert_eq!(both.operations[0].more(), ["writes"]);
         let control = table("control:x\tcost=1", "control:x\tcost=1\treads=1");
         assert!(control.operations[0].more().is_empty());
+    }
+
+    #[test]
+    fn what_takes_memory_is_apart() {
+        let table = table("mkdir\tcost=5\nmemory:group\tcost=8000", "mkdir\tcost=5\nmemory:group\tcost=2000");
+        assert_eq!(table.operations.len(), 1);
+        assert_eq!((table.memory[0].operation.as_str(), table.memory[0].ratio), ("group", 0.25));
     }
 
     #[test]

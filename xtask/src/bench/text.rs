@@ -6,6 +6,9 @@ use comfy_table::{CellAlignment, Table as Grid, presets};
 
 use super::table::{ACCESSES, Pair, Row, STEADY, Table};
 
+/// Heads of the columns where figures are bytes.
+const BYTES: [&str; 5] = ["bytes of memory", "C", "ours", "ratio", ""];
+
 const HEADER: [&str; 8] = ["operation", "C", "ours", "ratio", ACCESSES[0], ACCESSES[1], ACCESSES[2], ""];
 
 impl Table {
@@ -22,7 +25,16 @@ impl Table {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        grid.trim_fmt()
+        if self.memory.is_empty() {
+            return grid.trim_fmt();
+        }
+        let mut memory = Grid::new();
+        memory.load_style(presets::NOTHING);
+        memory.set_header(BYTES);
+        for row in &self.memory {
+            memory.add_row(bytes(row));
+        }
+        format!("{}\n\n{}", grid.trim_fmt(), memory.trim_fmt())
     }
 
     /// The same for a page of the documentation.
@@ -31,6 +43,12 @@ impl Table {
         let mut text = line(HEADER.map(str::to_owned)) + "|---|--:|--:|--:|--:|--:|--:|---|\n";
         for row in &self.operations {
             text += &line(cells(row));
+        }
+        if !self.memory.is_empty() {
+            text += &format!("\n| {} |\n|---|--:|--:|--:|---|\n", BYTES.join(" | "));
+            for row in &self.memory {
+                text += &format!("| {} |\n", bytes(row).join(" | "));
+            }
         }
         text
     }
@@ -74,6 +92,12 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
+/// What something takes.
+fn bytes(row: &Row) -> [String; 5] {
+    let Pair { kernel, rust } = row.instructions;
+    [row.operation.clone(), kernel.to_string(), rust.to_string(), format!("{:.2}", row.ratio), note(row)]
+}
+
 /// One number where both have the same.
 fn accesses(Pair { kernel, rust }: Pair) -> String {
     match (kernel, rust) {
@@ -115,6 +139,17 @@ mod tests {
         assert_eq!(words[..7], ["umount", "95", "190", "2.00", "1", "2,", "3"], "{text}");
         assert!(text.contains("with waiting 1000, 50; more writes; boots differ by 10.0 %"), "{text}");
         assert!(table.markdown().contains("| umount | 95 | 190 | 2.00 |  | 1 | 2, 3 | with"), "{}", table.markdown());
+    }
+
+    #[test]
+    fn memory_is_a_table_of_its_own() {
+        let table = table("a\tcost=1\nmemory:group\tcost=8000", "a\tcost=1\nmemory:group\tcost=2000");
+        let text = table.text();
+        let words: Vec<&str> = text.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(words, ["group", "8000", "2000", "0.25"], "{text}");
+        assert!(table.markdown().contains("\n\n| bytes of memory | C | ours | ratio |  |\n"), "{}", table.markdown());
+        assert!(table.markdown().ends_with("| group | 8000 | 2000 | 0.25 |  |\n"), "{}", table.markdown());
+        assert!(table.summary().starts_with("1 operations:"), "{}", table.summary());
     }
 
     #[test]

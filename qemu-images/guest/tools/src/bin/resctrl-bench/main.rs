@@ -9,8 +9,10 @@ mod counters;
 mod files;
 mod groups;
 mod hotplug;
+mod memory;
 mod readers;
 mod sample;
+mod scaling;
 mod tasks;
 mod workers;
 
@@ -33,7 +35,7 @@ Measures what operations on resctrl cost and prints a line for each:
 
 The cost is in ticks of the processor's counter; of operations that wait, in instructions that CPUs executed, and then
 elapsed is what it took with all waiting. Interrupts are those between CPUs, reads and writes those of resctrl's registers.
-All are medians.
+All are medians. The cost of memory:NAME is bytes.
 
   run [quick] [--only TEXT]    everything, or what takes little time; only what has TEXT in its name
 
@@ -73,6 +75,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     files::measure(&mut sampler, &machine)?;
     counters::measure(&mut sampler, &machine)?;
     groups::measure(&mut sampler)?;
+    scaling::measure(&mut sampler, &machine)?;
     readers::measure(&mut sampler, &machine)?;
     tasks::measure(&mut sampler, &machine)?;
     umount_resctrl()?;
@@ -82,6 +85,9 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         tasks::walks(&mut sampler, &machine, *count)?;
     }
     workers::measure(&mut sampler, &machine)?;
+    if sampler.wants(memory::NAME) {
+        memory::measure(&mut sampler, &machine)?;
+    }
     if extent == Extent::Full {
         hotplug::measure(&mut sampler, &machine)?;
     }

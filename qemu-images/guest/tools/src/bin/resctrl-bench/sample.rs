@@ -226,6 +226,20 @@ impl Sampler {
         tell(&format!("{name}\t{}", line(&samples.map_err(|failure| at(name, &failure))?, cost)))
     }
 
+    /// Tells how many bytes something takes.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens.
+    pub(crate) fn bytes(&self, name: &str, bytes: u64) -> Outcome {
+        if self.leaves_out(name) { Ok(()) } else { tell(&format!("{name}\tcost={bytes}")) }
+    }
+
+    /// Operations whose names begin so are to be measured.
+    pub(crate) fn wants(&self, beginning: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(beginning) || beginning.contains(only.as_str()))
+    }
+
     /// It is not to be measured.
     fn leaves_out(&self, name: &str) -> bool {
         self.only.as_ref().is_some_and(|only| !name.contains(only.as_str()))
