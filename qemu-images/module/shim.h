@@ -15,7 +15,6 @@
 #include <linux/types.h>
 
 struct dentry;
-struct seq_file;
 struct task_struct;
 struct shim_mutex;
 struct shim_rwsem;
@@ -118,11 +117,15 @@ void rust_system_resumed(void);
 
 /* Those whose word has these bits in these places, until the function says false. */
 void shim_each_task(u64 places, u64 bits, bool (*f)(struct task_struct *task, void *closure), void *closure);
+/* Gives those this word, and sets the bits of the CPUs that run one of them: running has one for each of shim_nr_cpu_ids(). */
+void shim_relabel_tasks(u64 places, u64 bits, u64 word, u64 *running);
 void shim_set_every_task(u64 word);
 bool shim_with_task(s32 id, bool (*f)(struct task_struct *task, void *closure), void *closure);
 s32 shim_task_id(struct task_struct *task);
 bool shim_task_may_move(struct task_struct *task);
 s32 shim_task_running_on(struct task_struct *task);
+/* Where the task runs that has this word now, -1 if it does not. */
+s32 shim_relabel_task(struct task_struct *task, u64 word);
 u64 shim_current_word(void);
 void shim_owner(u32 *uid, u32 *gid);
 int shim_sched_watch(void);
@@ -183,14 +186,14 @@ void shim_vfs_disable(void);
 void shim_vfs_stop(void);
 /* Where debugfs has files of resctrl. */
 struct dentry *shim_debug_dir(void);
-void shim_seq_write(struct seq_file *seq, const char *bytes, size_t len);
 
 void rust_options_init(void *options);
 int rust_option(void *options, const char *key, size_t len,
 		const char **message, size_t *message_len);
 int rust_mount(const void *options);
 void rust_unmount(void);
-int rust_show_options(struct seq_file *seq);
+/* These fill len bytes at most, and say how many they have filled; len if that was not enough. */
+ssize_t rust_show_options(char *text, size_t len);
 u64 rust_root(void);
 /* Never 0; takes no lock. */
 u64 rust_tree_version(void);
@@ -198,7 +201,7 @@ bool rust_entry(u64 parent, const char *name, size_t len, struct shim_attr *attr
 bool rust_attr(u64 node, struct shim_attr *attr);
 /* Nothing happens to a node that has gone. */
 void rust_set_attr(u64 node, u32 set, const struct shim_attr *attr);
-/* How many bytes it has filled, 0 at the end. */
+/* How many bytes it has filled, 0 at the end. -ERANGE: too few for the next entry. */
 int rust_entries(u64 dir, u64 after, void *entries, size_t size);
 /* How long the value is. NULL: it is not wanted. */
 int rust_xattr_get(u64 node, const char *name, size_t len, void *value, size_t size);
@@ -208,12 +211,13 @@ int rust_xattr_set(u64 node, const char *name, size_t len, const void *value, si
 ssize_t rust_xattr_list(u64 node, char *names, size_t size);
 /* access: of enum shim_open. */
 int rust_open(u64 node, u32 access);
-int rust_read(u64 node, struct seq_file *seq);
+/* As rust_show_options(), or an error. */
+ssize_t rust_read(u64 node, char *text, size_t len);
 int rust_write(u64 node, const char *data, size_t len);
 int rust_mkdir(u64 parent, const char *name, size_t len, u32 mode);
 int rust_rmdir(u64 dir);
 int rust_rename(u64 node, u64 new_parent, const char *name, size_t len, u32 flags);
-int rust_show_stats(struct seq_file *seq);
+ssize_t rust_show_stats(char *text, size_t len);
 
 /* ---- shim_x86.c, shim_arm64.c: the word of a task; their headers for what one of them has alone ---- */
 

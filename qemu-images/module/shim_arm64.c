@@ -57,7 +57,7 @@ u64 shim_task_word(struct task_struct *task)
 
 void shim_task_set_word(struct task_struct *task, u64 word)
 {
-	WRITE_ONCE(task_thread_info(task)->mpam_partid_pmg, word);
+	set_task_word(task, word);
 }
 
 /* ---- May it be used? ---- */

@@ -2,6 +2,7 @@
 /* Regular files: a text to read, commands to write. */
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -21,12 +22,12 @@ static struct file *file_of(struct seq_file *seq)
 	return seq->private;
 }
 
-/* Also at the end of the text a descriptor of a node that has gone says so. */
+/* Also at the end of the text a descriptor of a node that has gone says so; at its beginning, the reading does. */
 static void *seq_start(struct seq_file *seq, loff_t *pos)
 {
-	if (is_gone(file_of(seq)))
-		return ERR_PTR(-ENODEV);
-	return *pos ? NULL : SEQ_START_TOKEN;
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	return is_gone(file_of(seq)) ? ERR_PTR(-ENODEV) : NULL;
 }
 
 static void *seq_next(struct seq_file *seq, void *token, loff_t *pos)
@@ -39,10 +40,21 @@ static void seq_stop(struct seq_file *seq, void *token)
 {
 }
 
-/* Runs again, with a larger buffer, if the text did not fit. */
+/* Takes over what was filled of the room. If that was all of it, everything is asked for again with more. */
+int resctrl_seq_filled(struct seq_file *seq, ssize_t filled, size_t room)
+{
+	if (filled < 0)
+		return filled;
+	seq_commit(seq, filled < room ? filled : -1);
+	return 0;
+}
+
 static int seq_show(struct seq_file *seq, void *token)
 {
-	return rust_read(file_inode(file_of(seq))->i_ino, seq);
+	char *text;
+	size_t room = seq_get_buf(seq, &text);
+
+	return resctrl_seq_filled(seq, rust_read(file_inode(file_of(seq))->i_ino, text, room), room);
 }
 
 static const struct seq_operations resctrl_seq_operations = {
@@ -52,47 +64,135 @@ static const struct seq_operations resctrl_seq_operations = {
 	.show = seq_show,
 };
 
-void shim_seq_write(struct seq_file *seq, const char *bytes, size_t len)
-{
-	seq_write(seq, bytes, len);
-}
-
 static int resctrl_open(struct inode *inode, struct file *file)
 {
-	struct seq_file *seq;
-	int err;
+	return rust_open(inode->i_ino, (file->f_mode & FMODE_READ ? SHIM_OPEN_READ : 0) |
+				       (file->f_mode & FMODE_WRITE ? SHIM_OPEN_WRITE : 0));
+}
 
-	err = rust_open(inode->i_ino, (file->f_mode & FMODE_READ ? SHIM_OPEN_READ : 0) |
-				      (file->f_mode & FMODE_WRITE ? SHIM_OPEN_WRITE : 0));
-	if (err)
-		return err;
-	err = seq_open(file, &resctrl_seq_operations);
-	if (err)
-		return err;
-	seq = file->private_data;
+/*
+ * What an open file remembers in private_data. Texts are mostly short and read
+ * in one piece, and of those it only knows where they ended: this makes an odd
+ * number of that. A text that is longer, or read piece by piece, is kept in a
+ * seq_file, which stays from then on.
+ */
+static void *ended_at(loff_t pos)
+{
+	return (void *)((unsigned long)pos << 1 | 1);
+}
+
+static bool is_seq(const void *remembered)
+{
+	return remembered && !((unsigned long)remembered & 1);
+}
+
+static int make_seq(struct file *file)
+{
+	static struct lock_class_key key;
+	void *remembered = READ_ONCE(file->private_data), *before;
+	struct seq_file *seq;
+
+	seq = kzalloc(sizeof(*seq), GFP_KERNEL);
+	if (!seq)
+		return -ENOMEM;
+	mutex_init_with_key(&seq->lock, &key);
+	seq->op = &resctrl_seq_operations;
+	seq->file = file;
 	seq->private = file;
-	/* seq_open() takes pwrite() away; here every position is as good as another. */
-	if (file->f_mode & FMODE_WRITE)
-		file->f_mode |= FMODE_PWRITE;
+	/* Others may read, too. */
+	while (!is_seq(remembered)) {
+		before = cmpxchg(&file->private_data, remembered, seq);
+		if (before == remembered)
+			return 0;
+		remembered = before;
+	}
+	kfree(seq);
 	return 0;
 }
+
+static int resctrl_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *seq = file->private_data;
+
+	if (is_seq(seq)) {
+		kvfree(seq->buf);
+		kfree(seq);
+	}
+	return 0;
+}
+
+/* Nearly all texts are shorter. */
+#define SHORT_TEXT 512
+
+/* From the beginning. SHORT_TEXT if the text is not short, or does not fit where it is to go; then nothing was read. */
+static noinline_for_stack ssize_t read_short(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	void *remembered = READ_ONCE(file->private_data);
+	char text[SHORT_TEXT];
+	ssize_t len = rust_read(file_inode(file)->i_ino, text, sizeof(text));
+	size_t copied;
+
+	if (len < 0)
+		return len;
+	if (len == SHORT_TEXT || len > iov_iter_count(to))
+		return SHORT_TEXT;
+	copied = copy_to_iter(text, len, to);
+	if (copied < len)
+		return copied ?: -EFAULT;
+	if (!is_seq(remembered))
+		cmpxchg(&file->private_data, remembered, ended_at(len));
+	return len;
+}
+
+static ssize_t resctrl_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	void *remembered = READ_ONCE(file->private_data);
+	ssize_t len;
+	int err;
+
+	if (!iov_iter_count(to))
+		return 0;
+	if (!is_seq(remembered)) {
+		if (!iocb->ki_pos) {
+			len = read_short(iocb, to);
+			if (len != SHORT_TEXT) {
+				iocb->ki_pos += len < 0 ? 0 : len;
+				return len;
+			}
+		} else if (remembered == ended_at(iocb->ki_pos)) {
+			return is_gone(file) ? -ENODEV : 0;
+		}
+		err = make_seq(file);
+		if (err)
+			return err;
+	}
+	return seq_read_iter(iocb, to);
+}
+
+/* Nearly all commands are shorter. */
+#define SHORT_COMMAND 128
 
 static ssize_t resctrl_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	size_t len = iov_iter_count(from);
-	char *command;
+	char few[SHORT_COMMAND];
+	char *command = few;
 	int err;
 
 	if (len > PAGE_SIZE)
 		return -E2BIG;
-	command = kmalloc(len + 1, GFP_KERNEL);
+	if (len > sizeof(few))
+		command = kmalloc(len, GFP_KERNEL);
 	if (!command)
 		return -ENOMEM;
 	if (copy_from_iter(command, len, from) == len)
 		err = rust_write(file_inode(iocb->ki_filp)->i_ino, command, len);
 	else
 		err = -EFAULT;
-	kfree(command);
+	if (command != few)
+		kfree(command);
 	if (err)
 		return err;
 	iocb->ki_pos += len;
@@ -115,8 +215,8 @@ static __poll_t resctrl_poll(struct file *file, poll_table *wait)
 const struct file_operations resctrl_file_operations = {
 	.owner = THIS_MODULE,
 	.open = resctrl_open,
-	.release = seq_release,
-	.read_iter = seq_read_iter,
+	.release = resctrl_release,
+	.read_iter = resctrl_read,
 	.write_iter = resctrl_write,
 	.llseek = resctrl_llseek,
 	.poll = resctrl_poll,

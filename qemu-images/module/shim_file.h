@@ -4,6 +4,10 @@
 
 #include <linux/fs.h>
 
+struct seq_file;
+
 extern const struct file_operations resctrl_file_operations;
+
+int resctrl_seq_filled(struct seq_file *seq, ssize_t filled, size_t room);
 
 #endif

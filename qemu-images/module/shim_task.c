@@ -16,6 +16,24 @@
 #include "shim.h"
 #include "shim_task.h"
 
+/* The task that each CPU switched to last. Compared, never followed. */
+static DEFINE_PER_CPU(struct task_struct *, switched_to);
+
+static inline s32 running_on(struct task_struct *task)
+{
+	unsigned int cpu = task_cpu(task);
+
+	/* on_cpu: tasks that run since before the tracepoint was watched. */
+	if (READ_ONCE(task->on_cpu) || READ_ONCE(per_cpu(switched_to, cpu)) == task)
+		return cpu;
+	return -1;
+}
+
+s32 shim_task_running_on(struct task_struct *task)
+{
+	return running_on(task);
+}
+
 /* Systems have many threads: nothing is called for those that do not matter. */
 void shim_each_task(u64 places, u64 bits, bool (*f)(struct task_struct *task, void *closure), void *closure)
 {
@@ -30,6 +48,30 @@ unlock:
 	rcu_read_unlock();
 }
 
+/* The barrier: see on_sched_switch(). */
+s32 shim_relabel_task(struct task_struct *task, u64 word)
+{
+	set_task_word(task, word);
+	smp_mb();
+	return running_on(task);
+}
+
+void shim_relabel_tasks(u64 places, u64 bits, u64 word, u64 *running)
+{
+	struct task_struct *process, *thread;
+	s32 cpu;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread) {
+		if ((task_word(thread) & places) != bits)
+			continue;
+		cpu = shim_relabel_task(thread, word);
+		if (cpu >= 0)
+			running[cpu / 64] |= 1ULL << (cpu % 64);
+	}
+	rcu_read_unlock();
+}
+
 void shim_set_every_task(u64 word)
 {
 	struct task_struct *process, *thread;
@@ -37,7 +79,7 @@ void shim_set_every_task(u64 word)
 	rcu_read_lock();
 	for_each_process_thread(process, thread) {
 		if (task_word(thread) != word)
-			shim_task_set_word(thread, word);
+			set_task_word(thread, word);
 	}
 	rcu_read_unlock();
 }
@@ -85,9 +127,6 @@ void shim_owner(u32 *uid, u32 *gid)
 	*gid = __kgid_val(current_fsgid());
 }
 
-/* The task that each CPU switched to last. Compared, never followed. */
-static DEFINE_PER_CPU(struct task_struct *, switched_to);
-
 /*
  * Whoever moves a task stores its word, then asks where it runs; a CPU that
  * switches to a task says so, then loads its word. With a full barrier between
@@ -101,16 +140,6 @@ static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
 	__this_cpu_write(switched_to, next);
 	smp_mb();
 	rust_sched_in(raw_smp_processor_id(), task_word(next));
-}
-
-s32 shim_task_running_on(struct task_struct *task)
-{
-	unsigned int cpu = task_cpu(task);
-
-	/* on_cpu: tasks that run since before the tracepoint was watched. */
-	if (READ_ONCE(task->on_cpu) || READ_ONCE(per_cpu(switched_to, cpu)) == task)
-		return cpu;
-	return -1;
 }
 
 /*

@@ -162,20 +162,34 @@ static const struct inode_operations resctrl_dir_inode_operations = {
 	.rename = resctrl_rename,
 };
 
+/* Memory of the kernel is filled with zeros before it is given out, and these are asked for often. */
+#define FEW_ENTRIES 768
+
 /* The position counts "." and "..", then it is Rust's. No lock is held while the user's buffer is written. */
 static int resctrl_readdir(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
 	const struct shim_entry *entry, *end;
-	void *entries;
+	u64 few[FEW_ENTRIES / sizeof(u64)];
+	void *many = NULL, *entries = few;
+	size_t size = sizeof(few);
 	int found;
 
 	if (!dir_emit_dots(file, ctx))
 		return 0;
-	entries = kmalloc(SHIM_ENTRIES_SIZE, GFP_KERNEL);
-	if (!entries)
-		return -ENOMEM;
-	while ((found = rust_entries(dir->i_ino, ctx->pos - 2, entries, SHIM_ENTRIES_SIZE)) > 0) {
+	for (;;) {
+		found = rust_entries(dir->i_ino, ctx->pos - 2, entries, size);
+		/* A name that is longer than all of few. */
+		if (found == -ERANGE && !many) {
+			many = kmalloc(SHIM_ENTRIES_SIZE, GFP_KERNEL);
+			if (!many)
+				return -ENOMEM;
+			entries = many;
+			size = SHIM_ENTRIES_SIZE;
+			continue;
+		}
+		if (found <= 0)
+			break;
 		end = entries + found;
 		for (entry = entries; entry < end; entry = next_entry(entry)) {
 			if (!dir_emit(ctx, entry_name(entry), entry->len, entry->id,
@@ -187,7 +201,7 @@ static int resctrl_readdir(struct file *file, struct dir_context *ctx)
 		}
 	}
 full:
-	kfree(entries);
+	kfree(many);
 	return found;
 }
 
@@ -209,7 +223,10 @@ static int resctrl_statfs(struct dentry *dentry, struct kstatfs *buf)
 
 static int resctrl_show_options(struct seq_file *seq, struct dentry *root)
 {
-	return rust_show_options(seq);
+	char *text;
+	size_t room = seq_get_buf(seq, &text);
+
+	return resctrl_seq_filled(seq, rust_show_options(text, room), room);
 }
 
 static const struct super_operations resctrl_super_operations = {
@@ -355,7 +372,10 @@ struct dentry *shim_debug_dir(void)
 
 static int stats_show(struct seq_file *seq, void *unused)
 {
-	return rust_show_stats(seq);
+	char *text;
+	size_t room = seq_get_buf(seq, &text);
+
+	return resctrl_seq_filled(seq, rust_show_stats(text, room), room);
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 

@@ -29,8 +29,7 @@ u64 shim_task_word(struct task_struct *task)
 
 void shim_task_set_word(struct task_struct *task, u64 word)
 {
-	WRITE_ONCE(task->closid, word >> 32);
-	WRITE_ONCE(task->rmid, (u32)word);
+	set_task_word(task, word);
 }
 
 u32 shim_nodes_per_package(void)

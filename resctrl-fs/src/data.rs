@@ -6,6 +6,7 @@ pub(crate) mod closid;
 pub(crate) mod counters;
 pub(crate) mod domain;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod regions;
 pub(crate) mod rmid;

@@ -31,6 +31,17 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         };
         Some(DomainId(id))
     }
+
+    /// The size of the cache that `cpu` shares in a domain of this scope, in bytes: 0 where there is none or the kernel does not
+    /// know it.
+    fn cache_size(&self, cpu: CpuId, scope: Scope) -> u32 {
+        let level = match scope {
+            Scope::L2Cache => CacheLevel::L2,
+            Scope::L3Cache => CacheLevel::L3,
+            Scope::Node | Scope::Package => return 0,
+        };
+        self.platform.cache(cpu, level).map_or(0, |cache| cache.size)
+    }
 }
 
 /// Makes or extends the domains of a CPU that has come.
@@ -92,7 +103,8 @@ fn join_ctrl<A: Arch<P>, P: Platform>(
             let targets = if resource == ResourceId::Mb && fs.has_mbm() { control.num_closid } else { 0 };
             let mbps = KVec::from_fn(targets as usize, |_| MBPS_UNLIMITED)?;
             let arch = fs.arch.ctrl_domain_online(cpu, resource, id)?;
-            domains.insert(at, KBox::new(CtrlDomain { id, cpus, arch, mbps })?)?;
+            let cache_size = fs.cache_size(cpu.cpu(), control.scope);
+            domains.insert(at, KBox::new(CtrlDomain { id, cpus, arch, cache_size, mbps })?)?;
         }
     }
     Ok(())

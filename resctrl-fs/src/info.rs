@@ -11,8 +11,8 @@ use crate::data::state::{Op, Resctrl};
 use crate::monitor::{assign_mode, counters, event_config, event_filter};
 use crate::nodes::{InfoFile, Node, SchemaId};
 use crate::status::{Done, NO_COMMANDS};
-use crate::text::{Shown, Stop};
-use crate::text::{TextOut, parse_u32, until_nul};
+use crate::text::Shown;
+use crate::text::{TextOut, line_of, line_of_hex, parse_u32, together, until_nul};
 use crate::tree::{Branch, Name, NewNode, NodeId};
 
 /// Which schemas have a file.
@@ -186,15 +186,15 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
     let fs = op.fs;
     match file {
         InfoFile::LastCmdStatus => op.state().status.show(out)?,
-        InfoFile::NumClosids(schema) => writeln!(out, "{}", schema::num_closid(fs, schema))?,
-        InfoFile::CbmMask(schema) => writeln!(out, "{:x}", cache(fs, schema)?.full_mask())?,
-        InfoFile::MinCbmBits(schema) => writeln!(out, "{}", cache(fs, schema)?.min_cbm_bits)?,
-        InfoFile::ShareableBits(schema) => writeln!(out, "{:x}", cache(fs, schema)?.shareable_bits)?,
+        InfoFile::NumClosids(schema) => line_of(out, schema::num_closid(fs, schema))?,
+        InfoFile::CbmMask(schema) => line_of_hex(out, cache(fs, schema)?.full_mask())?,
+        InfoFile::MinCbmBits(schema) => line_of(out, cache(fs, schema)?.min_cbm_bits)?,
+        InfoFile::ShareableBits(schema) => line_of_hex(out, cache(fs, schema)?.shareable_bits)?,
         InfoFile::BitUsage(schema) => show_bit_usage(op, schema, out)?,
-        InfoFile::SparseMasks(schema) => writeln!(out, "{}", u8::from(cache(fs, schema)?.sparse_masks))?,
-        InfoFile::MinBandwidth(schema) => writeln!(out, "{}", bandwidth(fs, schema)?.min_bw)?,
-        InfoFile::BandwidthGran(schema) => writeln!(out, "{}", bandwidth(fs, schema)?.bw_gran)?,
-        InfoFile::DelayLinear(schema) => writeln!(out, "{}", u8::from(bandwidth(fs, schema)?.delay_linear))?,
+        InfoFile::SparseMasks(schema) => line_of(out, cache(fs, schema)?.sparse_masks)?,
+        InfoFile::MinBandwidth(schema) => line_of(out, bandwidth(fs, schema)?.min_bw)?,
+        InfoFile::BandwidthGran(schema) => line_of(out, bandwidth(fs, schema)?.bw_gran)?,
+        InfoFile::DelayLinear(schema) => line_of(out, bandwidth(fs, schema)?.delay_linear)?,
         InfoFile::ThreadThrottleMode(schema) => out.write_str(match bandwidth(fs, schema)?.throttle_mode {
             Some(ThrottleMode::Max) => "max\n",
             Some(ThrottleMode::PerThread) => "per-thread\n",
@@ -204,18 +204,19 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, file: InfoFil
         InfoFile::IoAllocCbm(schema) => io_alloc::show_masks(op, schema, out)?,
         InfoFile::NumRmids(resource) => {
             let monitor = fs.arch.monitor(resource).ok_or(Errno::ENOENT)?;
-            writeln!(out, "{}", monitor.num_rmid)?;
+            line_of(out, monitor.num_rmid)?;
         }
         InfoFile::MonFeatures(resource) => {
             let monitor = fs.arch.monitor(resource).ok_or(Errno::ENOENT)?;
-            for event in monitor.events.iter() {
-                writeln!(out, "{}", event.name())?;
-                if let Some(config) = event_config::feature(fs, event) {
-                    writeln!(out, "{config}")?;
-                }
-            }
+            together(out, |out| {
+                monitor.events.iter().try_for_each(|event| {
+                    out.text(event.name())?.text("\n")?;
+                    let config = event_config::feature(fs, event);
+                    config.map_or(Ok(()), |config| out.text(config)?.end_line())
+                })
+            })?;
         }
-        InfoFile::MaxThresholdOccupancy => writeln!(out, "{}", op.state().threshold)?,
+        InfoFile::MaxThresholdOccupancy => line_of(out, op.state().threshold)?,
         InfoFile::MbmAssignMode => assign_mode::show(op, out)?,
         InfoFile::NumMbmCntrs => counters::show_count(op, out)?,
         InfoFile::AvailableMbmCntrs => counters::show_available(op, out)?,
@@ -245,40 +246,38 @@ fn bandwidth<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, schema: SchemaId) -> R
 }
 
 /// Prints for each bit of each domain who uses it.
-fn show_bit_usage<A: Arch<P>, P: Platform>(
-    op: &mut Op<'_, A, P>,
-    schema: SchemaId,
-    out: &mut dyn TextOut,
-) -> Result<(), Stop> {
+fn show_bit_usage<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, schema: SchemaId, out: &mut dyn TextOut) -> Shown {
     let fs = op.fs;
     let cache = cache(fs, schema)?;
     let state = op.state();
-    let mut separator = "";
-    for domain in &state.ctrl_domains[schema.resource.index()] {
-        let locked = fs.regions.lock().locked_bits(schema.resource, domain.id);
-        let (mut shared, mut exclusive) = (0, 0);
-        let devices = schema::devices(fs, schema.resource)
-            .map_or(0, |closid| fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type));
-        let hardware = cache.shareable_bits | devices;
-        for group in &state.groups {
-            let mask = fs.arch.control_value(schema.resource, &domain.arch, group.closid, schema.conf_type);
-            match group.mode {
-                Mode::Using(Sharing::Shareable) => shared |= mask,
-                Mode::Using(Sharing::Exclusive) => exclusive |= mask,
-                // The one fills nothing yet, the other nothing any more.
-                Mode::PseudoLocksetup | Mode::PseudoLocked(_) => {}
+    let domains = &state.ctrl_domains[schema.resource.index()];
+    together(out, |out| {
+        let mut separator = "";
+        for domain in domains {
+            let locked = fs.regions.lock().locked_bits(schema.resource, domain.id);
+            let (mut shared, mut exclusive) = (0, 0);
+            let devices = schema::devices(fs, schema.resource)
+                .map_or(0, |closid| fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type));
+            let hardware = cache.shareable_bits | devices;
+            for group in &state.groups {
+                let mask = fs.arch.control_value(schema.resource, &domain.arch, group.closid, schema.conf_type);
+                match group.mode {
+                    Mode::Using(Sharing::Shareable) => shared |= mask,
+                    Mode::Using(Sharing::Exclusive) => exclusive |= mask,
+                    // The one fills nothing yet, the other nothing any more.
+                    Mode::PseudoLocksetup | Mode::PseudoLocked(_) => {}
+                }
             }
+            out.text(separator)?.decimal(domain.id.0)?.text("=")?;
+            for bit in (0..cache.cbm_len).rev().map(|place| 1_u32.checked_shl(place).unwrap_or(0)) {
+                let [hardware, shared, exclusive, locked] =
+                    [hardware, shared, exclusive, locked].map(|bits| bits & bit != 0);
+                out.text(Users { hardware, shared, exclusive, locked }.letter())?;
+            }
+            separator = ";";
         }
-        write!(out, "{separator}{}=", domain.id)?;
-        for bit in (0..cache.cbm_len).rev().map(|place| 1_u32.checked_shl(place).unwrap_or(0)) {
-            let [hardware, shared, exclusive, locked] =
-                [hardware, shared, exclusive, locked].map(|bits| bits & bit != 0);
-            out.write_char(Users { hardware, shared, exclusive, locked }.letter())?;
-        }
-        separator = ";";
-    }
-    out.write_str("\n")?;
-    Ok(())
+        out.end_line()
+    })
 }
 
 /// Who may fill what a bit of a mask stands for.
@@ -295,14 +294,14 @@ struct Users {
 
 impl Users {
     /// The letter for it.
-    const fn letter(self) -> char {
+    const fn letter(self) -> &'static str {
         match (self.hardware, self.shared, self.exclusive, self.locked) {
-            (true, true, ..) => 'X',
-            (true, false, ..) => 'H',
-            (false, true, ..) => 'S',
-            (false, false, true, _) => 'E',
-            (false, false, false, true) => 'P',
-            (false, false, false, false) => '0',
+            (true, true, ..) => "X",
+            (true, false, ..) => "H",
+            (false, true, ..) => "S",
+            (false, false, true, _) => "E",
+            (false, false, false, true) => "P",
+            (false, false, false, false) => "0",
         }
     }
 }

@@ -64,6 +64,7 @@ pub use text::{Bytes, TextOut};
 pub use tree::{Attr, DirEntry, NodeId, NodeKind, Seen, SetAttr, XattrSet};
 
 use data::group::{CtrlGroup, Groups};
+use data::history::History;
 use data::options::ShownOptions;
 use data::regions::Regions;
 use data::state::{Locked, State};
@@ -106,6 +107,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key, state })?;
         let tree = SharedTree::new(&platform)?;
         let regions = platform.mutex(LockClass::Regions, Regions::new())?;
+        let history = History::new(&arch)?;
         Ref::new(Resctrl {
             platform,
             arch,
@@ -115,6 +117,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             locked,
             tree,
             shown: ShownOptions::none(),
+            history,
             regions,
         })
     }

@@ -13,7 +13,7 @@ use crate::data::target::Target;
 use crate::nodes::{GroupFile, GroupId, InfoFile, Node};
 use crate::rdtgroup::{cpus, mode, tasks};
 use crate::status::{Done, NO_COMMANDS, Refusal};
-use crate::text::{Shown, Stop, TextOut};
+use crate::text::{Shown, Stop, TextOut, line_of};
 use crate::tree::{Attr, DirEntry, Name, NodeId, Seen, SetAttr, XattrSet};
 use crate::{ctrlmondata, info, monitor};
 
@@ -46,7 +46,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
 
     /// What `stat` shows of what is called `name` in the directory `parent`, if anything is.
     pub fn entry(&self, parent: NodeId, name: &[u8]) -> Seen<Option<Attr>> {
-        self.tree.see(|tree| tree.attr(tree.lookup(parent, name)?))
+        self.tree.see(|tree| tree.entry(parent, name))
     }
 
     /// The node called `name` in the directory `parent`.
@@ -131,7 +131,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `ENODEV` when the file had gone before, `ENOENT` when it went meanwhile, and those of the file.
     pub fn read(this: &Ref<Self>, node: NodeId, out: &mut dyn TextOut) -> Result<()> {
-        let Target { content, group_name } = this.target(node)?;
+        let Target { content, group_name, .. } = this.target(node)?;
         let shown = match content {
             Node::GroupFile(group, file) => Self::on_group(this, group, &group_name, Errno::ENOENT, |op, place| {
                 show_group_file(op, place, file, out)
@@ -166,18 +166,15 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// As [`Resctrl::read`]; `EINVAL` for a file that takes no commands.
     pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
-        let Target { content, group_name } = this.target(node)?;
+        let Target { content, dir, group_name } = this.target(node)?;
         match content {
             // Files made writable by a chmod have no commands.
             Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => {
                 Self::refuse_at_once(this, Errno::EINVAL, NO_COMMANDS)
             }
-            Node::GroupFile(group, file) => {
-                let dir = this.tree.read().parent(node).ok_or(Errno::ENODEV)?;
-                Self::command_on(this, group, &group_name, Errno::ENOENT, |op, place| {
-                    write_group_file(op, place, dir, file, data)
-                })
-            }
+            Node::GroupFile(group, file) => Self::command_on(this, group, &group_name, Errno::ENOENT, |op, place| {
+                write_group_file(op, place, dir, file, data)
+            }),
             Node::InfoFile(
                 file @ (InfoFile::MaxThresholdOccupancy
                 | InfoFile::MbmAssignMode
@@ -263,8 +260,8 @@ fn show_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Mode => mode::show(op, place.ctrl(), out),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::show_event(op, place.ctrl(), out),
         GroupFile::MbmL3Assignments => monitor::assignments::show(op, place, out),
-        GroupFile::CtrlHwId => Ok(writeln!(out, "{}", op.state().ids(place).0)?),
-        GroupFile::MonHwId => Ok(writeln!(out, "{}", op.state().ids(place).1)?),
+        GroupFile::CtrlHwId => line_of(out, op.state().ids(place).0.0),
+        GroupFile::MonHwId => line_of(out, op.state().ids(place).1.0),
     }
 }
 

@@ -21,6 +21,124 @@ pub trait TextOut: fmt::Write {
     fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result;
 }
 
+/// How many bytes of a text are put together before they go where it goes.
+const TOGETHER: usize = 96;
+
+/// The longest number: 64 bits in decimal.
+const DIGITS: usize = 20;
+
+/// A text that is put together from small pieces. Where it goes is asked once for many of them.
+pub(crate) struct Pieces<'a> {
+    out: &'a mut dyn TextOut,
+    bytes: [u8; TOGETHER],
+    len: usize,
+}
+
+/// Prints what `put` puts together.
+///
+/// # Errors
+/// Those of `put`; when `out` is full.
+pub(crate) fn together(out: &mut dyn TextOut, put: impl FnOnce(&mut Pieces<'_>) -> Shown) -> Shown {
+    let mut pieces = Pieces { out, bytes: [0; TOGETHER], len: 0 };
+    put(&mut pieces)?;
+    Ok(pieces.pass_on()?)
+}
+
+/// Prints one number, in decimal, on a line.
+///
+/// # Errors
+/// When `out` is full.
+pub(crate) fn line_of(out: &mut dyn TextOut, number: impl Into<u64>) -> Shown {
+    together(out, |pieces| pieces.decimal(number)?.end_line())
+}
+
+/// Prints one number, in hexadecimal, on a line.
+///
+/// # Errors
+/// When `out` is full.
+pub(crate) fn line_of_hex(out: &mut dyn TextOut, number: impl Into<u64>) -> Shown {
+    together(out, |pieces| pieces.hex(number)?.end_line())
+}
+
+impl Pieces<'_> {
+    /// Appends a text.
+    ///
+    /// # Errors
+    /// When the place is full; so of all of these.
+    #[inline]
+    pub(crate) fn text(&mut self, text: &str) -> Result<&mut Self, fmt::Error> {
+        self.append(text.as_bytes())
+    }
+
+    /// Appends a text, and before it as many spaces as make it `width` bytes long.
+    pub(crate) fn aligned(&mut self, text: &str, width: usize) -> Result<&mut Self, fmt::Error> {
+        for _ in text.len()..width {
+            self.append(b" ")?;
+        }
+        self.append(text.as_bytes())
+    }
+
+    /// Appends a number in decimal.
+    pub(crate) fn decimal(&mut self, number: impl Into<u64>) -> Result<&mut Self, fmt::Error> {
+        self.number::<10>(number.into())
+    }
+
+    /// Appends a number in hexadecimal.
+    pub(crate) fn hex(&mut self, number: impl Into<u64>) -> Result<&mut Self, fmt::Error> {
+        self.number::<16>(number.into())
+    }
+
+    /// Ends a line.
+    pub(crate) fn end_line(&mut self) -> Shown {
+        self.append(b"\n")?;
+        Ok(())
+    }
+
+    fn number<const BASE: u64>(&mut self, number: u64) -> Result<&mut Self, fmt::Error> {
+        let mut digits = [0; DIGITS];
+        let (mut rest, mut first) = (number, DIGITS);
+        for place in digits.iter_mut().rev() {
+            *place = digit(rest % BASE);
+            rest /= BASE;
+            first = first.saturating_sub(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        self.append(digits.get(first..).unwrap_or_default())
+    }
+
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) -> Result<&mut Self, fmt::Error> {
+        let room = self.bytes.get_mut(self.len..).and_then(|room| room.get_mut(..bytes.len()));
+        if let Some(room) = room {
+            room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            self.len = self.len.saturating_add(bytes.len());
+            return Ok(self);
+        }
+        self.pass_on()?;
+        match self.bytes.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                self.len = bytes.len();
+            }
+            None => self.out.bytes(Bytes(bytes))?,
+        }
+        Ok(self)
+    }
+
+    /// What has been put together goes where the text goes.
+    fn pass_on(&mut self) -> fmt::Result {
+        let len = core::mem::take(&mut self.len);
+        self.out.bytes(Bytes(self.bytes.get(..len).unwrap_or_default()))
+    }
+}
+
+/// The character of a digit.
+fn digit(value: u64) -> u8 {
+    usize::try_from(value).ok().and_then(|at| b"0123456789abcdef".get(at)).copied().unwrap_or(b'?')
+}
+
 /// Why a file's content stopped.
 pub(crate) enum Stop {
     /// The reader's buffer is full; it will come back with a larger one.
@@ -89,15 +207,36 @@ pub(crate) fn parse_u64(text: &[u8], base: u32) -> Result<u64> {
     if digits.is_empty() {
         return Err(Errno::EINVAL);
     }
-    let mut value: Result<u64> = Ok(0);
-    for &byte in digits {
-        let digit = char::from(byte).to_digit(base).ok_or(Errno::EINVAL)?;
-        value = value.and_then(|value| {
-            let value = value.checked_mul(u64::from(base)).ok_or(Errno::ERANGE)?;
-            value.checked_add(u64::from(digit)).ok_or(Errno::ERANGE)
-        });
+    let base = u64::from(base);
+    let mut value = 0_u64;
+    // So many digits fit, whatever they are.
+    if digits.len() <= 16 {
+        for &byte in digits {
+            value = value.wrapping_mul(base).wrapping_add(value_of(byte, base).ok_or(Errno::EINVAL)?);
+        }
+        return Ok(value);
     }
-    value
+    let mut fits = true;
+    for &byte in digits {
+        let digit = value_of(byte, base).ok_or(Errno::EINVAL)?;
+        let next = value.checked_mul(base).and_then(|value| value.checked_add(digit));
+        fits &= next.is_some();
+        value = next.unwrap_or(0);
+    }
+    if fits { Ok(value) } else { Err(Errno::ERANGE) }
+}
+
+/// What a digit of a number stands for, as far as there is such a digit in this base.
+#[inline]
+fn value_of(byte: u8, base: u64) -> Option<u64> {
+    let decimal = byte.wrapping_sub(b'0');
+    let letter = (byte | 0x20).wrapping_sub(b'a');
+    let value = match (decimal, letter) {
+        (0..=9, _) => decimal,
+        (_, 0..=5) => letter.wrapping_add(10),
+        _ => return None,
+    };
+    Some(u64::from(value)).filter(|&value| value < base)
 }
 
 /// `kstrtou32`.
@@ -134,7 +273,49 @@ pub(crate) fn parse_bool(text: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::vec::Vec;
+
+    /// Takes note of how often it is asked.
+    struct Sink(Vec<Vec<u8>>);
+    impl fmt::Write for Sink {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.bytes(Bytes(text.as_bytes()))
+        }
+    }
+    impl TextOut for Sink {
+        fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
+            self.0.push(bytes.0.to_vec());
+            Ok(())
+        }
+    }
+
+    fn put(put: impl FnOnce(&mut Pieces<'_>) -> Shown) -> Vec<Vec<u8>> {
+        let mut sink = Sink(Vec::new());
+        assert!(together(&mut sink, put).is_ok());
+        sink.0
+    }
+
+    #[test]
+    fn numbers_are_printed_as_everybody_prints_them() {
+        for number in [0, 1, 9, 10, 15, 16, 99, 100, 255, 256, 4_294_967_295, u64::MAX / 10, u64::MAX] {
+            let printed = put(|out| out.decimal(number)?.text(" ")?.hex(number).map(drop).map_err(Stop::from));
+            assert_eq!(printed, [std::format!("{number} {number:x}").into_bytes()]);
+        }
+    }
+
+    #[test]
+    fn pieces_arrive_together_in_order_and_none_is_lost_however_long() {
+        for len in [0, 1, TOGETHER - 1, TOGETHER, TOGETHER + 1, 3 * TOGETHER] {
+            let long = "x".repeat(len);
+            let parts =
+                put(|out| out.text("ab")?.text(&long)?.aligned("c", 4)?.text("d").map(drop).map_err(Stop::from));
+            assert_eq!(parts.concat(), std::format!("ab{long}{:>4}d", "c").into_bytes(), "{len}");
+            assert!(parts.len() <= 3, "{len}: asked {} times", parts.len());
+        }
+        assert_eq!(put(|out| out.aligned("long", 2).map(drop).map_err(Stop::from)), [b"long"]);
+    }
 
     #[test]
     fn numbers_follow_the_kernels_grammar() {
@@ -152,6 +333,24 @@ mod tests {
         assert_eq!(parse_u64(b"18446744073709551616", 10), Err(Errno::ERANGE));
         assert_eq!(parse_u64(b"18446744073709551616x", 10), Err(Errno::EINVAL));
         assert_eq!(parse_u32(b"4294967296", 10), Err(Errno::ERANGE));
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_what_everybody_takes_them_for() {
+        for base in [8, 10, 16] {
+            for len in 1..24 {
+                for digit in ["1", "7", "8", "9", "a", "F", "f", "g", "G", "/", ":", "@", "`", "\u{80}"] {
+                    let text = digit.repeat(len);
+                    // Of two mistakes the kernel says that of the digits.
+                    let wanted = match u64::from_str_radix(&text, base) {
+                        Ok(number) => Ok(number),
+                        Err(_) if text.chars().all(|digit| digit.is_digit(base)) => Err(Errno::ERANGE),
+                        Err(_) => Err(Errno::EINVAL),
+                    };
+                    assert_eq!(parse_u64(text.as_bytes(), base), wanted, "{text} in base {base}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -217,6 +217,11 @@ impl<C: Content> Tree<C> {
         self.visible(id).map(|node| node.content)
     }
 
+    /// What the node stands for, unless it is hidden, and the directory it is in.
+    pub(crate) fn content_and_parent(&self, id: NodeId) -> Option<(C, NodeId)> {
+        self.visible(id).map(|node| (node.content, node.parent))
+    }
+
     fn visible(&self, id: NodeId) -> Option<&Node<C>> {
         self.slots.find(id).filter(|node| !node.hidden)
     }
@@ -238,14 +243,13 @@ impl<C: Content> Tree<C> {
     }
 
     pub(crate) fn attr(&self, id: NodeId) -> Option<Attr> {
-        let node = self.slots.find(id)?;
-        let kind = node.content.kind();
-        let nlink = match kind {
-            NodeKind::File => 1,
-            NodeKind::Dir => 2 + node.subdirs,
-        };
-        let [atime, mtime, ctime] = node.times;
-        Some(Attr { id, kind, mode: node.mode, owner: node.owner, nlink, atime, mtime, ctime })
+        Some(attr_of(id, self.slots.find(id)?))
+    }
+
+    /// What `stat` shows of the visible child of this name.
+    pub(crate) fn entry(&self, parent: NodeId, name: &[u8]) -> Option<Attr> {
+        let (id, node) = self.slots.child_node(self.slots.find(parent)?, name)?;
+        (!node.hidden).then(|| attr_of(id, node))
     }
 
     fn set_attr(&mut self, id: NodeId, change: &SetAttr) -> Result<()> {
@@ -284,6 +288,16 @@ impl<C: Content> Tree<C> {
             node.mode = mode;
         }
     }
+}
+
+fn attr_of<C: Content>(id: NodeId, node: &Node<C>) -> Attr {
+    let kind = node.content.kind();
+    let nlink = match kind {
+        NodeKind::File => 1,
+        NodeKind::Dir => 2 + node.subdirs,
+    };
+    let [atime, mtime, ctime] = node.times;
+    Attr { id, kind, mode: node.mode, owner: node.owner, nlink, atime, mtime, ctime }
 }
 
 #[cfg(test)]

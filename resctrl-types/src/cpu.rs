@@ -110,11 +110,15 @@ const UNKNOWN: u64 = u64::MAX;
 pub struct CpuLabels {
     held: AtomicU64,
     default: AtomicU64,
+    /// The task and the default for which they hold it: nothing has to be found out for the same again.
+    task: AtomicU64,
+    under: AtomicU64,
 }
 
 impl Default for CpuLabels {
     fn default() -> Self {
-        CpuLabels { held: AtomicU64::new(UNKNOWN), default: AtomicU64::new(0) }
+        let [held, task] = [UNKNOWN; 2].map(AtomicU64::new);
+        CpuLabels { held, default: AtomicU64::new(0), task, under: AtomicU64::new(0) }
     }
 }
 
@@ -137,8 +141,21 @@ impl CpuLabels {
         Some(self.held.load(Ordering::Relaxed)).filter(|&held| held != UNKNOWN)
     }
 
+    /// Makes the registers hold what a task with this word runs with, with interrupts off: `find` tells what that is, from the word
+    /// and the [default](CpuLabels::default_word), and `write` writes it. Neither is called for nothing.
+    #[inline]
+    pub fn switch_to(&self, task: u64, find: impl FnOnce(u64) -> u64, write: impl FnOnce(u64)) {
+        let default = self.default_word();
+        if self.task.load(Ordering::Relaxed) != task || self.under.load(Ordering::Relaxed) != default {
+            self.switch(find(default), write);
+            self.under.store(default, Ordering::Relaxed);
+            self.task.store(task, Ordering::Relaxed);
+        }
+    }
+
     /// Makes the registers hold `labels`, with interrupts off: calls `write` unless they do.
     pub fn switch(&self, labels: u64, write: impl FnOnce(u64)) {
+        self.task.store(UNKNOWN, Ordering::Relaxed);
         if self.held.load(Ordering::Relaxed) != labels {
             self.held.store(labels, Ordering::Relaxed);
             write(labels);
@@ -148,6 +165,8 @@ impl CpuLabels {
     /// The registers may have been lost: the next switch writes them, whatever it is to.
     pub fn forget(&self) {
         self.held.store(UNKNOWN, Ordering::Relaxed);
+        // In this order: a switch in between that finds the task still known was before all this.
+        self.task.store(UNKNOWN, Ordering::Relaxed);
     }
 
     /// Makes the registers hold `labels`, from a thread that context switches may interrupt.

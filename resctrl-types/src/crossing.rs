@@ -74,6 +74,21 @@ impl<'a> DomainCpus<'a> {
         free.then(|| platform.likely_here()).flatten().filter(|&here| reach.contains(here) && self.stay.includes(here))
     }
 
+    /// Runs `f` once on a CPU of the domain for so short a time that an interrupt costs less than waiting for a thread: right
+    /// here, or where the caller happens to be, or else on a CPU that takes unbound work, or else on any.
+    ///
+    /// # Errors
+    /// `ENOENT` for a domain without CPUs, and those of [`Platform::interrupt`]; `f` has then not run.
+    pub fn on_one_briefly<P: Platform>(self, platform: &P, f: &mut (dyn FnMut(Here<'_>) + Send)) -> Result<()> {
+        if let Some(here) = self.inside() {
+            f(here.into());
+            return Ok(());
+        }
+        let here = self.likely_here(platform, self.mask);
+        let cpu = here.or_else(|| platform.any_housekeeping(self.mask)).ok_or(Errno::ENOENT)?;
+        platform.interrupt(self.stay, cpu, &mut |here| f(here.into()))
+    }
+
     /// Runs `f` once, in a thread, on a CPU of `reach`: right here, or where the caller happens to be, or else on one of the domain
     /// if possible, or else on any; among those, rather on one that takes unbound work.
     ///

@@ -15,6 +15,7 @@
 use core::fmt;
 use core::ops::ControlFlow;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{Ordering, fence};
 
 use crate::cache::{CacheInfo, CacheLevel};
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
@@ -314,6 +315,26 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// breaks. `f` must not sleep. Systems have many threads and groups few: what is left out here should cost no more than
     /// a comparison.
     fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&Self::Task) -> ControlFlow<()>);
+
+    /// Stores a word in every thread of the system but the idle ones whose word is one of `which`; adds the CPUs that run one of
+    /// them at this moment to `running`, which has room for every CPU. For each it stores, has a full barrier and asks where the
+    /// thread runs: see [`Platform::running_on`].
+    fn relabel_tasks(&self, which: TaskWords, word: TaskWord, running: &mut CpuMask) {
+        self.for_each_task(which, &mut |task| {
+            if let Some(cpu) = self.relabel_task(task, word) {
+                // There is room for every CPU.
+                let _ = running.set(cpu);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Stores a word in `task`, has a full barrier and gives the CPU which the task runs on at this moment, if it runs.
+    fn relabel_task(&self, task: &Self::Task, word: TaskWord) -> Option<CpuId> {
+        self.set_task_word(task, word);
+        fence(Ordering::SeqCst);
+        self.running_on(task)
+    }
 
     /// Stores a word in every thread of the system but the idle ones. Orders nothing.
     fn set_every_task_word(&self, word: TaskWord);

@@ -103,7 +103,9 @@ pub(crate) fn on_some_cpu<'a, P: Platform>(
     f: &mut (dyn FnMut(IrqOff<'_>) + Send),
 ) -> Result<()> {
     let cpus = cpus.into();
-    for cpu in mask.iter() {
+    // Nobody else is disturbed where the caller is.
+    let here = platform.likely_here().filter(|&here| mask.contains(here));
+    for cpu in here.into_iter().chain(mask.iter()) {
         match platform.interrupt(cpus, cpu, f) {
             Err(Errno::ENODEV) => {}
             result => return result,

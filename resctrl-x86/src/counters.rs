@@ -11,7 +11,7 @@ use resctrl_types::{CpuMask, CpusHeld, DomainCpus, Errno, EventId, Here, Platfor
 
 use crate::amd::Amd;
 use crate::core::{X86, on_some_cpu};
-use crate::monitor::MonDomain;
+use crate::monitor::{MonDomain, on_one};
 use crate::msr::{EvtCfg, L3QosAbmcCfg, QmEvtsel};
 use crate::{Gp, Registers};
 
@@ -95,8 +95,8 @@ impl<P: Platform, R: Registers> Assignment<P> for X86<R> {
         cpus: DomainCpus<'_>,
         counters: &mut Counters<'_, MonDomain, Counter>,
     ) -> Result<()> {
-        let read = cpus.on_one(platform, &mut |here| {
-            counters(&mut |domain, counter| Some(self.read_assigned_here(here, domain, counter)));
+        let read = on_one(platform, cpus, counters, &mut |here, domain, counter| {
+            self.read_assigned_here(here, domain, counter)
         });
         self.fault.tell(platform);
         read

@@ -69,9 +69,20 @@ impl<P: Platform, R: Registers> Controls<P> for X86<R> {
         crossed.and(result)
     }
 
+    /// Goes to a CPU only if a value is not the default. Whoever wants to be sure of registers writes values again.
     fn reset(&self, platform: &P, cpus: CpusHeld<'_>, resource: ResourceId, domain: &mut CtrlDomain, mask: &CpuMask) {
+        let Some(default) = self.control(resource).map(|control| control.default_value()) else { return };
+        if domain.values.iter().all(|&value| value == default) {
+            return;
+        }
         // A domain has a CPU as long as hotplug is held off; without one there is no register to reset.
-        let _ = on_some_cpu(platform, cpus, mask, &mut |here| self.write_defaults(here.into(), resource, domain));
+        let _ = on_some_cpu(platform, cpus, mask, &mut |here| {
+            for index in 0..domain.values.len() {
+                if domain.values.get(index) != Some(&default) {
+                    let _ = self.write_control(here.into(), resource, domain, index, default);
+                }
+            }
+        });
         self.fault.tell(platform);
     }
 }

@@ -107,6 +107,27 @@ impl MonDomain {
     }
 }
 
+/// As many counters are read in an interrupt: each takes a write and a read of a register.
+const BRIEF: usize = 16;
+
+/// Reads counters, all from one CPU of the domain: in an interrupt if they are few, so that nobody waits for a thread there.
+pub(crate) fn on_one<P: Platform, C>(
+    platform: &P,
+    cpus: DomainCpus<'_>,
+    counters: &mut Counters<'_, MonDomain, C>,
+    read: &mut (dyn FnMut(Here<'_>, &mut MonDomain, C) -> Result<u64, ReadError> + Send),
+) -> Result<()> {
+    let mut count = 0_usize;
+    if cpus.inside().is_none() {
+        counters(&mut |_, _| {
+            count = count.saturating_add(1);
+            None
+        });
+    }
+    let mut all = |here: Here<'_>| counters(&mut |domain, counter| Some(read(here, domain, counter)));
+    if count <= BRIEF { cpus.on_one_briefly(platform, &mut all) } else { cpus.on_one(platform, &mut all) }
+}
+
 impl<P: Platform, R: Registers> Monitors<P> for X86<R> {
     type MonContext = ();
 
@@ -123,8 +144,8 @@ impl<P: Platform, R: Registers> Monitors<P> for X86<R> {
         (): &mut (),
         counters: &mut Counters<'_, MonDomain, MonId>,
     ) -> Result<()> {
-        let read = cpus.on_one(platform, &mut |here| {
-            counters(&mut |domain, id| Some(self.read_here(here, domain, id.rmid, event)));
+        let read = on_one(platform, cpus, counters, &mut |here, domain, id: MonId| {
+            self.read_here(here, domain, id.rmid, event)
         });
         self.fault.tell(platform);
         read
@@ -138,11 +159,13 @@ impl<P: Platform, R: Registers> Monitors<P> for X86<R> {
         domain: &mut MonDomain,
         ids: &mut (dyn Iterator<Item = MonId> + Send),
     ) -> Result<()> {
-        let rebased = cpus.on_one(platform, &mut |here| {
+        let few = ids.size_hint().1.is_some_and(|most| most <= BRIEF);
+        let mut rebase = |here: Here<'_>| {
             for id in &mut *ids {
                 EventId::MBM.into_iter().for_each(|event| self.rebase_here(here, domain, id.rmid, event));
             }
-        });
+        };
+        let rebased = if few { cpus.on_one_briefly(platform, &mut rebase) } else { cpus.on_one(platform, &mut rebase) };
         self.fault.tell(platform);
         rebased
     }

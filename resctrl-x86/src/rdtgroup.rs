@@ -51,8 +51,11 @@ impl<R: Registers> Ids for X86<R> {
 
     fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        let wanted = self.effective(word, state.default_word());
-        state.switch(wanted, |labels| self.write_labels(here.into(), labels));
+        state.switch_to(
+            word.0,
+            |default| self.effective(word, default),
+            |labels| self.write_labels(here.into(), labels),
+        );
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {

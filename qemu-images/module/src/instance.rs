@@ -5,7 +5,6 @@ use core::cell::UnsafeCell;
 use core::ffi::c_int;
 
 use resctrl_fs::Resctrl;
-use resctrl_types::arch::Ids;
 use resctrl_types::platform::LogLevel;
 use resctrl_types::{CpuId, HotplugCpu, IrqOff, Platform, Ref, Result, TaskWord};
 
@@ -148,5 +147,5 @@ unsafe extern "C" fn rust_system_resumed() {
 unsafe extern "C" fn rust_sched_in(cpu: u32, word: u64) {
     // SAFETY: by the contract.
     let here = unsafe { IrqOff::new(CpuId(cpu)) };
-    Ids::sched_in(instance().arch(), here, TaskWord(word));
+    instance().sched_in(here, TaskWord(word));
 }

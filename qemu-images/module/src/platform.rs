@@ -117,6 +117,10 @@ impl Platform for KernelPlatform {
         task::for_each(which, f);
     }
 
+    fn relabel_tasks(&self, which: TaskWords, word: TaskWord, running: &mut CpuMask) {
+        task::relabel(which, word, running);
+    }
+
     fn set_every_task_word(&self, word: TaskWord) {
         task::set_every_word(word);
     }
@@ -139,6 +143,10 @@ impl Platform for KernelPlatform {
 
     fn set_task_word(&self, task: &Task, word: TaskWord) {
         task.set_word(word);
+    }
+
+    fn relabel_task(&self, task: &Task, word: TaskWord) -> Option<CpuId> {
+        task.relabel(word)
     }
 
     fn running_on(&self, task: &Task) -> Option<CpuId> {

@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use core::ops::ControlFlow;
 use core::ptr;
 
-use resctrl_types::{TaskWord, TaskWords};
+use resctrl_types::{CpuMask, TaskWord, TaskWords};
 
 use crate::{convert, ffi};
 use resctrl_types::CpuId;
@@ -42,6 +42,11 @@ impl Task {
         unsafe { ffi::shim_task_set_word(self.raw(), word.0) };
     }
 
+    pub(crate) fn relabel(&self, word: TaskWord) -> Option<CpuId> {
+        // SAFETY: the task is alive.
+        convert::cpu(unsafe { ffi::shim_relabel_task(self.raw(), word.0) })
+    }
+
     pub(crate) fn running_on(&self) -> Option<CpuId> {
         // SAFETY: the task is alive.
         convert::cpu(unsafe { ffi::shim_task_running_on(self.raw()) })
@@ -65,16 +70,31 @@ pub(crate) fn for_each(which: TaskWords, mut f: TaskCall<'_>) {
     unsafe { ffi::shim_each_task(which.places(), which.bits(), call, ptr::from_mut(&mut f).cast()) };
 }
 
+pub(crate) fn relabel(which: TaskWords, word: TaskWord, running: &mut CpuMask) {
+    let words = running.words_mut().as_mut_ptr();
+    // SAFETY: there is a bit for each CPU that there can be.
+    unsafe { ffi::shim_relabel_tasks(which.places(), which.bits(), word.0, words) };
+}
+
 pub(crate) fn set_every_word(word: TaskWord) {
     // SAFETY: has no requirements.
     unsafe { ffi::shim_set_every_task(word.0) };
 }
 
-pub(crate) fn with(id: i32, f: &mut dyn FnMut(&Task)) -> bool {
-    let mut f: TaskCall<'_> = &mut |task| {
-        f(task);
-        ControlFlow::Continue(())
-    };
-    // SAFETY: `call` takes this closure, for a task that the RCU read lock keeps alive.
-    unsafe { ffi::shim_with_task(id, call, ptr::from_mut(&mut f).cast()) }
+type OneTaskCall<'a> = &'a mut dyn FnMut(&Task);
+
+/// # Safety
+/// As [`call`], for a `OneTaskCall`.
+unsafe extern "C" fn call_once(task: *mut ffi::TaskStruct, closure: *mut c_void) -> bool {
+    // SAFETY: by the contract; `Task` is a transparent cell around it.
+    let task = unsafe { &*task.cast::<Task>() };
+    // SAFETY: by the contract.
+    let f = unsafe { &mut *closure.cast::<OneTaskCall<'_>>() };
+    f(task);
+    true
+}
+
+pub(crate) fn with(id: i32, mut f: OneTaskCall<'_>) -> bool {
+    // SAFETY: `call_once` takes this closure, for a task that the RCU read lock keeps alive.
+    unsafe { ffi::shim_with_task(id, call_once, ptr::from_mut(&mut f).cast()) }
 }

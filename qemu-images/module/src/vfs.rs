@@ -7,7 +7,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
-use core::slice;
+use core::{ptr, slice};
 
 use resctrl_fs::{
     Attr, Bytes, MountOptions, NodeId, NodeKind, OpenFor, OptionError, Resctrl, Seen, SetAttr, TextOut, XattrSet,
@@ -21,18 +21,46 @@ use crate::instance::instance;
 
 const ENOPARAM: c_int = -519;
 
-/// A `seq_file`. It never reports that it is full: it notes it, and the text is asked for again with a larger buffer.
-struct SeqText(*mut ffi::SeqFile);
+/// The free part of a buffer of C's.
+struct Room<'a> {
+    bytes: &'a mut [u8],
+    used: usize,
+    full: bool,
+}
 
-impl TextOut for SeqText {
-    fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
-        // SAFETY: the seq_file is valid for the call that this value lives in.
-        unsafe { ffi::shim_seq_write(self.0, bytes.0.as_ptr().cast(), bytes.0.len()) };
-        Ok(())
+impl<'a> Room<'a> {
+    /// # Safety
+    /// As the module says; `start` may be null where `len` is 0. Nobody else uses the memory while this lives.
+    unsafe fn new(start: *mut c_char, len: usize) -> Self {
+        let start = if start.is_null() { ptr::dangling_mut() } else { start.cast() };
+        // SAFETY: by the contract. C has bytes there, whatever they are.
+        Room { bytes: unsafe { slice::from_raw_parts_mut(start, len) }, used: 0, full: len == 0 }
+    }
+
+    /// What C is told of it: how many bytes were filled, all of them if that was not enough.
+    fn filled(&self) -> isize {
+        if self.full { self.bytes.len().cast_signed() } else { self.used.cast_signed() }
     }
 }
 
-impl fmt::Write for SeqText {
+impl TextOut for Room<'_> {
+    fn bytes(&mut self, bytes: Bytes<'_>) -> fmt::Result {
+        let free = self.bytes.get_mut(self.used..).unwrap_or_default();
+        match free.split_at_mut_checked(bytes.0.len()) {
+            Some((room, _)) if !self.full => {
+                room.copy_from_slice(bytes.0);
+                self.used = self.used.saturating_add(bytes.0.len());
+                Ok(())
+            }
+            _ => {
+                self.full = true;
+                Err(fmt::Error)
+            }
+        }
+    }
+}
+
+impl fmt::Write for Room<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.bytes(Bytes(text.as_bytes()))
     }
@@ -104,19 +132,23 @@ unsafe extern "C" fn rust_unmount() {
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_show_options(seq: *mut ffi::SeqFile) -> c_int {
-    // The text never reports that it is full.
-    let _ = instance().show_options(&mut SeqText(seq));
-    0
+unsafe extern "C" fn rust_show_options(text: *mut c_char, len: usize) -> isize {
+    // SAFETY: by the contract.
+    let mut room = unsafe { Room::new(text, len) };
+    // A room that is full says so itself.
+    let _ = instance().show_options(&mut room);
+    room.filled()
 }
 
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_show_stats(seq: *mut ffi::SeqFile) -> c_int {
-    // The text never reports that it is full.
-    let _ = Resctrl::show_stats(instance(), &mut SeqText(seq));
-    0
+unsafe extern "C" fn rust_show_stats(text: *mut c_char, len: usize) -> isize {
+    // SAFETY: by the contract.
+    let mut room = unsafe { Room::new(text, len) };
+    // A room that is full says so itself.
+    let _ = Resctrl::show_stats(instance(), &mut room);
+    room.filled()
 }
 
 /// # Safety
@@ -199,13 +231,13 @@ const _: () = assert!(
     "there is room for any entry"
 );
 
-/// The bytes that were filled, 0 at the end, or an error.
+/// The bytes that were filled, 0 at the end, or an error: `ERANGE` when the next entry needs more.
 ///
 /// # Safety
 /// As the module says; `entries` has room for `size` bytes, aligned for an [`ffi::Entry`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, size: usize) -> c_int {
-    let mut filled = 0;
+    let (mut filled, mut too_few) = (0, false);
     let listed = instance().entries(NodeId(dir), after, &mut |found| {
         // A name ends with a byte that is 0; the next entry begins where its alignment lets it.
         let bytes = size_of::<ffi::Entry>().saturating_add(found.name.len()).saturating_add(1);
@@ -215,6 +247,7 @@ unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, si
             return false;
         };
         if bytes > size.saturating_sub(filled) {
+            too_few = filled == 0;
             return false;
         }
         let entry =
@@ -235,6 +268,7 @@ unsafe extern "C" fn rust_entries(dir: u64, after: u64, entries: *mut c_void, si
         true
     });
     match listed {
+        Ok(()) if too_few => Errno::ERANGE.to_ret(),
         // At most SHIM_ENTRIES_SIZE.
         Ok(()) => c_int::try_from(filled).unwrap_or(c_int::MAX),
         Err(errno) => errno.to_ret(),
@@ -319,8 +353,13 @@ unsafe extern "C" fn rust_open(node: u64, access: u32) -> c_int {
 /// # Safety
 /// As the module says.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_read(node: u64, seq: *mut ffi::SeqFile) -> c_int {
-    to_ret(Resctrl::read(instance(), NodeId(node), &mut SeqText(seq)))
+unsafe extern "C" fn rust_read(node: u64, text: *mut c_char, len: usize) -> isize {
+    // SAFETY: by the contract.
+    let mut room = unsafe { Room::new(text, len) };
+    match Resctrl::read(instance(), NodeId(node), &mut room) {
+        Ok(()) => room.filled(),
+        Err(errno) => errno.to_ret() as isize,
+    }
 }
 
 /// # Safety

@@ -39,7 +39,7 @@ pub(crate) fn init<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize) 
             require_room(fs, state, schema, &cache, closid)?;
         }
         for domain in &mut state.ctrl_domains[schema.resource.index()] {
-            let CtrlDomain { id, arch, cpus: mask, mbps } = &mut **domain;
+            let CtrlDomain { id, arch, cpus: mask, mbps, .. } = &mut **domain;
             if targets {
                 if let Some(target) = mbps.get_mut(closid.index()) {
                     *target = MBPS_UNLIMITED;

@@ -16,7 +16,7 @@ use crate::data::state::{Op, Resctrl, State};
 use crate::nodes::SchemaId;
 use crate::status::{Done, Refusal};
 use crate::text::Shown;
-use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
+use crate::text::{TextOut, parse_bool, strip_newline, together, until_nul};
 
 /// Whether the caches have these files. Every cache does if the L3 can give devices a part.
 pub(crate) fn capable<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> bool {
@@ -148,13 +148,16 @@ pub(crate) fn show_masks<A: Arch<P>, P: Platform>(
 ) -> Shown {
     let fs = op.fs;
     let closid = require_enabled(op, schema)?;
-    let mut separator = "";
-    for domain in &op.state().ctrl_domains[schema.resource.index()] {
-        let mask = fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type);
-        write!(out, "{separator}{}={mask:x}", domain.id)?;
-        separator = ";";
-    }
-    Ok(out.write_str("\n")?)
+    let domains = &op.state().ctrl_domains[schema.resource.index()];
+    together(out, |out| {
+        let mut separator = "";
+        for domain in domains {
+            let mask = fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type);
+            out.text(separator)?.decimal(domain.id.0)?.text("=")?.hex(mask)?;
+            separator = ";";
+        }
+        out.end_line()
+    })
 }
 
 /// Carries out a write to `io_alloc_cbm`: all of it or, if there is a mistake in it, nothing.

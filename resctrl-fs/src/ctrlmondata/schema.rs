@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Schemas: the controllable resources as users see them, one line of `schemata` each.
 
-use resctrl_types::cache::CacheLevel;
-use resctrl_types::resource::{Control, ControlKind, Scope};
+use resctrl_types::resource::{Control, ControlKind};
 use resctrl_types::{Arch, Closid, ConfType, KVec, Platform, ResourceId, Result};
 
 use crate::data::domain::CtrlDomain;
@@ -74,23 +73,12 @@ pub(crate) fn devices<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, resource: Res
 }
 
 /// The bytes that a mask of a domain stands for.
-pub(crate) fn mask_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>, mask: u32) -> u32 {
+pub(crate) fn mask_size<D>(control: &Control, domain: &CtrlDomain<D>, mask: u32) -> u32 {
     match control.kind {
         ControlKind::Cache(cache) => {
-            let bytes = cache_size(platform, control, domain) / cache.cbm_len.max(1);
+            let bytes = domain.cache_size / cache.cbm_len.max(1);
             bytes.saturating_mul((mask & cache.full_mask()).count_ones())
         }
         ControlKind::Bandwidth(_) => 0,
     }
-}
-
-/// The size of a domain's cache in bytes, 0 where the kernel does not know it.
-fn cache_size<P: Platform, D>(platform: &P, control: &Control, domain: &CtrlDomain<D>) -> u32 {
-    let level = match control.scope {
-        Scope::L2Cache => CacheLevel::L2,
-        Scope::L3Cache => CacheLevel::L3,
-        Scope::Node | Scope::Package => return 0,
-    };
-    let cache = domain.cpus.first().and_then(|cpu| platform.cache(cpu, level));
-    cache.map_or(0, |cache| cache.size)
 }

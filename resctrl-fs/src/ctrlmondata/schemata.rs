@@ -15,7 +15,7 @@ use crate::data::state::Op;
 use crate::pseudo_lock;
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::{TextOut, strip_newline};
+use crate::text::{TextOut, strip_newline, together};
 use crate::tree::NodeId;
 
 /// What is printed of a control value.
@@ -34,14 +34,16 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, 
     match op.state().groups[ctrl].mode {
         Mode::Using(_) => show_lines(op, ctrl, Unit::Value, out),
         Mode::PseudoLocksetup => {
-            for schema in &op.state().mount()?.schemas {
-                writeln!(out, "{}:uninitialized", schema.name())?;
-            }
-            Ok(())
+            let schemas = &op.state().mount()?.schemas;
+            together(out, |out| {
+                schemas.iter().try_for_each(|schema| out.text(schema.name())?.text(":uninitialized")?.end_line())
+            })
         }
         Mode::PseudoLocked(region) => {
             let (Part { schema, domain, cbm }, _) = locked_part(op, region)?;
-            Ok(writeln!(out, "{}:{domain}={cbm:x}", schema.resource.name())?)
+            together(out, |out| {
+                out.text(schema.resource.name())?.text(":")?.decimal(domain.0)?.text("=")?.hex(cbm)?.end_line()
+            })
         }
     }
 }
@@ -54,7 +56,9 @@ pub(crate) fn show_size<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: us
         Mode::PseudoLocked(region) => {
             let (Part { schema, domain, .. }, size) = locked_part(op, region)?;
             let width = op.state().column_width;
-            Ok(writeln!(out, "{:>width$}:{domain}={size}", schema.name())?)
+            together(out, |out| {
+                out.aligned(schema.name(), width)?.text(":")?.decimal(domain.0)?.text("=")?.decimal(size)?.end_line()
+            })
         }
     }
 }
@@ -74,34 +78,35 @@ fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit:
     let fs = op.fs;
     let state = op.state();
     let closid = state.groups[ctrl].closid;
-    for &schema in &state.mount()?.schemas {
-        let Some(control) = fs.arch.control(schema.resource) else { continue };
-        if closid.0 >= schema::num_closid(fs, schema) {
-            continue;
-        }
-        write!(out, "{:>width$}:", schema.name(), width = state.column_width)?;
-        let targets = schema.resource == ResourceId::Mb && state.mba_sc();
-        let mut separator = "";
-        for domain in &state.ctrl_domains[schema.resource.index()] {
-            let value = if targets {
-                domain.target(closid)
-            } else {
-                fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type)
-            };
-            let id = domain.id;
-            match (control.kind, unit) {
-                (_, Unit::Nothing) => write!(out, "{separator}{id}=0")?,
-                (ControlKind::Cache(_), Unit::Value) => write!(out, "{separator}{id}={value:x}")?,
-                (ControlKind::Bandwidth(_), _) => write!(out, "{separator}{id}={value}")?,
-                (ControlKind::Cache(_), Unit::Size) => {
-                    write!(out, "{separator}{id}={}", schema::mask_size(&fs.platform, &control, domain, value))?;
-                }
+    let schemas = &state.mount()?.schemas;
+    together(out, |out| {
+        for &schema in schemas {
+            let Some(control) = fs.arch.control(schema.resource) else { continue };
+            if closid.0 >= schema::num_closid(fs, schema) {
+                continue;
             }
-            separator = ";";
+            out.aligned(schema.name(), state.column_width)?.text(":")?;
+            let targets = schema.resource == ResourceId::Mb && state.mba_sc();
+            let mut separator = "";
+            for domain in &state.ctrl_domains[schema.resource.index()] {
+                let value = if targets {
+                    domain.target(closid)
+                } else {
+                    fs.arch.control_value(schema.resource, &domain.arch, closid, schema.conf_type)
+                };
+                out.text(separator)?.decimal(domain.id.0)?.text("=")?;
+                match (control.kind, unit) {
+                    (_, Unit::Nothing) => out.text("0")?,
+                    (ControlKind::Cache(_), Unit::Value) => out.hex(value)?,
+                    (ControlKind::Bandwidth(_), _) => out.decimal(value)?,
+                    (ControlKind::Cache(_), Unit::Size) => out.decimal(schema::mask_size(&control, domain, value))?,
+                };
+                separator = ";";
+            }
+            out.end_line()?;
         }
-        out.write_str("\n")?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Changes what the group has: all of it or, if there is a mistake in it, nothing. Of a group that sets up a pseudo-locked

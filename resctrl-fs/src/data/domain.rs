@@ -23,6 +23,8 @@ pub(crate) struct CtrlDomain<D> {
     /// Never empty.
     pub(crate) cpus: CpuMask,
     pub(crate) arch: D,
+    /// The size of the cache in bytes; 0 where the kernel does not know it, and for anything but a cache.
+    pub(crate) cache_size: u32,
     /// MB/s target of each CLOSID, for the bandwidth controller; empty for anything but MB.
     pub(crate) mbps: KVec<u32>,
 }

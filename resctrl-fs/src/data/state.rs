@@ -15,6 +15,7 @@ use super::closid::ClosidMap;
 use super::counters::Filters;
 use super::domain::{CtrlDomain, MonState, PackageDomain};
 use super::group::{CtrlGroup, Groups, Monitored, Place, every_monitored};
+use super::history::History;
 use super::options::ShownOptions;
 use super::regions::Regions;
 use super::rmid::RmidTable;
@@ -40,6 +41,8 @@ pub struct Resctrl<A: Arch<P>, P: Platform> {
     pub(crate) tree: SharedTree<Node, P>,
     /// The options that `/proc/mounts` shows, which waits for nobody.
     pub(crate) shown: ShownOptions,
+    /// Which ids tasks may have.
+    pub(crate) history: History,
     /// The pseudo-locked regions; innermost lock.
     pub(crate) regions: P::Mutex<Regions<P>>,
 }

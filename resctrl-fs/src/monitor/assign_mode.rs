@@ -12,7 +12,7 @@ use crate::data::state::Locked;
 use crate::data::state::Op;
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::{TextOut, parse_bool, strip_newline, until_nul};
+use crate::text::{TextOut, line_of, parse_bool, strip_newline, together, until_nul};
 
 /// Prints `mbm_assign_mode`: the mode that is on, then the other one, where there is another one.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
@@ -22,11 +22,13 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &Op<'_, A, P>, out: &mut dyn Tex
     } else {
         ("default", "mbm_event")
     };
-    writeln!(out, "[{on}]")?;
-    if counters.is_some_and(|counters| counters.switchable) {
-        writeln!(out, "{off}")?;
-    }
-    Ok(())
+    together(out, |out| {
+        out.text("[")?.text(on)?.text("]\n")?;
+        if counters.is_some_and(|counters| counters.switchable) {
+            out.text(off)?.text("\n")?;
+        }
+        Ok(())
+    })
 }
 
 /// Carries out a write to `mbm_assign_mode`.
@@ -75,7 +77,7 @@ fn switch<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, assigned: Switch) -> D
 /// Prints `mbm_assign_on_mkdir`: whether new groups get counters.
 pub(crate) fn show_on_mkdir<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, out: &mut dyn TextOut) -> Shown {
     counters::require_assigned(op)?;
-    Ok(writeln!(out, "{}", u8::from(op.state().assign_on_mkdir))?)
+    line_of(out, op.state().assign_on_mkdir)
 }
 
 /// Carries out a write to `mbm_assign_on_mkdir`.

@@ -10,24 +10,28 @@ use crate::data::state::Locked;
 use crate::data::state::Op;
 use crate::status::{Done, Refusal};
 use crate::text::Shown;
-use crate::text::{TextOut, parse_u64, split_once, strip_newline, trim};
+use crate::text::{TextOut, parse_u64, split_once, strip_newline, together, trim};
 
 /// Prints a line for each event: `e` for each domain in which the group has a counter, `_` where it has none.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, out: &mut dyn TextOut) -> Shown {
     counters::require_assigned(op)?;
     let who = op.state().monitored(place);
     let Locked { key, state } = &*op.locked;
-    for event in counters::events(op.fs) {
-        write!(out, "{}:", event.name())?;
-        let mut separator = "";
-        for domain in &state.mon_domains {
-            let counter = who.and_then(|who| domain.peek(key).counters.find(Owner { group: who.group, event }));
-            write!(out, "{separator}{}={}", domain.id, if counter.is_some() { 'e' } else { '_' })?;
-            separator = ";";
+    let fs = op.fs;
+    together(out, |out| {
+        for event in counters::events(fs) {
+            out.text(event.name())?.text(":")?;
+            let mut separator = "";
+            for domain in &state.mon_domains {
+                let counter = who.and_then(|who| domain.peek(key).counters.find(Owner { group: who.group, event }));
+                let state = if counter.is_some() { "=e" } else { "=_" };
+                out.text(separator)?.decimal(domain.id.0)?.text(state)?;
+                separator = ";";
+            }
+            out.end_line()?;
         }
-        out.write_str("\n")?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Carries out a write, line by line. What was done before a mistake stays done.

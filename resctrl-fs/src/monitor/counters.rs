@@ -12,7 +12,7 @@ use crate::data::state::Locked;
 use crate::data::state::{Op, Resctrl};
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::TextOut;
+use crate::text::{TextOut, together};
 
 const NOT_ENABLED: &str = "mbm_event counter assignment mode is not enabled\n";
 
@@ -182,10 +182,13 @@ fn show_each<A: Arch<P>, P: Platform>(
 ) -> Shown {
     let usable = op.arch().counters().map_or(0, |counters| counters.count);
     let Locked { key, state } = &*op.locked;
-    let mut separator = "";
-    for domain in &state.mon_domains {
-        write!(out, "{separator}{}={}", domain.id, number(&domain.peek(key).counters, usable))?;
-        separator = ";";
-    }
-    Ok(out.write_str("\n")?)
+    together(out, |out| {
+        let mut separator = "";
+        for domain in &state.mon_domains {
+            let number = number(&domain.peek(key).counters, usable);
+            out.text(separator)?.decimal(domain.id.0)?.text("=")?.decimal(number as u64)?;
+            separator = ";";
+        }
+        out.end_line()
+    })
 }

@@ -13,7 +13,7 @@ use crate::data::domain::{Bandwidth, CtrlDomain, MonState};
 use crate::data::state::{Op, Resctrl, State};
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::{TextOut, strip_newline};
+use crate::text::{TextOut, strip_newline, together};
 
 /// Bytes of a MiB, as a shift: the unit of the targets.
 const MIB_SHIFT: u32 = 20;
@@ -91,7 +91,7 @@ pub(crate) fn default_event<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) -> Opti
 /// Prints `mba_MBps_event`.
 pub(crate) fn show_event<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
     let event = op.state().groups[ctrl].mba_event.ok_or(Errno::EINVAL)?;
-    Ok(writeln!(out, "{}", event.name())?)
+    together(out, |out| out.text(event.name())?.end_line())
 }
 
 /// Carries out a write to `mba_MBps_event`.

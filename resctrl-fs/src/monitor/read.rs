@@ -15,7 +15,7 @@ use crate::data::domain::{Bandwidth, MonState};
 use crate::data::group::{CtrlGroup, Monitored, Place};
 use crate::data::state::{Op, Resctrl};
 use crate::text::Shown;
-use crate::text::TextOut;
+use crate::text::{TextOut, line_of, together};
 
 /// Prints an event file.
 ///
@@ -104,9 +104,9 @@ pub(crate) fn show_sum<A: Arch<P>, P: Platform>(
 
 fn print(value: Result<u64, ReadError>, fraction: Option<FractionBits>, out: &mut dyn TextOut) -> Shown {
     match (value, fraction) {
-        (Ok(value), None) => writeln!(out, "{value}")?,
+        (Ok(value), None) => line_of(out, value)?,
         (Ok(value), Some(fraction)) => writeln!(out, "{}", FixedPoint { value, fraction })?,
-        (Err(error), _) => writeln!(out, "{}", error.text())?,
+        (Err(error), _) => together(out, |out| out.text(error.text())?.end_line())?,
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ fn allocate<A: Arch<P>, P: Platform>(
     };
     let size = {
         let domain = op.state().ctrl_domains[staged.schema.resource.index()].get(staged.domain);
-        domain.map_or(0, |domain| mask_size(platform, &control, domain, staged.value))
+        domain.map_or(0, |domain| mask_size(&control, domain, staged.value))
     };
     if size > kernel.max_memory() {
         return Err(op.refuse(Errno::E2BIG, "Requested region exceeds maximum size\n"));

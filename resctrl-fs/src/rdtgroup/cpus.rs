@@ -15,7 +15,7 @@ use crate::data::regions;
 use crate::data::state::Op;
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::{TextOut, until_nul};
+use crate::text::{TextOut, together, until_nul};
 
 /// How a set of CPUs is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,17 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(
     };
     match form {
         Form::Mask => writeln!(out, "{}", cpus.hex())?,
-        Form::List => writeln!(out, "{}", cpus.list())?,
+        Form::List => together(out, |out| {
+            let mut separator = "";
+            for (first, last) in cpus.runs() {
+                out.text(separator)?.decimal(first.0)?;
+                if last > first {
+                    out.text("-")?.decimal(last.0)?;
+                }
+                separator = ",";
+            }
+            out.end_line()
+        })?,
     }
     Ok(())
 }

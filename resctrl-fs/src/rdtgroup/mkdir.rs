@@ -40,7 +40,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         if name.contains(&b'\n') {
             return Self::refuse_at_once(this, Errno::EINVAL, NEWLINE);
         }
-        let Target { content, group_name } = this.target(parent)?;
+        let Target { content, group_name, .. } = this.target(parent)?;
         match content {
             Node::Root if this.alloc_capable() => {
                 Self::command_on(this, GroupId::DEFAULT, &group_name, Errno::ENODEV, |op, _| {

@@ -10,14 +10,13 @@ use crate::data::state::Op;
 use crate::pseudo_lock;
 use crate::status::Done;
 use crate::text::Shown;
-use crate::text::{TextOut, strip_newline};
+use crate::text::{TextOut, strip_newline, together};
 use crate::tree::NodeId;
 
 /// Prints the mode.
 pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, out: &mut dyn TextOut) -> Shown {
-    out.write_str(name(op.state().groups[ctrl].mode))?;
-    out.write_str("\n")?;
-    Ok(())
+    let name = name(op.state().groups[ctrl].mode);
+    together(out, |out| out.text(name)?.end_line())
 }
 
 const fn name(mode: Mode) -> &'static str {

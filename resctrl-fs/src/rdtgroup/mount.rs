@@ -97,6 +97,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             if this.mon_capable() && op.state().rmids.is_none() {
                 op.state().rmids = Some(RmidTable::for_arch(&this.arch)?);
             }
+            tasks::begin(op);
             let built = apply_options(op, options).and_then(|()| build(op, options));
             if let Err(errno) = built {
                 counters::release_all(op);

@@ -20,7 +20,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// # Errors
     /// `EPERM` for a directory that is not a group's or whose group has gone; `ENOMEM`, nothing changed.
     pub fn rmdir(this: &Ref<Self>, dir: NodeId) -> Result<()> {
-        let Target { content, group_name } = this.target(dir)?;
+        let Target { content, group_name, .. } = this.target(dir)?;
         match content {
             Node::Group(group) => {
                 let region = Self::command_on(this, group, &group_name, Errno::EPERM, |op, place| {

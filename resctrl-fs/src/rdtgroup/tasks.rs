@@ -11,21 +11,21 @@
 //! A new thread starts with its creator's word, copied early in `fork`, and appears in the list of tasks late. A walk that
 //! comes in between misses it, and it stays behind with the ids of a group that is gone. The kernel lives with that and so
 //! do we: to close the gap takes a hook at the end of `fork`, and repeating the walk only makes it narrower. Such a task
-//! runs with what those ids mean next, and whoever writes its id to some `tasks` file gets it back.
+//! runs with what those ids mean next, and whoever writes its id to some `tasks` file gets it back. Which ids tasks may have is
+//! known from what they were given and what CPUs switch to ([`Resctrl::sched_in`]), so such a task is found again as soon as it
+//! has run; and the next mount takes in whoever missed the unmount.
 
 use core::ops::ControlFlow;
 use core::sync::atomic::{Ordering, fence};
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{
-    Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords,
-};
+use resctrl_types::{Arch, Closid, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords};
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
 use crate::status::Done;
+use crate::text::{Pieces, TextOut, parse_i32, split_once, together, trim, until_nul};
 use crate::text::{Shown, Stop};
-use crate::text::{TextOut, parse_i32, split_once, trim, until_nul};
 
 /// Which tasks, by the ids in their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,22 @@ impl Members {
         };
         TaskWords::like(arch.task_word(id), places)
     }
+
+    /// Whether there can be such a task.
+    fn may_be<A: Arch<P>, P: Platform>(self, fs: &Resctrl<A, P>) -> bool {
+        match self {
+            Members::Ctrl(closid) => fs.history.has_closid(closid),
+            Members::Mon(id) => fs.history.has_rmid(fs.arch.rmid_index(id)),
+        }
+    }
+
+    /// The same, when all of them are about to be given other ids.
+    fn forget<A: Arch<P>, P: Platform>(self, fs: &Resctrl<A, P>) -> bool {
+        match self {
+            Members::Ctrl(closid) => fs.history.forget_closid(closid),
+            Members::Mon(id) => fs.history.forget_rmid(fs.arch.rmid_index(id)),
+        }
+    }
 }
 
 /// Prints the ids of the group's threads that the reader's pid namespace knows.
@@ -61,22 +77,27 @@ pub(crate) fn show<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place,
         Place::Ctrl(_) => (Members::Ctrl(closid), fs.alloc_capable()),
         Place::Mon(..) => (Members::Mon(MonId { closid, rmid }), fs.mon_capable()),
     };
-    if !meaningful {
+    if !meaningful || !members.may_be(fs) {
         return Ok(());
     }
-    let mut shown = Ok(());
-    fs.platform.for_each_task(members.words(&fs.arch), &mut |task| {
-        if let Some(id) = fs.platform.task_id(task) {
-            shown = writeln!(out, "{id}");
-        }
-        // Whoever reads asks again with more room.
-        if shown.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    shown.map_err(Stop::from)
+    together(out, |out| {
+        let mut shown = Ok(());
+        fs.platform.for_each_task(members.words(&fs.arch), &mut |task| {
+            if let Some(id) = fs.platform.task_id(task) {
+                shown = out.decimal(id.unsigned_abs()).map_err(Stop::from).and_then(Pieces::end_line);
+            }
+            // Whoever reads asks again with more room.
+            if shown.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        shown
+    })
 }
 
 /// Whether there is a task that the ids of its word make a member.
 pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members) -> bool {
+    if !members.may_be(fs) {
+        return false;
+    }
     let mut found = false;
     fs.platform.for_each_task(members.words(&fs.arch), &mut |_| {
         found = true;
@@ -88,6 +109,9 @@ pub(crate) fn any<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, members: Members)
 /// Moves threads into the group, one after the other until one cannot be moved.
 pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, data: &[u8]) -> Done {
     op.refuse_members(place.ctrl())?;
+    let (closid, rmid) = op.state().ids(place);
+    let to = MonId { closid, rmid };
+    let word = op.arch().task_word(to);
     let mut rest = Some(until_nul(data));
     while let Some(list) = rest.filter(|list| !matches!(list, [] | [b'\n', ..])) {
         let (token, following) = split_once(list, b',');
@@ -100,7 +124,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
         if id < 0 {
             return Err(op.state().status.refuse_with(Errno::EINVAL, format_args!("Invalid pid {id}\n")));
         }
-        if let Err(stays) = move_one(op, place, id) {
+        if let Err(stays) = move_one(op, place, to, word, id) {
             let status = &mut op.state().status;
             let errno = match stays {
                 Stays::NoTask => {
@@ -130,21 +154,27 @@ enum Stays {
 }
 
 /// Moves one thread, 0 for the writer itself.
-fn move_one<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place, id: i32) -> Result<(), Stays> {
+fn move_one<A: Arch<P>, P: Platform>(
+    op: &mut Op<'_, A, P>,
+    place: Place,
+    to: MonId,
+    word_of_group: TaskWord,
+    id: i32,
+) -> Result<(), Stays> {
     let fs = op.fs;
-    let (closid, rmid) = op.state().ids(place);
-    let to = fs.arch.task_word(MonId { closid, rmid });
     let mut moved = Err(Stays::NoTask);
     fs.platform.with_task(id, &mut |task| {
         let word = fs.platform.task_word(task);
         moved = if !fs.platform.may_move(task) {
             Err(Stays::NoPermission(fs.platform.task_id(task).unwrap_or(id)))
-        } else if word == to {
+        } else if word == word_of_group {
             Ok(None)
-        } else if matches!(place, Place::Mon(..)) && fs.arch.task_ids(word).closid != closid {
+        } else if matches!(place, Place::Mon(..)) && fs.arch.task_ids(word).closid != to.closid {
             Err(Stays::OtherControlGroup)
         } else {
-            Ok(relabel(&fs.platform, task, to))
+            fs.history.note(to.closid, fs.arch.rmid_index(to));
+            // Pairs with the full barrier between a context switch's choice of the next task and its load of the word.
+            Ok(fs.platform.relabel_task(task, word_of_group))
         };
     });
     if let Some(cpu) = moved? {
@@ -161,20 +191,32 @@ pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
     to: MonId,
     affected: &mut CpuMask,
 ) {
-    let to = fs.arch.task_word(to);
-    fs.platform.for_each_task(members.words(&fs.arch), &mut |task| {
-        if let Some(cpu) = relabel(&fs.platform, task, to) {
-            // The mask holds every possible CPU.
-            let _ = affected.set(cpu);
-        }
-        ControlFlow::Continue(())
-    });
+    if members.forget(fs) {
+        fs.history.note(to.closid, fs.arch.rmid_index(to));
+        fs.platform.relabel_tasks(members.words(&fs.arch), fs.arch.task_word(to), affected);
+    }
 }
 
-/// Gives every task the ids of the default group. The caller refreshes every CPU.
+/// Gives every task the ids of the default group, if any may have others. The caller refreshes every CPU.
 pub(crate) fn move_all_to_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
+    if fs.history.has_any() {
+        move_all(fs);
+    }
+}
+
+fn move_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
     fs.platform.set_every_task_word(fs.arch.task_word(MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED }));
     fence(Ordering::SeqCst);
+}
+
+/// Gives the default group's ids to those that were being created when the file system was unmounted, before anybody can get others.
+pub(crate) fn begin<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
+    let fs = op.fs;
+    if fs.history.has_any() {
+        fs.history.forget_all();
+        move_all(fs);
+        refresh(fs, op.cpus, op.locked.state.online.mask());
+    }
 }
 
 /// Makes the online CPUs of `mask` run with the ids that hold now: their tasks' words, their own defaults.
@@ -184,14 +226,18 @@ pub(crate) fn refresh<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpus: CpusHel
     }
 }
 
-fn take_over<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, here: IrqOff<'_>) {
-    fs.arch.sched_in(here, fs.platform.current_word(here));
+impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
+    /// The context switch to a task with this word, behind a full barrier: takes note of its ids, and makes this CPU run with them.
+    /// Takes no lock.
+    pub fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        if word != TaskWord(0) {
+            let ids = self.arch.task_ids(word);
+            self.history.note(ids.closid, self.arch.rmid_index(ids));
+        }
+        self.arch.sched_in(here, word);
+    }
 }
 
-/// Stores a word and returns the CPU that must be told, if there is one.
-fn relabel<P: Platform>(platform: &P, task: &P::Task, word: TaskWord) -> Option<CpuId> {
-    platform.set_task_word(task, word);
-    // Pairs with the full barrier between a context switch's choice of the next task and its load of the word.
-    fence(Ordering::SeqCst);
-    platform.running_on(task)
+fn take_over<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, here: IrqOff<'_>) {
+    fs.sched_in(here, fs.platform.current_word(here));
 }

@@ -141,24 +141,43 @@ impl<C: Content> Slots<C> {
         self.slots.len()
     }
 
+    /// Ids are given out one after the other, so mostly there are as many nodes before one as ids, or behind it.
     fn place(&self, id: NodeId) -> Option<usize> {
-        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+        let (first, last) = (self.slots.first()?, self.slots.last()?);
+        let steps = |from: NodeId, to: NodeId| usize::try_from(to.0.checked_sub(from.0)?).ok();
+        // Ids that nobody has any more lie in between, so the place is there or before, and there or behind.
+        let high = steps(first.id, id)?.min(self.slots.len().saturating_sub(1));
+        let low = self.slots.len().saturating_sub(1).saturating_sub(steps(id, last.id)?);
+        let is_at = |at: usize| self.slots.get(at).is_some_and(|slot| slot.id == id);
+        if is_at(high) {
+            return Some(high);
+        }
+        if is_at(low) {
+            return Some(low);
+        }
+        let between = self.slots.get(low..high)?;
+        between.binary_search_by_key(&id, |slot| slot.id).ok().map(|at| at.saturating_add(low))
     }
 
     pub(super) fn find(&self, id: NodeId) -> Option<&Node<C>> {
-        self.slots[self.place(id)?].node.as_deref()
+        self.slots.get(self.place(id)?)?.node.as_deref()
     }
 
     pub(super) fn find_mut(&mut self, id: NodeId) -> Option<&mut Node<C>> {
         let at = self.place(id)?;
-        self.slots[at].node.as_deref_mut()
+        self.slots.get_mut(at)?.node.as_deref_mut()
     }
 
     pub(super) fn child(&self, dir: &Node<C>, name: &[u8]) -> Option<NodeId> {
+        self.child_node(dir, name).map(|(id, _)| id)
+    }
+
+    pub(super) fn child_node(&self, dir: &Node<C>, name: &[u8]) -> Option<(NodeId, &Node<C>)> {
         let hash = hash(name);
         let first = dir.names.partition_point(|named| named.hash < hash);
         let alike = dir.names[first..].iter().take_while(|named| named.hash == hash);
-        alike.map(|named| named.id).find(|&id| self.find(id).is_some_and(|node| node.name[..] == *name))
+        let mut nodes = alike.filter_map(|named| Some((named.id, self.find(named.id)?)));
+        nodes.find(|(_, node)| node.name[..] == *name)
     }
 
     /// What has to be allocated before `nodes` nodes can be taken in and one linked to the directory, if there is one.
@@ -249,7 +268,7 @@ impl<C: Content> Slots<C> {
 
     /// The depth is bounded by the layout: root, `mon_groups` of a group, group, `mon_data`, domain.
     fn take_below(&mut self, id: NodeId, removed: &mut Removed<C>) {
-        let Some(mut node) = self.place(id).and_then(|at| self.slots[at].node.take()) else { return };
+        let Some(mut node) = self.place(id).and_then(|at| self.slots.get_mut(at)?.node.take()) else { return };
         self.empty += 1;
         for &child in &node.children {
             self.take_below(child, removed);

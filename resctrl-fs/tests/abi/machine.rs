@@ -4,7 +4,6 @@
 use std::fmt;
 
 use resctrl_fs::{Bytes, DirEntry, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, SetAttr, TextOut};
-use resctrl_types::arch::Ids;
 use resctrl_types::sim::{self, SimPlatform, TaskSpec, Topology};
 use resctrl_types::{CpuId, Errno, Ref, Result};
 
@@ -36,7 +35,7 @@ pub(crate) fn on(parameters: Parameters, options: MountOptions, test: impl Fn(&M
         sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
             .unwrap();
         let switched = fs.clone();
-        sim.set_sched_in(move |here, word| Ids::sched_in(switched.arch(), here, word));
+        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
         Fs::mount(&fs, &options).unwrap();
         fs.arch().take_switches();
         fs.arch().take_applied();

@@ -2,10 +2,10 @@
 //! `tasks`: who is listed, who may be moved by whom, and what moves.
 
 use resctrl_types::sim::TaskSpec;
-use resctrl_types::{CpuId, Errno};
+use resctrl_types::{CpuId, Errno, Platform};
 
 use crate::arch::{INTEL, MONITOR_ONLY};
-use crate::machine::{DEBUG, Machine, PLAIN, on};
+use crate::machine::{DEBUG, Fs, Machine, PLAIN, on};
 
 /// The ids in a `tasks` file.
 fn members(machine: &Machine, group: &str) -> Vec<i32> {
@@ -52,6 +52,85 @@ fn nought_is_the_writer() {
         let me = machine.sim.spawn_task(TaskSpec::default());
         machine.sim.as_task(&me, || machine.set("g/tasks", "0\n"));
         assert_eq!(members(machine, "g"), [me.pid()]);
+    });
+}
+
+/// How often all tasks are walked through because of `f`.
+fn walks(machine: &Machine, f: impl FnOnce()) -> usize {
+    let before = machine.sim.stats().walks;
+    f();
+    machine.sim.stats().walks - before
+}
+
+#[test]
+fn nobody_looks_for_tasks_where_none_can_be() {
+    for kind in ["", "mon_groups/"] {
+        on(INTEL, PLAIN, move |machine| {
+            let [g, h] = ["g", "h"].map(|name| format!("{kind}{name}"));
+            machine.mkdir(&g);
+            machine.mkdir(&h);
+            assert_eq!(walks(machine, || assert_eq!(members(machine, &g), [])), 0);
+            let a = machine.spawn_on(0);
+            machine.set(&format!("{g}/tasks"), format!("{a}\n"));
+            assert_eq!(walks(machine, || assert_eq!(members(machine, &g), [a])), 1);
+            assert_eq!(walks(machine, || assert_eq!(members(machine, &h), [])), 0);
+            assert_eq!(walks(machine, || machine.rmdir(&h)), 0);
+
+            // A child has what its parent had.
+            let parent = machine.sim.tasks().into_iter().find(|task| task.pid() == a).unwrap();
+            let child = machine.sim.fork(&parent);
+            machine.set("tasks", format!("{a}\n"));
+            assert_eq!(members(machine, &g), [child.pid()]);
+            machine.sim.exit_task(&child);
+            assert_eq!(members(machine, &g), [], "whoever has had tasks is looked through");
+            assert_eq!(walks(machine, || machine.rmdir(&g)), 1);
+            machine.mkdir(&g);
+            assert_eq!(walks(machine, || assert_eq!(members(machine, &g), [])), 0, "all have got other ids");
+            assert_eq!(walks(machine, || machine.rmdir(&g)), 0);
+        });
+    }
+}
+
+#[test]
+fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
+    on(INTEL, PLAIN, |machine| {
+        let a = machine.spawn_on(0);
+        machine.mkdir("g");
+        machine.set("g/tasks", format!("{a}\n"));
+        let parent = machine.sim.tasks().into_iter().find(|task| task.pid() == a).unwrap();
+        let word = machine.sim.task_word(&parent);
+        machine.rmdir("g");
+        // His word was copied before, and he is in the list of all now.
+        let late = machine.sim.spawn_task(TaskSpec::default());
+        machine.sim.set_task_word(&late, word);
+        machine.mkdir("g");
+        machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
+        assert_eq!(members(machine, "g"), [late.pid()]);
+        machine.rmdir("g");
+        assert_eq!(members(machine, ""), [1, a, late.pid()]);
+    });
+}
+
+#[test]
+fn who_was_being_created_while_the_file_system_went_is_found_by_the_next_mount() {
+    on(INTEL, PLAIN, |machine| {
+        let a = machine.spawn_on(0);
+        machine.mkdir("g");
+        machine.set("g/tasks", format!("{a}\n"));
+        let parent = machine.sim.tasks().into_iter().find(|task| task.pid() == a).unwrap();
+        let word = machine.sim.task_word(&parent);
+        Fs::unmount(&machine.fs);
+        let late = machine.sim.spawn_task(TaskSpec::default());
+        machine.sim.set_task_word(&late, word);
+        assert_eq!(walks(machine, || Fs::mount(&machine.fs, &PLAIN).unwrap()), 1);
+        machine.mkdir("g");
+        assert_eq!(members(machine, "g"), []);
+        assert_eq!(members(machine, ""), [1, a, late.pid()]);
+        let again = || {
+            Fs::unmount(&machine.fs);
+            Fs::mount(&machine.fs, &PLAIN).unwrap();
+        };
+        assert_eq!(walks(machine, again), 0, "nobody was in a group");
     });
 }
 

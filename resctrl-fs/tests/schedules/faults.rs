@@ -148,17 +148,18 @@ fn a_region_without_memory_is_not_locked() {
 }
 
 #[test]
-fn a_group_without_memory_does_not_change_its_mode() {
-    let prepare = |machine: &Machine| {
-        with_groups(machine);
+fn a_group_changes_its_mode_without_memory() {
+    run(|| {
+        let machine = Machine::boot(&with_telemetry());
+        with_groups(&machine);
         machine.rmdir("p0/mon_groups/m0").unwrap();
         machine.write("p0/schemata", "L3:0=1;1=1\n").unwrap();
-    };
-    let there_and_back = |machine: &Machine| {
-        machine.write("p0/mode", "pseudo-locksetup\n")?;
-        machine.write("p0/mode", "shareable\n")
-    };
-    each_refusal(prepare, there_and_back, NO_MEMORY);
+        for mode in ["pseudo-locksetup\n", "shareable\n"] {
+            let (written, failed) = fail_allocation(0, || machine.write("p0/mode", mode));
+            assert_eq!((written, failed), (Ok(()), false), "{mode}");
+        }
+        machine.finish();
+    });
 }
 
 #[test]
@@ -188,13 +189,18 @@ fn a_pseudo_locked_group_goes_without_memory_but_for_its_removal() {
 
 #[test]
 fn a_counter_is_not_read_without_memory() {
-    let read = |machine: &Machine| machine.read("mon_data/mon_L3_01/mbm_total_bytes").map(|_| ());
-    each_allocation(mounted, read, NO_MEMORY);
-    run(|| {
+    let event = "mon_data/mon_L3_01/mbm_total_bytes";
+    let many = |machine: &Machine| {
+        mounted(machine);
+        (0..17).for_each(|number| machine.mkdir(&format!("mon_groups/n{number}")).unwrap());
+    };
+    each_allocation(many, move |machine| machine.read(event).map(|_| ()), NO_MEMORY);
+    run(move || {
         let machine = Machine::mounted_on(&with_telemetry());
-        let event = "mon_data/mon_PERF_PKG_01/core_energy";
-        let (shown, failed) = fail_allocation(0, || machine.read_open(machine.open(event).unwrap()));
-        assert!(shown.is_ok() && !failed, "reading what is counted by package takes no memory");
+        for event in [event, "mon_data/mon_PERF_PKG_01/core_energy"] {
+            let (shown, failed) = fail_allocation(0, || machine.read_open(machine.open(event).unwrap()));
+            assert!(shown.is_ok() && !failed, "reading few counters, or what is counted by package, takes no memory");
+        }
         machine.finish();
     });
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, TextOut};
 use resctrl_hardware::Event;
-use resctrl_types::arch::Ids;
 use resctrl_types::platform::Platform;
 use resctrl_types::sim::{RegionCounts, SimPlatform, SimTask, TaskSpec, is_replay, tallied, tally};
 use resctrl_types::{CpuId, Errno, Ref, Result};
@@ -128,7 +127,7 @@ impl Machine {
             move || Fs::system_resumed(&ended),
         );
         let switched = fs.clone();
-        sim.set_sched_in(move |here, word| Ids::sched_in(switched.arch(), here, word));
+        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
         Machine { sim, board, fs, history: Arc::default(), domains_at_mount: Arc::default() }
     }
 

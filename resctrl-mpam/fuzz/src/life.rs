@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
 use resctrl_mpam::acpi::has_memory_side_cache;
 use resctrl_mpam::{Firmware, Mpam, Options, SystemRegister, SystemRegisters};
-use resctrl_types::arch::Ids;
 use resctrl_types::platform::CpusReadGuard;
 use resctrl_types::sim::{SimPlatform, Topology};
 use resctrl_types::{CpuId, Errno, Here, Pinned, Platform, Ref, Result, sim};
@@ -85,7 +84,7 @@ pub(crate) fn live(tables: Tables, identities: Vec<Identity>) -> u32 {
         let registered =
             sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu));
         registered.expect("the processors are good");
-        sim.set_sched_in(move |here, word| Ids::sched_in(switched.arch(), here, word));
+        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
         for cdp in [false, true] {
             let options = MountOptions { cdp, cdpl2: false, mba_mbps: false, debug: true };
             if Fs::mount(&fs, &options).is_ok() {

@@ -9,7 +9,6 @@ use std::vec::Vec;
 use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
 use resctrl_hardware::mpam::registers::{Cpbm, MbwMax};
 use resctrl_hardware::mpam::{CounterWidth, Label, Level, Occupancy};
-use resctrl_types::arch::Ids;
 use resctrl_types::sim::{SimPlatform, TaskSpec};
 use resctrl_types::{CpuId, Errno, Ref, Result, sim};
 
@@ -52,7 +51,7 @@ impl Machine {
         let (online, offline, switched) = (fs.clone(), fs.clone(), fs.clone());
         sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
             .unwrap();
-        sim.set_sched_in(move |here, word| Ids::sched_in(switched.arch(), here, word));
+        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
         Machine { sim, board, fs }
     }
 

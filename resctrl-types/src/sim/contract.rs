@@ -171,6 +171,7 @@ impl Platform for SimPlatform {
     }
 
     fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&SimTask) -> ControlFlow<()>) {
+        self.kernel.count(|stats| stats.walks += 1);
         let all = self.kernel.state().tasks.all();
         preemption_point();
         atomically(|| {
@@ -179,6 +180,7 @@ impl Platform for SimPlatform {
     }
 
     fn set_every_task_word(&self, word: TaskWord) {
+        self.kernel.count(|stats| stats.walks += 1);
         let all = self.kernel.state().tasks.all();
         preemption_point();
         atomically(|| all.iter().for_each(|task| task.set_word(word)));

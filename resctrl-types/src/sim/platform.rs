@@ -50,6 +50,8 @@ pub struct Stats {
     pub calls: usize,
     /// Functions called on a CPU in an interrupt, but those that were called on a whole mask.
     pub interrupts: usize,
+    /// Walks through all tasks.
+    pub walks: usize,
     /// How often the system has slept, or was refused.
     pub sleeps: usize,
 }

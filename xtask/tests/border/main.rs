@@ -143,7 +143,7 @@ fn a_change_of_one_side_alone_is_a_difference() {
         ("SHIM_LOCK_CLASSES 4", "SHIM_LOCK_CLASSES 5", "SHIM_LOCK_CLASSES"),
         // Rust.
         ("fn shim_sleep_ms(ms: u32)", "fn shim_sleep_ms(ms: i32)", "shim_sleep_ms"),
-        ("fn shim_task_id(task: *mut TaskStruct)", "fn shim_task_id(task: *mut SeqFile)", "shim_task_id"),
+        ("fn shim_task_id(task: *mut TaskStruct)", "fn shim_task_id(task: *mut RwSem)", "shim_task_id"),
         ("fn shim_free(memory: *const c_void)", "fn shim_free(memory: *mut c_void)", "shim_free"),
         ("fn shim_jiffies(ms: u32)", "fn shim_ticks(ms: u32)", "shim_ticks"),
         ("fn rust_rmdir(dir: u64) -> c_int", "fn rust_rmdir(dir: u64) -> bool", "rust_rmdir"),

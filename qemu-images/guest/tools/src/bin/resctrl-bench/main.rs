@@ -79,6 +79,8 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
     readers::measure(&mut sampler, &machine)?;
     tasks::measure(&mut sampler, &machine)?;
     umount_resctrl()?;
+    // What is left behind an unmount ends meanwhile.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     tasks::unmounted(&mut sampler, &machine, "unmounted-again")?;
     for count in extent.threads() {
         mount_resctrl()?;
