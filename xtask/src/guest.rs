@@ -354,6 +354,7 @@ mod tests {
             modules: PathBuf::new(),
             build: PathBuf::new(),
             compiler: None,
+            cc: None,
         };
         Spec {
             machine: machine.to_owned(),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Guest kernels that no distribution has: built from Debian's source package, once.
+//! Guest kernels that no distribution has: built from Debian's source package, or from a tree of the user's, once.
 //!
 //! The result (image, configuration and what modules are built against) is kept in the cache folder, under a name that
 //! tells what it was made from, so that every checkout on this machine uses the same one. Only a stamp, written
-//! last, makes it valid: a build that was interrupted goes on where it was. The source tree goes when all is done.
+//! last, makes it valid: a build that was interrupted goes on where it was. The source tree goes when all is done; that of a
+//! user's tree is a copy and stays, so that the next build compiles what has changed.
 //!
 //! Like everything in the tool root, it needs no root and nothing of the host: the compiler is the one for modules, and the
 //! programs that the kernel's build makes for itself are linked against a C library of the tool root's, of which the
@@ -12,7 +13,9 @@
 mod make;
 pub(crate) mod selftests;
 mod source;
+mod tree;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -25,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::apt::{self, Available, Cache};
 use crate::kernels::{Arch, Kernel, Recipe};
 use make::Make;
+pub(crate) use tree::UserTree;
 
 /// Raise when the way kernels are built changes, so that they are built anew.
 const REVISION: u32 = 1;
@@ -91,6 +95,11 @@ pub(crate) fn installed(kernel: &Kernel, recipe: &Recipe, choice: &Path) -> Resu
 /// No source package, offline and not fetched before, a configuration that the source does not take, or a failed build.
 pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: Cache, choice: &Path) -> Result<()> {
     let fragment = recipe.fragment()?;
+    if let Some(tree) = &recipe.tree {
+        drop(cache);
+        let place = of_tree(kernel, recipe, &fragment, tree, shop)?;
+        return choose(choice, kernel, recipe, &fragment, place);
+    }
     // The package is the same for every instruction set.
     let apt = cache.packages(Arch::Amd64)?;
     let source = source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)?;
@@ -104,19 +113,58 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
         drop(cache);
         let _lock = apt::lock(&place.join("lock"))?;
         if built(&place).is_none() {
-            let job = Job { kernel, recipe, fragment: &fragment, source: &source, place: &place, shop };
-            job.run(&archive)?;
+            let what = format!("Linux {} ({})", source.version, kernel.description);
+            let job = Job { kernel, recipe, fragment: &fragment, what: &what, work: &place, place: &place, shop };
+            job.unpack(&archive, &source.name)?;
+            job.run()?;
+            remove(&make::tree(&place))?;
         }
     }
-    let text = toml::to_string(&Choice { request: request(kernel, recipe, &fragment), place })?;
+    choose(choice, kernel, recipe, &fragment, place)
+}
+
+/// Has this checkout use the kernel in `place`.
+fn choose(choice: &Path, kernel: &Kernel, recipe: &Recipe, fragment: &str, place: PathBuf) -> Result<()> {
+    let text = toml::to_string(&Choice { request: request(kernel, recipe, fragment), place })?;
     fs::write(choice, text).with_context(|| format!("cannot write {}", choice.display()))
+}
+
+/// Builds the user's tree as it is now, or finds it built.
+fn of_tree(kernel: &Kernel, recipe: &Recipe, fragment: &str, tree: &Path, shop: &Workshop) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    (request(kernel, recipe, fragment), &shop.compiler_version).hash(&mut hasher);
+    let work = shop.cache.join("trees").join(format!("{}-{:016x}", kernel.arch, hasher.finish()));
+    check_paths(&[&work, &shop.tools])?;
+    let source = make::tree(&work);
+    fs::create_dir_all(&source).with_context(|| format!("cannot create {}", source.display()))?;
+    let _lock = apt::lock(&work.join("lock"))?;
+    let label = format!("kernel {}: reading its source", kernel.name);
+    let content = tree::synchronise(tree, &source, &work.join("manifest.json"), &label)?;
+    (content, settings(fragment), &recipe.own.as_ref().map(fs::read).transpose()?).hash(&mut hasher);
+    let place = shop.cache.join("kernels").join(format!("tree-{}-{:016x}", kernel.arch, hasher.finish()));
+    if built(&place).is_none() {
+        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        let what = format!("{} ({})", tree.display(), kernel.description);
+        Job { kernel, recipe, fragment, what: &what, work: &work, place: &place, shop }.run()?;
+    }
+    Ok(place)
 }
 
 /// All that decides on the content except versions of packages, as text.
 fn request(kernel: &Kernel, recipe: &Recipe, fragment: &str) -> String {
     let mut hasher = DefaultHasher::new();
-    (REVISION, kernel.arch, &recipe.source, &recipe.base, fragment).hash(&mut hasher);
-    format!("{}/{} {:016x}", kernel.suite, recipe.source, hasher.finish())
+    (REVISION, kernel.arch, &recipe.base).hash(&mut hasher);
+    match &recipe.tree {
+        Some(tree) => {
+            // Not the fragment, which has the name that a commit has.
+            (&recipe.config, &recipe.own).hash(&mut hasher);
+            format!("{} {:016x}", tree.display(), hasher.finish())
+        }
+        None => {
+            (&recipe.source, settings(fragment)).hash(&mut hasher);
+            format!("{}/{} {:016x}", kernel.suite, recipe.source, hasher.finish())
+        }
+    }
 }
 
 fn folder_name(kernel: &Kernel, recipe: &Recipe, fragment: &str, source: &Available, compiler: &str) -> String {
@@ -150,27 +198,28 @@ struct Job<'a> {
     kernel: &'a Kernel,
     recipe: &'a Recipe,
     fragment: &'a str,
-    source: &'a Available,
+    /// What is built, for people.
+    what: &'a str,
+    /// Where it is compiled.
+    work: &'a Path,
+    /// Where the result goes.
     place: &'a Path,
     shop: &'a Workshop,
 }
 
 impl Job<'_> {
-    fn run(&self, archive: &Path) -> Result<()> {
+    fn run(&self) -> Result<()> {
         let start = Instant::now();
-        let Self { kernel, recipe, source, place, .. } = self;
+        let Self { kernel, recipe, what, work, place, .. } = self;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let processors = u32::try_from(processors).unwrap_or(u32::MAX);
         eprintln!(
-            "kernel {}: building Linux {} ({}), which takes about {} minutes on {processors} processors, once",
+            "kernel {}: building {what}, which takes about {} minutes on {processors} processors, once",
             kernel.name,
-            source.version,
-            kernel.description,
             recipe.minutes.div_ceil(processors)
         );
-        self.unpack(archive)?;
         self.copy_libraries()?;
-        let make = Make::new(kernel, place, self.shop)?;
+        let make = Make::new(kernel, work, self.shop)?;
         self.configure(&make)?;
         let (target, image) = match kernel.arch {
             Arch::Amd64 => ("bzImage", "arch/x86/boot/bzImage"),
@@ -180,7 +229,6 @@ impl Job<'_> {
         make.watched(&[&jobs, target, "modules"], &format!("kernel {}: compiling", kernel.name), recipe.files)?;
         self.keep(&make, image)?;
         let release = fs::read_to_string(make.tree().join("include/config/kernel.release"))?.trim().to_owned();
-        remove(make.tree())?;
         let stamp = toml::to_string(&Stamp { release })?;
         fs::write(place.join("stamp.toml"), stamp).context("cannot write the stamp")?;
         eprintln!("kernel {}: built in {} s", kernel.name, start.elapsed().as_secs());
@@ -188,17 +236,17 @@ impl Job<'_> {
     }
 
     /// Unpacks the source, unless an earlier run has.
-    fn unpack(&self, archive: &Path) -> Result<()> {
-        let tree = make::tree(self.place);
+    fn unpack(&self, archive: &Path, package: &str) -> Result<()> {
+        let tree = make::tree(self.work);
         if tree.exists() {
             return Ok(());
         }
         let label = format!("kernel {}: unpacking its source", self.kernel.name);
-        source::unpack(archive, &self.source.name, &[], &tree, &label)
+        source::unpack(archive, package, &[], &tree, &label)
     }
 
     fn copy_libraries(&self) -> Result<()> {
-        let to = self.place.join(make::LIBRARY_FOLDER);
+        let to = self.work.join(make::LIBRARY_FOLDER);
         fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
         let from = self.shop.tools.join("usr/lib/x86_64-linux-gnu");
         for library in LIBRARIES {
@@ -207,13 +255,19 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Configures the tree, unless an earlier run has: a new configuration would have everything compiled again.
+    /// Configures the tree, unless an earlier run has: a new configuration would have everything compiled again. The user's
+    /// tree may have another Kconfig than last time; there, what comes out the same is not compiled again.
     fn configure(&self, make: &Make) -> Result<()> {
         let config = make.tree().join(".config");
-        if !config.exists() {
+        if self.recipe.tree.is_some() || !config.exists() {
             let folder = make.tree().join("arch").join(make::kernel_arch(self.kernel.arch)).join("configs");
             fs::write(folder.join("rig.config"), self.fragment)?;
-            make.quiet(&[&self.recipe.base, "rig.config"])?;
+            if let Some(own) = &self.recipe.own {
+                copy(own, &config)?;
+                make.quiet(&["rig.config"])?;
+            } else {
+                make.quiet(&[&self.recipe.base, "rig.config"])?;
+            }
         }
         let text = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
         let ignored = ignored(self.fragment, &text);
@@ -223,9 +277,9 @@ impl Job<'_> {
         // So that the next run tries again.
         fs::remove_file(&config)?;
         bail!(
-            "Linux {} does not take these settings of {}: {}",
-            self.source.version,
-            self.recipe.config,
+            "{} does not take these settings of {}: {}",
+            self.what,
+            self.recipe.config.join(" and "),
             ignored.join(", ")
         )
     }
@@ -238,8 +292,22 @@ impl Job<'_> {
         for file in [".config", ".kernelvariables", "System.map"] {
             copy(&make.tree().join(file), &build.join(file))?;
         }
+        if self.recipe.own.is_some() {
+            keep_modules(make.tree(), &build.join("modules"))?;
+        }
         copy(&make.tree().join(image), &self.place.join("vmlinuz"))
     }
+}
+
+/// Copies the modules below `tree` to the folder `to`; their names are unique.
+fn keep_modules(tree: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let mut files = Vec::new();
+    tree::walk(tree, Path::new(""), &mut files)?;
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "ko")) {
+        copy(&tree.join(file), &to.join(file.file_name().context("a file without a name")?))?;
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -264,8 +332,12 @@ fn ignored<'a>(fragment: &'a str, config: &str) -> Vec<&'a str> {
         Some(name) => !config.lines().any(|found| found.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))),
         None => is_set(line),
     };
-    let is_setting = |line: &&str| line.starts_with("CONFIG_") || line.ends_with(" is not set");
-    fragment.lines().filter(is_setting).filter(|line| !taken(line)).collect()
+    settings(fragment).into_iter().filter(|line| !taken(line)).collect()
+}
+
+/// The lines of a configuration that say something, sorted: all that decides on what is built.
+fn settings(fragment: &str) -> BTreeSet<&str> {
+    fragment.lines().filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set")).collect()
 }
 
 #[cfg(test)]
@@ -275,8 +347,11 @@ mod tests {
     fn recipe(source: &str) -> Recipe {
         Recipe {
             source: source.into(),
+            tree: None,
+            local_version: "-debug".into(),
             base: "tinyconfig".into(),
-            config: "debug.config".into(),
+            own: None,
+            config: vec!["guest.config".into()],
             files: 1000,
             minutes: 10,
         }

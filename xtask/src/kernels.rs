@@ -5,12 +5,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 use resctrl_hardware::machine;
 use serde::Deserialize;
 
 use crate::apt::{Available, compare_versions};
+use crate::kernel_build::UserTree;
 use crate::workspace;
 
 /// A guest kernel as described by its file; which version of it is installed, the
@@ -26,7 +27,11 @@ pub(crate) struct Kernel {
     /// Instruction set.
     pub(crate) arch: Arch,
     /// Debian suite the packages come from.
+    #[serde(default)]
     pub(crate) suite: String,
+    /// Of a tree of the user's: the kernel whose scenarios and known differences are its own.
+    #[serde(default)]
+    like: Option<String>,
     /// Regular expression for the whole kernel release (`uname -r`); the newest that matches is taken.
     #[serde(default)]
     pub(crate) release: String,
@@ -61,16 +66,26 @@ const fn one() -> u32 {
     1
 }
 
-/// How a kernel is built from Debian's source package.
+/// How a kernel is built, from Debian's source package or a tree of the user's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    /// Regular expression for the name of the source package; the newest that matches is taken.
+    /// Regular expression for the name of the source package; the newest that matches is taken. Empty if there is a tree.
+    #[serde(default)]
     pub(crate) source: String,
+    /// The user's tree.
+    #[serde(skip)]
+    pub(crate) tree: Option<PathBuf>,
+    /// What the release ends with.
+    #[serde(skip)]
+    pub(crate) local_version: String,
     /// The configuration to begin with, as a target of the kernel's Makefile: `tinyconfig`, `defconfig`.
     pub(crate) base: String,
-    /// The file beside this one with the settings to change in it, each of which must be taken.
-    pub(crate) config: String,
+    /// The user's own configuration, which takes the place of `base`.
+    #[serde(skip)]
+    pub(crate) own: Option<PathBuf>,
+    /// The files of `qemu-images/kernels/` with the settings to change in it, each of which must be taken.
+    pub(crate) config: Vec<String>,
     /// About how many files are compiled: the length of the progress bar.
     pub(crate) files: u32,
     /// About how many minutes one processor takes.
@@ -84,8 +99,13 @@ impl Recipe {
     ///
     /// The file cannot be read.
     pub(crate) fn fragment(&self) -> Result<String> {
-        let path = folder().join(&self.config);
-        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        let mut fragment = format!("CONFIG_LOCALVERSION=\"{}\"\n", self.local_version);
+        for name in &self.config {
+            let path = folder().join(name);
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            fragment.push_str(&text);
+        }
+        Ok(fragment)
     }
 
     /// The regular expression for the source package.
@@ -186,6 +206,37 @@ impl Kernel {
         Ok((kernels, absent))
     }
 
+    /// The kernel that the user's `tree` makes for machines of instruction set `arch`.
+    ///
+    /// # Errors
+    ///
+    /// The file with its description does not parse.
+    pub(crate) fn of_tree(tree: &UserTree, arch: Arch) -> Result<Self> {
+        let kind = if tree.checks { format!("{arch}-debug") } else { arch.to_string() };
+        let path = folder().join("tree").join(kind).with_extension("toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut kernel =
+            Self::parse(&tree.name, arch, &text).with_context(|| format!("{} is malformed", path.display()))?;
+        let recipe = kernel.build.as_mut().context("it is not built")?;
+        recipe.tree = Some(tree.folder.clone());
+        recipe.own.clone_from(&tree.config);
+        if recipe.own.is_some() {
+            // Beside what the user says, only what a guest cannot do without.
+            recipe.config = vec![format!("tree/{arch}.config")];
+        }
+        Ok(kernel)
+    }
+
+    /// The kernel whose scenarios and known differences hold for this one: itself, unless it is a user's.
+    pub(crate) fn like(&self) -> &str {
+        self.like.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether it is built from a tree of the user's.
+    pub(crate) fn is_the_users(&self) -> bool {
+        self.build.as_ref().is_some_and(|recipe| recipe.tree.is_some())
+    }
+
     /// Names of all kernels for `arch`, sorted.
     ///
     /// # Errors
@@ -211,8 +262,15 @@ impl Kernel {
         if kernel.arch != arch {
             bail!("`arch` is {}, the file's name says {arch}", kernel.arch);
         }
+        if let Some(recipe) = &mut kernel.build {
+            recipe.local_version = format!("-{name}");
+        }
         match &kernel.build {
             Some(recipe) => {
+                ensure!(
+                    kernel.like.is_some() == recipe.source.is_empty(),
+                    "a `[build]` has a `source`, or it is `like` another"
+                );
                 recipe.pattern()?;
                 recipe.fragment()?;
                 if !(kernel.release.is_empty() && kernel.packages.is_empty() && kernel.host_packages.is_empty()) {
@@ -351,7 +409,7 @@ mod tests {
             [build]
             source = 'linux-source-\d+\.\d+'
             base = "tinyconfig"
-            config = "debug.config"
+            config = ["checks.config"]
             files = 1000
             minutes = 10
         "#;
@@ -360,7 +418,7 @@ mod tests {
         assert_eq!((kernel.slowness, kernel.build.map(|recipe| recipe.minutes)), (1, Some(10)));
         let both = Kernel::parse("x", Arch::Amd64, &format!("{STOCK}{build}")).expect_err("both").to_string();
         assert!(both.contains("[build]"), "{both}");
-        assert!(Kernel::parse("x", Arch::Amd64, &alone.replace("debug.config", "nosuch.config")).is_err());
+        assert!(Kernel::parse("x", Arch::Amd64, &alone.replace("checks.config", "nosuch.config")).is_err());
         let neither = alone.replace(build, "");
         assert!(Kernel::parse("x", Arch::Amd64, &neither).is_err());
     }

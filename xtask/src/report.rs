@@ -5,7 +5,6 @@
 pub(crate) mod html;
 pub(crate) mod plot;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 
 use crate::checks;
-use crate::differential::Asked;
+use crate::scenario::Again;
 use crate::stages::Stages;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
@@ -22,10 +21,8 @@ use crate::test_qemu::outcome::{Outcome, Verdict};
 pub(crate) struct Run {
     /// Every case's outcome.
     pub(crate) outcomes: Vec<Outcome>,
-    /// Parameters of the scenarios.
-    pub(crate) settings: BTreeMap<String, String>,
-    /// What random sequences were asked for.
-    pub(crate) sequences: Asked,
+    /// What it was asked for beside its cases.
+    pub(crate) again: Again,
     /// Folder with the logs.
     pub(crate) folder: PathBuf,
     /// Time the builds took.
@@ -46,7 +43,7 @@ impl Run {
 
     /// The command that runs a case of it again, alone.
     pub(crate) fn again(&self, outcome: &Outcome) -> String {
-        outcome.case.command(&self.settings, self.sequences)
+        outcome.case.command(&self.again)
     }
 
     /// Verdict and time of every case.

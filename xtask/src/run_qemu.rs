@@ -14,10 +14,9 @@ use crate::guest::platform::PlatformOptions;
 use crate::guest::qemu::Folder;
 use crate::guest::run::Limits;
 use crate::guest::{Pace, Plan, Platform, Spec, System, interrupt, programs, run, terminal};
-use crate::kernels::Kernel;
 use crate::machine;
 use crate::scenario::Implementation;
-use crate::test_qemu::run_folder;
+use crate::test_qemu::{NO_VERDICT, run_folder};
 use crate::toolroot::{ToolOptions, ToolRoot};
 
 /// Boots a guest and gives a shell in it, or runs a script as root there.
@@ -37,11 +36,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "intel")]
     machine: String,
     /// Kernel to boot: a file of qemu-images/kernels/ without .toml
-    #[arg(long, value_name = "NAME", default_value = "stock")]
+    #[arg(long, value_name = "NAME", default_value = "stock", conflicts_with = "tree")]
     kernel: String,
-    /// Which resctrl runs: resctrl.ko of this project, or the kernel's own
-    #[arg(long = "impl", value_name = "WHICH", default_value = "rust")]
-    implementation: Implementation,
+    /// Which resctrl runs: resctrl.ko of this project, or the kernel's own [default: rust; the kernel's own of a --tree]
+    #[arg(long = "impl", value_name = "WHICH")]
+    implementation: Option<Implementation>,
     /// Run this file as root in the guest instead of a shell
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -61,7 +60,7 @@ pub(crate) struct Options {
 }
 
 /// Exit code when the guest, not the script, failed.
-const RIG_FAILED: u8 = 125;
+const RIG_FAILED: u8 = NO_VERDICT;
 
 /// Parses the value of `--set`.
 ///
@@ -83,8 +82,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let (Platform::Fvp(_), None) = (&platform, &options.script) {
         bail!("the rig has no terminal for the FVP: give a --script");
     }
-    let kernel = Kernel::load(&options.kernel, hardware.arch.into())?;
-    if let (Implementation::Kernel, Some(reason)) = (options.implementation, &kernel.no_kernel_impl) {
+    let (kernels, _) = options.tools.kernels(std::slice::from_ref(&options.kernel), &[hardware.arch.into()])?;
+    let kernel = kernels.into_iter().next().context("no kernel")?;
+    let unasked = if kernel.is_the_users() { Implementation::Kernel } else { Implementation::Rust };
+    let implementation = options.implementation.unwrap_or(unasked);
+    if let (Implementation::Kernel, Some(reason)) = (implementation, &kernel.no_kernel_impl) {
         eprintln!("note: nothing to mount on kernel `{}`: {reason}", kernel.name);
     }
     let plan = match &options.script {
@@ -106,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         machine: options.machine.clone(),
         machine_file,
         hardware,
-        system: System::prepare(&tools, &kernel, options.implementation)?,
+        system: System::prepare(&tools, &kernel, implementation)?,
         plan,
         settings,
         append: options.append.clone(),

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::checks;
 use crate::kernels::Kernel;
 use fault::Fault;
-pub(crate) use selection::{Boot, Case, Selection, Shard};
+pub(crate) use selection::{Again, Boot, Case, Selection, Shard};
 
 /// Time limit of a scenario that names none: several times what any of them takes, for hosts with more to do than this.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
@@ -246,7 +246,7 @@ impl Scenario {
 
     /// It runs on this kernel.
     fn runs_on(&self, kernel: &Kernel) -> bool {
-        self.kernels.is_empty() || self.kernels.contains(&kernel.name)
+        self.kernels.is_empty() || self.kernels.iter().any(|name| name == kernel.like())
     }
 
     /// Time limit with the parameters `settings`.

@@ -29,7 +29,7 @@ use crate::kernels::{Arch, Kernel};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
-use crate::scenario::{self, Boot, Case, Implementation, Selection, Shard};
+use crate::scenario::{self, Again, Boot, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{differential, junit, machine, snapshot, workspace};
@@ -37,13 +37,22 @@ use live::Live;
 use outcome::{GuestSpent, Outcome, Verdict};
 use pool::{Pool, Report};
 
+/// The exit code of a run that cannot tell whether something fails: nothing booted, or did not build, or cannot be had. `git bisect
+/// run` skips such a commit.
+pub(crate) const NO_VERDICT: u8 = 125;
+
+/// Seconds that a guest may boot.
+const BOOT_TIMEOUT: u64 = 90;
+
 /// Runs scenarios in guests on emulated hardware, on our resctrl and on the kernel's own.
 ///
 /// Without arguments: every scenario of machine `intel` on the stock kernel, with our implementation and,
 /// where answers are compared, with the kernel's own; and a short hotplug stress (a minute if asked for:
 /// --scenario hotplug-stress). Builds what is out of date first. Each scenario gets exactly one verdict; a
-/// failure says what failed, where the guest's console log is and which command runs that case again. The
-/// exit code is 0 only if nothing failed.
+/// failure says what failed, where the guest's console log is and which command runs that case again.
+///
+/// The exit code is 1 if something failed, and 125 if there is no verdict: a kernel or module that does not build or boot,
+/// something that cannot be had. So `git bisect run` can call it.
 ///
 /// Logs, junit.xml and report.html are in a folder below target/rig/ that is printed at the end.
 /// Scenarios are the files of qemu-images/guest/scenarios/; docs/rig.md says how to write one.
@@ -53,11 +62,11 @@ pub(crate) struct Options {
     #[arg(long = "machine", value_name = "NAME", default_value = "intel")]
     machines: Vec<String>,
     /// Kernel to boot; may be repeated
-    #[arg(long = "kernel", value_name = "NAME", default_value = "stock")]
+    #[arg(long = "kernel", value_name = "NAME", default_value = "stock", conflicts_with = "tree")]
     kernels: Vec<String>,
-    /// Which resctrl to test
-    #[arg(long = "impl", value_name = "WHICH", default_value = "both")]
-    implementation: Implementations,
+    /// Which resctrl to test [default: both; the kernel's own of a --tree]
+    #[arg(long = "impl", value_name = "WHICH")]
+    implementation: Option<Implementations>,
     /// Only scenarios whose name this regular expression matches somewhere; may be repeated
     #[arg(long = "scenario", value_name = "PATTERN")]
     patterns: Vec<Regex>,
@@ -86,7 +95,7 @@ pub(crate) struct Options {
     #[arg(long)]
     accept: bool,
     /// Time limit of a boot, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    #[arg(long, value_name = "SECONDS", default_value_t = BOOT_TIMEOUT)]
     boot_timeout: u64,
     /// More arguments for the kernel's command line
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
@@ -124,6 +133,25 @@ impl Options {
         differential::Asked { seed: self.seed, operations: self.ops }
     }
 
+    fn implementations(&self) -> &'static [Implementation] {
+        let unasked = if self.tools.tree.is_some() { Implementations::Kernel } else { Implementations::Both };
+        self.implementation.unwrap_or(unasked).list()
+    }
+
+    /// What a case is run again with.
+    fn again(&self, settings: BTreeMap<String, String>) -> Again {
+        let mut flags = self.tools.arguments();
+        if self.boot_timeout != BOOT_TIMEOUT {
+            flags.extend(["--boot-timeout".into(), self.boot_timeout.to_string().into()]);
+        }
+        if !self.append.is_empty() {
+            // With a dash at its beginning it would be taken for a flag.
+            flags.push(format!("--append={}", self.append).into());
+        }
+        flags.extend(self.platform.arguments());
+        Again { settings, sequences: self.sequences(), flags, tree: self.tools.tree.is_some() }
+    }
+
     fn has_all_machines(&self) -> bool {
         self.machines.iter().any(|name| name == "all")
     }
@@ -137,12 +165,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .map(|name| machine::arch(&name, platform).map(|arch| (name, arch)))
         .collect::<Result<Vec<_>>>()?;
     let arches: BTreeSet<Arch> = machines.iter().map(|&(_, arch)| arch).collect();
-    let (kernels, absent) = Kernel::load_all(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
+    let (kernels, absent) = options.tools.kernels(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
     let selection = Selection {
         machines: &machines,
         kernels: &kernels,
-        implementations: options.implementation.list(),
+        implementations: options.implementations(),
         patterns: &options.patterns,
         shard: options.shard,
     };
@@ -199,8 +227,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     compare::check(&mut outcomes);
     let accepted = snapshot::check(&mut outcomes, options.accept)?;
     checks.add(&outcomes);
-    let sequences = options.sequences();
-    let run = Run { outcomes, settings, sequences, folder, build, guests, stages, checks };
+    let again = options.again(settings);
+    let run = Run { outcomes, again, folder, build, guests, stages, checks };
     conclude(&run, accepted, options.checks)
 }
 
@@ -270,7 +298,7 @@ impl<'a> Rig<'a> {
                     extra.insert(policy::place(name), policy::compile(&tools, name)?);
                 }
             }
-            for &implementation in options.implementation.list() {
+            for &implementation in options.implementations() {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
                     let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
                     system.extra.clone_from(&extra);
@@ -355,7 +383,7 @@ impl<'a> Rig<'a> {
             Ok((case.clone(), spec))
         };
         let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
-        let known = differences.random(&ours.machine, &ours.kernel);
+        let known = differences.random(&ours.machine, &ours.like);
         let boot_limit = Duration::from_secs(self.options.boot_timeout);
         differential::run(&pair, &self.provisions[&ours.arch], folder, boot_limit, &known, self.options.sequences())
     }
@@ -425,5 +453,15 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     println!("\n{}\n", run.stages.table());
     println!("report: {}", page.display());
     println!("{}", run.summary());
-    Ok(if run.count(Verdict::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(&run.outcomes))
+}
+
+/// What a run says to whoever called it: a failure is one only of something that was looked at.
+fn exit_code(outcomes: &[Outcome]) -> ExitCode {
+    let failed = |outcome: &&Outcome| outcome.verdict == Verdict::Fail;
+    match outcomes.iter().filter(failed).map(|outcome| outcome.booted).max() {
+        None => ExitCode::SUCCESS,
+        Some(true) => ExitCode::FAILURE,
+        Some(false) => NO_VERDICT.into(),
+    }
 }

@@ -20,14 +20,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Cache};
-use crate::kernel_build::{self, Workshop, selftests};
-use crate::kernels::{Arch, Kernel, Recipe};
+use crate::kernel_build::{self, UserTree, Workshop, selftests};
+use crate::kernels::{Absent, Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
-    KERNEL_BUILD, POLICY, UEFI, busybox, choice, compiler, compiler_component, compiler_package,
+    KERNEL_BUILD, POLICY, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package,
     kernel_build_component, kernel_component, kernel_folder, policy_component, tool_components,
 };
 
@@ -49,26 +49,50 @@ pub(crate) struct ToolOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Vec<PathBuf>,
     /// Use this built kernel tree (image, modules, headers) in place of the packaged kernel of its instruction set
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "tree")]
     pub(crate) kdir: Option<PathBuf>,
+    /// Build this source tree of Linux, patched or not, and boot it in place of a packaged kernel; it is only read
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tree: Option<PathBuf>,
+    /// The tree's configuration, in place of one with little more than guests need
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub(crate) config: Option<PathBuf>,
+    /// Build the tree with KASAN, lockdep and more
+    #[arg(long, requires = "tree", conflicts_with = "config")]
+    pub(crate) debug: bool,
 }
 
 impl ToolOptions {
     /// The flags again, for another xtask.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
-        if self.offline {
-            arguments.push("--offline".into());
+        for (given, flag) in [(self.offline, "--offline"), (self.debug, "--debug")] {
+            arguments.extend(given.then(|| flag.into()));
         }
         let single = [
             ("--mirror", self.mirror.as_ref().map(OsString::from)),
             ("--cache", self.cache.as_ref().map(OsString::from)),
             ("--kdir", self.kdir.as_ref().map(OsString::from)),
+            ("--tree", self.tree.as_ref().map(OsString::from)),
+            ("--config", self.config.as_ref().map(OsString::from)),
         ];
         let valued = single.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
         let qemus = self.qemu.iter().map(|path| ("--qemu", path.into()));
         arguments.extend(valued.chain(qemus).flat_map(|(flag, value)| [flag.into(), value]));
         arguments
+    }
+
+    /// The kernels to boot on machines of `arches`: the user's tree, if there is one, else those called `names`; and what there
+    /// is not for some.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kernel::load_all`]; the tree is none.
+    pub(crate) fn kernels(&self, names: &[String], arches: &[Arch]) -> Result<(Vec<Kernel>, Absent)> {
+        let Some(tree) = &self.tree else { return Kernel::load_all(names, arches) };
+        let tree = UserTree::open(tree, self.config.as_deref(), self.debug)?;
+        let kernels = arches.iter().map(|&arch| Kernel::of_tree(&tree, arch)).collect::<Result<_>>()?;
+        Ok((kernels, Absent::new()))
     }
 
     /// The user's QEMU for guests of `arch`.
@@ -134,7 +158,12 @@ impl ToolRoot {
                 continue;
             }
             match &kernel.build {
-                Some(recipe) if update || kernel_build::installed(kernel, recipe, &choice(kernel))?.is_none() => {
+                // Whether it has changed is known when it was read.
+                Some(recipe)
+                    if update
+                        || kernel.is_the_users()
+                        || kernel_build::installed(kernel, recipe, &choice(kernel))?.is_none() =>
+                {
                     to_build.push((kernel, recipe));
                 }
                 Some(_) => {}
@@ -234,6 +263,7 @@ impl ToolRoot {
                 release: built.release,
                 image: built.image,
                 modules: built.build.clone(),
+                cc: kernel.is_the_users().then(|| cc(kernel.arch)),
                 build: built.build,
                 compiler,
             });
@@ -255,6 +285,7 @@ impl ToolRoot {
             modules,
             build: tree.join("usr/src").join(format!("linux-headers-{release}")),
             compiler,
+            cc: None,
             release,
         })
     }

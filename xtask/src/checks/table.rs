@@ -235,6 +235,7 @@ mod tests {
             machine: "intel".to_owned(),
             arch: Arch::Amd64,
             kernel: "stock".to_owned(),
+            like: "stock".to_owned(),
             implementation,
             known: Vec::new(),
         };

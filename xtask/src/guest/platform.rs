@@ -25,6 +25,16 @@ pub(crate) struct PlatformOptions {
     fvp_firmware: Option<PathBuf>,
 }
 
+impl PlatformOptions {
+    /// The flags again.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let kind = (self.platform == Kind::Fvp).then(|| ("--platform", "fvp".into()));
+        let fvp = self.fvp.as_ref().map(|path| ("--fvp", path.into()));
+        let firmware = self.fvp_firmware.as_ref().map(|path| ("--fvp-firmware", path.into()));
+        [kind, fvp, firmware].into_iter().flatten().flat_map(|(flag, value)| [flag.into(), value]).collect()
+    }
+}
+
 /// Value of `--platform`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {

@@ -58,6 +58,10 @@ impl Make {
         let libraries = place.join(LIBRARY_FOLDER);
         let libraries = libraries.display();
         let arguments = [
+            // A tree that is not Debian's does not read the file.
+            format!("ARCH={arch}"),
+            format!("CROSS_COMPILE={prefix}"),
+            format!("CC={prefix}gcc-14"),
             format!("HOSTCC=gcc-14 --sysroot={}", shop.tools.display()),
             format!("HOSTLDFLAGS=-Wl,--dynamic-linker={libraries}/ld-linux-x86-64.so.2 -Wl,-rpath={libraries}"),
             // Nothing of the host is to be found in the kernel.

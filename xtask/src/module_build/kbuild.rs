@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The C part of the module and the link, by the kernel's own build system.
 
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -130,27 +131,25 @@ fn make(kernel: &GuestKernel, build: &Path) -> Result<()> {
         Some(folder) => format!("{}:/usr/bin:/bin", folder.display()),
         None => std::env::var("PATH").unwrap_or_default(),
     };
-    let output = duct::cmd!(
-        "make",
-        "-C",
-        &kernel.build,
-        format!("M={}", build.display()),
-        format!("ARCH={}", arch(kernel.arch)),
-        format!("CROSS_COMPILE={}", cross_compile(kernel.arch)),
-        format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)),
-        "modules"
-    )
-    .env("PATH", path)
-    .env("LC_ALL", "C")
-    // A make that calls cargo passes these on; they are for that make.
-    .env_remove("MAKEFLAGS")
-    .env_remove("MAKELEVEL")
-    .stdin_null()
-    .stderr_to_stdout()
-    .stdout_capture()
-    .unchecked()
-    .run()
-    .context("cannot run make")?;
+    let mut words: Vec<OsString> = vec!["-C".into(), kernel.build.clone().into()];
+    words.push(format!("M={}", build.display()).into());
+    words.push(format!("ARCH={}", arch(kernel.arch)).into());
+    words.push(format!("CROSS_COMPILE={}", cross_compile(kernel.arch)).into());
+    words.extend(kernel.cc.map(|cc| format!("CC={cc}").into()));
+    words.push(format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)).into());
+    words.push("modules".into());
+    let output = duct::cmd("make", words)
+        .env("PATH", path)
+        .env("LC_ALL", "C")
+        // A make that calls cargo passes these on; they are for that make.
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .stdin_null()
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run()
+        .context("cannot run make")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!("Kbuild failed:\n{}", text.trim_end());
@@ -186,6 +185,7 @@ mod tests {
             modules: PathBuf::new(),
             build: build.into(),
             compiler: None,
+            cc: None,
         }
     }
 

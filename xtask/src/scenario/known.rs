@@ -115,7 +115,7 @@ impl KnownDifferences {
         let applies = |known: &&Known| {
             known.scenario == case.scenario.name
                 && known.implementation == case.implementation
-                && holds(&known.kernels, &case.kernel)
+                && holds(&known.kernels, &case.like)
                 && holds(&known.machines, &case.machine)
         };
         self.check.iter().filter(applies).cloned().collect()
@@ -139,6 +139,7 @@ mod tests {
             machine: "mpam".to_owned(),
             arch: Arch::Arm64,
             kernel: kernel.to_owned(),
+            like: kernel.to_owned(),
             implementation,
             known: Vec::new(),
         }

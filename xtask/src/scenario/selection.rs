@@ -2,6 +2,7 @@
 //! Which scenarios run where: cases, and the guests that some of them share.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,6 +52,8 @@ pub(crate) struct Case {
     pub(crate) arch: Arch,
     /// Name of the guest kernel.
     pub(crate) kernel: String,
+    /// The kernel whose known differences and faults hold for it: itself, unless it is a user's.
+    pub(crate) like: String,
     /// Which resctrl.
     pub(crate) implementation: Implementation,
     /// Checks that are known to fail here.
@@ -67,25 +70,52 @@ impl fmt::Display for Case {
 impl Case {
     /// The fault that must show in this case, for it to pass.
     pub(crate) fn fault(&self) -> Option<&Fault> {
-        self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.kernel, self.implementation))
+        self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.like, self.implementation))
     }
 
     /// The command that runs this case and no other.
-    pub(crate) fn command(&self, settings: &BTreeMap<String, String>, sequences: Asked) -> String {
+    pub(crate) fn command(&self, again: &Again) -> String {
         let Self { scenario, machine, kernel, implementation, .. } = self;
         let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
+        let kernel = if again.tree { String::new() } else { format!(" --kernel {kernel}") };
         let mut command = format!(
-            "cargo xtask test-qemu --machine {machine} --kernel {kernel} --impl {implementation} \
-             --scenario '^{}$'",
+            "cargo xtask test-qemu --machine {machine}{kernel} --impl {implementation} --scenario '^{}$'",
             scenario.name
         );
-        for (name, value) in settings {
-            command.push_str(&format!(" --set {name}={value}"));
+        for (name, value) in &again.settings {
+            command.push_str(&format!(" --set {}", word(&format!("{name}={value}"))));
         }
         if scenario.lockstep {
-            command.push_str(&format!(" --seed {} --ops {}", sequences.seed, sequences.operations));
+            let Asked { seed, operations } = again.sequences;
+            command.push_str(&format!(" --seed {seed} --ops {operations}"));
+        }
+        for flag in &again.flags {
+            command.push_str(&format!(" {}", word(&flag.to_string_lossy())));
         }
         command
+    }
+}
+
+/// What a run was asked for beside its cases, so that one of them can be run again.
+#[derive(Debug, Clone)]
+pub(crate) struct Again {
+    /// Parameters of scenarios.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// Random sequences.
+    pub(crate) sequences: Asked,
+    /// Whatever else was on the command line and makes a difference.
+    pub(crate) flags: Vec<OsString>,
+    /// The kernel is a tree of the user's, which is among the flags.
+    pub(crate) tree: bool,
+}
+
+/// One word of the shell.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -134,6 +164,7 @@ impl Selection<'_> {
                                 machine: machine.clone(),
                                 arch: *arch,
                                 kernel: kernel.name.clone(),
+                                like: kernel.like().to_owned(),
                                 implementation: *implementation,
                                 known: Vec::new(),
                             });

@@ -61,6 +61,7 @@ fn case(name: &str, header: &str) -> Case {
         machine: "intel".to_owned(),
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
+        like: "stock".to_owned(),
         implementation: Implementation::Rust,
         known: Vec::new(),
     }
@@ -275,20 +276,24 @@ fn a_case_prints_the_command_that_repeats_it() {
         machine: "intel".to_owned(),
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
+        like: "stock".to_owned(),
         implementation: Implementation::Rust,
         known: Vec::new(),
     };
-    let settings = BTreeMap::from([("STRESS".to_owned(), "5".to_owned())]);
-    let sequences = Asked { seed: 7, operations: 900 };
+    let mut again = Again {
+        settings: BTreeMap::from([("STRESS".to_owned(), "5 s".to_owned())]),
+        sequences: Asked { seed: 7, operations: 900 },
+        flags: Vec::new(),
+        tree: false,
+    };
     assert_eq!(
-        case.command(&settings, sequences),
-        "cargo xtask test-qemu --machine intel --kernel stock --impl rust \
-         --scenario '^mount$' --set STRESS=5"
+        case.command(&again),
+        "cargo xtask test-qemu --machine intel --kernel stock --impl rust --scenario '^mount$' --set 'STRESS=5 s'"
     );
     case.scenario = scenario("differential", "# lockstep: yes");
+    again = Again { settings: BTreeMap::new(), flags: vec!["--tree".into(), "/it's".into()], tree: true, ..again };
     assert_eq!(
-        case.command(&BTreeMap::new(), sequences),
-        "cargo xtask test-qemu --machine intel --kernel stock --impl both \
-         --scenario '^differential$' --seed 7 --ops 900"
+        case.command(&again),
+        r"cargo xtask test-qemu --machine intel --impl both --scenario '^differential$' --seed 7 --ops 900 --tree '/it'\''s'"
     );
 }

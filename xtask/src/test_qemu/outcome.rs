@@ -87,6 +87,8 @@ pub(crate) struct Outcome {
     pub(crate) fault: Vec<String>,
     /// The guest had to be booted twice.
     pub(crate) retried: bool,
+    /// Its guest came up, so that the verdict is one on the case.
+    pub(crate) booted: bool,
     /// Its guest's console log.
     pub(crate) console: PathBuf,
 }
@@ -107,6 +109,7 @@ impl Outcome {
             stats: BTreeMap::new(),
             fault: Vec::new(),
             retried: false,
+            booted: true,
             console: PathBuf::new(),
         }
     }
@@ -427,6 +430,7 @@ pub(crate) fn not_booted(case: Case, reasons: &[String], retried: bool, console:
     outcome.verdict = Verdict::Fail;
     outcome.reasons = reasons.to_vec();
     outcome.retried = retried;
+    outcome.booted = false;
     outcome.console = console;
     outcome
 }

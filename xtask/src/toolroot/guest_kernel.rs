@@ -25,6 +25,8 @@ pub(crate) struct GuestKernel {
     /// Folder of programs to build modules with, to put before the host's in `PATH`; `None` for the
     /// user's build tree for amd64, which is used with the host's compiler.
     pub(crate) compiler: Option<PathBuf>,
+    /// The compiler's program, unless the tree knows it.
+    pub(crate) cc: Option<&'static str>,
 }
 
 impl GuestKernel {
@@ -50,6 +52,7 @@ impl GuestKernel {
             build: tree,
             // Few hosts have a compiler for another instruction set than their own.
             compiler: arm.then(|| folder(compiler(arch)).join("usr/bin")),
+            cc: None,
         })
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which packages each component of the tool root is made of, and what it is called.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -70,6 +71,14 @@ pub(super) fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<C
     Ok(components)
 }
 
+/// The compiler's program, which trees that are not Debian's have to be told.
+pub(super) fn cc(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "gcc-14",
+        Arch::Arm64 => "aarch64-linux-gnu-gcc-14",
+    }
+}
+
 pub(super) fn compiler_package(arch: Arch) -> &'static str {
     match arch {
         Arch::Amd64 => "gcc-14",
@@ -103,7 +112,13 @@ pub(super) fn policy_component() -> Component {
 
 /// The file that says which built kernel this checkout uses for `kernel`.
 pub(super) fn choice(kernel: &Kernel) -> PathBuf {
-    folder(&format!("{}.toml", kernel_folder(kernel)))
+    let Some(recipe) = kernel.build.as_ref().filter(|recipe| recipe.tree.is_some()) else {
+        return folder(&format!("{}.toml", kernel_folder(kernel)));
+    };
+    // The user's trees: one for each folder and way to build it, whatever it is called at the moment.
+    let mut hasher = DefaultHasher::new();
+    (&recipe.tree, &recipe.own, &recipe.config).hash(&mut hasher);
+    folder(&format!("kernel-tree-{}-{:016x}.toml", kernel.arch, hasher.finish()))
 }
 
 pub(super) fn kernel_component(kernel: &Kernel) -> Component {

@@ -9,6 +9,7 @@ fn case(name: &str, header: &str) -> Case {
         machine: "intel".to_owned(),
         arch: crate::kernels::Arch::Amd64,
         kernel: "stock".to_owned(),
+        like: "stock".to_owned(),
         implementation: Implementation::Kernel,
         known: Vec::new(),
     }
@@ -197,7 +198,7 @@ const RACE: &str = "# fault: stable kernel address 0x6b6b6b6b; Workqueue: events
 
 /// On the kernel that has the fault.
 fn race() -> Case {
-    Case { kernel: "stable".to_owned(), ..case("race", RACE) }
+    Case { kernel: "stable".to_owned(), like: "stable".to_owned(), ..case("race", RACE) }
 }
 
 /// A guest that ran into a fault whose report says that `worker` ran.
