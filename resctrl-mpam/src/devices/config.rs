@@ -277,8 +277,8 @@ impl<M: Msc> Access<'_, M> {
         }
         self.select_part(ris.index, partid);
         if props.has(Feature::PartidNrw) {
-            let mapping = Intpartid::INTERNAL.word(1) | Intpartid::INTPARTID.word(partid.into());
-            if self.read(Intpartid::OFFSET) != mapping {
+            // Not the flag beside it: that reads as what was written last, if at all.
+            if Intpartid::INTPARTID.half_of(self.read(Intpartid::OFFSET).into()) != partid {
                 return false;
             }
             self.select_internal_part(ris.index, partid);

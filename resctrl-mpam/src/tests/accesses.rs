@@ -81,6 +81,21 @@ fn a_change_writes_the_register_that_changes() {
 }
 
 #[test]
+fn a_narrowing_component_is_not_written_the_same_value_again() {
+    sim::run(|| {
+        let mut spec = complete(1);
+        spec.mscs[0].config.ris[0].narrowing = Some(31);
+        let rig = Rig::new(&spec);
+        let apply = |value| rig.apply_trusting(ResourceId::L3, L3_ID, &both(5, value), Trust::Registers).unwrap();
+        apply(0xf);
+        // Looks at the mapping and at the register behind it; two writes select them.
+        assert_eq!(cost(&rig, || apply(0xf)), (2, 2, 1));
+        assert_eq!(held(&rig, 0, 5).0, Some(0xf));
+        assert_eq!(rig.board.msc(0).error_status(), 0);
+    });
+}
+
+#[test]
 fn a_register_that_has_lost_its_value_is_written_with_all_of_its_partid() {
     sim::run(|| {
         let mut spec = complete(1);
