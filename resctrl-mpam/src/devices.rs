@@ -23,6 +23,7 @@ mod mbwu;
 mod monitor;
 mod msc;
 mod probe;
+mod program;
 mod props;
 pub mod t241;
 
@@ -103,6 +104,8 @@ impl<M: Msc> Devices<M> {
     /// # Errors
     /// `EINVAL` for tables that are broken or describe what cannot be, `ENODEV` when no CPU is online that can reach some
     /// MSC (safe labels are not known then), those of [`MscDevice::probe`], of `map`, and `ENOMEM`.
+    // Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+    #[inline(never)]
     pub fn discover<P: Platform>(
         platform: &P,
         cpus: CpusHeld<'_>,
@@ -325,6 +328,8 @@ fn tell_errata<P: Platform, M>(platform: &P, mscs: &[MscDevice<M>]) {
 }
 
 /// An MSC as the firmware describes it.
+// Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+#[inline(never)]
 fn describe<M: Msc>(
     node: &MscNode<'_>,
     caches: &Caches,
@@ -369,6 +374,8 @@ fn describe<M: Msc>(
 }
 
 /// Probes an MSC from the first online CPU that can reach it.
+// Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+#[inline(never)]
 fn probe_somewhere<P: Platform, M: Msc>(
     platform: &P,
     cpus: CpusHeld<'_>,
