@@ -70,12 +70,40 @@ use data::regions::Regions;
 use data::state::{Locked, State};
 use tree::SharedTree;
 
+/// What there is at the beginning.
+// Out of line, since it is put together on the stack, of which a thread of the kernel has 16 kB.
+#[inline(never)]
+fn first_state<A: Arch<P>, P: Platform>(
+    arch: &A,
+    groups: Groups<CtrlGroup>,
+    online: OnlineCpus,
+) -> Result<KBox<State<A, P>>> {
+    KBox::new(State {
+        status: status::Status::new(),
+        mount: None,
+        groups,
+        next_group: 0,
+        online,
+        ctrl_domains: Default::default(),
+        mon_domains: KVec::new(),
+        packages: KVec::new(),
+        rmids: None,
+        threshold: monitor::limbo::default_threshold(arch),
+        assign_on_mkdir: true,
+        filters: data::counters::default_filters(arch),
+        column_width: 0,
+        stats: Stats::default(),
+    })
+}
+
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// Makes the file system of a machine, without any domain yet: report each online CPU with
     /// [`Resctrl::cpu_online`].
     ///
     /// # Errors
     /// `ENODEV` when the machine can neither control nor monitor anything, `ENOMEM`.
+    // Out of line, since so much is put together on the stack.
+    #[inline(never)]
     pub fn new(platform: P, arch: A) -> Result<Ref<Self>> {
         let controls = ResourceId::ALL.into_iter().any(|resource| arch.control(resource).is_some());
         if !controls && arch.monitor(ResourceId::L3).is_none() {
@@ -87,22 +115,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         let key = Key::new();
         let mut groups = Groups::new();
         groups.push(KBox::new(CtrlGroup::default_group(nr_cpu_ids)?)?)?;
-        let state = State {
-            status: status::Status::new(),
-            mount: None,
-            groups,
-            next_group: 0,
-            online: OnlineCpus::new(&key, nr_cpu_ids)?,
-            ctrl_domains: Default::default(),
-            mon_domains: KVec::new(),
-            packages: KVec::new(),
-            rmids: None,
-            threshold: monitor::limbo::default_threshold(&arch),
-            assign_on_mkdir: true,
-            filters: data::counters::default_filters(&arch),
-            column_width: 0,
-            stats: Stats::default(),
-        };
+        let state = first_state(&arch, groups, OnlineCpus::new(&key, nr_cpu_ids)?)?;
         let first_mount = platform.mutex(LockClass::FirstMount, false)?;
         let locked = platform.mutex(LockClass::Rdtgroup, Locked { key, state })?;
         let tree = SharedTree::new(&platform)?;

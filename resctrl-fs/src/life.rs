@@ -117,6 +117,7 @@ fn suspend<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, locked: &mut Locked<A, P
 /// In the hotplug callback, and for the first CPU of all.
 fn resume<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, locked: &mut Locked<A, P>, here: Here<'_>) {
     let Locked { key, state } = locked;
+    let state = &mut **state;
     let cpu = here.cpu();
     if state.online.of(cpu) != Life::Suspended {
         return;

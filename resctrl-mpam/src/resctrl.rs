@@ -119,6 +119,8 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     ///
     /// # Errors
     /// Those of [`Devices::discover`], and `EOPNOTSUPP` when there is nothing to control or to monitor.
+    // Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+    #[inline(never)]
     pub fn new<P: Platform>(
         platform: &P,
         cpus: CpusHeld<'_>,

@@ -40,6 +40,8 @@ impl<R: Registers> X86<R> {
     ///
     /// # Errors
     /// `ENODEV` when there is nothing, or the processor is of no vendor that has it; `ENOMEM`.
+    // Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+    #[inline(never)]
     pub fn new<P: Platform>(registers: R, platform: &P, options: Options) -> Result<X86<R>> {
         let (machine, llc_bytes) = {
             let guard = platform.cpus_read_lock();

@@ -119,7 +119,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
 /// The content of the rdtgroup mutex: the key to what the monitor domains hold, and everything else.
 pub(crate) struct Locked<A: Arch<P>, P: Platform> {
     pub(crate) key: Key,
-    pub(crate) state: State<A, P>,
+    pub(crate) state: KBox<State<A, P>>,
 }
 
 /// Everything that changes, but the insides of monitor domains and the tree of nodes.

@@ -77,7 +77,7 @@ pub(crate) fn free_rmid<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, id: MonI
     let arch = op.arch();
     let index = arch.rmid_index(id);
     let occupancy = op.fs.has_event(EventId::LlcOccupancy);
-    let (key, state) = (&mut op.locked.key, &mut op.locked.state);
+    let (key, state) = (&mut op.locked.key, &mut *op.locked.state);
     let Some(rmids) = &mut state.rmids else { return };
     if index == RmidIndex(0) {
         return;

@@ -59,6 +59,8 @@ impl Caches {
     ///
     /// # Errors
     /// See [`TableError`].
+    // Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+    #[inline(never)]
     pub fn parse(bytes: &[u8], nr_cpu_ids: u32, processor: &dyn Fn(u32) -> Option<CpuId>) -> Result<Self, TableError> {
         let (table, revision) = table(bytes, b"PPTT")?;
         if revision < REVISION {

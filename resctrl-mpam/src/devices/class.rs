@@ -100,6 +100,8 @@ struct Draft {
 ///
 /// # Errors
 /// `ENOMEM`, and what `affinity` says.
+// Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+#[inline(never)]
 pub(crate) fn build<M: Msc>(
     mscs: &[MscDevice<M>],
     ids: Ids,

@@ -25,6 +25,8 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// Chooses among the classes of a machine.
+    // Its locals are off the stack again when it returns: a thread of the kernel has 16 kB of it.
+    #[inline(never)]
     pub(crate) fn choose<P: Platform, M>(
         platform: &P,
         devices: &Devices<M>,
