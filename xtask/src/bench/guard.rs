@@ -98,7 +98,7 @@ impl fmt::Display for Verdict {
 pub(super) fn compare(before: &Table, now: &Table) -> Verdict {
     let mut verdict =
         Verdict { commit: before.origin.commit.clone(), compared: 0, loosely: 0, new: Vec::new(), worse: Vec::new() };
-    let operations = now.operations.iter().filter(|row| !row.is_control()).map(|row| (&before.operations, row));
+    let operations = now.operations.iter().filter(|row| row.is_judged()).map(|row| (&before.operations, row));
     for (olds, row) in operations.chain(now.memory.iter().map(|row| (&before.memory, row))) {
         let operation = row.operation.clone();
         let Some(old) = olds.iter().find(|old| old.operation == operation) else {
@@ -157,7 +157,7 @@ mod tests {
     fn each_committed_figure_fails_if_it_becomes_worse() {
         let committed = load_for(&workspace::root().join("docs/performance/intel.json"), "intel").unwrap();
         assert!(compare(&committed, &committed).passes());
-        for place in (0..committed.operations.len()).filter(|&place| !committed.operations[place].is_control()) {
+        for place in (0..committed.operations.len()).filter(|&place| committed.operations[place].is_judged()) {
             let mut now = committed.clone();
             let row = &mut now.operations[place];
             row.ratio *= 1.001 + TOLERANCE.max(2.0 * row.spread);

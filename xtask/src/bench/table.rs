@@ -93,6 +93,16 @@ impl Row {
         self.operation.starts_with("control:")
     }
 
+    /// Nothing but how long it waits for somebody else: its median tells how two loops meet.
+    fn is_a_wait(&self) -> bool {
+        self.operation.contains("-beside-")
+    }
+
+    /// It says something of resctrl that can be better or worse than before.
+    pub(super) fn is_judged(&self) -> bool {
+        !self.is_control() && !self.is_a_wait()
+    }
+
     /// Boots agree.
     pub(super) fn is_steady(&self) -> bool {
         self.spread <= STEADY
