@@ -93,14 +93,14 @@ impl Row {
         self.operation.starts_with("control:")
     }
 
-    /// Nothing but how long it waits for somebody else: its median tells how two loops meet.
-    fn is_a_wait(&self) -> bool {
-        self.operation.contains("-beside-")
+    /// Several threads at once: what it costs tells how their loops meet, and is another in a run with other operations before it.
+    fn is_a_meeting(&self) -> bool {
+        self.operation.contains("-beside-") || self.operation.starts_with("read-at-once/")
     }
 
     /// It says something of resctrl that can be better or worse than before.
     pub(super) fn is_judged(&self) -> bool {
-        !self.is_control() && !self.is_a_wait()
+        !self.is_control() && !self.is_a_meeting()
     }
 
     /// Boots agree.
