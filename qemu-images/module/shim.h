@@ -123,7 +123,7 @@ void shim_set_every_task(u64 word);
 bool shim_with_task(s32 id, bool (*f)(struct task_struct *task, void *closure), void *closure);
 s32 shim_task_id(struct task_struct *task);
 bool shim_task_may_move(struct task_struct *task);
-s32 shim_task_running_on(struct task_struct *task);
+u64 shim_task_word(struct task_struct *task);
 /* Where the task runs that has this word now, -1 if it does not. */
 s32 shim_relabel_task(struct task_struct *task, u64 word);
 u64 shim_current_word(void);
@@ -219,10 +219,7 @@ int rust_rmdir(u64 dir);
 int rust_rename(u64 node, u64 new_parent, const char *name, size_t len, u32 flags);
 ssize_t rust_show_stats(char *text, size_t len);
 
-/* ---- shim_x86.c, shim_arm64.c: the word of a task; their headers for what one of them has alone ---- */
-
-u64 shim_task_word(struct task_struct *task);
-void shim_task_set_word(struct task_struct *task, u64 word);
+/* ---- shim_x86.c, shim_arm64.c ---- */
 
 #if defined(CONFIG_X86)
 #include "shim_x86.h"

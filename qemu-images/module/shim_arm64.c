@@ -35,7 +35,6 @@
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 #include "shim.h"
-#include "shim_task.h"
 
 #ifndef CONFIG_ARM64_MPAM
 #error "this kernel's tasks have no room for a PARTID and a PMG (CONFIG_ARM64_MPAM)"
@@ -48,16 +47,6 @@ MODULE_PARM_DESC(expert, "allow CDP, which devices that only know one PARTID a g
 bool shim_expert_parameter(void)
 {
 	return expert;
-}
-
-u64 shim_task_word(struct task_struct *task)
-{
-	return task_word(task);
-}
-
-void shim_task_set_word(struct task_struct *task, u64 word)
-{
-	set_task_word(task, word);
 }
 
 /* ---- May it be used? ---- */

@@ -29,9 +29,9 @@ static inline s32 running_on(struct task_struct *task)
 	return -1;
 }
 
-s32 shim_task_running_on(struct task_struct *task)
+u64 shim_task_word(struct task_struct *task)
 {
-	return running_on(task);
+	return task_word(task);
 }
 
 /* Systems have many threads: nothing is called for those that do not matter. */

@@ -6,7 +6,6 @@
 #include <asm/cpuid/api.h>
 #include <asm/msr.h>
 #include "shim.h"
-#include "shim_task.h"
 
 #ifndef CONFIG_X86_CPU_RESCTRL
 #error "this kernel's tasks have no room for a CLOSID and an RMID (CONFIG_X86_CPU_RESCTRL)"
@@ -20,16 +19,6 @@ MODULE_PARM_DESC(rdt, "features to turn off (!name) or, against a quirk, on (nam
 const char *shim_rdt_parameter(void)
 {
 	return rdt;
-}
-
-u64 shim_task_word(struct task_struct *task)
-{
-	return task_word(task);
-}
-
-void shim_task_set_word(struct task_struct *task, u64 word)
-{
-	set_task_word(task, word);
 }
 
 u32 shim_nodes_per_package(void)

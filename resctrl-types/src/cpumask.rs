@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use crate::bits;
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
 use crate::mem::KVec;
@@ -131,12 +132,7 @@ impl CpuMask {
     /// The CPU with the lowest number that is not below this.
     #[inline]
     fn first_from(&self, from: u32) -> Option<CpuId> {
-        let first = from / 64;
-        let above = u64::MAX << (from % 64);
-        let words = (0_u32..).zip(self.words()).skip(first as usize);
-        let mut masked = words.map(|(at, &word)| (at, if at == first { word & above } else { word }));
-        let (at, word) = masked.find(|&(_, word)| word != 0)?;
-        Some(CpuId(at.saturating_mul(64).saturating_add(word.trailing_zeros())))
+        bits::first_from(self.words(), from).map(CpuId)
     }
 
     /// The CPUs in ascending order.

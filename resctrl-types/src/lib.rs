@@ -43,6 +43,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arch;
+pub mod bits;
 pub mod cache;
 pub mod cbm;
 pub mod context;

@@ -15,7 +15,6 @@
 use core::fmt;
 use core::ops::ControlFlow;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{Ordering, fence};
 
 use crate::cache::{CacheInfo, CacheLevel};
 use crate::context::{CpusHeld, IrqOff, Pinned, WorkerContext};
@@ -317,8 +316,7 @@ pub trait Platform: Sized + Send + Sync + 'static {
     fn for_each_task(&self, which: TaskWords, f: &mut dyn FnMut(&Self::Task) -> ControlFlow<()>);
 
     /// Stores a word in every thread of the system but the idle ones whose word is one of `which`; adds the CPUs that run one of
-    /// them at this moment to `running`, which has room for every CPU. For each it stores, has a full barrier and asks where the
-    /// thread runs: see [`Platform::running_on`].
+    /// them at this moment to `running`, which has room for every CPU. Each as by [`Platform::relabel_task`].
     fn relabel_tasks(&self, which: TaskWords, word: TaskWord, running: &mut CpuMask) {
         self.for_each_task(which, &mut |task| {
             if let Some(cpu) = self.relabel_task(task, word) {
@@ -329,12 +327,10 @@ pub trait Platform: Sized + Send + Sync + 'static {
         });
     }
 
-    /// Stores a word in `task`, has a full barrier and gives the CPU which the task runs on at this moment, if it runs.
-    fn relabel_task(&self, task: &Self::Task, word: TaskWord) -> Option<CpuId> {
-        self.set_task_word(task, word);
-        fence(Ordering::SeqCst);
-        self.running_on(task)
-    }
+    /// Stores a word in `task`, which new threads inherit from their creator; has a full barrier; gives the CPU which the task runs
+    /// on at this moment, if it runs. That is to be refreshed by [`Platform::interrupt_mask`]. A task that starts to run later loads
+    /// the new word.
+    fn relabel_task(&self, task: &Self::Task, word: TaskWord) -> Option<CpuId>;
 
     /// Stores a word in every thread of the system but the idle ones. Orders nothing.
     fn set_every_task_word(&self, word: TaskWord);
@@ -351,13 +347,6 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     /// The word stored in `task`.
     fn task_word(&self, task: &Self::Task) -> TaskWord;
-
-    /// Stores a word in `task`. Orders nothing; new threads inherit it from their creator.
-    fn set_task_word(&self, task: &Self::Task, word: TaskWord);
-
-    /// The CPU which `task` runs on at this moment, if it runs. To refresh a task's CPU after changing its word: store,
-    /// full barrier, ask this, [`Platform::interrupt_mask`]. A task that starts to run later loads the new word.
-    fn running_on(&self, task: &Self::Task) -> Option<CpuId>;
 
     /// The word of the task that this CPU runs, or was running when the interrupt came. Callable with interrupts off.
     ///

@@ -18,6 +18,7 @@ use crate::guest::platform::PlatformOptions;
 use crate::guest::{Pace, Plan, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::scenario::Implementation;
+use crate::shell::word;
 use crate::test_qemu::run_folder;
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{machine, workspace};
@@ -69,7 +70,7 @@ impl Options {
         let mut words = vec!["cargo xtask bench --machine".to_owned(), self.machine.clone()];
         words.extend(self.kernel.is_some().then(|| format!("--kernel {}", kernel.name)));
         words.extend(self.quick.then(|| "--quick".to_owned()));
-        words.extend(self.only.iter().map(|only| format!("--only '{only}'")));
+        words.extend(self.only.iter().map(|only| format!("--only {}", word(only))));
         words.join(" ")
     }
 

@@ -34,23 +34,28 @@ enum Command {
     Ci(ci::Options),
 }
 
-/// Parses the command line and runs the subcommand; the result is the exit code of the process.
-///
-/// # Errors
-///
-/// Whatever the subcommand failed with. A command line that does not parse does not return: clap
-/// prints the reason and exits with 2.
-pub(crate) fn run() -> Result<ExitCode> {
-    match Cli::parse().command {
+/// Parses the command line, runs the subcommand, and says why it failed if it did; the result is the exit code of the process.
+/// A command line that does not parse does not return: clap prints the reason and exits with 2.
+pub(crate) fn run() -> ExitCode {
+    let command = Cli::parse().command;
+    let failure = match command {
+        // What keeps it from a verdict is no verdict.
+        Command::TestQemu(_) => test_qemu::NO_VERDICT.into(),
+        _ => ExitCode::FAILURE,
+    };
+    carry_out(command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        failure
+    })
+}
+
+fn carry_out(command: Command) -> Result<ExitCode> {
+    match command {
         Command::Setup(options) => setup::run(&options),
         Command::BuildModule(options) => build_module::run(&options),
         Command::ClippyModule(options) => build_module::run_clippy(&options),
         Command::RunQemu(options) => run_qemu::run(&options),
-        // What keeps it from a verdict is no verdict.
-        Command::TestQemu(options) => Ok(test_qemu::run(&options).unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            test_qemu::NO_VERDICT.into()
-        })),
+        Command::TestQemu(options) => test_qemu::run(&options),
         Command::Test(options) => unit_tests::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -29,6 +29,7 @@ mod run_qemu;
 mod rust_src;
 mod scenario;
 mod setup;
+mod shell;
 mod snapshot;
 mod stages;
 mod test_qemu;
@@ -40,11 +41,5 @@ mod workspace;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run()
 }

@@ -181,8 +181,10 @@ impl ToolRoot {
         if let rust_src::Source::Package { version } = &rust {
             components.push(rust_src::component(version));
         }
-        if update || components.iter().any(|component| component.installed().is_none()) {
+        if update {
             install_all(options, &components, update)?;
+        } else {
+            provide(options, &components)?;
         }
         for (kernel, recipe) in to_build {
             build(options, kernel, recipe).with_context(|| format!("cannot set up kernel `{}`", kernel.name))?;
@@ -196,10 +198,7 @@ impl ToolRoot {
     ///
     /// Something is missing and cannot be fetched, or they do not build.
     pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
-        let components = [kernel_build_component(), compiler_component(Arch::Amd64)];
-        if components.iter().any(|component| component.installed().is_none()) {
-            install_all(&self.options, &components, false)?;
-        }
+        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)])?;
         let shop = workshop(&self.options, Arch::Amd64)?;
         let cache = open_cache(&self.options, &[&kernel.suite])?;
         selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
@@ -212,10 +211,7 @@ impl ToolRoot {
     ///
     /// It is missing and cannot be fetched.
     pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
-        let component = policy_component();
-        if component.installed().is_none() {
-            install_all(&self.options, &[component], false)?;
-        }
+        provide(&self.options, &[policy_component()])?;
         Ok(folder(POLICY).join("usr/bin/secilc"))
     }
 
@@ -315,6 +311,15 @@ fn check_overrides(options: &ToolOptions) -> Result<()> {
         GuestKernel::from_build_tree(tree)?;
     }
     Ok(())
+}
+
+/// Installs what is missing.
+fn provide(options: &ToolOptions, components: &[Component]) -> Result<()> {
+    // So that nobody waits for a lock where there is nothing to do.
+    if components.iter().all(|component| component.installed().is_some()) {
+        return Ok(());
+    }
+    install_all(options, components, false)
 }
 
 fn install_all(options: &ToolOptions, components: &[Component], update: bool) -> Result<()> {

@@ -169,12 +169,8 @@ unsafe extern "C" {
     pub(crate) fn shim_with_task(id: i32, f: TaskFn, closure: *mut c_void) -> bool;
     pub(crate) fn shim_task_id(task: *mut TaskStruct) -> i32;
     pub(crate) fn shim_task_may_move(task: *mut TaskStruct) -> bool;
-    pub(crate) fn shim_task_running_on(task: *mut TaskStruct) -> i32;
+    pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
     pub(crate) fn shim_relabel_task(task: *mut TaskStruct, word: u64) -> i32;
     pub(crate) safe fn shim_current_word() -> u64;
     pub(crate) fn shim_owner(uid: *mut u32, gid: *mut u32);
-
-    // shim_x86.c, shim_arm64.c
-    pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
-    pub(crate) fn shim_task_set_word(task: *mut TaskStruct, word: u64);
 }

@@ -141,16 +141,8 @@ impl Platform for KernelPlatform {
         task.word()
     }
 
-    fn set_task_word(&self, task: &Task, word: TaskWord) {
-        task.set_word(word);
-    }
-
     fn relabel_task(&self, task: &Task, word: TaskWord) -> Option<CpuId> {
         task.relabel(word)
-    }
-
-    fn running_on(&self, task: &Task) -> Option<CpuId> {
-        task.running_on()
     }
 
     fn current_word(&self, _: IrqOff<'_>) -> TaskWord {

@@ -37,19 +37,9 @@ impl Task {
         TaskWord(unsafe { ffi::shim_task_word(self.raw()) })
     }
 
-    pub(crate) fn set_word(&self, word: TaskWord) {
-        // SAFETY: the task is alive.
-        unsafe { ffi::shim_task_set_word(self.raw(), word.0) };
-    }
-
     pub(crate) fn relabel(&self, word: TaskWord) -> Option<CpuId> {
         // SAFETY: the task is alive.
         convert::cpu(unsafe { ffi::shim_relabel_task(self.raw(), word.0) })
-    }
-
-    pub(crate) fn running_on(&self) -> Option<CpuId> {
-        // SAFETY: the task is alive.
-        convert::cpu(unsafe { ffi::shim_task_running_on(self.raw()) })
     }
 }
 

@@ -180,11 +180,9 @@ impl Plugin {
 
     fn rdmsr(&self, cpu: usize, next: u64) {
         let address = self.read_low(Register::Rcx);
-        if Msr::at(address).is_none() || !self.privileged() {
-            return;
-        }
+        let Some(register) = Msr::at(address).filter(|_| self.privileged()) else { return };
         self.count(Counted::Read);
-        if Msr::at(address) == Some(Msr::QmCtr) {
+        if register == Msr::QmCtr {
             // On the thread that executes this CPU: the others go on.
             std::thread::sleep(Duration::from_nanos(self.slow_read.swap(0, Ordering::Relaxed)));
         }

@@ -10,7 +10,7 @@
 //! still cannot look inside without the mutex.
 
 use resctrl_types::platform::WorkKind;
-use resctrl_types::{Closid, CpuId, CpuMask, DomainId, KVec, Result, RmidIndex};
+use resctrl_types::{Closid, CpuId, CpuMask, DomainId, KVec, Result, RmidIndex, bits};
 
 use crate::data::counters::CounterTable;
 
@@ -133,12 +133,7 @@ impl BusyMap {
 
     /// The lowest busy index from `from` on.
     pub(crate) fn first_from(&self, from: RmidIndex) -> Option<RmidIndex> {
-        let first = from.index() / 64;
-        let above = u64::MAX << (from.0 % 64);
-        let words = (0_u32..).zip(self.words.iter()).skip(first);
-        let mut masked = words.map(|(at, &word)| (at, if at as usize == first { word & above } else { word }));
-        let (at, word) = masked.find(|&(_, word)| word != 0)?;
-        Some(RmidIndex(at.saturating_mul(64).saturating_add(word.trailing_zeros())))
+        bits::first_from(&self.words, from.0).map(RmidIndex)
     }
 
     /// The lowest busy index behind `index`.

@@ -212,8 +212,7 @@ fn move_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
 /// Gives the default group's ids to those that were being created when the file system was unmounted, before anybody can get others.
 pub(crate) fn begin<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let fs = op.fs;
-    if fs.history.has_any() {
-        fs.history.forget_all();
+    if fs.history.forget_all() {
         move_all(fs);
         refresh(fs, op.cpus, op.locked.state.online.mask());
     }

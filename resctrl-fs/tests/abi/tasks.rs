@@ -2,7 +2,7 @@
 //! `tasks`: who is listed, who may be moved by whom, and what moves.
 
 use resctrl_types::sim::TaskSpec;
-use resctrl_types::{CpuId, Errno, Platform};
+use resctrl_types::{CpuId, Errno, Platform, TaskWord};
 
 use crate::arch::{INTEL, MONITOR_ONLY};
 use crate::machine::{DEBUG, Fs, Machine, PLAIN, on};
@@ -91,14 +91,19 @@ fn nobody_looks_for_tasks_where_none_can_be() {
     }
 }
 
+/// A task of a new group `g`, and the word that its children begin with.
+fn member_of_g(machine: &Machine) -> (i32, TaskWord) {
+    let pid = machine.spawn_on(0);
+    machine.mkdir("g");
+    machine.set("g/tasks", format!("{pid}\n"));
+    let task = machine.sim.tasks().into_iter().find(|task| task.pid() == pid).unwrap();
+    (pid, machine.sim.task_word(&task))
+}
+
 #[test]
 fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
     on(INTEL, PLAIN, |machine| {
-        let a = machine.spawn_on(0);
-        machine.mkdir("g");
-        machine.set("g/tasks", format!("{a}\n"));
-        let parent = machine.sim.tasks().into_iter().find(|task| task.pid() == a).unwrap();
-        let word = machine.sim.task_word(&parent);
+        let (a, word) = member_of_g(machine);
         machine.rmdir("g");
         // His word was copied before, and he is in the list of all now.
         let late = machine.sim.spawn_task(TaskSpec::default());
@@ -114,11 +119,7 @@ fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
 #[test]
 fn who_was_being_created_while_the_file_system_went_is_found_by_the_next_mount() {
     on(INTEL, PLAIN, |machine| {
-        let a = machine.spawn_on(0);
-        machine.mkdir("g");
-        machine.set("g/tasks", format!("{a}\n"));
-        let parent = machine.sim.tasks().into_iter().find(|task| task.pid() == a).unwrap();
-        let word = machine.sim.task_word(&parent);
+        let (a, word) = member_of_g(machine);
         Fs::unmount(&machine.fs);
         let late = machine.sim.spawn_task(TaskSpec::default());
         machine.sim.set_task_word(&late, word);

@@ -25,7 +25,6 @@ use std::collections::BTreeSet;
 
 use resctrl_hardware::registers::{L3Mask, MbaBandwidth, MbaThrottle, PqrAssoc, SmbaBandwidth};
 use resctrl_types::arch::Ids;
-use resctrl_types::platform::Platform;
 use resctrl_types::{CpuId, Errno};
 
 use crate::machine::{Machine, possible};

@@ -149,7 +149,7 @@ fn a_handler_in_a_thread_may_be_preempted_before_each_of_its_accesses() {
             let rig = Rig::new(&Spec::new(1));
             let (group, word) = (id(5, 1), Ids::task_word(&*rig.driver, id(5, 1)));
             let task = rig.sim.spawn_task(TaskSpec::default());
-            Platform::set_task_word(&rig.sim, &task, word);
+            rig.sim.set_task_word(&task, word);
             let driver = Arc::clone(&rig.driver);
             rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
             rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
@@ -186,7 +186,7 @@ fn handlers_in_threads_end_the_use_of_mpam_once() {
     let schedules = sim::explore(300, || {
         let rig = Arc::new(Rig::new(&Spec::new(1)));
         let task = rig.sim.spawn_task(TaskSpec::default());
-        Platform::set_task_word(&rig.sim, &task, Ids::task_word(&*rig.driver, id(5, 1)));
+        rig.sim.set_task_word(&task, Ids::task_word(&*rig.driver, id(5, 1)));
         let driver = Arc::clone(&rig.driver);
         rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
         rig.board.preempt(|_| shuttle::thread::yield_now());

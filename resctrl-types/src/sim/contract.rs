@@ -2,6 +2,7 @@
 //! How the simulated kernel keeps the contract.
 
 use core::ops::ControlFlow;
+use core::sync::atomic::{Ordering, fence};
 use std::boxed::Box;
 use std::format;
 
@@ -210,12 +211,10 @@ impl Platform for SimPlatform {
         task.word()
     }
 
-    fn set_task_word(&self, task: &SimTask, word: TaskWord) {
+    fn relabel_task(&self, task: &SimTask, word: TaskWord) -> Option<CpuId> {
         task.set_word(word);
-    }
-
-    fn running_on(&self, task: &SimTask) -> Option<CpuId> {
-        self.kernel.state().tasks.cpu_of(task)
+        fence(Ordering::SeqCst);
+        self.running_on(task)
     }
 
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord {

@@ -30,6 +30,17 @@ impl SimPlatform {
         self.kernel.state().tasks.spawn(parent.spec(), parent.word())
     }
 
+    /// Stores a word in a task, and nothing else. Orders nothing.
+    pub fn set_task_word(&self, task: &SimTask, word: TaskWord) {
+        task.set_word(word);
+    }
+
+    /// The CPU which a task runs on at this moment, if it runs.
+    #[must_use]
+    pub fn running_on(&self, task: &SimTask) -> Option<CpuId> {
+        self.kernel.state().tasks.cpu_of(task)
+    }
+
     /// Ends a task.
     ///
     /// # Panics

@@ -8,7 +8,7 @@ use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::{Ids, MonId};
 use resctrl_types::sim::{self, SimTask, TaskSpec};
-use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord, TaskWords};
+use resctrl_types::{Closid, CpuId, Rmid, TaskWord, TaskWords};
 use resctrl_x86_board::Side;
 
 use crate::machine::{Rig, intel, intel_l2, intel_mon_only};

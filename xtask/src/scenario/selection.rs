@@ -14,6 +14,7 @@ use super::known::Known;
 use super::{DEFAULT_LIMIT, Implementation, Scenario};
 use crate::differential::Asked;
 use crate::kernels::{Arch, Kernel};
+use crate::shell::word;
 
 /// Part of the cases for one of several machines that share the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +108,6 @@ pub(crate) struct Again {
     pub(crate) flags: Vec<OsString>,
     /// The kernel is a tree of the user's, which is among the flags.
     pub(crate) tree: bool,
-}
-
-/// One word of the shell.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// What to run, as asked for on the command line.

@@ -14,6 +14,8 @@ use anyhow::{Context, Result};
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use crate::shell::word;
+
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 /// Libraries to link programs for arm64 with.
@@ -58,7 +60,7 @@ fn script(libraries: &Path, program: &Path) -> String {
 }
 
 fn quote(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+    word(&path.to_string_lossy())
 }
 
 /// The executable files below `folder` that need a loader; shared libraries and links are left out.
