@@ -5,37 +5,31 @@ mod compare;
 mod live;
 pub(crate) mod outcome;
 mod pool;
+pub(crate) mod rig;
 pub(crate) mod run_folder;
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
-use resctrl_hardware::machine::Machine;
 
 use crate::checks::{Catalogue, Table};
-use crate::console::Scanner;
+use crate::guest::interrupt;
 use crate::guest::platform::{Kind, PlatformOptions};
-use crate::guest::{Pace, Plan, Provisions, Spec, System, interrupt, policy, programs};
-use crate::kernel_build::selftests;
-use crate::kernels::{Arch, Kernel};
+use crate::kernels::Arch;
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
-use crate::scenario::{self, Again, Boot, Case, Implementation, Selection, Shard};
+use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
-use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::toolroot::ToolOptions;
 use crate::{differential, junit, machine, snapshot, workspace};
-use live::Live;
-use outcome::{GuestSpent, Outcome, Verdict};
-use pool::{Pool, Report};
+use outcome::{Outcome, Verdict};
+use rig::{Demands, Rig, Work};
 
 /// The exit code of a run that cannot tell whether something fails: nothing booted, or did not build, or cannot be had. `git bisect
 /// run` skips such a commit.
@@ -152,6 +146,18 @@ impl Options {
         Again { settings, sequences: self.sequences(), flags, tree: self.tools.tree.is_some() }
     }
 
+    /// What guests are made from.
+    fn demands(&self) -> Demands<'_> {
+        Demands {
+            tools: &self.tools,
+            platform: &self.platform,
+            append: &self.append,
+            boot_limit: Duration::from_secs(self.boot_timeout),
+            jobs: self.jobs,
+            sequences: self.sequences(),
+        }
+    }
+
     fn has_all_machines(&self) -> bool {
         self.machines.iter().any(|name| name == "all")
     }
@@ -211,17 +217,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     check_settings(&settings, &cases)?;
     let start = Instant::now();
     let mut stages = Stages::default();
-    let rig = Rig::build(options, &kernels, &cases, &mut stages)?;
+    let rig = Rig::build(options.demands(), &kernels, &cases, &mut stages)?;
     let build = start.elapsed();
     let folder = run_folder::create()?;
     let start = Instant::now();
-    let outcomes = match rig.test(&cases, &folder, &settings, &differences, &mut stages) {
+    let (alone, pairs, lonely) = paired(&cases, options.platform.kind());
+    let mut outcomes = match rig.test(&Work { cases: alone, pairs }, &folder, &settings, &differences, &mut stages) {
         Err(_) if interrupt::requested() => {
             eprintln!("interrupted; every guest is gone. Logs: {}", folder.display());
             return Ok(interrupt::EXIT_CODE.into());
         }
         outcomes => outcomes?,
     };
+    outcomes.extend(lonely);
     let mut outcomes = in_order(outcomes, &cases)?;
     let guests = start.elapsed();
     compare::check(&mut outcomes);
@@ -254,6 +262,29 @@ fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result
     cases.iter().try_for_each(|case| case.scenario.limit(settings).map(drop))
 }
 
+/// The cases that run alone; the pairs of those in which both implementations run at once; and what becomes of a case of these
+/// whose partner is not there.
+fn paired(cases: &[Case], platform: Kind) -> (Vec<Case>, Vec<[Case; 2]>, Vec<Outcome>) {
+    let (lockstep, alone): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
+    let pairs: Vec<[Case; 2]> = lockstep
+        .iter()
+        .filter(|case| platform == Kind::Qemu && case.implementation == Implementation::Rust)
+        .filter_map(|ours| {
+            let is_oracle = |other: &&Case| {
+                other.implementation == Implementation::Kernel
+                    && (&other.scenario, &other.machine, &other.kernel) == (&ours.scenario, &ours.machine, &ours.kernel)
+            };
+            Some([lockstep.iter().find(is_oracle)?.clone(), ours.clone()])
+        })
+        .collect();
+    let lonely = lockstep
+        .into_iter()
+        .filter(|case| !pairs.iter().flatten().any(|paired| paired == case))
+        .map(|case| Outcome::skipped(case, "it needs both implementations, in QEMU"))
+        .collect();
+    (alone, pairs, lonely)
+}
+
 /// Every case has one outcome; they are put into the order of the cases.
 fn in_order(mut outcomes: Vec<Outcome>, cases: &[Case]) -> Result<Vec<Outcome>> {
     let mut ordered = Vec::with_capacity(cases.len());
@@ -266,167 +297,6 @@ fn in_order(mut outcomes: Vec<Outcome>, cases: &[Case]) -> Result<Vec<Outcome>> 
     }
     ensure!(outcomes.is_empty(), "{} has a second verdict", outcomes[0].case);
     Ok(ordered)
-}
-
-/// Everything that is built before the first guest.
-struct Rig<'a> {
-    options: &'a Options,
-    provisions: BTreeMap<Arch, Provisions>,
-    /// By kernel and implementation.
-    systems: BTreeMap<(String, Arch, Implementation), System>,
-}
-
-impl<'a> Rig<'a> {
-    fn build(options: &'a Options, kernels: &[Kernel], cases: &[Case], stages: &mut Stages) -> Result<Self> {
-        let runs = |kernel: &Kernel, case: &Case| (&case.kernel, case.arch) == (&kernel.name, kernel.arch);
-        let used: Vec<Kernel> =
-            kernels.iter().filter(|kernel| cases.iter().any(|case| runs(kernel, case))).cloned().collect();
-        let tools = stages.measure("tools, kernels", || ToolRoot::ensure(&options.tools, &used))?;
-        let mut provisions = BTreeMap::new();
-        let mut systems = BTreeMap::new();
-        for kernel in &used {
-            if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
-                let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
-                place.insert(built?);
-            }
-            let mut extra = BTreeMap::new();
-            for case in cases.iter().filter(|case| runs(kernel, case)) {
-                if case.scenario.selftests && !extra.contains_key(selftests::PLACE) {
-                    extra.insert(selftests::PLACE.to_owned(), tools.selftests(kernel)?);
-                }
-                if let Some(name) = &case.scenario.policy {
-                    extra.insert(policy::place(name), policy::compile(&tools, name)?);
-                }
-            }
-            for &implementation in options.implementations() {
-                if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
-                    let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
-                    system.extra.clone_from(&extra);
-                    systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
-                }
-            }
-        }
-        Ok(Self { options, provisions, systems })
-    }
-
-    fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
-        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine, self.options.platform.kind())?;
-        let platform = self.options.platform.find(case.arch)?;
-        let system = self
-            .systems
-            .get(&(case.kernel.clone(), case.arch, case.implementation))
-            .with_context(|| format!("{case}: its kernel was not prepared"))?;
-        let append = [self.options.append.as_str(), case.scenario.arguments(case.implementation)].join(" ");
-        let mut settings = settings.clone();
-        settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
-        settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
-        Ok(Spec {
-            machine: case.machine.clone(),
-            machine_file,
-            hardware,
-            system: system.clone(),
-            plan: Plan::Scenarios(Vec::new()),
-            settings,
-            append: append.trim().to_owned(),
-            qemu_arguments: Vec::new(),
-            platform,
-            pace: Pace::Time,
-        })
-    }
-
-    /// Runs the cases and shows what happens.
-    fn test(
-        &self,
-        cases: &[Case],
-        folder: &Path,
-        settings: &BTreeMap<String, String>,
-        differences: &KnownDifferences,
-        stages: &mut Stages,
-    ) -> Result<Vec<Outcome>> {
-        let (paired, cases): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
-        let mut outcomes = match cases.is_empty() {
-            true => Vec::new(),
-            false => self.test_in_pool(&cases, folder, settings, stages)?,
-        };
-        let in_qemu = self.options.platform.kind() == Kind::Qemu;
-        for ours in paired.iter().filter(|case| in_qemu && case.implementation == Implementation::Rust) {
-            let is_oracle = |other: &&Case| {
-                other.implementation == Implementation::Kernel
-                    && (&other.scenario, &other.machine, &other.kernel) == (&ours.scenario, &ours.machine, &ours.kernel)
-            };
-            let Some(oracle) = paired.iter().find(is_oracle) else { continue };
-            let both = self.in_lockstep(oracle, ours, folder, settings, differences)?;
-            both.iter().for_each(live::say_verdict);
-            outcomes.extend(both);
-        }
-        for case in paired {
-            if !outcomes.iter().any(|outcome| outcome.case == case) {
-                outcomes.push(Outcome::skipped(case, "it needs both implementations, in QEMU"));
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Runs a scenario that is about both implementations at once.
-    fn in_lockstep(
-        &self,
-        oracle: &Case,
-        ours: &Case,
-        folder: &Path,
-        settings: &BTreeMap<String, String>,
-        differences: &KnownDifferences,
-    ) -> Result<Vec<Outcome>> {
-        let script = workspace::root().join(format!("qemu-images/guest/scenarios/{}.sh", ours.scenario.name));
-        let side = |case: &Case| -> Result<(Case, Spec)> {
-            let mut spec = self.spec(settings, case)?;
-            spec.plan = Plan::Replay(script.clone());
-            Ok((case.clone(), spec))
-        };
-        let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
-        let known = differences.random(&ours.machine, &ours.like);
-        let boot_limit = Duration::from_secs(self.options.boot_timeout);
-        differential::run(&pair, &self.provisions[&ours.arch], folder, boot_limit, &known, self.options.sequences())
-    }
-
-    /// Runs cases that have guests for themselves.
-    fn test_in_pool(
-        &self,
-        cases: &[Case],
-        folder: &Path,
-        settings: &BTreeMap<String, String>,
-        stages: &mut Stages,
-    ) -> Result<Vec<Outcome>> {
-        let boots = Boot::group(cases.to_vec());
-        let jobs = usize::from(self.options.jobs).min(boots.len());
-        let live = Live::new(cases.len(), jobs);
-        let pool = Pool {
-            provisions: &self.provisions,
-            folder: folder.to_owned(),
-            scanner: Scanner::new()?,
-            settings: settings.clone(),
-            boot_limit: Duration::from_secs(self.options.boot_timeout),
-        };
-        let (sender, reports) = mpsc::channel();
-        let mut outcomes = Vec::new();
-        let result = std::thread::scope(|scope| {
-            let guests = scope.spawn(move || pool.run(boots, jobs, &|case| self.spec(settings, case), &sender));
-            for report in reports {
-                live.report(&report);
-                match report {
-                    Report::Verdict(outcome) => outcomes.push(*outcome),
-                    Report::Spent(GuestSpent { boot, scenarios, rest }) => {
-                        stages.add("boots, of all guests", boot);
-                        stages.add("scenarios", scenarios);
-                        stages.add("between and after them", rest);
-                    }
-                    Report::Guest { .. } | Report::Retry { .. } => {}
-                }
-            }
-            guests.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pool panicked")))
-        });
-        live.finish();
-        result.map(|()| outcomes)
-    }
 }
 
 /// Prints and writes the reports; the exit code says whether all is well.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Everything that is built before the first guest, and guests made from it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use resctrl_hardware::machine::Machine;
+
+use super::live::{self, Live};
+use super::outcome::{GuestSpent, Outcome};
+use super::pool::{Pool, Report};
+use crate::console::Scanner;
+use crate::guest::platform::PlatformOptions;
+use crate::guest::{Pace, Plan, Provisions, Spec, System, policy, programs};
+use crate::kernel_build::selftests;
+use crate::kernels::{Arch, Kernel};
+use crate::scenario::known::KnownDifferences;
+use crate::scenario::{Boot, Case, Implementation};
+use crate::stages::Stages;
+use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::{differential, machine, workspace};
+
+/// What guests are made from, as the command line has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demands<'a> {
+    /// Where tools and kernels come from.
+    pub(crate) tools: &'a ToolOptions,
+    /// What runs guests.
+    pub(crate) platform: &'a PlatformOptions,
+    /// More arguments for the kernel's command line.
+    pub(crate) append: &'a str,
+    /// Time limit of a boot.
+    pub(crate) boot_limit: Duration,
+    /// Guests at once.
+    pub(crate) jobs: u16,
+    /// Random sequences.
+    pub(crate) sequences: differential::Asked,
+}
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Cases that have guests to themselves or share them.
+    pub(crate) cases: Vec<Case>,
+    /// Pairs that run in lockstep: the first says what is right.
+    pub(crate) pairs: Vec<[Case; 2]>,
+}
+
+/// Everything that is built before the first guest.
+pub(crate) struct Rig<'a> {
+    demands: Demands<'a>,
+    provisions: BTreeMap<Arch, Provisions>,
+    /// By kernel and implementation.
+    systems: BTreeMap<(String, Arch, Implementation), System>,
+}
+
+impl<'a> Rig<'a> {
+    pub(crate) fn build(demands: Demands<'a>, kernels: &[Kernel], cases: &[Case], stages: &mut Stages) -> Result<Self> {
+        let runs = |kernel: &Kernel, case: &Case| (&case.kernel, case.arch) == (&kernel.name, kernel.arch);
+        let used: Vec<Kernel> =
+            kernels.iter().filter(|kernel| cases.iter().any(|case| runs(kernel, case))).cloned().collect();
+        let tools = stages.measure("tools, kernels", || ToolRoot::ensure(demands.tools, &used))?;
+        let mut provisions = BTreeMap::new();
+        let mut systems = BTreeMap::new();
+        for kernel in &used {
+            if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
+                let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
+                place.insert(built?);
+            }
+            let mut extra = BTreeMap::new();
+            for case in cases.iter().filter(|case| runs(kernel, case)) {
+                if case.scenario.selftests && !extra.contains_key(selftests::PLACE) {
+                    extra.insert(selftests::PLACE.to_owned(), tools.selftests(kernel)?);
+                }
+                if let Some(name) = &case.scenario.policy {
+                    extra.insert(policy::place(name), policy::compile(&tools, name)?);
+                }
+            }
+            for implementation in [Implementation::Kernel, Implementation::Rust] {
+                if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
+                    let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
+                    system.extra.clone_from(&extra);
+                    systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
+                }
+            }
+        }
+        Ok(Self { demands, provisions, systems })
+    }
+
+    fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
+        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine, self.demands.platform.kind())?;
+        let platform = self.demands.platform.find(case.arch)?;
+        let system = self
+            .systems
+            .get(&(case.kernel.clone(), case.arch, case.implementation))
+            .with_context(|| format!("{case}: its kernel was not prepared"))?;
+        let append = [self.demands.append, case.scenario.arguments(case.implementation)].join(" ");
+        let mut settings = settings.clone();
+        settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
+        settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
+        Ok(Spec {
+            machine: case.machine.clone(),
+            machine_file,
+            hardware,
+            system: system.clone(),
+            plan: Plan::Scenarios(Vec::new()),
+            settings,
+            append: append.trim().to_owned(),
+            qemu_arguments: Vec::new(),
+            platform,
+            pace: Pace::Time,
+        })
+    }
+
+    /// Runs all of it and shows what happens; each case has one outcome.
+    ///
+    /// # Errors
+    ///
+    /// What is no guest's fault.
+    pub(crate) fn test(
+        &self,
+        work: &Work,
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        differences: &KnownDifferences,
+        stages: &mut Stages,
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = match work.cases.is_empty() {
+            true => Vec::new(),
+            false => self.test_in_pool(&work.cases, folder, settings, stages)?,
+        };
+        for [oracle, other] in &work.pairs {
+            let both = self.in_lockstep(oracle, other, folder, settings, differences)?;
+            both.iter().for_each(live::say_verdict);
+            outcomes.extend(both);
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs a scenario that is about two guests at once, of which the first says what is right.
+    fn in_lockstep(
+        &self,
+        oracle: &Case,
+        ours: &Case,
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        differences: &KnownDifferences,
+    ) -> Result<Vec<Outcome>> {
+        let script = workspace::root().join(format!("qemu-images/guest/scenarios/{}.sh", ours.scenario.name));
+        let side = |case: &Case| -> Result<(Case, Spec)> {
+            let mut spec = self.spec(settings, case)?;
+            spec.plan = Plan::Replay(script.clone());
+            Ok((case.clone(), spec))
+        };
+        let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
+        let known = differences.random(&ours.machine, &ours.like);
+        differential::run(
+            &pair,
+            &self.provisions[&ours.arch],
+            folder,
+            self.demands.boot_limit,
+            &known,
+            self.demands.sequences,
+        )
+    }
+
+    /// Runs cases that have guests for themselves.
+    fn test_in_pool(
+        &self,
+        cases: &[Case],
+        folder: &Path,
+        settings: &BTreeMap<String, String>,
+        stages: &mut Stages,
+    ) -> Result<Vec<Outcome>> {
+        let boots = Boot::group(cases.to_vec());
+        let jobs = usize::from(self.demands.jobs).min(boots.len());
+        let live = Live::new(cases.len(), jobs);
+        let pool = Pool {
+            provisions: &self.provisions,
+            folder: folder.to_owned(),
+            scanner: Scanner::new()?,
+            settings: settings.clone(),
+            boot_limit: self.demands.boot_limit,
+        };
+        let (sender, reports) = mpsc::channel();
+        let mut outcomes = Vec::new();
+        let result = std::thread::scope(|scope| {
+            let guests = scope.spawn(move || pool.run(boots, jobs, &|case| self.spec(settings, case), &sender));
+            for report in reports {
+                live.report(&report);
+                match report {
+                    Report::Verdict(outcome) => outcomes.push(*outcome),
+                    Report::Spent(GuestSpent { boot, scenarios, rest }) => {
+                        stages.add("boots, of all guests", boot);
+                        stages.add("scenarios", scenarios);
+                        stages.add("between and after them", rest);
+                    }
+                    Report::Guest { .. } | Report::Retry { .. } => {}
+                }
+            }
+            guests.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pool panicked")))
+        });
+        live.finish();
+        result.map(|()| outcomes)
+    }
+}
