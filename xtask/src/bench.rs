@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::guest::platform::PlatformOptions;
+use crate::guest::visit::Visit;
 use crate::guest::{Pace, Plan, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
 use crate::scenario::Implementation;
@@ -152,6 +153,7 @@ fn measure(options: &Options) -> Result<Option<Table>> {
             qemu_arguments: Vec::new(),
             platform: platform.find(arch)?,
             pace: Pace::Instructions,
+            visit: Visit::default(),
         })
     };
     let (theirs, ours) = (spec(Implementation::Kernel)?, spec(Implementation::Rust)?);

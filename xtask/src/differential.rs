@@ -132,7 +132,7 @@ pub(crate) fn run(
     asked: Asked,
 ) -> Result<Vec<Outcome>> {
     let spec = &pair.ours.1;
-    let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new() }.stretched(spec.slowness());
+    let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
     let scanners = [Scanner::new()?.allowing(known.iter().filter_map(|known| known.warns.as_ref())), Scanner::new()?];
     let hosts = scanners.each_ref().map(|scanner| Host { provisions, scanner, limits: &limits });
     let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, known);

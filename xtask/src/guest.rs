@@ -19,6 +19,7 @@ pub(crate) mod run;
 pub(crate) mod tail;
 pub(crate) mod terminal;
 mod tsc;
+pub(crate) mod visit;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,6 +37,7 @@ use crate::toolroot::{GuestKernel, ToolRoot};
 use crate::workspace;
 pub(crate) use platform::Platform;
 use ports::Ports;
+use visit::Visit;
 
 /// Kernel modules of the guest kernel that a guest loads if they are modules.
 const fn modules(arch: Arch) -> &'static [&'static str] {
@@ -190,6 +192,8 @@ pub(crate) struct Spec {
     pub(crate) platform: Platform,
     /// What its clock counts.
     pub(crate) pace: Pace,
+    /// What its user brings along.
+    pub(crate) visit: Visit,
 }
 
 impl Spec {
@@ -249,12 +253,16 @@ impl Spec {
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
         let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
-        for (number, name) in modules(self.arch()).iter().chain(telemetry).enumerate() {
-            if let Some(path) = self.system.installed.module(name) {
-                let file = path.file_name().and_then(|file| file.to_str()).context("odd name")?;
-                // Loaded in the order of their names.
-                root.copy(&format!("rig/modules/{number:02}-{file}"), &path)?;
-            }
+        let mut drivers: Vec<PathBuf> = modules(self.arch())
+            .iter()
+            .chain(telemetry)
+            .filter_map(|name| self.system.installed.module(name))
+            .collect();
+        drivers.extend(self.visit.modules(&self.system.installed)?);
+        for (number, path) in drivers.iter().enumerate() {
+            let file = path.file_name().and_then(|file| file.to_str()).context("odd name")?;
+            // Loaded in the order of their names.
+            root.copy(&format!("rig/modules/{number:02}-{file}"), path)?;
         }
         if let Some(module) = self.system.telemetry_module.as_ref().filter(|_| !telemetry.is_empty()) {
             root.copy("rig/resctrl_aet.ko", module)?;
@@ -270,6 +278,7 @@ impl Spec {
             root.file(&format!("kernel/firmware/acpi/{name}"), table);
         }
         root.file("rig/env", self.environment());
+        self.visit.pack(&mut root)?;
         match &self.plan {
             Plan::Shell => {
                 root.file("rig/plan", "shell\n");
@@ -325,6 +334,7 @@ impl Spec {
         for (name, port) in self.ports().environment().into_iter().chain(fixed) {
             variables.insert(name.to_owned(), port.to_owned());
         }
+        variables.extend(self.visit.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut text = String::new();
         for (name, value) in variables {
             // The file is read by a shell: quoted, so that no value is anything but a value.
@@ -367,6 +377,7 @@ mod tests {
             qemu_arguments: Vec::new(),
             platform: Platform::Qemu,
             pace: Pace::Time,
+            visit: Visit::default(),
         }
     }
 

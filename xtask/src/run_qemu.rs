@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask run-qemu`.
 
+mod script;
+mod suits;
+
 use std::collections::BTreeMap;
-use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::console::Scanner;
-use crate::guest::event::{End, Event};
 use crate::guest::platform::PlatformOptions;
 use crate::guest::qemu::Folder;
-use crate::guest::run::Limits;
+use crate::guest::visit::root::Root;
+use crate::guest::visit::{Account, Brought, Visit, home};
 use crate::guest::{Pace, Plan, Platform, Spec, System, interrupt, programs, run, terminal};
+use crate::kernels::Kernel;
 use crate::machine;
 use crate::scenario::Implementation;
-use crate::test_qemu::{NO_VERDICT, run_folder};
+use crate::test_qemu::run_folder;
 use crate::toolroot::{ToolOptions, ToolRoot};
 
 /// Boots a guest and gives a shell in it, or runs a script as root there.
@@ -29,7 +32,11 @@ use crate::toolroot::{ToolOptions, ToolRoot};
 ///
 /// With --script, the script's standard output is all there is on standard output, and its exit code
 /// is the exit code. What the rig has to say, and the script's standard error, go to standard error.
-/// A guest that could not run the script to its end gives exit code 125.
+/// Exit code 124 says that its time (--timeout) was over, 125 that the rig could not: something is missing or
+/// does not build, or the guest could not run the script to its end.
+///
+/// Scripts begin in /work, where --file puts what it brings. What they leave below /out comes back with --out.
+/// `--root debian --package python3` gives them Debian's programs; docs/tools.md has recipes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Machine to emulate: a file of qemu-images/machines/ without .toml
@@ -41,9 +48,30 @@ pub(crate) struct Options {
     /// Which resctrl runs: resctrl.ko of this project, or the kernel's own [default: rust; the kernel's own of a --tree]
     #[arg(long = "impl", value_name = "WHICH")]
     implementation: Option<Implementation>,
-    /// Run this file as root in the guest instead of a shell
+    /// Run this file in the guest instead of a shell, as root: a script, or a program
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// Bring this file or folder along, to DST in the guest [default: /work/NAME]; may be repeated
+    #[arg(long = "file", value_name = "SRC[:DST]")]
+    files: Vec<String>,
+    /// End the script after so many seconds; the exit code is then 124
+    #[arg(long, value_name = "SECONDS", requires = "script", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
+    /// Copy what the script leaves below /out into this folder, also when it fails
+    #[arg(long, value_name = "DIR", requires = "script")]
+    out: Option<PathBuf>,
+    /// Run the script, or the shell, as an ordinary user
+    #[arg(long)]
+    user: bool,
+    /// Root file system of the script or the shell: one of Debian's packages, a folder, or an image (ext4, squashfs, erofs)
+    #[arg(long, value_name = "debian|DIR|IMAGE")]
+    root: Option<PathBuf>,
+    /// Debian package to have in it, with all it depends on; may be repeated
+    #[arg(long = "package", value_name = "NAME", requires = "root")]
+    packages: Vec<String>,
+    /// Give the guest a network from which it reaches what this machine reaches (addresses of QEMU's user network)
+    #[arg(long)]
+    net: bool,
     /// Environment variable for the shell or the script
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
@@ -54,13 +82,78 @@ pub(crate) struct Options {
     platform: PlatformOptions,
     #[command(flatten)]
     tools: ToolOptions,
-    /// More arguments for QEMU, or for the FVP
-    #[arg(last = true, value_name = "QEMU ARGS")]
+    /// One more argument for QEMU, or for the FVP; may be repeated
+    #[arg(long = "qemu-arg", value_name = "ARG", allow_hyphen_values = true)]
     qemu_arguments: Vec<String>,
+    /// Arguments of the script
+    #[arg(last = true, value_name = "ARGUMENTS", requires = "script")]
+    arguments: Vec<String>,
 }
 
-/// Exit code when the guest, not the script, failed.
-const RIG_FAILED: u8 = NO_VERDICT;
+/// The value of `--root` that stands for Debian's packages.
+const DEBIAN: &str = "debian";
+
+impl Options {
+    /// What the user brings along, as far as it is known before anything is fetched.
+    fn visit(&self, platform: &Platform) -> Result<Visit> {
+        let files = self.files.iter().map(|text| Brought::parse(text)).collect::<Result<_>>()?;
+        if let Some(home) = &self.out {
+            home::open(home)?;
+        }
+        let root = match &self.root {
+            Some(root) if !self.is_debian() => {
+                ensure!(
+                    self.packages.is_empty(),
+                    "--package {}: packages go into a root file system of Debian's (--root debian), not into --root {}",
+                    self.packages[0],
+                    root.display()
+                );
+                Some(Root::open(root)?)
+            }
+            _ => None,
+        };
+        let disk = matches!(root, Some(Root::Image { .. }));
+        for (asked, flag) in [(self.out.is_some(), "--out"), (self.net, "--net"), (disk, "--root IMAGE")] {
+            ensure!(
+                !asked || *platform == Platform::Qemu,
+                "{flag} needs devices that only QEMU has, not {}",
+                platform.name()
+            );
+        }
+        Ok(Visit {
+            files,
+            arguments: self.arguments.clone(),
+            limit: self.timeout.map(Duration::from_secs),
+            takes_home: self.out.is_some(),
+            account: if self.user { Account::User } else { Account::Root },
+            root,
+            network: self.net,
+        })
+    }
+
+    fn is_debian(&self) -> bool {
+        self.root.as_deref() == Some(Path::new(DEBIAN))
+    }
+
+    /// Makes the root file system of packages, and says early what would not run in the guest.
+    fn complete(&self, mut visit: Visit, tools: &ToolRoot, kernel: &Kernel) -> Result<Visit> {
+        if self.is_debian() {
+            let folder = tools.root_file_system(kernel.arch, &self.packages).context("--root debian")?;
+            visit.root = Some(Root::Folder(folder));
+        }
+        visit.modules(&tools.kernel(kernel)?)?;
+        if let Some(script) = &self.script {
+            let place = suits::Place {
+                machine: &self.machine,
+                arch: kernel.arch,
+                root: visit.root.as_ref(),
+                busybox: &tools.busybox(kernel.arch),
+            };
+            place.check(script)?;
+        }
+        Ok(visit)
+    }
+}
 
 /// Parses the value of `--set`.
 ///
@@ -82,6 +175,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let (Platform::Fvp(_), None) = (&platform, &options.script) {
         bail!("the rig has no terminal for the FVP: give a --script");
     }
+    let visit = options.visit(&platform)?;
     let (kernels, _) = options.tools.kernels(std::slice::from_ref(&options.kernel), &[hardware.arch.into()])?;
     let kernel = kernels.into_iter().next().context("no kernel")?;
     let unasked = if kernel.is_the_users() { Implementation::Kernel } else { Implementation::Rust };
@@ -91,13 +185,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let plan = match &options.script {
         Some(path) => {
-            ensure!(path.is_file(), "no such script: {}", path.display());
+            ensure!(path.is_file(), "--script {}: there is no such file", path.display());
             Plan::Script(path.clone())
         }
         None => Plan::Shell,
     };
     interrupt::install()?;
     let tools = ToolRoot::ensure(&options.tools, std::slice::from_ref(&kernel))?;
+    let visit = options.complete(visit, &tools, &kernel)?;
+    if let Some(root) = &visit.root {
+        root.check_room(&options.machine, hardware.memory_bytes())?;
+    }
     let mut settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
     if let (Plan::Shell, Some((rows, columns))) = (&plan, terminal::size()) {
         settings.insert("ROWS".to_owned(), rows.to_string());
@@ -115,6 +213,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         qemu_arguments: options.qemu_arguments.clone(),
         platform,
         pace: Pace::Time,
+        visit,
     };
     let folder = run_folder::create()?;
     match spec.plan {
@@ -124,82 +223,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             eprintln!("console log: {}", folder.console().display());
             Ok(ExitCode::SUCCESS)
         }
-        _ => script(&spec, &provisions, &folder),
-    }
-}
-
-fn script(spec: &Spec, provisions: &crate::guest::Provisions, folder: &Path) -> Result<ExitCode> {
-    let scanner = Scanner::new()?;
-    let limits = Limits::boot_only().stretched(spec.slowness());
-    let mut folder = Folder(folder.join("guest"));
-    let mut watcher = ScriptWatcher::default();
-    let watched = |folder: &Folder, watcher: &mut ScriptWatcher| {
-        run::run(spec, provisions, folder, &scanner, &limits, &mut |event| watcher.event(&event))
-    };
-    let mut end = watched(&folder, &mut watcher);
-    if let Ok(end) = &end
-        && !watcher.booted
-        && end.is_worth_a_retry()
-    {
-        eprintln!("{}; trying once more", end.describe());
-        folder = Folder(folder.0.with_file_name("guest-2"));
-    } else {
-        return watcher.result(end, &folder);
-    }
-    end = watched(&folder, &mut watcher);
-    watcher.result(end, &folder)
-}
-
-/// Passes a script's output through and remembers how it ended.
-#[derive(Default)]
-struct ScriptWatcher {
-    booted: bool,
-    code: Option<i32>,
-    splats: Vec<String>,
-    error: Option<std::io::Error>,
-}
-
-impl ScriptWatcher {
-    fn event(&mut self, event: &Event) {
-        match event {
-            Event::Booted(_) => self.booted = true,
-            Event::Bytes { error, bytes } => {
-                let written = if *error {
-                    stderr().write_all(bytes)
-                } else {
-                    stdout().write_all(bytes).and_then(|()| stdout().flush())
-                };
-                if let Err(error) = written {
-                    self.error.get_or_insert(error);
-                }
-            }
-            Event::Exited { code, .. } => self.code = Some(*code),
-            Event::Splat(splat) => self.splats.push(format!("{}: {}", splat.kind, splat.line)),
-            _ => {}
-        }
-    }
-
-    /// The exit code for a guest that came to this end.
-    fn result(self, end: Result<End>, folder: &Folder) -> Result<ExitCode> {
-        let end = match end {
-            Err(_) if interrupt::requested() => return Ok(interrupt::EXIT_CODE.into()),
-            end => end?,
-        };
-        if let Some(error) = self.error {
-            return Err(error).context("cannot write the script's output");
-        }
-        let code = match (self.code, &end) {
-            (Some(code), End::Done) => u8::try_from(code).unwrap_or(RIG_FAILED),
-            _ => {
-                eprintln!("error: {}", end.describe());
-                for splat in self.splats {
-                    eprintln!("  {splat}");
-                }
-                RIG_FAILED
-            }
-        };
-        eprintln!("console log: {}", folder.console().display());
-        Ok(code.into())
+        _ => script::run(&spec, &provisions, &folder, options.out.as_deref()),
     }
 }
 

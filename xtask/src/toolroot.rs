@@ -28,7 +28,7 @@ pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
     KERNEL_BUILD, POLICY, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package,
-    kernel_build_component, kernel_component, kernel_folder, policy_component, tool_components,
+    kernel_build_component, kernel_component, kernel_folder, policy_component, root_component, tool_components,
 };
 
 /// Flags of every subcommand that needs the tool root.
@@ -213,6 +213,18 @@ impl ToolRoot {
     pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
         provide(&self.options, &[policy_component()])?;
         Ok(folder(POLICY).join("usr/bin/secilc"))
+    }
+
+    /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.
+    /// It is made once for the same packages.
+    ///
+    /// # Errors
+    ///
+    /// A package does not exist, or cannot be fetched or unpacked.
+    pub(crate) fn root_file_system(&self, arch: Arch, packages: &[String]) -> Result<PathBuf> {
+        let component = root_component(arch, packages)?;
+        provide(&self.options, std::slice::from_ref(&component))?;
+        Ok(folder(component.name()))
     }
 
     /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.

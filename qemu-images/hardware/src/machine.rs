@@ -235,6 +235,13 @@ impl Machine {
         format!("{},sockets={sockets},cores={cores},threads={threads}", self.topology.cpus())
     }
 
+    /// How much memory it has.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        // Read before, when the machine was found to be a good one.
+        validate::memory_bytes(&self.memory).unwrap_or_default()
+    }
+
     /// QEMU's arguments for processors and memory: `-machine`, `-cpu`, `-smp`, `-m`, and what the emulated hardware lies
     /// in. Firmware, devices and what to boot are not among them.
     pub fn qemu_args(&self) -> Vec<String> {

@@ -50,7 +50,7 @@ fn boot(spec: &Spec, provisions: &Provisions, folder: &Path, number: usize) -> R
     let spinner = progress::spinner(&label);
     let (mut output, mut said, mut code) = (Vec::new(), Vec::new(), None);
     let mut release = None;
-    let limits = Limits { boot: BOOT_LIMIT, scenarios: BTreeMap::new() }.stretched(spec.slowness());
+    let limits = Limits { boot: BOOT_LIMIT, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
     let end = run::run(spec, provisions, &folder, &Scanner::new()?, &limits, &mut |event| match event {
         Event::Booted(available) => release = Some(available.kernel),
         Event::Bytes { error: false, bytes } => {

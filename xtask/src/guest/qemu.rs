@@ -50,7 +50,7 @@ impl Folder {
 }
 
 /// A path as part of one of QEMU's comma-separated options: commas are doubled.
-fn option_path(path: &Path) -> String {
+pub(super) fn option_path(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
@@ -122,6 +122,8 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     for argument in &spec.qemu_arguments {
         add(&[argument]);
     }
+    // After the serial ports, whose places on Arm are fixed.
+    line.extend(spec.visit.qemu_arguments(folder));
     line
 }
 

@@ -15,6 +15,7 @@ use super::event::{End, Event};
 use super::protocol::{self, Message};
 use super::qemu::{self, Folder};
 use super::tail::Tail;
+use super::visit::home;
 use super::{Plan, Platform, Provisions, Spec, fvp, interrupt};
 use crate::console::Scanner;
 use crate::stages;
@@ -36,20 +37,22 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(180);
 pub(crate) struct Limits {
     /// From power-on to `init` being ready. A boot takes 6 s on an idle host.
     pub(crate) boot: Duration,
-    /// Of each scenario, by name. A script has none.
+    /// Of each scenario, by name.
     pub(crate) scenarios: BTreeMap<String, Duration>,
+    /// Of a script, if it has one.
+    pub(crate) script: Option<Duration>,
 }
 
 impl Limits {
     /// The limits of a guest that runs no scenario.
     pub(crate) fn boot_only() -> Self {
-        Self { boot: Duration::from_secs(90), scenarios: BTreeMap::new() }
+        Self { boot: Duration::from_secs(90), scenarios: BTreeMap::new(), script: None }
     }
 
     /// The limits for a kernel that is so many times slower than a stock kernel.
     pub(crate) fn stretched(self, slowness: u32) -> Self {
         let scenarios = self.scenarios.into_iter().map(|(name, limit)| (name, limit * slowness)).collect();
-        Self { boot: self.boot * slowness, scenarios }
+        Self { boot: self.boot * slowness, scenarios, script: self.script }
     }
 }
 
@@ -74,6 +77,9 @@ impl Drop for Child {
 fn prepare(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
     std::fs::create_dir_all(&folder.0).with_context(|| format!("cannot make {}", folder.0.display()))?;
     spec.initramfs(provisions)?.save(&folder.initramfs())?;
+    if spec.visit.takes_home {
+        home::prepare(folder)?;
+    }
     match spec.platform {
         Platform::Qemu => Ok(()),
         Platform::Fvp(_) => fvp::prepare(spec, folder),
@@ -207,7 +213,11 @@ impl Watch<'_> {
         let idle = Some((Instant::now() + IDLE, End::Timeout(IDLE)));
         match message {
             Message::Boot(available) => {
-                self.deadline = if self.script { None } else { idle };
+                self.deadline = match (self.script, self.limits.script) {
+                    (true, None) => None,
+                    (true, Some(limit)) => Some((Instant::now() + limit, End::Timeout(limit))),
+                    (false, _) => idle,
+                };
                 if self.talks.is_some() {
                     self.heard();
                 }

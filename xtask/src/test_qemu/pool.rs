@@ -158,7 +158,7 @@ impl Worker<'_> {
             let limit = case.scenario.limit(&self.pool.settings)?;
             scenarios.insert(case.scenario.name.clone(), limit);
         }
-        Ok(Limits { boot: self.pool.boot_limit, scenarios })
+        Ok(Limits { boot: self.pool.boot_limit, scenarios, script: None })
     }
 
     fn tell(&self, report: Report) {

@@ -15,6 +15,7 @@ use super::outcome::{GuestSpent, Outcome};
 use super::pool::{Pool, Report};
 use crate::console::Scanner;
 use crate::guest::platform::PlatformOptions;
+use crate::guest::visit::Visit;
 use crate::guest::{Pace, Plan, Provisions, Spec, System, policy, programs};
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
@@ -113,6 +114,7 @@ impl<'a> Rig<'a> {
             qemu_arguments: Vec::new(),
             platform,
             pace: Pace::Time,
+            visit: Visit::default(),
         })
     }
 

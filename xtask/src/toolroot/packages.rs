@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which packages each component of the tool root is made of, and what it is called.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Component, ToolOptions};
 use crate::kernels::{Arch, Kernel};
@@ -110,6 +111,30 @@ pub(super) fn policy_component() -> Component {
     Component::packages(POLICY, &["secilc"]).with_loader(&["usr/bin"], POLICY)
 }
 
+/// What every root file system of Debian's packages has: the folders and links that programs expect, and a shell.
+const ROOT: [&str; 2] = ["base-files", "dash"];
+
+/// Component with a root file system for guests: these packages, whatever their order.
+///
+/// # Errors
+///
+/// A name is none of a package (Debian Policy 5.6.1).
+pub(super) fn root_component(arch: Arch, packages: &[String]) -> Result<Component> {
+    for name in packages {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+        ensure!(
+            name.len() > 1 && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(plain),
+            "--package {name}: this is no name of a Debian package"
+        );
+    }
+    let all: BTreeSet<&str> = packages.iter().map(String::as_str).chain(ROOT).collect();
+    let all: Vec<&str> = all.into_iter().collect();
+    let mut hasher = DefaultHasher::new();
+    all.hash(&mut hasher);
+    let name = format!("root-{arch}-{:016x}", hasher.finish());
+    Ok(Component::packages(&name, &all).of_arch(arch))
+}
+
 /// The file that says which built kernel this checkout uses for `kernel`.
 pub(super) fn choice(kernel: &Kernel) -> PathBuf {
     let Some(recipe) = kernel.build.as_ref().filter(|recipe| recipe.tree.is_some()) else {
@@ -123,4 +148,25 @@ pub(super) fn choice(kernel: &Kernel) -> PathBuf {
 
 pub(super) fn kernel_component(kernel: &Kernel) -> Component {
     Component::kernel(&kernel_folder(kernel), kernel).with_loader(&["usr/lib"], compiler(kernel.arch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_the_same_for_the_same_packages_in_any_order() {
+        let name = |arch, packages: &[&str]| {
+            let packages: Vec<String> = packages.iter().map(|&name| name.to_owned()).collect();
+            root_component(arch, &packages).map(|component| component.name().to_owned())
+        };
+        let two = name(Arch::Amd64, &["python3", "crun"]).unwrap();
+        assert_eq!(two, name(Arch::Amd64, &["crun", "python3", "dash"]).unwrap());
+        assert_ne!(two, name(Arch::Amd64, &["crun"]).unwrap());
+        assert_ne!(two, name(Arch::Arm64, &["python3", "crun"]).unwrap());
+        for wrong in ["-oAPT=x", "Foo", "a", "x=1", "x y"] {
+            let error = name(Arch::Amd64, &[wrong]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--package {wrong}: ")), "{error}");
+        }
+    }
 }
