@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::guest::platform::PlatformOptions;
+use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::visit::Visit;
 use crate::guest::{Pace, Plan, Spec, System, interrupt, programs};
 use crate::kernels::{Arch, Kernel};
@@ -26,6 +26,9 @@ use crate::{machine, workspace};
 use page::OfSize;
 use table::{Origin, Table};
 
+/// It is measured in QEMU.
+const KIND: Kind = Kind::Qemu;
+
 /// Measures what operations cost, on resctrl.ko and on the kernel's own resctrl, in instructions.
 ///
 /// Both run the same program in guests whose clock counts executed instructions, each twice: so the
@@ -36,8 +39,9 @@ use table::{Origin, Table};
 /// registers), and writes `bench.json` into the run's folder and a page with plots (`target/rig/bench.html`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Machine to emulate: a file of qemu-images/machines/ without .toml, with two L3 caches of at least two CPUs
-    #[arg(long, value_name = "NAME", default_value = "intel")]
+    /// Machine to emulate, with two L3 caches of at least two CPUs: a file of qemu-images/machines/ without .toml, or a file of your
+    /// own (docs/machines.md)
+    #[arg(long, value_name = "NAME|FILE", default_value = "intel")]
     machine: String,
     /// Kernel to boot: a file of qemu-images/kernels/ without .toml [default: stock; on arm64 oracle]
     #[arg(long, value_name = "NAME")]
@@ -67,8 +71,8 @@ pub(crate) struct Options {
 
 impl Options {
     /// The command that does the same again.
-    fn command(&self, kernel: &Kernel) -> String {
-        let mut words = vec!["cargo xtask bench --machine".to_owned(), self.machine.clone()];
+    fn command(&self, machine: &str, kernel: &Kernel) -> String {
+        let mut words = vec!["cargo xtask bench --machine".to_owned(), word(machine)];
         words.extend(self.kernel.is_some().then(|| format!("--kernel {}", kernel.name)));
         words.extend(self.quick.then(|| "--quick".to_owned()));
         words.extend(self.only.iter().map(|only| format!("--only {}", word(only))));
@@ -99,7 +103,12 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     options.check()?;
     let measured = options.from.as_deref().map(guard::load).transpose()?;
-    let machine = measured.as_ref().map_or(&options.machine, |table| &table.origin.machine);
+    let asked = machine::load(measured.as_ref().map_or(&options.machine, |table| table.origin.argument()), KIND)?.name;
+    ensure!(
+        !(options.docs && asked.is_the_users()),
+        "--docs: the documentation has tables of the project's own machines alone, and {asked} is none of them"
+    );
+    let machine = &asked.to_string();
     let before = options.against.as_deref().map(|file| guard::load_for(file, machine)).transpose()?;
     let table = match measured {
         Some(table) => Some(table),
@@ -126,7 +135,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// Boots both. Nothing comes of it if the user interrupts.
 fn measure(options: &Options) -> Result<Option<Table>> {
     let platform = PlatformOptions::default();
-    let (machine_file, hardware) = machine::load(&options.machine, platform.kind())?;
+    let machine::Chosen { name, hardware, text } = machine::load(&options.machine, platform.kind())?;
     let arch: Arch = hardware.arch.into();
     let kernel = options.kernel.as_deref().unwrap_or(match arch {
         Arch::Amd64 => "stock",
@@ -143,9 +152,9 @@ fn measure(options: &Options) -> Result<Option<Table>> {
     let script = boot::script(&folder, &options.arguments())?;
     let spec = |implementation| -> Result<Spec> {
         Ok(Spec {
-            machine: options.machine.clone(),
-            machine_file: machine_file.clone(),
+            machine: name.to_string(),
             hardware: hardware.clone(),
+            machine_text: text.clone(),
             system: System::prepare(&tools, &kernel, implementation)?,
             plan: Plan::Script(script.clone()),
             settings: std::collections::BTreeMap::new(),
@@ -157,7 +166,7 @@ fn measure(options: &Options) -> Result<Option<Table>> {
         })
     };
     let (theirs, ours) = (spec(Implementation::Kernel)?, spec(Implementation::Rust)?);
-    let command = options.command(&kernel);
+    let command = options.command(name.argument(), &kernel);
     let commit = workspace::commit();
     let start = Instant::now();
     let (theirs, ours) = std::thread::scope(|scope| {
@@ -173,7 +182,8 @@ fn measure(options: &Options) -> Result<Option<Table>> {
     let origin = Origin {
         command,
         commit,
-        machine: options.machine.clone(),
+        machine: name.to_string(),
+        file: name.is_the_users().then(|| name.argument().to_owned()),
         kernel: theirs.release,
         description: hardware.description.clone(),
     };
@@ -185,12 +195,12 @@ fn measure(options: &Options) -> Result<Option<Table>> {
 
 /// The machine of this table and others whose figures are committed, with their sizes.
 fn machines(table: &Table) -> Result<Vec<OfSize>> {
-    let mut tables = docs::of_other_machines(&table.origin.machine)?;
+    let mut tables = docs::of_other_machines(&table.origin)?;
     tables.push(table.clone());
     tables
         .into_iter()
         .map(|table| {
-            let (_, hardware) = machine::load(&table.origin.machine, PlatformOptions::default().kind())?;
+            let hardware = machine::load(table.origin.argument(), KIND)?.hardware;
             let of = &hardware.topology;
             let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
             Ok(OfSize { counts: [("domains", count(of.l3_domains())), ("CPUs", count(of.cpus()))], table })
@@ -232,9 +242,11 @@ mod tests {
     fn the_command_to_try_again_is_the_one_that_was_given() {
         let kernel = Kernel::load("stock", Arch::Amd64).unwrap();
         assert_eq!(
-            options("write/0(=self)").command(&kernel),
+            options("write/0(=self)").command("intel", &kernel),
             "cargo xtask bench --machine intel --quick --only 'write/0(=self)'"
         );
+        let command = options("mkdir").command("/my files/a.toml", &kernel);
+        assert_eq!(command, "cargo xtask bench --machine '/my files/a.toml' --quick --only mkdir");
         assert_eq!(options("mkdir").arguments(), "quick --only mkdir");
     }
 

@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{bench, build_module, ci, fuzz, run_qemu, setup, test_qemu, timings, unit_tests};
+use crate::{bench, build_module, ci, completions, docs, fuzz, list, run_qemu, setup, test_qemu, timings, unit_tests};
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
 ///
@@ -32,6 +32,15 @@ enum Command {
     Fuzz(fuzz::Options),
     Timings(timings::Options),
     Ci(ci::Options),
+    List(list::Options),
+    Docs(docs::Options),
+    Completions(completions::Options),
+}
+
+/// The command line, described.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line, runs the subcommand, and says why it failed if it did; the result is the exit code of the process.
@@ -61,15 +70,16 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Timings(options) => timings::run(&options),
         Command::Ci(options) => ci::run(&options),
+        Command::List(options) => list::run(&options),
+        Command::Docs(options) => docs::run(&options),
+        Command::Completions(options) => completions::run(&options, Cli::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -338,8 +338,8 @@ mod tests {
 
     fn case(implementation: Implementation) -> Case {
         Case {
-            scenario: Scenario::parse("differential", "# Both do the same.\n").unwrap(),
-            machine: "intel".to_owned(),
+            scenario: Scenario::parse("differential", "# Both do the same.\n# machines: intel\n").unwrap(),
+            machine: crate::machine::tests::named("intel"),
             arch: Arch::Amd64,
             kernel: "stock".to_owned(),
             like: "stock".to_owned(),

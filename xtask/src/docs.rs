@@ -1,9 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What commands write into the documentation: each its text, between two marks.
+//! What commands write into the documentation: each its text, between two marks; and `cargo xtask docs`, which does that for what
+//! comes from types alone.
+
+mod machines;
+
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::workspace;
+
+/// Brings docs/machines.md up to date: the keys of machine files, and the words that say what scenarios need.
+///
+/// Both come from the types in qemu-images/hardware and xtask. Measured figures are brought up to date by what measures
+/// them: `bench --docs`, `timings --docs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {}
+
+pub(crate) fn run(_: &Options) -> Result<ExitCode> {
+    for (name, text) in machines::parts()? {
+        put(machines::PAGE, name, &text)?;
+    }
+    println!("docs/{} is up to date", machines::PAGE);
+    Ok(ExitCode::SUCCESS)
+}
 
 /// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.
 ///
@@ -40,6 +60,15 @@ mod tests {
         let old = "a\n<!-- amd -->\nx\n<!-- end of table -->\n<!-- intel -->\nold\n<!-- end of table -->\nb\n";
         let new = replace(old, "intel", "new\n").unwrap();
         assert_eq!(new, old.replace("old", "new"));
+    }
+
+    #[test]
+    fn the_page_of_machines_is_up_to_date() {
+        let page = std::fs::read_to_string(workspace::root().join("docs").join(machines::PAGE)).unwrap();
+        for (name, text) in machines::parts().unwrap() {
+            let current = replace(&page, name, &text).unwrap();
+            assert!(current == page, "docs/{}, {name}: run `cargo xtask docs`", machines::PAGE);
+        }
     }
 
     #[test]

@@ -174,10 +174,10 @@ pub(crate) fn facts_of(machine: &Machine) -> BTreeMap<String, String> {
 pub(crate) struct Spec {
     /// Name of the machine.
     pub(crate) machine: String,
-    /// Its file.
-    pub(crate) machine_file: PathBuf,
-    /// What that file says.
+    /// What it is.
     pub(crate) hardware: Machine,
+    /// The same as the text of one file, for the plugin.
+    pub(crate) machine_text: String,
     /// Kernel and implementation.
     pub(crate) system: System,
     /// What the guest does.
@@ -355,7 +355,7 @@ mod tests {
     }
 
     pub(super) fn spec_of(machine: &str, arch: Arch, module: Option<PathBuf>) -> Spec {
-        let (machine_file, hardware) = machine::load(machine, Kind::Qemu).unwrap();
+        let machine = machine::load(machine, Kind::Qemu).unwrap();
         let kernel = Kernel::load("stock", arch).unwrap();
         let installed = GuestKernel {
             arch,
@@ -367,9 +367,9 @@ mod tests {
             cc: None,
         };
         Spec {
-            machine: machine.to_owned(),
-            machine_file,
-            hardware,
+            machine: machine.name.to_string(),
+            hardware: machine.hardware,
+            machine_text: machine.text,
             system: System { kernel, installed, module, telemetry_module: None, extra: BTreeMap::new() },
             plan: Plan::Shell,
             settings: BTreeMap::from([("TEXT".to_owned(), "it's $HOME".to_owned())]),

@@ -13,6 +13,7 @@ use comfy_table::{Table, presets};
 
 use crate::checks;
 use crate::scenario::Again;
+use crate::snapshot;
 use crate::stages::Stages;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
@@ -33,6 +34,8 @@ pub(crate) struct Run {
     pub(crate) stages: Stages,
     /// What was found of each behaviour of the catalogue.
     pub(crate) checks: checks::Table,
+    /// Of each machine of the user's, the scenarios that do not fit it.
+    pub(crate) misfits: Vec<String>,
 }
 
 impl Run {
@@ -56,7 +59,7 @@ impl Run {
             let retried = if outcome.retried { " (retried)" } else { "" };
             table.add_row([
                 case.scenario.name.clone(),
-                case.machine.clone(),
+                case.machine.to_string(),
                 case.kernel.clone(),
                 case.implementation.to_string(),
                 format!("{}{retried}", outcome.verdict),
@@ -99,7 +102,7 @@ impl Run {
         text
     }
 
-    /// Differences that are listed as known and did not show.
+    /// Differences that are listed as known and did not show, and snapshots that nothing was compared with.
     pub(crate) fn gone(&self) -> String {
         let mut text = String::new();
         for outcome in &self.outcomes {
@@ -107,6 +110,7 @@ impl Run {
                 let _ = writeln!(text, "known difference not seen: {}: {}", outcome.case, known.check);
             }
         }
+        text.push_str(&snapshot::not_compared(&self.outcomes).unwrap_or_default());
         text
     }
 

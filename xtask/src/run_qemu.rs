@@ -39,8 +39,8 @@ use crate::toolroot::{ToolOptions, ToolRoot};
 /// `--root debian --package python3` gives them Debian's programs; docs/tools.md has recipes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Machine to emulate: a file of qemu-images/machines/ without .toml
-    #[arg(long, value_name = "NAME", default_value = "intel")]
+    /// Machine to emulate: a file of qemu-images/machines/ without .toml, or a file of your own (docs/machines.md)
+    #[arg(long, value_name = "NAME|FILE", default_value = "intel")]
     machine: String,
     /// Kernel to boot: a file of qemu-images/kernels/ without .toml
     #[arg(long, value_name = "NAME", default_value = "stock", conflicts_with = "tree")]
@@ -170,7 +170,7 @@ pub(crate) fn parse_setting(text: &str) -> Result<(String, String)> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (machine_file, hardware) = machine::load(&options.machine, options.platform.kind())?;
+    let machine::Chosen { name, hardware, text } = machine::load(&options.machine, options.platform.kind())?;
     let platform = options.platform.find(hardware.arch.into())?;
     if let (Platform::Fvp(_), None) = (&platform, &options.script) {
         bail!("the rig has no terminal for the FVP: give a --script");
@@ -203,9 +203,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let provisions = programs::provisions(&tools, kernel.arch)?;
     let spec = Spec {
-        machine: options.machine.clone(),
-        machine_file,
+        machine: name.to_string(),
         hardware,
+        machine_text: text,
         system: System::prepare(&tools, &kernel, implementation)?,
         plan,
         settings,

@@ -13,12 +13,16 @@ mod selection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::checks;
-use crate::kernels::Kernel;
+use crate::guest::platform::Kind;
+use crate::kernels::{Arch, Kernel};
+use crate::needs::{Found, Needs};
+use crate::{machine, workspace};
 use fault::Fault;
 pub(crate) use selection::{Again, Boot, Case, Selection, Shard};
 
@@ -81,7 +85,10 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// The first comment line that is no setting.
     pub(crate) about: String,
-    /// Machines it runs on, by name.
+    /// What a machine must have for it.
+    pub(crate) needs: Needs,
+    /// Of the project's own machines, those it runs on, by name; none: all that have what it needs. If it does not say what it needs,
+    /// it is made for these alone.
     pub(crate) machines: Vec<String>,
     /// Kernels it runs on, by name; none: all.
     pub(crate) kernels: Vec<String>,
@@ -129,7 +136,8 @@ impl Scenario {
         let mut scenario = Self {
             name: name.to_owned(),
             about: String::new(),
-            machines: vec!["intel".to_owned()],
+            needs: Needs::default(),
+            machines: Vec::new(),
             kernels: Vec::new(),
             implementations: vec![Implementation::Kernel, Implementation::Rust],
             limit: DEFAULT_LIMIT,
@@ -148,36 +156,47 @@ impl Scenario {
             fault: None,
             checks: checks::named_in(text),
         };
-        for line in text.lines() {
+        let mut seen = BTreeSet::new();
+        for (number, line) in text.lines().enumerate() {
             if line.starts_with("#!") || line.starts_with("# SPDX-") || line == "#" {
                 continue;
             }
             let Some(comment) = line.strip_prefix("# ") else { break };
             match comment.split_once(": ") {
-                Some((key, value)) if is_key(key) => scenario
-                    .set(key, value.trim())
-                    .with_context(|| format!("scenario `{name}`: header line `{line}`"))?,
+                Some((key, value)) if is_key(key) => {
+                    let set = match seen.insert(key) {
+                        true => scenario.set(key, value.trim()),
+                        false => Err(anyhow!("it is there twice")),
+                    };
+                    set.with_context(|| format!("{}:{}: {key}", place(name), number + 1))?;
+                }
                 _ if scenario.about.is_empty() => comment.clone_into(&mut scenario.about),
                 _ => {}
             }
         }
-        ensure!(!scenario.about.is_empty(), "scenario `{name}` does not say what it shows");
+        ensure!(!scenario.about.is_empty(), "{}: it does not say what it shows", place(name));
+        ensure!(
+            !(scenario.needs.is_empty() && scenario.machines.is_empty()),
+            "{}: it says neither what it `needs` nor for which `machines` it is made",
+            place(name)
+        );
         Ok(scenario)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "kernels" => self.kernels = value.split_whitespace().map(str::to_owned).collect(),
-            "machines" => self.machines = value.split_whitespace().map(str::to_owned).collect(),
+            "needs" => self.needs = Needs::parse(value)?,
+            "kernels" => self.kernels = known(value, "kernel", &NAMES.kernels)?,
+            "machines" => self.machines = known(value, "machine", &NAMES.machines)?,
             "impl" => self.implementations = implementations(value)?,
-            "timeout" => self.limit = Duration::from_secs(value.parse()?),
+            "timeout" => self.limit = Duration::from_secs(seconds(value)?),
             "seconds" => {
                 let (setting, unasked) = match value.split_once(" unasked=") {
-                    Some((setting, unasked)) => (setting, Some(unasked.parse()?)),
+                    Some((setting, unasked)) => (setting, Some(seconds(unasked)?)),
                     None => (value, None),
                 };
                 let (variable, default) = setting.split_once('=').context("expected VARIABLE=SECONDS")?;
-                self.seconds = Some(Seconds { variable: variable.to_owned(), default: default.parse()?, unasked });
+                self.seconds = Some(Seconds { variable: variable.to_owned(), default: seconds(default)?, unasked });
             }
             "guest" => match value {
                 "own" => self.own_guest = true,
@@ -211,7 +230,11 @@ impl Scenario {
                 "selftests" => self.selftests = true,
                 _ => bail!("expected `selftests`"),
             },
-            "policy" => self.policy = Some(value.to_owned()),
+            "policy" => {
+                let file = workspace::root().join("qemu-images/guest").join(value).with_extension("cil");
+                ensure!(file.is_file(), "there is no policy {}", file.display());
+                self.policy = Some(value.to_owned());
+            }
             "snapshot" => {
                 self.snapshots = value
                     .split_whitespace()
@@ -224,9 +247,11 @@ impl Scenario {
             "fault" => {
                 // The fault ends the guest.
                 self.own_guest = true;
-                self.fault = Some(Fault::parse(value)?);
+                let fault = Fault::parse(value)?;
+                known(fault.kernel(), "kernel", &NAMES.kernels)?;
+                self.fault = Some(fault);
             }
-            _ => bail!("unknown setting `{key}`"),
+            _ => bail!("there is no such setting; docs/rig.md has all"),
         }
         Ok(())
     }
@@ -244,9 +269,30 @@ impl Scenario {
         self.own_guest || !self.arguments(implementation).is_empty()
     }
 
-    /// It runs on this kernel.
-    fn runs_on(&self, kernel: &Kernel) -> bool {
-        self.kernels.is_empty() || self.kernels.iter().any(|name| name == kernel.like())
+    /// Why it does not run on this kernel.
+    fn why_not_on(&self, kernel: &Kernel) -> Option<String> {
+        let runs = self.kernels.is_empty() || self.kernels.iter().any(|name| name == kernel.like());
+        (!runs).then(|| format!("is for kernel {}", self.kernels.join(" ")))
+    }
+
+    /// Why it does not run on this machine, where resctrl finds this.
+    pub(crate) fn why_not(&self, machine: &machine::Name, found: &Found) -> Option<String> {
+        if self.needs.is_empty() {
+            let is_there = !machine.is_the_users() && machine.is_in(&self.machines);
+            return (!is_there).then(|| format!("is made for machine {}", self.machines.join(" ")));
+        }
+        self.needs.why_not(found).or_else(|| {
+            let spared = !machine.is_the_users() && !self.machines.is_empty() && !machine.is_in(&self.machines);
+            spared.then(|| format!("is spared all of the project's machines but {}", self.machines.join(" ")))
+        })
+    }
+
+    /// The machines that it is for, in a few words.
+    pub(crate) fn place(&self) -> String {
+        match self.machines.is_empty() {
+            true => format!("needs {}", self.needs),
+            false => self.machines.join(" "),
+        }
     }
 
     /// Time limit with the parameters `settings`.
@@ -264,6 +310,46 @@ impl Scenario {
         };
         Ok(self.limit + Duration::from_secs(value))
     }
+}
+
+/// The file of a scenario, for messages.
+fn place(name: &str) -> String {
+    format!("qemu-images/guest/scenarios/{name}.sh")
+}
+
+/// A number of seconds that is no 0: what may take no time at all would always fail.
+fn seconds(text: &str) -> Result<u64> {
+    let seconds = text.parse().with_context(|| format!("`{text}` is no number of seconds"))?;
+    ensure!(seconds > 0, "a time of 0 seconds");
+    Ok(seconds)
+}
+
+/// Names that headers can have.
+struct Names {
+    machines: Vec<String>,
+    kernels: Vec<String>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
+    // A folder that cannot be read has no names, which whoever asks for one is told.
+    machines: machine::names(Kind::Qemu).unwrap_or_default(),
+    kernels: Arch::ALL.into_iter().flat_map(|arch| Kernel::names(arch).unwrap_or_default()).collect(),
+});
+
+/// Names of machines or kernels, each of which there must be, once.
+fn known(value: &str, what: &str, names: &[String]) -> Result<Vec<String>> {
+    let words: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
+    for (number, word) in words.iter().enumerate() {
+        ensure!(names.contains(word), "there is no {what} `{word}`; there are: {}", list(names));
+        ensure!(!words[..number].contains(word), "`{word}` is there twice");
+    }
+    ensure!(!words.is_empty(), "no {what} is named");
+    Ok(words)
+}
+
+/// Each once.
+fn list(names: &[String]) -> String {
+    names.iter().collect::<BTreeSet<_>>().into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A header key is one lower-case word, so that prose with a colon is not taken for a setting.

@@ -20,6 +20,23 @@ use crate::workspace;
 /// The kernel that snapshots are made on. Others may differ, so they are not compared.
 const KERNEL: &str = "stock";
 
+/// Snapshots that were made and are not compared, because they are of a machine of the user's or another kernel; `None` if there are
+/// none.
+pub(crate) fn not_compared(outcomes: &[Outcome]) -> Option<String> {
+    let cases: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.snapshots.is_empty() && !has_snapshots(outcome))
+        .map(|outcome| outcome.case.to_string())
+        .collect();
+    let cases = (!cases.is_empty()).then(|| cases.join(", "))?;
+    Some(format!("no snapshot to compare with (they are of the project's machines on kernel {KERNEL}): {cases}\n"))
+}
+
+/// There are files that its snapshots are compared with, or should be.
+fn has_snapshots(outcome: &Outcome) -> bool {
+    outcome.case.kernel == KERNEL && !outcome.case.machine.is_the_users()
+}
+
 /// Compares the snapshots of every outcome; those that differ make it a failure, unless they are to
 /// be accepted. Returns how many were accepted.
 ///
@@ -31,7 +48,7 @@ pub(crate) fn check(outcomes: &mut [Outcome], accept: bool) -> Result<usize> {
     let mut accepted = 0;
     for outcome in outcomes {
         // What a failed scenario hands over is not worth comparing, much less accepting.
-        if outcome.verdict != Verdict::Pass || outcome.case.kernel != KERNEL {
+        if outcome.verdict != Verdict::Pass || !has_snapshots(outcome) {
             continue;
         }
         for (name, text) in outcome.snapshots.clone() {

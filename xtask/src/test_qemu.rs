@@ -21,13 +21,14 @@ use crate::checks::{Catalogue, Table};
 use crate::guest::interrupt;
 use crate::guest::platform::{Kind, PlatformOptions};
 use crate::kernels::Arch;
+use crate::machine::{self, Chosen};
 use crate::report::{Run, html};
 use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
 use crate::toolroot::ToolOptions;
-use crate::{differential, junit, machine, snapshot, workspace};
+use crate::{differential, junit, snapshot, workspace};
 use outcome::{Outcome, Verdict};
 use rig::{Demands, Rig, Work};
 
@@ -52,8 +53,8 @@ const BOOT_TIMEOUT: u64 = 90;
 /// Scenarios are the files of qemu-images/guest/scenarios/; docs/rig.md says how to write one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Machine to test on, `all` for every one; may be repeated
-    #[arg(long = "machine", value_name = "NAME", default_value = "intel")]
+    /// Machine to test on, `all` for every one of the project's, or a file of your own (docs/machines.md); may be repeated
+    #[arg(long = "machine", value_name = "NAME|FILE", default_value = "intel")]
     machines: Vec<String>,
     /// Kernel to boot; may be repeated
     #[arg(long = "kernel", value_name = "NAME", default_value = "stock", conflicts_with = "tree")]
@@ -89,7 +90,7 @@ pub(crate) struct Options {
     #[arg(long)]
     accept: bool,
     /// Time limit of a boot, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = BOOT_TIMEOUT)]
+    #[arg(long, value_name = "SECONDS", default_value_t = BOOT_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..))]
     boot_timeout: u64,
     /// More arguments for the kernel's command line
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
@@ -165,12 +166,8 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let platform = options.platform.kind();
-    let machines = if options.has_all_machines() { machine::names(platform)? } else { options.machines.clone() };
-    let machines = machines
-        .into_iter()
-        .map(|name| machine::arch(&name, platform).map(|arch| (name, arch)))
-        .collect::<Result<Vec<_>>>()?;
-    let arches: BTreeSet<Arch> = machines.iter().map(|&(_, arch)| arch).collect();
+    let machines = machine::load_all(&options.machines, platform)?;
+    let arches: BTreeSet<Arch> = machines.iter().map(Chosen::arch).collect();
     let (kernels, absent) = options.tools.kernels(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
     let selection = Selection {
@@ -189,12 +186,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::load(&guest.join("checks.toml"))?;
     let everything = options.patterns.is_empty() && options.shard.is_none() && options.has_all_machines();
     let mut checks = Table::new(&catalogue, &scenarios, everything);
+    let misfits = selection.misfits(&scenarios);
     let mut left_out = selection.left_out();
     left_out.extend(absent.iter().map(|(kernel, arch)| format!("[{kernel} {arch}]: there is no such kernel")));
     if options.list {
         let mut out = io::stdout().lock();
-        let listed =
-            if options.checks { out.write_all(checks.overview().as_bytes()) } else { list(&cases, &left_out, out) };
+        let listed = match options.checks {
+            true => out.write_all(checks.overview().as_bytes()),
+            false => list(&cases, &left_out, &misfits, out),
+        };
         return match listed {
             // Whoever reads the list, `head` for one, has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -202,12 +202,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         };
     }
     // Said before anything is fetched or built.
-    machines.iter().try_for_each(|(_, arch)| options.platform.find(*arch).map(drop))?;
+    machines.iter().try_for_each(|machine| options.platform.find(machine.arch()).map(drop))?;
     let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     ensure!(!(options.accept && in_ci), "--accept does nothing when CI is set: snapshots are taken over by people");
 
     for left_out in &left_out {
         eprintln!("not run: {left_out}");
+    }
+    for misfits in &misfits {
+        eprintln!("{misfits}");
     }
     interrupt::install()?;
     let mut settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
@@ -236,16 +239,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let accepted = snapshot::check(&mut outcomes, options.accept)?;
     checks.add(&outcomes);
     let again = options.again(settings);
-    let run = Run { outcomes, again, folder, build, guests, stages, checks };
+    let run = Run { outcomes, again, folder, build, guests, stages, checks, misfits };
     conclude(&run, accepted, options.checks)
 }
 
-fn list(cases: &[Case], left_out: &[String], mut out: impl Write) -> io::Result<()> {
+fn list(cases: &[Case], left_out: &[String], misfits: &[String], mut out: impl Write) -> io::Result<()> {
     for case in cases {
         let expected = if case.fault().is_some() { " (a fault must show)" } else { "" };
         writeln!(out, "{case}: {}{expected}", case.scenario.about)?;
     }
-    left_out.iter().try_for_each(|left_out| writeln!(out, "not run: {left_out}"))
+    left_out.iter().try_for_each(|left_out| writeln!(out, "not run: {left_out}"))?;
+    misfits.iter().try_for_each(|misfits| writeln!(out, "{misfits}"))
 }
 
 /// Nobody asked for a scenario by name: those that run as long as they are told run their short form.

@@ -5,30 +5,10 @@
 
 needs_emulation
 
-# l3_instances, mb_instances: MSC and resource instance (RIS) of everything that is part of an L3, or that limits
-# bandwidth, one pair a line, with the L3 domain in front.
-case $MACHINE in
-mpam-2l3)
-	l3_instances="0,0,0 1,1,0"
-	mb_instances=$l3_instances
-	;;
-mpam-split)
-	l3_instances="0,0,0 0,1,0"
-	mb_instances=$l3_instances
-	;;
-mpam-ris)
-	l3_instances="0,0,0 0,0,1"
-	mb_instances="0,0,2"
-	;;
-mpam-l2)
-	l3_instances="0,0,0"
-	mb_instances=
-	;;
-*)
-	l3_instances="0,0,0"
-	mb_instances="0,1,0"
-	;;
-esac
+# MSC and resource instance (RIS) of everything that is part of an L3, or that limits bandwidth, with the L3 domain in front,
+# are in the machine's facts.
+l3_instances=$L3_INSTANCES
+mb_instances=$MB_INSTANCES
 
 # holds CONTROL DOMAIN PARTID: the different values that the instances of an L3 domain hold for a PARTID, in
 # hexadecimal without 0x.

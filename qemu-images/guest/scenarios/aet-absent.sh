@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A kernel without a driver for telemetry: the machine is monitored as if it had none.
-# machines: intel-aet intel-aet-few intel-aet-broken
+# needs: telemetry
 # kernels: stock
 # guest: own
 # compare: yes

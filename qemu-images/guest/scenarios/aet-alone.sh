@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Packages are monitored where caches are not: a machine that can monitor from the first mount on.
-# machines: intel-aet
+# needs: telemetry !telemetry.few !telemetry.wrong l3.cat !mb sockets=2
 # kernels: debug plain
 # append: rdt=!cmt,!mbmtotal,!mbmlocal
 # parameters: rdt=!cmt,!mbmtotal,!mbmlocal

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What counts for fewer RMIDs than it is known for is not used.
-# machines: intel-aet-few
+# needs: telemetry.few !telemetry.wrong l3.cat !mb llc_occupancy sockets=2
 # kernels: debug plain
 # guest: own
 # compare: yes

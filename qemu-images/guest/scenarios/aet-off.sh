@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rdt= turns events of packages off, and unlike elsewhere on does not win over that.
-# machines: intel-aet
+# needs: telemetry !telemetry.few !telemetry.wrong
 # kernels: debug plain
 # append: rdt=!energy,energy:0x26696143,!perf:0x1234,!perf:xyz,!energy:
 # parameters: rdt=!energy,energy:0x26696143,!perf:0x1234,!perf:xyz,!energy:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # resctrl.ko and its companion for telemetry, resctrl_aet.ko: who keeps whom loaded, and each without the other.
-# machines: intel-aet
+# needs: telemetry !telemetry.few !telemetry.wrong
 # kernels: debug plain
 # impl: rust
 # guest: own

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Package telemetry: energy and performance of each group, counted by package, from the first mount on.
-# machines: intel-aet
+# needs: telemetry !telemetry.few !telemetry.wrong l3.cat llc_occupancy sockets=2 cpus=4
 # kernels: debug plain
 # guest: own
 # timeout: 90

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # AMD: bandwidth counters that are assigned to groups (ABMC), and the mode without assignment.
-# machines: amd-abmc
+# needs: abmc abmc.counters=8 bmec mb l3.domains=2 cpus=4
 # compare: yes
 
 . /rig/lib/check.sh

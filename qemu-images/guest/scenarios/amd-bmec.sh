@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # AMD: what bandwidth events count can be configured (BMEC), domain by domain.
-# machines: amd amd-abmc
+# needs: bmec l3.domains=2
 # compare: yes
 
 . /rig/lib/check.sh

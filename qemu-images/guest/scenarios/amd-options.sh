@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # AMD: what only its processors have can be turned off by rdt=, piece by piece; the rest goes on.
-# machines: amd amd-abmc amd-sdciae
+# needs: amd llc_occupancy mbm_total_bytes mbm_local_bytes
 # append: rdt=!smba,!bmec,abmc,!abmc,!sdciae
 # parameters: rdt=!smba,!bmec,!abmc,abmc,!sdciae
 

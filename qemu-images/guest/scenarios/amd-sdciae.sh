@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # AMD: devices fill the L3 through a class of service of their own (SDCIAE, io_alloc).
-# machines: amd-sdciae
+# needs: sdciae l2.cat l3.cdp l3.bits=16 l3.closids<=100 l3.domains=2 cpus=4
 # compare: yes
 
 . /rig/lib/check.sh

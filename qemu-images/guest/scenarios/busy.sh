@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What must not wait while a command takes its time: whoever lists the mounts of the machine.
+# needs: x86 mbm_total_bytes cpus>=4 l3.cpus>=2
 # machines: intel amd
 # compare: yes
 

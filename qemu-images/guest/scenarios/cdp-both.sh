@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Code and data apart in either cache, or in both: each halves its own classes.
-# machines: intel-cdp
+# needs: x86 l2.cdp l3.cdp !mb !monitoring l2.bits>=8 l3.bits>=8 l3.closids<=100
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Code and data prioritization: names, limits, sharing between code and data.
+# needs: x86 l3.cdp l3.bits>=12 l3.domains=2 cpus=4 mb monitoring !l2.cat
 # machines: intel amd
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The emulation survives that the kernel changes its own code while all CPUs execute it.
+# needs: cpus>=2
 # machines: intel mpam
 # guest: own
 # seconds: PATCHING_SECONDS=60

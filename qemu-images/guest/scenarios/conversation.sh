@@ -3,6 +3,8 @@
 #
 # A long talk with resctrl, right and wrong, of which every answer must be the kernel's own. Where the kernel's own has no words for a
 # refusal and ours has (scenario refusals), only the errno is compared.
+# needs: x86 l3.cat mb monitoring l3.domains=2 cpus=4
+# machines: intel
 # compare: yes
 # run: asked
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs: which group owns which, how lists and masks read, what is refused.
+# needs: l3.cat monitoring mon_groups>=2 cpus>=4
 # machines: intel intel-big amd mpam mpam-2l3 mpam-split
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes away with its last CPU and comes back with its first.
+# needs: x86 l3.cat l3.min_bits<=1 mb mb.step<=10 mbm_total_bytes !abmc nodes=1 l3.cpus>=2 l3.domains>=2 l3.domains<=10
 # machines: intel intel-big amd
 # guest: waits
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # An allocation of an operation fails; it says so, changes nothing, and works the next time.
+# needs: x86 l3.cat l3.min_bits<=1 mb llc_occupancy mbm_total_bytes !abmc nodes=1 l3.domains=2
+# machines: intel
 # kernels: debug
 # impl: rust
 # append: slab_nomerge

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What all files have in common: modes, newlines, offsets, sizes, stale descriptors, the status.
+# needs: l3.cat l3.min_bits<=1 l3.first_id=0 llc_occupancy
 # machines: intel amd mpam
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Groups: making and removing them, names, contents, limits.
+# needs: l3.cat l3.bits>=12 l3.shared l3.closids>=5 l3.closids<=100 l3.first_id=0 !l2.cat mb mb.closids>=5 monitoring mon_groups>=2 nodes=1
 # machines: intel intel-big amd amd-abmc mpam mpam-narrow mpam-few-monitors
 # snapshot: group
 # compare: yes

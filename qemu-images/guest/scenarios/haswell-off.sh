@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Where L3 allocation is turned off nobody tries whether it is there.
-# machines: intel-haswell
+# needs: l3.unannounced monitoring !mb
 # append: rdt=!l3cat
 # parameters: rdt=!l3cat
 # compare: yes

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
+# needs: l3.cat mb llc_occupancy mon_groups>=2 l3.first_id=0 l3.domains>=2 l3.domains<=10 cpus>=4
 # machines: intel intel-big intel-snc amd-abmc mpam-2l3
 # guest: own
 # timeout: 90

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The info directory says what the hardware can do.
+# needs: l3.cat l3.min_bits<=1 l3.shared l3.first_id=0 mb llc_occupancy !sdciae nodes=1
 # machines: intel intel-big amd amd-abmc mpam mpam-2l3 mpam-ris mpam-narrow
 # snapshot: tree values
 # compare: yes

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # L2 allocation: its own domains, its own CDP, beside L3 allocation, without monitoring.
-# machines: intel-l2
+# needs: x86 l2.cdp l2.bits>=8 l2.domains=2 l3.cat l3.bits>=8 !l3.cdp !mb !monitoring
 # snapshot: tree
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # SELinux with a policy: who makes a group makes it with the labels that the policy asks for, they last, and they count.
+# needs: x86 allocation llc_occupancy l3.domains>=2
 # machines: intel
 # append: security=selinux
 # policy: labels

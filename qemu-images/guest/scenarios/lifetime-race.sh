@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes just when its overflow worker is due; whoever still uses it then reads poison.
+# needs: x86 l3.cat mbm_total_bytes !abmc nodes=1 l3.cpus=2 l3.domains>=2 l3.domains<=10
+# machines: intel
 # seconds: RACE_SECONDS=20
 # run: asked
 # timeout: 180

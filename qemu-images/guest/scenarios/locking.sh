@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # More than one process at it: advisory locks of the root directory, commands at the same time, files that stay open.
+# needs: l3.cat l3.bits=12 l3.domains=2 l3.first_id=0
 # machines: intel
 # timeout: 120
 # seconds: TURNS_SECONDS=10 unasked=2

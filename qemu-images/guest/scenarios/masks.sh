@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Which masks a cache takes: how many bits, holes, and what the hardware is asked to hold.
+# needs: intel l3.cat l3.bits>=9 l3.closids<=100
 # machines: intel intel-noncont intel-haswell intel-cdp
 # compare: yes
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Bandwidth delays that are no percentages are not used, and nothing else suffers.
-# machines: intel-nonlinear-mba
+# needs: mb.nonlinear l3.cat l3.min_bits<=1 l3.closids<=100 monitoring !l2.cat !telemetry
 # compare: yes
 
 . /rig/lib/check.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Modes: what exclusive needs, what it protects, and what new groups get beside it.
+# needs: l3.cat l3.bits>=12 l3.min_bits<=1 l3.shared l3.closids>=4 l3.first_id=0 !l2.cat !pseudo_lock !sdciae
 # machines: intel intel-big amd mpam mpam-2l3 mpam-split
 # compare: yes
 

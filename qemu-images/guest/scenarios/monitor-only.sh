@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A machine that can monitor and not allocate.
-# machines: intel-mon-only
+# needs: x86 monitoring !allocation !telemetry
 # snapshot: tree
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Mounting and unmounting: options, refusals, what is there right after, what stays.
+# needs: l3.cat l3.cdp !l2.cdp mb llc_occupancy cpus>=2
 # machines: intel intel-big amd amd-abmc mpam mpam-2l3 mpam-ris mpam-narrow mpam-few-monitors mpam-split
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Percentages of bandwidth and fractions of so many bits: rounded to the nearest, and stable.
+# needs: mpam mb l3.first_id=0
 # machines: mpam mpam-2l3 mpam-narrow mpam-no-monitors mpam-t241 mpam-split
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Code and data prioritization, emulated with two PARTIDs a group; bandwidth control is gone meanwhile.
+# needs: mpam l3.cat mb llc_occupancy !l2.cat l3.first_id=0 partids>=4 partids<=200
 # machines: mpam mpam-2l3 mpam-narrow mpam-split
 # parameters: expert=1
 # compare: yes

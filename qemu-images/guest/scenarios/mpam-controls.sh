@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each schemata write arrives in the right memory system component, for the right PARTID, and tasks run with theirs.
+# needs: mpam l3.cat l3.bits>=11 partids>=4 !vhe !t241
 # machines: mpam mpam-2l3 mpam-l2 mpam-ris mpam-narrow mpam-no-monitors mpam-few-monitors mpam-split
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # An error interrupt: everything is turned off in good order, whatever is going on.
+# needs: mpam mpam.interrupt mpam.uniform l3.cat l3.bits>=8 mb monitoring l3.first_id=0 cpus>=3
 # machines: mpam mpam-2l3 mpam-ris mpam-split
 # guest: own
 

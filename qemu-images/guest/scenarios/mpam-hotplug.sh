@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A domain goes away with its last CPU and comes back with its first; unmounting in between resets its component, too.
-# machines: mpam-2l3
+# needs: mpam l3.cat l3.bits>=8 mb mb.bits>=7 llc_occupancy mon_groups<=5 l3.first_id=0 l3.domains>=2 l3.domains<=10
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What is counted and how CPUs are labelled outlives CPUs that go, and power management that takes their registers away.
+# needs: mpam mpam.uniform l3.cat l3.bits>=8 mb mbm_total_bytes l3.domains=1 l3.first_id=0 cpus=4
 # machines: mpam
 # kernels: stock
 # guest: own

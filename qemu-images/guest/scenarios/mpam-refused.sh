@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Firmware tables and registers that cannot be right: no MPAM, no resctrl, and a machine that works all the same.
-# machines: mpam-broken-cache-ids mpam-broken-checksum mpam-broken-length mpam-broken-reserved mpam-broken-resources mpam-broken-truncated mpam-broken-version
+# needs: mpam.broken
 # refusal: yes
 
 . /rig/lib/check.sh

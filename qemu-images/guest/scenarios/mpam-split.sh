@@ -3,7 +3,7 @@
 #
 # A cache that two memory system components make up, each reached from two of its four CPUs: numbers are of both halves,
 # whoever reads them, and of what is there when the CPUs of one have gone.
-# machines: mpam-split
+# needs: mpam.split l3.cat l3.bits>=12 mb llc_occupancy mbm_total_bytes pmgs=4 l3.domains=1 cpus=4
 # timeout: 120
 
 . /rig/lib/check.sh

@@ -3,6 +3,7 @@
 #
 # Hibernation: the power of processors and MSCs goes, and everything is as it was. (The firmware of emulated Arm machines knows
 # no suspend to RAM.)
+# needs: mpam l3.cat l3.bits>=8 mb monitoring pmgs>=2 l3.first_id=0 cpus>=2
 # machines: mpam mpam-2l3 mpam-ris mpam-split mpam-vhe mpam-t241
 # kernels: stock
 # guest: own

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # NVIDIA's T241: limits take effect in every slice, what is moved stays below them, and is counted in bytes.
-# machines: mpam-t241
+# needs: t241 l3.cat mb mbm_total_bytes l3.domains=1 cpus>=2
 # compare: yes
 
 . /rig/lib/check.sh

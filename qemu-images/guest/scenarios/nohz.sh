@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A CPU that is to be left alone (nohz_full) neither reads counters nor runs a worker while its domain has another one.
+# needs: x86 llc_occupancy mbm_total_bytes !abmc nodes=1 l3.domains=2 l3.cpus=2
 # machines: intel
 # append: nohz_full=2
 

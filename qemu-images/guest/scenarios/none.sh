@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A processor with nothing for resctrl: the module does not load and leaves nothing behind.
-# machines: none
+# needs: x86 !resctrl
 # refusal: yes
 
 . /rig/lib/check.sh

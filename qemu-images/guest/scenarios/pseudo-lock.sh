@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Pseudo-locking: what a group must be for it, what it is meanwhile and after, its device, its measurements, its end.
-# machines: intel-pseudo-lock
+# needs: pseudo_lock l3.cdp l3.bits=12 l3.shared mb monitoring l3.domains=2 l3.cpus=2
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

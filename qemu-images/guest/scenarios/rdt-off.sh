@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rdt= turns features off.
+# needs: intel l3.cat mb llc_occupancy mbm_total_bytes mbm_local_bytes !l2.cat !telemetry
 # machines: intel
 # append: rdt=!l3cat,!mbmlocal,,unknown,!Cmt
 # parameters: rdt=!l3cat,!mbmlocal,,unknown,!Cmt

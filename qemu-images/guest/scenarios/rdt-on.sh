@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # rdt=: on wins over off, in whichever order; on makes nothing that is not there.
+# needs: intel l3.cdp mb monitoring !l2.cat !telemetry
 # machines: intel
 # append: rdt=l3cat,!l3cat,!mba,mba,!l3cdp,l2cat,smba
 # parameters: rdt=l3cat,!l3cat,!mba,mba,!l3cdp,l2cat,smba

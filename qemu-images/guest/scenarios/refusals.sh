@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What the status says of commands for whose refusal the kernel's own has no words.
+# needs: l3.cat monitoring mon_groups>=2
 # machines: intel amd-abmc mpam
 
 . /rig/lib/check.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each schemata write arrives in the registers of the right domain and class of service.
+# needs: x86 l3.cat l3.bits>=5 l3.min_bits<=1 l3.closids>=6 mb mb.closids>=6 mb.step<=10 monitoring nodes=1 l3.domains>=2
 # machines: intel intel-big intel-narrow-mbm amd
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Renaming and moving: only monitoring groups, only to folders of such; what goes with them and what stays.
+# needs: x86 l3.cat mbm_total_bytes !abmc mon.power_of_two nodes=1 cpus>=4
 # machines: intel
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
+# needs: x86 llc_occupancy rmids>=10 rmids<=100 !abmc nodes=1 l3.domains>=2
 # machines: intel amd intel-mon-only intel-narrow-mbm
 # guest: waits
 

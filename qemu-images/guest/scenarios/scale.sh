@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # No number is built in: 128 classes, 2,048 monitoring ids, 64 CPUs and 16 domains in one machine, all of them in use.
-# machines: intel-scale
+# needs: x86 l3.cdp l3.closids=128 rmids=2048 cpus=64
 # run: asked
 # timeout: 600
 # compare: yes

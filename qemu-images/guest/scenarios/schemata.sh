@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # schemata and size: what is written, refused and read back.
+# needs: x86 l3.cat l3.bits>=8 l3.min_bits<=1 mb mb.step<=10 !l2.cat | mpam l3.cat l3.bits>=8 l3.first_id=0 mb mb.step=1 !l2.cat
 # machines: intel intel-big intel-narrow-mbm amd mpam mpam-2l3 mpam-ris mpam-split
 # compare: yes
 

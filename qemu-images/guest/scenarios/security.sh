@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Who may do what: users without privileges, credentials of writers, user and pid namespaces, modes of files.
+# needs: allocation monitoring
 # machines: intel
 # compare: yes
 

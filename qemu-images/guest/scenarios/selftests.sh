@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Linux's own tests of resctrl, as the kernel's source has them: those of masks pass, and all of them clean up.
+# needs: x86 l3.cat
 # machines: intel intel-noncont amd-sdciae
 # run: asked
 # programs: selftests

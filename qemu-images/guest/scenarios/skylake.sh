@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Skylake servers announce more than works: without rdt= there is no L3 allocation and no monitoring.
-# machines: intel-skylake
+# needs: errata mb !monitoring
 # compare: yes
 
 . /rig/lib/check.sh

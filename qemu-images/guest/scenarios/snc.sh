@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Sub-NUMA clustering: an L3 that is several NUMA nodes is monitored node by node, and as a whole by sums.
-# machines: intel-snc
+# needs: intel nodes=2 llc_occupancy mbm_total_bytes mbm_local_bytes l3.domains=2 rmids<=100
 # timeout: 90
 # compare: yes
 

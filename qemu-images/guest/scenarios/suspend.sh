@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Suspend to RAM and hibernation: the power goes, and everything is as it was.
+# needs: x86 l3.cat l3.min_bits<=1 l3.domains>=2 cpus>=2 | x86 l2.cdp l3.cdp cpus>=2
 # machines: intel intel-cdp intel-snc amd amd-abmc amd-sdciae
 # kernels: stock debug
 # guest: own
@@ -35,14 +36,14 @@ hibernate() {
 }
 
 is "the machine can suspend to RAM" deep "$(grep -o deep /sys/power/mem_sleep)"
-if [ "$MACHINE" = intel-cdp ]; then
+if [ "$L2_CDP$L3_CDP" = 11 ]; then
 	mount_resctrl cdp,debug >/dev/null
 else
 	mount_resctrl debug >/dev/null
 fi
 last=$((L3_DOMAINS - 1))
 mkdir $M/p1
-if [ "$MACHINE" = intel-cdp ]; then
+if [ "$L2_CDP$L3_CDP" = 11 ]; then
 	accepted "masks of code and data" $M/p1/schemata "L3CODE:0=3
 L3DATA:$last=c"
 else
@@ -106,7 +107,7 @@ for way in $ways; do
 done
 
 # A register is lost and nobody tells.
-if [ "$MACHINE" != intel-cdp ]; then
+if [ "$L2_CDP$L3_CDP" != 11 ]; then
 	msr write 0 $((L3_MASK_0 + closid)) 0x7
 	accepted "the same value again" $M/p1/schemata "L3:0=3"
 	is "abi-273 repairs the register" 3 "$(msr_of 0 $((L3_MASK_0 + closid)))"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The context switch is watched while something is mounted, and by every CPU before the mount returns.
+# needs: x86 resctrl !errata
 # machines: intel
 # impl: rust
 # guest: waits

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Tasks: who moves where, by what number, and what is refused.
+# needs: l3.cat monitoring mon_groups>=1
 # machines: intel amd mpam mpam-2l3 mpam-split
 # compare: yes
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The machine is what its file says: CPUs, caches, who shares what.
+# needs: resctrl !errata
 # machines: intel intel-l2 intel-mon-only intel-big intel-cdp intel-nonlinear-mba intel-noncont intel-haswell intel-narrow-mbm intel-snc amd amd-abmc amd-sdciae mpam mpam-2l3 mpam-l2 mpam-ris mpam-split
 
 . /rig/lib/check.sh

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A worker that has to leave its CPU never ends up on that CPU again, where nobody would find it.
+# needs: x86 l3.cat mbm_total_bytes !abmc nodes=1 l3.cpus=2 l3.domains>=2 l3.domains<=10
+# machines: intel
 # guest: own
 # seconds: LOST_SECONDS=20
 # run: asked

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The declarative description of a machine.
 //!
-//! A machine is one TOML file: what QEMU has to provide (processors, memory) and which control hardware sits on top.
+//! A machine is a TOML file, see [`MachineFile`]: what QEMU has to provide (processors, memory) and which control hardware sits on top.
 //! Everything about the hardware is optional; a table that is not there is a feature the machine does not have. Control
 //! hardware of each make has a table of its own, `[rdt]`, `[qos]` or `[mpam]`; a file that names one this crate cannot
 //! emulate is refused as an unknown field, not half honoured.
 
+mod file;
+mod likeness;
 mod mpam;
+mod place;
 mod qos;
 mod telemetry;
 mod validate;
@@ -16,15 +19,18 @@ use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
+pub use file::MachineFile;
+pub use likeness::Likeness;
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
 pub use qos::{Abmc, BandwidthLimit, QosFeatures};
-pub use telemetry::{TelemetryFeatures, TelemetryGroup};
+pub use telemetry::{KNOWN_COUNTERS, TelemetryFeatures, TelemetryGroup};
 
 /// Bytes in a cache line; the manual allows others, no processor with RDT has one.
 pub const LINE_SIZE: u64 = 64;
 
 /// A machine, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// One line for lists and help texts.
@@ -52,6 +58,7 @@ pub struct Machine {
 
 /// Instruction set of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Arch {
     /// `qemu-system-x86_64`.
     #[serde(rename = "x86_64")]
@@ -63,6 +70,7 @@ pub enum Arch {
 
 /// What QEMU is told beside topology and memory.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Qemu {
     /// Value of `-machine`.
@@ -73,6 +81,7 @@ pub struct Qemu {
 
 /// Processors and what they share. CPUs are numbered socket by socket, core by core, thread by thread.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
     /// Packages.
@@ -98,6 +107,7 @@ fn one() -> usize {
 
 /// The caches whose geometry the machine overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Caches {
     /// Level 2, unified.
@@ -108,6 +118,7 @@ pub struct Caches {
 
 /// Geometry of one cache.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     /// Size of each such cache, in KiB.
@@ -121,6 +132,7 @@ pub struct Cache {
 
 /// The parts of Resource Director Technology a machine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RdtFeatures {
     /// L3 cache allocation.
@@ -135,6 +147,7 @@ pub struct RdtFeatures {
 
 /// Cache allocation of one level.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cat {
     /// Bits of a mask, 1 to 32.
@@ -167,6 +180,7 @@ impl Cat {
 
 /// Memory bandwidth allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mba {
     /// Largest delay, in percent, 1 to 99.
@@ -182,6 +196,7 @@ pub struct Mba {
 
 /// L3 monitoring.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Monitoring {
     /// Monitoring ids, 1 to 4096.
@@ -207,26 +222,22 @@ impl fmt::Display for MachineError {
 impl std::error::Error for MachineError {}
 
 impl Machine {
-    /// Reads and validates the text of a machine file.
+    /// Reads and validates the text of a machine file that is like no other.
     ///
     /// # Errors
     ///
-    /// Syntax, an unknown or missing field, or a value no hardware can have.
+    /// Syntax, an unknown or missing key, or a value no hardware can have; the message has line, column and key.
     pub fn parse(text: &str) -> Result<Self, MachineError> {
-        let machine: Self = toml::from_str(text).map_err(|e| MachineError(e.to_string()))?;
-        machine.validate()?;
-        Ok(machine)
+        Ok(MachineFile::parse(text)?.machine)
     }
 
-    /// Reads and validates a machine file.
+    /// Reads and validates a machine file. If it is like another by name, that one is in the same folder.
     ///
     /// # Errors
     ///
-    /// As [`Machine::parse`], or the file cannot be read; the message begins with the path.
+    /// As [`MachineFile::load`].
     pub fn load(path: &Path) -> Result<Self, MachineError> {
-        let named = |problem: &dyn fmt::Display| MachineError(format!("{}: {problem}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-        Self::parse(&text).map_err(|e| named(&e))
+        Ok(MachineFile::load(path, path.parent().unwrap_or(Path::new("")))?.machine)
     }
 
     /// Value of QEMU's `-smp`.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 /// An event of L3 monitoring; the number is its id in `IA32_QM_EVTSEL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Event {
     /// Bytes of the L3 that hold lines of the RMID.
     #[serde(rename = "llc_occupancy")]

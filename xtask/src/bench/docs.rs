@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 
 use super::guard;
-use super::table::Table;
+use super::table::{Origin, Table};
 use crate::guest::platform::Kind;
 use crate::{docs, machine, workspace};
 
@@ -27,13 +27,14 @@ pub(super) fn update(table: &Table) -> Result<()> {
 /// # Errors
 ///
 /// A file has no figures, or is of a machine that there is not.
-pub(super) fn of_other_machines(machine: &str) -> Result<Vec<Table>> {
-    let arch = machine::arch(machine, Kind::Qemu)?;
+pub(super) fn of_other_machines(this: &Origin) -> Result<Vec<Table>> {
+    let arch = machine::load(this.argument(), Kind::Qemu)?.arch();
     let mut tables = Vec::new();
     let folder = workspace::root().join("docs/performance");
     for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
         let table = guard::load(&entry?.path())?;
-        if table.origin.machine != machine && machine::arch(&table.origin.machine, Kind::Qemu)? == arch {
+        let is_another = table.origin.machine != this.machine;
+        if is_another && machine::load(table.origin.argument(), Kind::Qemu)?.arch() == arch {
             tables.push(table);
         }
     }

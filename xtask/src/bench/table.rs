@@ -127,11 +127,22 @@ pub(super) struct Origin {
     pub(super) command: String,
     /// The commit, with a mark if more has changed.
     pub(super) commit: String,
+    /// What the machine is called.
     pub(super) machine: String,
+    /// Its file, if it is none of the project's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
     /// What the machine is.
     pub(super) description: String,
     /// The kernel's release.
     pub(super) kernel: String,
+}
+
+impl Origin {
+    /// What `--machine` takes for it.
+    pub(super) fn argument(&self) -> &str {
+        self.file.as_deref().unwrap_or(&self.machine)
+    }
 }
 
 /// All operations: also what a file of figures is.
@@ -218,6 +229,7 @@ pub(super) mod tests {
             command: "cargo xtask bench --machine intel".to_owned(),
             commit: "0123456789ab".to_owned(),
             machine: "intel".to_owned(),
+            file: None,
             description: "two sockets".to_owned(),
             kernel: "7.3.4".to_owned(),
         }

@@ -47,7 +47,7 @@ pub(crate) struct Row {
     /// On ours.
     pub(crate) ours: Found,
     /// Scenarios that name it, with the machines they run on.
-    pub(crate) scenarios: BTreeMap<String, Vec<String>>,
+    pub(crate) scenarios: BTreeMap<String, String>,
 }
 
 impl Row {
@@ -97,7 +97,7 @@ impl Table {
             scenarios: scenarios
                 .iter()
                 .filter(|scenario| scenario.checks.contains(&number))
-                .map(|scenario| (scenario.name.clone(), scenario.machines.clone()))
+                .map(|scenario| (scenario.name.clone(), scenario.place()))
                 .collect(),
         };
         Self { rows: catalogue.behaviours.iter().map(row).collect(), everything }
@@ -171,7 +171,7 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             let places: Vec<String> =
-                row.scenarios.iter().map(|(name, machines)| format!("{name} ({})", machines.join(" "))).collect();
+                row.scenarios.iter().map(|(name, machines)| format!("{name} ({machines})")).collect();
             let place = if places.is_empty() { row.place() } else { places.join(", ") };
             let _ = writeln!(text, "{:>3} {}: {place}", row.number, row.behaviour.title);
         }
@@ -231,8 +231,8 @@ mod tests {
 
     fn outcome(implementation: Implementation, lines: &[&str]) -> Outcome {
         let case = Case {
-            scenario: Scenario::parse("a", "# Shows a.\nis \"abi-2 x\"; is \"abi-5 y\"").unwrap(),
-            machine: "intel".to_owned(),
+            scenario: Scenario::parse("a", "# Shows a.\n# machines: intel\nis \"abi-2 x\"; is \"abi-5 y\"").unwrap(),
+            machine: crate::machine::tests::named("intel"),
             arch: Arch::Amd64,
             kernel: "stock".to_owned(),
             like: "stock".to_owned(),

@@ -390,7 +390,7 @@ mod tests {
     use crate::guest::platform::Kind;
 
     fn generator(machine: &str, seed: u64) -> Generator<'static> {
-        let (_, hardware) = crate::machine::load(machine, Kind::Qemu).unwrap();
+        let hardware = crate::machine::load(machine, Kind::Qemu).unwrap().hardware;
         Generator::new(crate::guest::facts_of(&hardware), seed, &[])
     }
 

@@ -127,17 +127,19 @@ impl Facts {
         self.set("PARTIDS", partids);
         self.set("PMGS", pmgs);
         self.set("MSC_CPUS", cpus_behind(machine, mpam));
+        let [l3, limits] = places(machine, mpam);
+        self.set("L3_INSTANCES", l3);
+        self.set("MB_INSTANCES", limits);
         self.set("RMIDS", partids * pmgs);
         let in_l3 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l3_domain(machine).is_some());
         let in_l2 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l2_domain(machine).is_some());
         let in_memory = |instance: &&&Instance| matches!(instance.part_of, Some(Place::Memory(_)));
-        let portions = |instance: &&&Instance| (1..=32).contains(&instance.cpor_bits);
-        for (name, instance) in [
-            ("L3", instances.iter().filter(in_l3).find(portions)),
-            ("L2", instances.iter().filter(in_l2).find(portions)),
+        for (name, bits) in [
+            ("L3", portions(instances.iter().filter(in_l3).map(|instance| instance.cpor_bits))),
+            ("L2", portions(instances.iter().filter(in_l2).map(|instance| instance.cpor_bits))),
         ] {
-            let Some(instance) = instance else { continue };
-            let mask = u64::MAX >> (64 - instance.cpor_bits);
+            let Some(bits) = bits else { continue };
+            let mask = u64::MAX >> (64 - bits);
             self.set(&format!("{name}_CLOSIDS"), partids);
             self.set(&format!("{name}_MASK"), format!("{mask:x}"));
             self.set(&format!("{name}_SHAREABLE"), format!("{mask:x}"));
@@ -179,6 +181,37 @@ impl Facts {
         self.set("MON_EVENTS", events.join(" "));
         self.set("MON_UNIT", 1);
     }
+}
+
+/// Portions of caches that can be used: whatever controls some must control as many.
+fn portions(bits: impl Iterator<Item = u32>) -> Option<u32> {
+    let mut bits = bits.filter(|&bits| bits != 0);
+    let first = bits.next()?;
+    (first <= 32 && bits.all(|other| other == first)).then_some(first)
+}
+
+/// Where an L3 is controlled and monitored, and where bandwidth is limited: `DOMAIN,MSC,RIS` each.
+fn places(machine: &Machine, mpam: &MpamFeatures) -> [String; 2] {
+    let (mut l3, mut limits, mut of_memory) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, msc) in mpam.msc.iter().enumerate().filter(|(_, msc)| !msc.disabled) {
+        for (ris, instance) in msc.ris.iter().enumerate() {
+            let Some(place) = instance.part_of else { continue };
+            let is_limit = instance.bandwidth.is_some_and(|bandwidth| bandwidth.max && bandwidth.bits > 0);
+            match (place.l3_domain(machine), place) {
+                (Some(domain), _) => {
+                    l3.push(format!("{domain},{number},{ris}"));
+                    limits.extend(is_limit.then(|| format!("{domain},{number},{ris}")));
+                }
+                (None, Place::Memory(_)) if is_limit => of_memory.push(format!("0,{number},{ris}")),
+                _ => {}
+            }
+        }
+    }
+    // Memory's bandwidth is that of the one cache before it, if there is but one.
+    if limits.is_empty() && machine.topology.l3_domains() == 1 {
+        limits = of_memory;
+    }
+    [l3.join(" "), limits.join(" ")]
 }
 
 /// Whether Linux knows how to turn the prefetchers of this QEMU processor off: of Broadwell-X, Goldmont and Goldmont Plus
@@ -240,9 +273,36 @@ mod tests {
         }
     }
 
+    fn hardware(name: &str) -> Machine {
+        crate::machine::load(name, crate::guest::platform::Kind::Qemu).unwrap().hardware
+    }
+
+    #[test]
+    fn controls_are_where_the_machine_has_them() {
+        for (name, l3, limits) in [
+            ("mpam", "0,0,0", "0,1,0"),
+            ("mpam-2l3", "0,0,0 1,1,0", "0,0,0 1,1,0"),
+            ("mpam-split", "0,0,0 0,1,0", "0,0,0 0,1,0"),
+            ("mpam-ris", "0,0,0 0,0,1", "0,0,2"),
+            ("mpam-l2", "0,0,0", ""),
+            ("mpam-broken-off", "0,0,0", ""),
+        ] {
+            let facts = of(&hardware(name));
+            assert_eq!((facts["L3_INSTANCES"].as_str(), facts["MB_INSTANCES"].as_str()), (l3, limits), "{name}");
+        }
+    }
+
+    #[test]
+    fn portions_that_are_not_the_same_in_all_caches_cannot_be_used() {
+        assert!(!of(&hardware("mpam-broken-widths")).contains_key("L3_MASK"));
+        let mut machine = hardware("mpam-ris");
+        machine.mpam.as_mut().unwrap().msc[0].ris[1].cpor_bits = 0;
+        assert_eq!(of(&machine)["L3_MASK"], "ffff", "one that monitors only");
+    }
+
     #[test]
     fn a_machine_with_mpam_has_as_many_ids_as_its_smallest_part() {
-        let (_, mut machine) = crate::machine::load("mpam", crate::guest::platform::Kind::Qemu).unwrap();
+        let mut machine = hardware("mpam");
         let facts = of(&machine);
         let fact = |name: &str| facts.get(name).map(String::as_str);
         assert_eq!((fact("RMIDS"), fact("L3_MASK"), fact("MB_STEP")), (Some("128"), Some("ffff"), Some("1")));

@@ -43,6 +43,11 @@ impl Folder {
         self.0.join("qemu.log")
     }
 
+    /// The machine, all in one file: what the plugin reads.
+    pub(crate) fn machine(&self) -> PathBuf {
+        self.0.join("machine.toml")
+    }
+
     /// The guest's root folder.
     pub(crate) fn initramfs(&self) -> PathBuf {
         self.0.join("initramfs.cpio")
@@ -105,7 +110,7 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-initrd", &folder.initramfs().display().to_string()]);
     add(&["-append", &spec.kernel_command_line()]);
     if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
-        let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&spec.machine_file));
+        let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&folder.machine()));
         if spec.pace == Pace::Instructions {
             plugin.push_str(",count=yes");
         }

@@ -73,9 +73,11 @@ impl Drop for Child {
     }
 }
 
-/// Makes `folder` with the guest's root folder in it.
+/// Makes `folder` with the guest's root folder in it, and the description of its machine.
 fn prepare(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> {
     std::fs::create_dir_all(&folder.0).with_context(|| format!("cannot make {}", folder.0.display()))?;
+    let machine = folder.machine();
+    std::fs::write(&machine, &spec.machine_text).with_context(|| format!("cannot write {}", machine.display()))?;
     spec.initramfs(provisions)?.save(&folder.initramfs())?;
     if spec.visit.takes_home {
         home::prepare(folder)?;

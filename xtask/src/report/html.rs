@@ -54,6 +54,7 @@ pub(crate) fn page(run: &Run) -> Result<String> {
                 @for outcome in run.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) { (provoked(outcome)) }
                 h2 { "Verdicts" }
                 (table(run))
+                @for misfits in &run.misfits { pre { (misfits) } }
                 h2 { "Checks" }
                 (checks(run))
                 h2 { "Timings" }

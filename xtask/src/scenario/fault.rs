@@ -40,6 +40,11 @@ impl Fault {
         Ok(Self { kernel: kernel.to_owned(), implementation, texts })
     }
 
+    /// The kernel.
+    pub(super) fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
     /// It must show on this kernel with this implementation.
     pub(crate) fn applies_to(&self, kernel: &str, implementation: Implementation) -> bool {
         self.kernel == kernel && self.implementation == implementation

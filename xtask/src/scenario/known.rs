@@ -11,6 +11,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::{Case, Implementation, Scenario};
+use crate::machine;
 
 /// A check that fails on one implementation, which is why both are the way they are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +82,11 @@ fn holds(list: &[String], name: &str) -> bool {
     list.is_empty() || list.iter().any(|listed| listed == name)
 }
 
+/// The same of machines; what holds for one holds for a user's that is like it.
+fn holds_on(list: &[String], machine: &machine::Name) -> bool {
+    list.is_empty() || machine.is_in(list)
+}
+
 impl KnownDifferences {
     /// Reads the file of a checkout whose scenarios are `scenarios`.
     ///
@@ -116,14 +122,14 @@ impl KnownDifferences {
             known.scenario == case.scenario.name
                 && known.implementation == case.implementation
                 && holds(&known.kernels, &case.like)
-                && holds(&known.machines, &case.machine)
+                && holds_on(&known.machines, &case.machine)
         };
         self.check.iter().filter(applies).cloned().collect()
     }
 
     /// What holds for random sequences on a machine with a kernel.
-    pub(crate) fn random(&self, machine: &str, kernel: &str) -> Vec<Random> {
-        let applies = |random: &&Random| holds(&random.kernels, kernel) && holds(&random.machines, machine);
+    pub(crate) fn random(&self, machine: &machine::Name, kernel: &str) -> Vec<Random> {
+        let applies = |random: &&Random| holds(&random.kernels, kernel) && holds_on(&random.machines, machine);
         self.random.iter().filter(applies).cloned().collect()
     }
 }
@@ -135,8 +141,8 @@ mod tests {
 
     fn case(implementation: Implementation, kernel: &str) -> Case {
         Case {
-            scenario: Scenario::parse("mount", "# Mounts.\n").unwrap(),
-            machine: "mpam".to_owned(),
+            scenario: Scenario::parse("mount", "# Mounts.\n# machines: mpam\n").unwrap(),
+            machine: machine::tests::named("mpam"),
             arch: Arch::Arm64,
             kernel: kernel.to_owned(),
             like: kernel.to_owned(),
@@ -154,6 +160,18 @@ mod tests {
         assert_eq!(known.of(&case(Implementation::Kernel, "oracle"))[0].check, "abi-7 x");
         assert!(known.of(&case(Implementation::Rust, "oracle")).is_empty());
         assert!(known.of(&case(Implementation::Kernel, "stock")).is_empty());
+    }
+
+    #[test]
+    fn what_is_known_of_a_machine_is_known_of_a_users_that_is_like_it() {
+        let text = "[[check]]\nscenario = \"mount\"\ncheck = \"x\"\nmachines = [\"MACHINE\"]\nreason = \"so it is\"\n";
+        let (_folder, mine) = machine::tests::of_a_user("mine.toml", "like = \"mpam-ris\"\nmemory = \"2G\"\n");
+        let known = |listed: &str, name: &machine::Name| {
+            let case = Case { machine: name.clone(), ..case(Implementation::Kernel, "stock") };
+            !KnownDifferences::parse(&text.replace("MACHINE", listed)).unwrap().of(&case).is_empty()
+        };
+        assert!(known("mpam-ris", &mine.name) && !known("mpam", &mine.name));
+        assert!(known("mpam", &machine::tests::named("mpam")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which scenarios run where: cases, and the guests that some of them share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,8 @@ use super::known::Known;
 use super::{DEFAULT_LIMIT, Implementation, Scenario};
 use crate::differential::Asked;
 use crate::kernels::{Arch, Kernel};
+use crate::machine::{self, Chosen};
+use crate::needs::Found;
 use crate::shell::word;
 
 /// Part of the cases for one of several machines that share the work.
@@ -47,8 +49,8 @@ impl Shard {
 pub(crate) struct Case {
     /// The scenario.
     pub(crate) scenario: Scenario,
-    /// Name of the machine.
-    pub(crate) machine: String,
+    /// The machine.
+    pub(crate) machine: machine::Name,
     /// Its instruction set.
     pub(crate) arch: Arch,
     /// Name of the guest kernel.
@@ -80,7 +82,8 @@ impl Case {
         let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
         let kernel = if again.tree { String::new() } else { format!(" --kernel {kernel}") };
         let mut command = format!(
-            "cargo xtask test-qemu --machine {machine}{kernel} --impl {implementation} --scenario '^{}$'",
+            "cargo xtask test-qemu --machine {}{kernel} --impl {implementation} --scenario '^{}$'",
+            word(machine.argument()),
             scenario.name
         );
         for (name, value) in &again.settings {
@@ -113,8 +116,8 @@ pub(crate) struct Again {
 /// What to run, as asked for on the command line.
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
-    /// Machines: name and instruction set.
-    pub(crate) machines: &'a [(String, Arch)],
+    /// Machines.
+    pub(crate) machines: &'a [Chosen],
     /// Kernels.
     pub(crate) kernels: &'a [Kernel],
     /// Implementations.
@@ -134,13 +137,10 @@ impl Selection<'_> {
     pub(crate) fn cases(&self, scenarios: &[Scenario]) -> Result<Vec<Case>> {
         let mut cases = Vec::new();
         for kernel in self.kernels {
-            for machine in self.machines {
-                let (machine, arch) = machine;
-                if *arch != kernel.arch {
-                    continue;
-                }
+            for machine in self.machines.iter().filter(|machine| machine.arch() == kernel.arch) {
+                let found = Found::on(&machine.hardware);
                 for scenario in scenarios.iter().filter(|scenario| self.wants(scenario)) {
-                    if !(scenario.machines.contains(machine) && scenario.runs_on(kernel)) {
+                    if scenario.why_not(&machine.name, &found).or_else(|| scenario.why_not_on(kernel)).is_some() {
                         continue;
                     }
                     for implementation in self.implementations {
@@ -152,8 +152,8 @@ impl Selection<'_> {
                         if wanted && scenario.implementations.contains(implementation) {
                             cases.push(Case {
                                 scenario: scenario.clone(),
-                                machine: machine.clone(),
-                                arch: *arch,
+                                machine: machine.name.clone(),
+                                arch: machine.arch(),
                                 kernel: kernel.name.clone(),
                                 like: kernel.like().to_owned(),
                                 implementation: *implementation,
@@ -203,21 +203,63 @@ impl Selection<'_> {
         left_out
     }
 
+    /// Scenarios that the user's own machines do not fit, each with the reason: a table for each machine.
+    pub(crate) fn misfits(&self, scenarios: &[Scenario]) -> Vec<String> {
+        let wanted: Vec<&Scenario> = scenarios.iter().filter(|scenario| self.wants(scenario)).collect();
+        let mut tables = Vec::new();
+        for machine in self.machines.iter().filter(|machine| machine.name.is_the_users()) {
+            let found = Found::on(&machine.hardware);
+            let why_not =
+                |scenario: &&Scenario| Some((scenario.name.clone(), scenario.why_not(&machine.name, &found)?));
+            let misfits: Vec<(String, String)> = wanted.iter().copied().filter_map(|it| why_not(&it)).collect();
+            let fitting = wanted.len() - misfits.len();
+            let mut table = format!("{fitting} of {} scenarios fit {}", wanted.len(), machine.name);
+            table.push_str(if misfits.is_empty() { "" } else { "; these do not:" });
+            let width = misfits.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            for (name, reason) in misfits {
+                table.push_str(&format!("\n  {name:width$}  {reason}"));
+            }
+            tables.push(table);
+        }
+        tables
+    }
+
+    /// Why a scenario has no case, for each machine and kernel.
+    fn why_none(&self, scenario: &Scenario) -> BTreeSet<String> {
+        let mut reasons = BTreeSet::new();
+        for Chosen { name, hardware, .. } in self.machines {
+            if let Some(reason) = scenario.why_not(name, &Found::on(hardware)) {
+                reasons.insert(format!("on {name}: it {reason}"));
+            }
+        }
+        for kernel in self.kernels {
+            if let Some(reason) = scenario.why_not_on(kernel) {
+                reasons.insert(format!("on kernel {}: it {reason}", kernel.name));
+            }
+        }
+        if !scenario.implementations.iter().any(|it| self.implementations.contains(it)) {
+            let theirs: Vec<_> = scenario.implementations.iter().map(|it| format!("--impl {it}")).collect();
+            reasons.insert(format!("with that --impl: it is for {}", theirs.join(", ")));
+        }
+        reasons
+    }
+
     /// Why there is no case.
     fn nothing(&self, scenarios: &[Scenario]) -> String {
         let patterns: Vec<_> = self.patterns.iter().map(Regex::as_str).collect();
         let implementations: Vec<_> = self.implementations.iter().map(ToString::to_string).collect();
         let mut text = format!(
             "no scenario matches --scenario {patterns:?} --machine {:?} --impl {implementations:?}",
-            self.machines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+            self.machines.iter().map(|machine| machine.name.to_string()).collect::<Vec<_>>()
         );
         for scenario in scenarios.iter().filter(|scenario| !patterns.is_empty() && self.wants(scenario)) {
-            text.push_str(&format!(
-                "\n  `{}` runs on {}, on {}",
-                scenario.name,
-                scenario.machines.join(" "),
-                scenario.implementations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-            ));
+            let reasons = self.why_none(scenario);
+            for reason in reasons.iter().take(REASONS) {
+                text.push_str(&format!("\n  `{}` does not run {reason}", scenario.name));
+            }
+            if reasons.len() > REASONS {
+                text.push_str(&format!("\n  `{}` has {} more such reasons", scenario.name, reasons.len() - REASONS));
+            }
         }
         for left_out in self.left_out() {
             text.push_str(&format!("\n  not run: {left_out}"));
@@ -226,6 +268,9 @@ impl Selection<'_> {
         text
     }
 }
+
+/// So many reasons are given why a scenario has no case.
+const REASONS: usize = 4;
 
 /// So many scenarios that wait share a guest. More would not cost much, but what each waits adds up, and the run is over when
 /// the last guest is.

@@ -4,17 +4,20 @@ use regex::Regex;
 use super::*;
 use crate::differential::Asked;
 use crate::kernels::Arch;
+use crate::machine::Chosen;
+use crate::machine::tests::of_a_user;
 
 fn scenario(name: &str, header: &str) -> Scenario {
-    Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{header}\necho\n")).unwrap()
+    let made_for = if header.contains("# machines") || header.contains("# needs") { "" } else { "# machines: intel\n" };
+    Scenario::parse(name, &format!("#!/bin/sh\n# Shows {name}.\n{made_for}{header}\necho\n")).unwrap()
 }
 
 fn kernel(name: &str) -> Kernel {
     Kernel::load(name, Arch::Amd64).unwrap()
 }
 
-fn machine(name: &str) -> (String, Arch) {
-    (name.to_owned(), Arch::Amd64)
+fn machine(name: &str) -> Chosen {
+    machine::load(name, Kind::Qemu).unwrap()
 }
 
 fn names(cases: &[Case]) -> Vec<String> {
@@ -43,7 +46,7 @@ fn the_oracle_only_answers_what_is_compared_unless_asked_for() {
 
 #[test]
 fn a_scenario_runs_on_the_kernels_it_names() {
-    let scenarios = [scenario("anywhere", ""), scenario("faults", "# kernels: debug other")];
+    let scenarios = [scenario("anywhere", ""), scenario("faults", "# kernels: debug rt")];
     let (machines, rust) = ([machine("intel")], [Implementation::Rust]);
     let select = |name: &str| {
         let kernels = [kernel(name)];
@@ -58,7 +61,7 @@ fn a_scenario_runs_on_the_kernels_it_names() {
 fn case(name: &str, header: &str) -> Case {
     Case {
         scenario: scenario(name, header),
-        machine: "intel".to_owned(),
+        machine: machine("intel").name,
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         like: "stock".to_owned(),
@@ -145,11 +148,105 @@ fn a_seconds_parameter_lengthens_the_time_limit() {
 }
 
 #[test]
-fn an_unknown_setting_is_an_error_that_names_the_line() {
-    let error = Scenario::parse("a", "# About.\n# machine: intel\n").unwrap_err();
-    assert!(format!("{error:#}").contains("# machine: intel"), "{error:#}");
-    assert!(Scenario::parse("a", "# About.\n# impl: c\n").is_err());
-    assert!(Scenario::parse("a", "echo\n").is_err());
+fn what_is_wrong_in_a_header_is_told_with_file_and_line() {
+    for (header, message) in [
+        ("# machine: intel", "4: machine: there is no such setting"),
+        ("# impl: c", "4: impl: expected `rust`, `kernel` or `both`"),
+        ("# refusal: perhaps", "4: refusal: expected `yes` or `no`"),
+        ("# machines: amd\n# machines: amd", "5: machines: it is there twice"),
+        ("# compare: yes\n# impl: rust\n# compare: no", "6: compare: it is there twice"),
+        ("# machines: intel nosuch", "4: machines: there is no machine `nosuch`; there are: amd, amd-abmc"),
+        ("# machines: amd intel amd", "4: machines: `amd` is there twice"),
+        ("# kernels: stokc", "4: kernels: there is no kernel `stokc`; there are: debug, oracle"),
+        ("# fault: stokc kernel text", "4: fault: there is no kernel `stokc`"),
+        ("# policy: nosuch", "4: policy: there is no policy "),
+        ("# needs: l3.cta", "4: needs: there is no `l3.cta` to need, perhaps `l3.cat`"),
+        ("# timeout: 0", "4: timeout: a time of 0 seconds"),
+        ("# timeout: soon", "4: timeout: `soon` is no number of seconds"),
+        ("# seconds: STRESS=0", "4: seconds: a time of 0 seconds"),
+        ("# seconds: STRESS=60 unasked=0", "4: seconds: a time of 0 seconds"),
+        ("# guest: mine", "4: guest: expected `own`, `waits` or `shared`"),
+    ] {
+        let text = format!("#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0-only\n# Shows it.\n{header}\n\necho\n");
+        let error = format!("{:#}", Scenario::parse("a", &text).unwrap_err());
+        assert!(error.starts_with(&format!("qemu-images/guest/scenarios/a.sh:{message}")), "{header}: {error}");
+    }
+    let error = Scenario::parse("a", "# machines: intel\necho\n").unwrap_err().to_string();
+    assert_eq!(error, "qemu-images/guest/scenarios/a.sh: it does not say what it shows");
+    let error = Scenario::parse("a", "# Shows it.\n# impl: rust\n").unwrap_err().to_string();
+    assert!(error.starts_with("qemu-images/guest/scenarios/a.sh: it says neither what it `needs` nor"), "{error}");
+}
+
+/// The selection of some scenarios on these machines and kernel `stock`, with ours.
+fn selected(machines: &[Chosen], scenarios: &[Scenario]) -> Vec<String> {
+    let kernels = Arch::ALL.map(|arch| Kernel::load("stock", arch).unwrap());
+    let implementations = &[Implementation::Rust];
+    names(
+        &Selection { machines, kernels: &kernels, implementations, patterns: &[], shard: None }
+            .cases(scenarios)
+            .unwrap(),
+    )
+}
+
+#[test]
+fn a_scenario_runs_where_there_is_what_it_needs_and_on_the_projects_machines_only_where_it_says() {
+    let scenarios = [
+        scenario("l2", "# needs: l2.cat"),
+        scenario("spared", "# needs: monitoring l3.domains>=2\n# machines: intel amd"),
+        scenario("made-for", "# machines: intel"),
+    ];
+    let (_folder, mine) = of_a_user("mine.toml", "like = \"intel\"\n");
+    let (_other, small) = of_a_user("small.toml", "like = \"intel-l2\"\n");
+    let machines = [machine("intel"), machine("intel-l2"), machine("intel-aet"), machine("mpam-2l3"), mine, small];
+    assert_eq!(
+        selected(&machines, &scenarios),
+        [
+            "spared [intel stock rust]",
+            "made-for [intel stock rust]",
+            "l2 [intel-l2 stock rust]",
+            "spared [mine.toml stock rust]",
+            "l2 [small.toml stock rust]",
+        ]
+    );
+}
+
+#[test]
+fn the_users_machines_are_told_what_does_not_fit_them_and_why() {
+    let scenarios = [
+        scenario("l2", "# needs: l2.cat"),
+        scenario("pairs", "# needs: monitoring l3.domains>=2\n# machines: intel amd"),
+        scenario("made-for", "# machines: intel amd"),
+        scenario("fits", "# needs: mb"),
+        scenario("later", "# needs: abmc\n# run: asked"),
+    ];
+    let (_folder, mine) = of_a_user("mine.toml", "like = \"intel\"\n[topology]\nsockets = 1\n");
+    let selection = Selection {
+        machines: &[machine("intel"), mine],
+        kernels: &[kernel("stock")],
+        implementations: &[Implementation::Rust],
+        patterns: &[],
+        shard: None,
+    };
+    assert_eq!(
+        selection.misfits(&scenarios),
+        ["1 of 4 scenarios fit mine.toml; these do not:\n  l2        needs l2.cat\n  \
+          pairs     needs l3.domains>=2 (here: 1)\n  made-for  is made for machine intel amd"]
+    );
+}
+
+#[test]
+fn whatever_a_scenario_of_the_project_needs_its_machines_have() {
+    let scenarios = load(&workspace::root().join("qemu-images/guest/scenarios")).unwrap();
+    let machines: Vec<Chosen> =
+        machine::names(Kind::Qemu).unwrap().iter().map(|name| machine::load(name, Kind::Qemu).unwrap()).collect();
+    for scenario in &scenarios {
+        let fit = |machine: &&Chosen| scenario.why_not(&machine.name, &Found::on(&machine.hardware)).is_none();
+        let fitting: Vec<&Chosen> = machines.iter().filter(fit).collect();
+        assert!(!fitting.is_empty(), "{} fits no machine", scenario.name);
+        for name in &scenario.machines {
+            assert!(fitting.iter().any(|it| it.name.to_string() == *name), "{} does not fit {name}", scenario.name);
+        }
+    }
 }
 
 #[test]
@@ -214,7 +311,7 @@ fn the_module_is_no_case_on_a_kernel_it_does_not_support_and_the_reason_is_given
 fn a_kernel_runs_on_machines_of_its_instruction_set_and_without_its_own_resctrl_ours_alone() {
     let kernels = Arch::ALL.map(|arch| Kernel::load("stock", arch).unwrap());
     let selection = Selection {
-        machines: &[machine("intel"), ("mpam".to_owned(), Arch::Arm64)],
+        machines: &[machine("intel"), machine("mpam")],
         kernels: &kernels,
         implementations: &[Implementation::Kernel, Implementation::Rust],
         patterns: &[],
@@ -236,7 +333,36 @@ fn a_pattern_that_matches_on_other_machines_only_says_which() {
         shard: None,
     };
     let error = selection.cases(&[scenario("l2", "# machines: intel-l2")]).unwrap_err();
-    assert!(error.to_string().contains("`l2` runs on intel-l2"), "{error}");
+    assert!(error.to_string().contains("`l2` does not run on intel: it is made for machine intel-l2"), "{error}");
+}
+
+#[test]
+fn a_selection_of_nothing_says_why_each_scenario_that_was_asked_for_does_not_run() {
+    let (_folder, mine) = of_a_user("mine.toml", "like = \"intel\"\n");
+    let scenarios = [
+        scenario("l2", "# needs: l2.cat"),
+        scenario("l3", "# needs: l3.cat\n# machines: amd\n# kernels: debug\n# impl: kernel"),
+        scenario("other", "# machines: amd"),
+    ];
+    let selection = Selection {
+        machines: &[machine("intel"), mine],
+        kernels: &[kernel("stock")],
+        implementations: &[Implementation::Rust],
+        patterns: &[Regex::new("^l").unwrap()],
+        shard: None,
+    };
+    let error = selection.cases(&scenarios).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(
+        lines[1..lines.len() - 1],
+        [
+            "  `l2` does not run on intel: it needs l2.cat",
+            "  `l2` does not run on mine.toml: it needs l2.cat",
+            "  `l3` does not run on intel: it is spared all of the project's machines but amd",
+            "  `l3` does not run on kernel stock: it is for kernel debug",
+            "  `l3` does not run with that --impl: it is for --impl kernel",
+        ]
+    );
 }
 
 #[test]
@@ -273,7 +399,7 @@ fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
 fn a_case_prints_the_command_that_repeats_it() {
     let mut case = Case {
         scenario: scenario("mount", ""),
-        machine: "intel".to_owned(),
+        machine: machine("intel").name,
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         like: "stock".to_owned(),
@@ -290,6 +416,13 @@ fn a_case_prints_the_command_that_repeats_it() {
         case.command(&again),
         "cargo xtask test-qemu --machine intel --kernel stock --impl rust --scenario '^mount$' --set 'STRESS=5 s'"
     );
+    let (_folder, mine) = of_a_user("it's mine.toml", "like = \"intel\"\n");
+    let name = std::mem::replace(&mut case.machine, mine.name);
+    let path = case.machine.argument().replace('\'', r"'\''");
+    let command = format!("cargo xtask test-qemu --machine '{path}' --kernel stock --impl rust");
+    assert!(case.command(&again).starts_with(&command) && path.starts_with('/'), "{}", case.command(&again));
+    assert_eq!(case.to_string(), "mount [it's mine.toml stock rust]");
+    case.machine = name;
     case.scenario = scenario("differential", "# lockstep: yes");
     again = Again { settings: BTreeMap::new(), flags: vec!["--tree".into(), "/it's".into()], tree: true, ..again };
     assert_eq!(

@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use resctrl_hardware::machine::Machine;
 
 use super::live::{self, Live};
 use super::outcome::{GuestSpent, Outcome};
@@ -19,11 +18,12 @@ use crate::guest::visit::Visit;
 use crate::guest::{Pace, Plan, Provisions, Spec, System, policy, programs};
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
+use crate::machine::{self, Chosen};
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{Boot, Case, Implementation};
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, ToolRoot};
-use crate::{differential, machine, workspace};
+use crate::{differential, workspace};
 
 /// What guests are made from, as the command line has it.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ pub(crate) struct Work {
 /// Everything that is built before the first guest.
 pub(crate) struct Rig<'a> {
     demands: Demands<'a>,
+    /// As their files are now: they may change while guests run.
+    machines: Vec<Chosen>,
     provisions: BTreeMap<Arch, Provisions>,
     /// By kernel and implementation.
     systems: BTreeMap<(String, Arch, Implementation), System>,
@@ -89,11 +91,18 @@ impl<'a> Rig<'a> {
                 }
             }
         }
-        Ok(Self { demands, provisions, systems })
+        let mut machines: Vec<Chosen> = Vec::new();
+        for case in cases {
+            if !machines.iter().any(|machine| machine.name == case.machine) {
+                machines.push(machine::load(case.machine.argument(), demands.platform.kind())?);
+            }
+        }
+        Ok(Self { demands, machines, provisions, systems })
     }
 
     fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
-        let (machine_file, hardware): (_, Machine) = machine::load(&case.machine, self.demands.platform.kind())?;
+        let machine = self.machines.iter().find(|machine| machine.name == case.machine);
+        let machine = machine.with_context(|| format!("{case}: its machine was not prepared"))?.clone();
         let platform = self.demands.platform.find(case.arch)?;
         let system = self
             .systems
@@ -104,9 +113,9 @@ impl<'a> Rig<'a> {
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
         Ok(Spec {
-            machine: case.machine.clone(),
-            machine_file,
-            hardware,
+            machine: machine.name.to_string(),
+            hardware: machine.hardware,
+            machine_text: machine.text,
             system: system.clone(),
             plan: Plan::Scenarios(Vec::new()),
             settings,

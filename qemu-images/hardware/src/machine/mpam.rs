@@ -48,13 +48,14 @@ const NOT_READY_US: u32 = 1000;
 
 /// Memory System Resource Partitioning and Monitoring of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MpamFeatures {
     /// Largest PARTID of the processors, and of every component that says nothing else.
     pub partid_max: u16,
     /// Largest PMG of the processors, and of every component that says nothing else.
     pub pmg_max: u8,
-    /// Physical address of the first MSC's page. The others follow, [`MSC_STRIDE`] bytes apart.
+    /// Physical address of the first MSC's page. The others follow, 64 KiB ([`MSC_STRIDE`]) apart.
     #[serde(default = "default_base")]
     pub base: u64,
     /// Whether there is `MPAMSM_EL1`: on processors with FEAT_SME, such as QEMU's `max`, and no others.
@@ -63,7 +64,7 @@ pub struct MpamFeatures {
     /// Whether processors have EL2 and give it to the kernel, which then runs there if they have FEAT_VHE.
     #[serde(default)]
     pub el2: bool,
-    /// The machine is a chip of NVIDIA's T241, with the errata of its MPAM: see [`crate::mpam::t241`].
+    /// The machine is a chip of NVIDIA's T241, with the errata of its MPAM.
     #[serde(default)]
     pub t241: bool,
     /// Memory system components.
@@ -83,6 +84,7 @@ fn yes() -> bool {
 
 /// An MSC.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Component {
     /// Resource instances, by index.
@@ -122,6 +124,7 @@ pub struct Component {
 
 /// A resource instance of an MSC.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// What it is part of, as firmware says. Not given: firmware does not mention it.
@@ -151,6 +154,7 @@ pub struct Instance {
 
 /// What a resource instance is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// The level 3 cache of this domain.
@@ -167,6 +171,7 @@ pub enum Place {
 
 /// A fault of the firmware's tables. The table MPAM has it, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TableDefect {
     /// The bytes do not sum up to zero.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 /// The parts of Platform Quality of Service a machine has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct QosFeatures {
     /// L3 cache allocation.
@@ -43,6 +44,7 @@ fn all_kinds() -> u64 {
 
 /// Limits of one kind of bandwidth.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BandwidthLimit {
     /// A limit is a number of this many bits, in eighths of 10^9 bytes a second; two to the power of it is no limit.
@@ -60,6 +62,7 @@ impl BandwidthLimit {
 
 /// Bandwidth counters that can be assigned.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Abmc {
     /// Counters of each L3, 1 to 32.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 /// What the management unit of each package shows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryFeatures {
     /// Energy.
@@ -21,6 +22,7 @@ pub struct TelemetryFeatures {
 
 /// Events that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryGroup {
     /// Says what is in a region.
@@ -35,9 +37,11 @@ pub struct TelemetryGroup {
     pub regions: usize,
 }
 
-/// Of every region whose layout is published.
+/// RMIDs that every region whose layout is published has counters for.
+pub const KNOWN_COUNTERS: usize = 576;
+
 fn known_counters() -> usize {
-    576
+    KNOWN_COUNTERS
 }
 
 impl TelemetryGroup {

@@ -46,6 +46,7 @@ impl MscConfig {
 
 /// Fraction bits and abilities of cache capacity partitioning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CapacityControls {
     /// Fraction bits, `0..=16`.
@@ -62,6 +63,7 @@ pub struct CapacityControls {
 
 /// Abilities of memory bandwidth partitioning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct BandwidthControls {
     /// Fraction bits, `0..=16`; the register can claim more.
@@ -80,6 +82,7 @@ pub struct BandwidthControls {
 
 /// One of the two priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Priority {
     /// Bits of the priority, `1..=16`.
@@ -112,6 +115,7 @@ impl NotReady {
 
 /// Cache storage usage monitors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UsageMonitors {
     /// How many, at least 1.
@@ -122,7 +126,8 @@ pub struct UsageMonitors {
     /// Values can be captured.
     #[serde(default)]
     pub capture: bool,
-    /// How long a monitor needs.
+    /// Microseconds that a monitor needs; if not given, its not-ready bit is software's alone.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
     #[serde(
         rename = "not_ready_us",
         default = "NotReady::unmanaged",
@@ -133,6 +138,7 @@ pub struct UsageMonitors {
 
 /// How wide the widest counter of a bandwidth monitor is. Machine files say it in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "u32"))]
 #[serde(try_from = "u32")]
 pub enum CounterWidth {
     /// 31 bits only.
@@ -170,11 +176,12 @@ impl CounterWidth {
 
 /// Memory bandwidth usage monitors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BandwidthMonitors {
     /// How many, at least 1.
     pub count: u16,
-    /// The widest counter.
+    /// Bits of the widest counter: 31, 44 or 63.
     pub width: CounterWidth,
     /// Reads and writes can be told apart.
     #[serde(default)]
@@ -182,7 +189,8 @@ pub struct BandwidthMonitors {
     /// Values can be captured.
     #[serde(default)]
     pub capture: bool,
-    /// How long a monitor needs.
+    /// Microseconds that a monitor needs; if not given, its not-ready bit is software's alone.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
     #[serde(
         rename = "not_ready_us",
         default = "NotReady::unmanaged",

@@ -23,7 +23,7 @@ fn model() -> Model {
 
 fn fvp() -> Spec {
     let mut spec = spec_of("mpam", Arch::Arm64, Some(PathBuf::from("resctrl.ko")));
-    (spec.machine_file, spec.hardware) = machine::load("mpam", Kind::Fvp).unwrap();
+    spec.hardware = machine::load("mpam", Kind::Fvp).unwrap().hardware;
     Spec { platform: Platform::Fvp(model()), ..spec }
 }
 
@@ -91,7 +91,7 @@ fn the_start_up_script_boots_the_kernel_of_whichever_file_system_has_it() {
 
 #[test]
 fn tables_get_the_maker_of_the_models_firmware_and_a_checksum_that_fits() {
-    let (_, hardware) = machine::load("mpam", Kind::Fvp).unwrap();
+    let hardware = machine::load("mpam", Kind::Fvp).unwrap().hardware;
     let tables = adopt(hardware.acpi_tables()).unwrap();
     assert_eq!(tables.len(), 2);
     for (name, table) in tables {
@@ -102,7 +102,7 @@ fn tables_get_the_maker_of_the_models_firmware_and_a_checksum_that_fits() {
 
 #[test]
 fn the_addresses_of_the_machine_file_are_in_the_table() {
-    let (_, mut hardware) = machine::load("mpam", Kind::Fvp).unwrap();
+    let mut hardware = machine::load("mpam", Kind::Fvp).unwrap().hardware;
     hardware.mpam.as_mut().unwrap().base = 0x2_1000_0000;
     let tables = hardware.acpi_tables();
     let (_, table) = tables.iter().find(|(name, _)| name == "mpam.aml").unwrap();

@@ -5,8 +5,8 @@ use crate::scenario::{Implementation, Scenario};
 
 fn case(name: &str, header: &str) -> Case {
     Case {
-        scenario: Scenario::parse(name, &format!("# Shows {name}.\n{header}")).unwrap(),
-        machine: "intel".to_owned(),
+        scenario: Scenario::parse(name, &format!("# Shows {name}.\n# machines: intel\n{header}")).unwrap(),
+        machine: crate::machine::tests::named("intel"),
         arch: crate::kernels::Arch::Amd64,
         kernel: "stock".to_owned(),
         like: "stock".to_owned(),

@@ -193,13 +193,13 @@ fn slices_of_one_cache_share_what_is_in_it() {
 fn an_error_raises_the_interrupt_once_and_again_after_it_was_cleared() {
     let system = plain();
     let _ = put(&system, L3, PartSel::OFFSET, 99);
-    assert_eq!(put(&system, L3, Cpbm::OFFSET, 1).interrupts, []);
+    assert_eq!(put(&system, L3, Cpbm::OFFSET, 1).interrupts, [0_u32; 0]);
     let _ = put(&system, L3, Esr::OFFSET, 0);
-    assert_eq!(put(&system, L3, Ecr::OFFSET, 1).interrupts, []);
+    assert_eq!(put(&system, L3, Ecr::OFFSET, 1).interrupts, [0_u32; 0]);
     let raised = put(&system, L3, Cpbm::OFFSET, 1);
     assert_eq!(raised.interrupts, [112]);
     assert!(raised.memory.iter().any(|(address, _)| *address == 0x1_0000_00f8), "{raised:x?}");
-    assert_eq!(put(&system, L3, Cpbm::OFFSET, 1).interrupts, []);
+    assert_eq!(put(&system, L3, Cpbm::OFFSET, 1).interrupts, [0_u32; 0]);
     let _ = put(&system, L3, Esr::OFFSET, 0);
     // A load can be a mistake as well.
     assert_eq!(system.load(0, word(L3, Cpbm::OFFSET), 0).1.interrupts, [112]);
@@ -387,7 +387,7 @@ fn a_limit_of_a_t241_is_in_effect_when_its_chip_has_been_told() {
     let system =
         system(|file| file.replace("pmg_max", "t241 = true\npmg_max").replace("max = true", "max = true, min = true"));
     let _ = system.power_on(0);
-    assert_eq!(get(&system, MEMORY, Iidr::OFFSET, 0), t241::IIDR.into());
+    assert_eq!(get(&system, MEMORY, Iidr::OFFSET, 0), u64::from(t241::IIDR));
     let limit = || {
         let (answer, _) = system.control(Request::MscControl(1, 0, 5, MbwMax::OFFSET.into()).encode(), CALLER, 0);
         read_answer(answer).expect("an answer").expect("it is there")[0]
