@@ -5,6 +5,7 @@
 //! reports each thing that happens as an [`Event`](event::Event); the terminal, the reports and the
 //! verdicts are consumers of those events and know nothing of QEMU.
 
+pub(crate) mod debugging;
 pub(crate) mod event;
 mod facts;
 mod fvp;
@@ -218,6 +219,7 @@ impl Spec {
     pub(crate) fn kernel_command_line(&self) -> String {
         let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
         line.push_str(&arch_arguments(self.arch(), self.pace));
+        line.push_str(&self.visit.debugging.kernel_arguments());
         let kernel = &self.system.kernel;
         let off = match self.system.implementation() {
             // Two file systems called resctrl cannot be registered at once.
@@ -333,6 +335,9 @@ impl Spec {
         let fixed = [("PLATFORM", platform), ("END", end)];
         for (name, port) in self.ports().environment().into_iter().chain(fixed) {
             variables.insert(name.to_owned(), port.to_owned());
+        }
+        if let (true, Some(module)) = (self.visit.debugging.gdb, &self.system.module) {
+            variables.insert("RIG_GDB".to_owned(), module.display().to_string());
         }
         variables.extend(self.visit.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut text = String::new();

@@ -81,6 +81,9 @@ impl Run {
                 let _ = writeln!(text, "  {reason}");
             }
             let _ = writeln!(text, "  console: {}", outcome.console.display());
+            for (name, path) in outcome.evidence() {
+                let _ = writeln!(text, "  {name} {}", path.display());
+            }
             let _ = writeln!(text, "  again:   {}", self.again(outcome));
         }
         text

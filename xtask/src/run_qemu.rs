@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::guest::debugging::Debugging;
 use crate::guest::platform::PlatformOptions;
 use crate::guest::qemu::Folder;
 use crate::guest::visit::root::Root;
@@ -81,6 +82,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     platform: PlatformOptions,
     #[command(flatten)]
+    debugging: Debugging,
+    #[command(flatten)]
     tools: ToolOptions,
     /// One more argument for QEMU, or for the FVP; may be repeated
     #[arg(long = "qemu-arg", value_name = "ARG", allow_hyphen_values = true)]
@@ -113,7 +116,9 @@ impl Options {
             _ => None,
         };
         let disk = matches!(root, Some(Root::Image { .. }));
-        for (asked, flag) in [(self.out.is_some(), "--out"), (self.net, "--net"), (disk, "--root IMAGE")] {
+        for (asked, flag) in
+            [(self.out.is_some(), "--out"), (self.net, "--net"), (disk, "--root IMAGE"), (self.debugging.gdb, "--gdb")]
+        {
             ensure!(
                 !asked || *platform == Platform::Qemu,
                 "{flag} needs devices that only QEMU has, not {}",
@@ -128,6 +133,7 @@ impl Options {
             account: if self.user { Account::User } else { Account::Root },
             root,
             network: self.net,
+            debugging: self.debugging,
         })
     }
 

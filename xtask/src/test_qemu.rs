@@ -18,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use regex::Regex;
 
 use crate::checks::{Catalogue, Table};
+use crate::guest::debugging::Debugging;
 use crate::guest::interrupt;
 use crate::guest::platform::{Kind, PlatformOptions};
 use crate::kernels::Arch;
@@ -98,6 +99,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     platform: PlatformOptions,
     #[command(flatten)]
+    debugging: Debugging,
+    #[command(flatten)]
     tools: ToolOptions,
 }
 
@@ -143,6 +146,7 @@ impl Options {
             // With a dash at its beginning it would be taken for a flag.
             flags.push(format!("--append={}", self.append).into());
         }
+        flags.extend(self.debugging.arguments());
         flags.extend(self.platform.arguments());
         Again { settings, sequences: self.sequences(), flags, tree: self.tools.tree.is_some() }
     }
@@ -153,6 +157,7 @@ impl Options {
             tools: &self.tools,
             platform: &self.platform,
             append: &self.append,
+            debugging: self.debugging,
             boot_limit: Duration::from_secs(self.boot_timeout),
             jobs: self.jobs,
             sequences: self.sequences(),

@@ -129,6 +129,8 @@ pub enum Request {
     LosePower,
     /// On x86: the next read of a counter takes so many nanoseconds longer, in which its CPU does nothing else.
     SlowRead(u64),
+    /// What the registers hold is written down, where the plugin was told a file for it.
+    Keep,
 }
 
 /// How a command ended.
@@ -278,6 +280,7 @@ impl Request {
             Self::CountHandler(address) => [26, address, 0, 0, 0],
             Self::LosePower => [27, 0, 0, 0, 0],
             Self::SlowRead(nanoseconds) => [28, nanoseconds, 0, 0, 0],
+            Self::Keep => [29, 0, 0, 0, 0],
         }
     }
 
@@ -325,6 +328,7 @@ impl Request {
             26 => Self::CountHandler(first),
             27 => Self::LosePower,
             28 => Self::SlowRead(first),
+            29 => Self::Keep,
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -427,8 +431,9 @@ impl Rdt {
             | Request::Labels(_)
             | Request::Move(_)
             | Request::MoveAtEl1(..)
-            // Neither counting nor how long things take is the hardware's: whoever executes the guest answers these before
-            // they get here.
+            // Neither counting, nor how long things take, nor files are the hardware's: whoever executes the guest answers
+            // these before they get here.
+            | Request::Keep
             | Request::Executed
             | Request::Accesses
             | Request::CountHandler(_)
@@ -478,6 +483,7 @@ mod tests {
             Request::CountHandler(0xffff_ffff_8100_0000),
             Request::LosePower,
             Request::SlowRead(1_000_000_000),
+            Request::Keep,
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -485,7 +491,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([29, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([30, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

@@ -3,6 +3,7 @@
 
 mod qos;
 mod settle;
+pub(crate) mod shown;
 mod state;
 
 use state::State;

@@ -34,6 +34,7 @@ mod firmware;
 mod instruction;
 
 use crate::count::{Counted, Counts};
+use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
 use crate::qemu::{Api, Block, Handles, Physical, PluginId, current, number};
@@ -94,6 +95,7 @@ pub(crate) struct Plugin {
     /// [`System::words_to_watch`], for loads.
     words: [u64; 16],
     log: Option<Log>,
+    kept: Option<Kept>,
     counts: Option<Counts>,
     started: Instant,
     /// The pages have got what registers read as after reset.
@@ -120,7 +122,7 @@ impl Plugin {
     pub(crate) fn start(
         api: Api,
         system: System,
-        log: Option<Log>,
+        (log, kept): (Option<Log>, Option<Kept>),
         counts: Option<Counts>,
         cpus: usize,
     ) -> &'static Self {
@@ -130,6 +132,7 @@ impl Plugin {
             words: system.words_to_watch(),
             system,
             log,
+            kept,
             counts,
             started: Instant::now(),
             filled: AtomicBool::new(false),
@@ -243,12 +246,26 @@ impl Plugin {
         true
     }
 
+    /// The answer to a command that is not the hardware's.
+    fn answer(&self, call: control::Call) -> Option<control::Answer> {
+        let Ok(control::Request::Keep) = control::Request::decode(call) else { return None };
+        self.keep("asked for by the guest");
+        Some(control::answer(Ok([0; 3])))
+    }
+
+    /// Writes down what processors and MSCs hold.
+    fn keep(&self, why: &str) {
+        if let Some(kept) = &self.kept {
+            kept.add(why, self.now(), &self.system.shown());
+        }
+    }
+
     fn channel(&self, cpu: usize) {
         if self.read(0) != u64::from(control::LEAF) {
             return;
         }
         let call = [1, 2, 3, 4, 5].map(|register| self.read(register));
-        let counted = self.counts.as_ref().and_then(|counts| counts.answer(call));
+        let counted = self.counts.as_ref().and_then(|counts| counts.answer(call)).or_else(|| self.answer(call));
         let caller = (cpu, self.level());
         let [status, first, third, second] =
             counted.unwrap_or_else(|| self.with_system(|system, now| system.control(call, caller, now)));
@@ -449,6 +466,7 @@ extern "C" fn on_init(cpu: c_uint, _data: *mut c_void) {
 
 extern "C" fn on_exit(_data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
+    plugin.keep("at the end");
     for kind in Kind::ALL {
         plugin.note(format_args!("exit: {} writes, {}", plugin.system.writes(kind), kind.name()));
     }

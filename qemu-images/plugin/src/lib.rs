@@ -2,9 +2,12 @@
 //! A TCG plugin for stock QEMU that puts [`resctrl_hardware`] under a guest.
 //!
 //! ```text
-//! qemu-system-x86_64  -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE][,count=yes]
-//! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE][,count=yes]
+//! qemu-system-x86_64  -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=intel.toml[,log=FILE][,registers=FILE][,count=yes]
+//! qemu-system-aarch64 -accel tcg ... -plugin libresctrl_qemu_plugin.so,machine=mpam.toml[,log=FILE][,registers=FILE][,count=yes]
 //! ```
+//!
+//! `log` tells of register writes as they happen; `registers` has what the registers hold at the end, and when the guest asked for
+//! it (`rdt-traffic keep`).
 //!
 //! Where the machine has package telemetry, its devices are QEMU's to be made: `telemetry=PATH` lets the plugin serve them
 //! on sockets, for a `-device vfio-user-pci` with each of them (`PATH.0`, `PATH.1`, ...).
@@ -18,6 +21,7 @@
 
 mod aarch64;
 mod count;
+mod kept;
 mod log;
 mod options;
 mod qemu;
@@ -75,12 +79,12 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
             if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
                 telemetry::serve(telemetry, path)?;
             }
-            x86::Plugin::start(id, api, rdt, options.log, counts, target.cpus).register();
+            x86::Plugin::start(id, api, rdt, (options.log, options.kept), counts, target.cpus).register();
         }
         Guest::Aarch64 => {
             let system = System::new(&options.machine)
                 .map_err(|problem| format!("{}: {problem}", options.machine_path.display()))?;
-            aarch64::Plugin::start(api, system, options.log, counts, target.cpus).register(id);
+            aarch64::Plugin::start(api, system, (options.log, options.kept), counts, target.cpus).register(id);
         }
     }
     Ok(())

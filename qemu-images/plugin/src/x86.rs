@@ -21,6 +21,7 @@ mod instruction;
 mod pending;
 
 use crate::count::{Counted, Counts};
+use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
 use crate::qemu::{Api, Block, CpuCallback, Handles, INTERRUPT, PluginId, current, number};
@@ -64,6 +65,7 @@ pub(crate) struct Plugin {
     handles: OnceLock<Handles>,
     rdt: Rdt,
     log: Option<Log>,
+    kept: Option<Kept>,
     counts: Option<Counts>,
     started: Instant,
     cpus: Vec<Mutex<Cpu>>,
@@ -97,7 +99,7 @@ impl Plugin {
         id: PluginId,
         api: Api,
         rdt: Rdt,
-        log: Option<Log>,
+        (log, kept): (Option<Log>, Option<Kept>),
         counts: Option<Counts>,
         cpus: usize,
     ) -> &'static Self {
@@ -108,6 +110,7 @@ impl Plugin {
             handles: OnceLock::new(),
             rdt,
             log,
+            kept,
             counts,
             started: Instant::now(),
             cpus,
@@ -173,9 +176,19 @@ impl Plugin {
 
     /// The answer to a command that is about how the guest is executed.
     fn answer(&self, call: Call) -> Option<Answer> {
-        let Ok(Request::SlowRead(nanoseconds)) = Request::decode(call) else { return None };
-        self.slow_read.store(nanoseconds, Ordering::Relaxed);
+        match Request::decode(call) {
+            Ok(Request::SlowRead(nanoseconds)) => self.slow_read.store(nanoseconds, Ordering::Relaxed),
+            Ok(Request::Keep) => self.keep("asked for by the guest"),
+            _ => return None,
+        }
         Some(control::answer(Ok([0; 3])))
+    }
+
+    /// Writes down what the registers hold.
+    fn keep(&self, why: &str) {
+        if let Some(kept) = &self.kept {
+            kept.add(why, self.now(), &self.rdt.shown(self.now()));
+        }
     }
 
     fn rdmsr(&self, cpu: usize, next: u64) {
@@ -399,6 +412,7 @@ extern "C" fn on_init(cpu: c_uint, _data: *mut c_void) {
 
 extern "C" fn on_exit(_data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
+    plugin.keep("at the end");
     let Some(log) = &plugin.log else { return };
     for kind in Kind::ALL {
         log.line(plugin.now(), format_args!("exit: {} writes, {}", plugin.rdt.writes(kind), kind.name()));

@@ -38,6 +38,16 @@ impl Folder {
         self.0.join("stderr")
     }
 
+    /// What the kernel did in the last seconds before a scenario failed.
+    pub(crate) fn trace(&self) -> PathBuf {
+        self.0.join("trace.log")
+    }
+
+    /// What the registers of the emulated hardware held when a scenario failed, and at the end.
+    pub(crate) fn registers(&self) -> PathBuf {
+        self.0.join("registers.txt")
+    }
+
     /// What QEMU itself says.
     pub(crate) fn qemu(&self) -> PathBuf {
         self.0.join("qemu.log")
@@ -59,9 +69,9 @@ pub(super) fn option_path(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// The sockets of a guest's telemetry devices. Their path must be short, which that of the guest's folder need not be; it is
+/// Where a guest's sockets are. Their path must be short, which that of the guest's folder need not be; it is
 /// that folder's alone, and no two guests share one.
-fn telemetry_path(folder: &Folder) -> PathBuf {
+pub(super) fn short_path(folder: &Folder) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     std::path::absolute(&folder.0).unwrap_or_else(|_| folder.0.clone()).hash(&mut hasher);
     std::env::temp_dir().join(format!("resctrl-rig-{:016x}", hasher.finish()))
@@ -97,7 +107,9 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     if let Plan::Replay(_) = spec.plan {
         output.push_str(&format!(",input-path={}", option_path(&folder.input())));
     }
-    for (number, chardev) in [control, output, file("error", folder.stderr())].iter().enumerate() {
+    // Scenarios have their standard error on the control channel.
+    let error = if let Plan::Scenarios(_) = spec.plan { folder.trace() } else { folder.stderr() };
+    for (number, chardev) in [control, output, file("error", error)].iter().enumerate() {
         add(&["-chardev", chardev]);
         let id = ["control", "output", "error"][number];
         match spec.arch() {
@@ -111,11 +123,12 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-append", &spec.kernel_command_line()]);
     if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
         let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&folder.machine()));
+        plugin.push_str(&format!(",registers={}", option_path(&folder.registers())));
         if spec.pace == Pace::Instructions {
             plugin.push_str(",count=yes");
         }
         if spec.hardware.telemetry.is_some() {
-            let path = telemetry_path(folder);
+            let path = short_path(folder);
             plugin.push_str(&format!(",telemetry={}", option_path(&path)));
             for package in 0..spec.hardware.topology.sockets {
                 let socket = format!(r#"{{"type":"unix","path":"{}.{package}"}}"#, path.display());

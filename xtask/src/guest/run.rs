@@ -16,7 +16,7 @@ use super::protocol::{self, Message};
 use super::qemu::{self, Folder};
 use super::tail::Tail;
 use super::visit::home;
-use super::{Plan, Platform, Provisions, Spec, fvp, interrupt};
+use super::{Plan, Platform, Provisions, Spec, debugging, fvp, interrupt};
 use crate::console::Scanner;
 use crate::stages;
 
@@ -25,6 +25,9 @@ const PERIOD: Duration = Duration::from_millis(20);
 
 /// How long a guest may go on after a splat, so that its whole trace is on the console.
 const SPLAT_GRACE: Duration = Duration::from_millis(1500);
+
+/// How long it may at most print its trace then.
+const TRACE_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a guest may take between scenarios, and to reset at the end.
 const IDLE: Duration = Duration::from_secs(30);
@@ -66,6 +69,26 @@ impl Child {
     }
 }
 
+/// How long QEMU may take to end by itself when it is told to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Child {
+    /// Ends it so that what is left to be written is written; what then still runs is killed.
+    fn end(self) {
+        for process in self.0.pids() {
+            let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(process) = process {
+                // Only fails if it is gone already.
+                let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+            }
+        }
+        let start = Instant::now();
+        while start.elapsed() < FAREWELL && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(PERIOD);
+        }
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         // Only fails if it is gone already.
@@ -82,6 +105,7 @@ fn prepare(spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<()> 
     if spec.visit.takes_home {
         home::prepare(folder)?;
     }
+    debugging::announce(spec, folder)?;
     match spec.platform {
         Platform::Qemu => Ok(()),
         Platform::Fvp(_) => fvp::prepare(spec, folder),
@@ -103,6 +127,8 @@ struct Watch<'a> {
     /// It carries out sequences, and tells of each; within this time if it has not hung.
     talks: Option<Duration>,
     deadline: Option<(Instant, End)>,
+    /// When the first splat was seen.
+    splat_at: Option<Instant>,
     /// Decided on, but the guest may still write until then.
     ending: Option<(Instant, End)>,
     done: bool,
@@ -110,6 +136,10 @@ struct Watch<'a> {
     silent: bool,
     /// What runs the guest.
     program: &'static str,
+    /// Somebody looks at it in a debugger: nothing is late.
+    debugged: bool,
+    /// How long it may go on after a splat as long as its console has more to say.
+    talkative: Duration,
 }
 
 /// Boots `spec` and watches it until it ends. Everything that happens goes to `events`, the last
@@ -147,10 +177,13 @@ pub(crate) fn run(
         script: matches!(spec.plan, Plan::Script(_) | Plan::Replay(_)),
         talks: matches!(spec.plan, Plan::Replay(_)).then_some(SILENCE * spec.slowness()),
         deadline: Some((Instant::now() + limits.boot, End::BootTimeout(limits.boot))),
+        splat_at: None,
         ending: None,
         done: false,
         silent: true,
         program: spec.platform.name(),
+        debugged: spec.visit.debugging.gdb,
+        talkative: if spec.visit.debugging.trace { TRACE_GRACE } else { SPLAT_GRACE },
     };
     let mut processor = Duration::ZERO;
     let end = loop {
@@ -186,7 +219,7 @@ pub(crate) fn run(
         }
         std::thread::sleep(PERIOD);
     };
-    drop(child);
+    child.end();
     events(Event::Processor(processor));
     events(Event::Ended(end.clone()));
     Ok(end)
@@ -205,8 +238,12 @@ impl Watch<'_> {
         if let Some(splat) = splat {
             events(Event::Splat(splat));
             if self.ending.is_none() {
+                self.splat_at = Some(Instant::now());
                 self.ending = Some((Instant::now() + SPLAT_GRACE, End::Splat));
             }
+        }
+        if let (Some(splat), Some((at, End::Splat))) = (self.splat_at, &mut self.ending) {
+            *at = (Instant::now() + SPLAT_GRACE).min(splat + self.talkative);
         }
     }
 
@@ -251,6 +288,9 @@ impl Watch<'_> {
     /// The end whose time has come.
     fn due(&mut self) -> Option<End> {
         let now = Instant::now();
+        if self.debugged {
+            self.deadline = None;
+        }
         for place in [&mut self.ending, &mut self.deadline] {
             if place.as_ref().is_some_and(|(at, _)| *at <= now) {
                 return place.take().map(|(_, end)| end);

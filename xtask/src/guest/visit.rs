@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
+use super::debugging::Debugging;
 use super::qemu::{Folder, option_path};
 use crate::initramfs::Initramfs;
 use crate::shell::word;
@@ -41,6 +42,8 @@ pub(crate) struct Visit {
     pub(crate) root: Option<Root>,
     /// A network behind which is the host's.
     pub(crate) network: bool,
+    /// Help for who looks into a failure.
+    pub(crate) debugging: Debugging,
 }
 
 /// Who runs a script.
@@ -210,7 +213,7 @@ impl Visit {
 
     /// QEMU's devices for it.
     pub(super) fn qemu_arguments(&self, folder: &Folder) -> Vec<OsString> {
-        let mut line: Vec<OsString> = Vec::new();
+        let mut line = self.debugging.qemu_arguments(folder);
         let mut disk = |id: &str, options: String| {
             let device = format!("virtio-blk-pci,drive={id},serial={id}");
             line.extend(["-drive".into(), options.into(), "-device".into(), device.into()]);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::console::Splat;
 use crate::guest::event::{End, Event};
+use crate::guest::qemu::Folder;
 use crate::scenario::known::Known;
 use crate::scenario::{Case, fault};
 use crate::stages::Spent;
@@ -154,6 +155,14 @@ impl Outcome {
             reason.push_str(detail);
         }
         self.output.push(line);
+    }
+
+    /// What its guest has left beside the console: what it is, and the file.
+    pub(crate) fn evidence(&self) -> Vec<(&'static str, PathBuf)> {
+        let folder = Folder(self.console.parent().unwrap_or(&self.console).to_owned());
+        let files = [("registers:", folder.registers()), ("trace:  ", folder.trace())];
+        let written = |path: &PathBuf| path.metadata().is_ok_and(|file| file.len() > 0);
+        files.into_iter().filter(|(_, path)| written(path)).collect()
     }
 
     /// The checks that it made, in their order.

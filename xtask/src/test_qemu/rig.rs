@@ -13,6 +13,7 @@ use super::live::{self, Live};
 use super::outcome::{GuestSpent, Outcome};
 use super::pool::{Pool, Report};
 use crate::console::Scanner;
+use crate::guest::debugging::Debugging;
 use crate::guest::platform::PlatformOptions;
 use crate::guest::visit::Visit;
 use crate::guest::{Pace, Plan, Provisions, Spec, System, policy, programs};
@@ -36,6 +37,8 @@ pub(crate) struct Demands<'a> {
     pub(crate) append: &'a str,
     /// Time limit of a boot.
     pub(crate) boot_limit: Duration,
+    /// Help for who looks into a failure.
+    pub(crate) debugging: Debugging,
     /// Guests at once.
     pub(crate) jobs: u16,
     /// Random sequences.
@@ -123,7 +126,7 @@ impl<'a> Rig<'a> {
             qemu_arguments: Vec::new(),
             platform,
             pace: Pace::Time,
-            visit: Visit::default(),
+            visit: Visit { debugging: self.demands.debugging, ..Visit::default() },
         })
     }
 

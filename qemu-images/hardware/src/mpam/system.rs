@@ -2,6 +2,7 @@
 //! MPAM of one whole machine: the processors' system registers, the pages of all MSCs, and the traffic between them.
 
 mod control;
+mod shown;
 mod traffic;
 
 use super::page::Page;

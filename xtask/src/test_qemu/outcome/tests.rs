@@ -287,3 +287,15 @@ fn a_known_difference_that_does_not_show_is_reported() {
     let outcome = finished(case, &["ok 1 - abi-7 x"]);
     assert_eq!((outcome.verdict, outcome.gone().count()), (Verdict::Pass, 1));
 }
+
+#[test]
+fn a_failure_names_what_its_guest_has_left_and_nothing_that_is_empty() {
+    let guest = tempfile::tempdir().unwrap();
+    let mut outcome = Outcome::new(case("a", ""));
+    outcome.console = guest.path().join("console.log");
+    assert!(outcome.evidence().is_empty());
+    let registers = guest.path().join("registers.txt");
+    std::fs::write(&registers, "# at the end\n").unwrap();
+    std::fs::write(guest.path().join("trace.log"), "").unwrap();
+    assert_eq!(outcome.evidence(), [("registers:", registers)]);
+}

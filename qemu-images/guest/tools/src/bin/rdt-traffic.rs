@@ -55,6 +55,7 @@ What the hardware saw.
                                   answer changes; print how often
   probe                           print the number of CPUs and of L3 domains
   lose-power                      every register of the emulated hardware is as after reset
+  keep                            write down what the registers hold, in the guest's folder on the host
   slow-read MILLISECONDS          the next read of a counter takes so much longer (not on Arm)
 
 Numbers are decimal, or hexadecimal after 0x.
@@ -101,6 +102,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         }
         "log" => return log(arguments),
         "lose-power" => Request::LosePower,
+        "keep" => Request::Keep,
         "slow-read" => {
             let milliseconds = arguments.number("MILLISECONDS")?;
             let longest = Failure::Usage(format!("MILLISECONDS: {milliseconds} is too long"));

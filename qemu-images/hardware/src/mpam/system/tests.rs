@@ -413,3 +413,18 @@ fn a_limit_of_a_t241_is_in_effect_when_its_chip_has_been_told() {
     assert_eq!((plain().at_chip(0x1900_0000), plain().soc_id()), (None, None));
     assert_eq!((system.at_chip(0x1980_0000), system.soc_id()), (None, Some(0x036b_0241)));
 }
+
+#[test]
+fn what_is_shown_has_labels_controls_and_the_last_writes() {
+    let system = plain();
+    let _ = put(&system, 0, PartSel::OFFSET, 3);
+    let _ = put(&system, 0, Cpbm::OFFSET, 0x5);
+    let _ = system.msr(1, Level::El1, SystemRegister::Mpam0, 3 << 16 | 3, 0);
+    let shown = system.shown();
+    let has = |part: &str| assert!(shown.contains(part), "{part} is not in\n{shown}");
+    has("CPU 1: programs are PARTID 3, PMG 0; Mpamidr");
+    has("  0.0 MPAMCFG_CPBM: 0x5 (PARTIDs 3-3)\n");
+    has(" CPU 1 0x2 = 0x30003");
+    has(" = 0x300000005");
+    assert_eq!(system.shown(), shown);
+}
