@@ -5,6 +5,7 @@
 //! reports each thing that happens as an [`Event`](event::Event); the terminal, the reports and the
 //! verdicts are consumers of those events and know nothing of QEMU.
 
+pub(crate) mod clients;
 pub(crate) mod debugging;
 pub(crate) mod event;
 mod facts;
@@ -254,6 +255,7 @@ impl Spec {
             root.copy(place, file)?;
         }
         root.copy_folder("rig/lib", &guest.join("lib"))?;
+        root.copy_folder("rig/clients", &guest.join("clients"))?;
         let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
         let mut drivers: Vec<PathBuf> = modules(self.arch())
             .iter()

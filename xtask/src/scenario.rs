@@ -116,6 +116,10 @@ pub(crate) struct Scenario {
     pub(crate) lockstep: bool,
     /// Its guest has the kernel's selftests.
     pub(crate) selftests: bool,
+    /// Its guest has the program that uses goresctrl.
+    pub(crate) goresctrl: bool,
+    /// Its guest has a root file system with these Debian packages; `NAME/ARCH` on that instruction set alone.
+    packages: Vec<String>,
     /// A policy of SELinux that its guest has: a file of `qemu-images/guest/` without `.cil`.
     pub(crate) policy: Option<String>,
     /// Snapshots it makes.
@@ -151,6 +155,8 @@ impl Scenario {
             compare: false,
             lockstep: false,
             selftests: false,
+            goresctrl: false,
+            packages: Vec::new(),
             policy: None,
             snapshots: Vec::new(),
             fault: None,
@@ -228,12 +234,27 @@ impl Scenario {
             },
             "programs" => match value {
                 "selftests" => self.selftests = true,
-                _ => bail!("expected `selftests`"),
+                "goresctrl" => self.goresctrl = true,
+                _ => bail!("expected `selftests` or `goresctrl`"),
             },
             "policy" => {
                 let file = workspace::root().join("qemu-images/guest").join(value).with_extension("cil");
                 ensure!(file.is_file(), "there is no policy {}", file.display());
                 self.policy = Some(value.to_owned());
+            }
+            "packages" => {
+                self.own_guest = true;
+                self.packages = value.split_whitespace().map(str::to_owned).collect();
+                let arches = Arch::ALL.map(|arch| arch.to_string());
+                for package in &self.packages {
+                    if let Some((_, arch)) = package.split_once('/') {
+                        ensure!(
+                            arches.iter().any(|known| known == arch),
+                            "`{package}`: expected NAME or NAME/{}",
+                            arches.join("|")
+                        );
+                    }
+                }
             }
             "snapshot" => {
                 self.snapshots = value
@@ -262,6 +283,13 @@ impl Scenario {
             Implementation::Rust if !self.parameters.is_empty() => "",
             _ => &self.append,
         }
+    }
+
+    /// The Debian packages that its guest has on an instruction set.
+    pub(crate) fn packages(&self, arch: Arch) -> Vec<String> {
+        let arch = arch.to_string();
+        let here = self.packages.iter().map(|package| package.split_once('/').unwrap_or((package, &arch)));
+        here.filter(|(_, only)| *only == arch).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// It cannot share a guest: kernel arguments cannot change between scenarios of one boot. Parameters of the module can.

@@ -11,6 +11,7 @@
 mod component;
 mod guest_kernel;
 mod loader;
+mod on_demand;
 mod packages;
 
 use std::ffi::OsString;
@@ -20,15 +21,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, Cache};
-use crate::kernel_build::{self, UserTree, Workshop, selftests};
+use crate::kernel_build::{self, UserTree, Workshop};
 use crate::kernels::{Absent, Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
-    KERNEL_BUILD, POLICY, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package,
-    kernel_build_component, kernel_component, kernel_folder, policy_component, root_component, tool_components,
+    KERNEL_BUILD, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package, kernel_build_component,
+    kernel_component, kernel_folder, tool_components,
 };
 
 /// Flags of every subcommand that needs the tool root.
@@ -190,41 +191,6 @@ impl ToolRoot {
             build(options, kernel, recipe).with_context(|| format!("cannot set up kernel `{}`", kernel.name))?;
         }
         Ok(Self { options: options.clone(), rust_library: rust.library() })
-    }
-
-    /// Linux's own tests of resctrl, as one program for guests with `kernel`.
-    ///
-    /// # Errors
-    ///
-    /// Something is missing and cannot be fetched, or they do not build.
-    pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
-        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)])?;
-        let shop = workshop(&self.options, Arch::Amd64)?;
-        let cache = open_cache(&self.options, &[&kernel.suite])?;
-        selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
-            .context("cannot set up the kernel's selftests")
-    }
-
-    /// The compiler of policies of SELinux.
-    ///
-    /// # Errors
-    ///
-    /// It is missing and cannot be fetched.
-    pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
-        provide(&self.options, &[policy_component()])?;
-        Ok(folder(POLICY).join("usr/bin/secilc"))
-    }
-
-    /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.
-    /// It is made once for the same packages.
-    ///
-    /// # Errors
-    ///
-    /// A package does not exist, or cannot be fetched or unpacked.
-    pub(crate) fn root_file_system(&self, arch: Arch, packages: &[String]) -> Result<PathBuf> {
-        let component = root_component(arch, packages)?;
-        provide(&self.options, std::slice::from_ref(&component))?;
-        Ok(folder(component.name()))
     }
 
     /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.

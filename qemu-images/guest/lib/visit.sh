@@ -74,6 +74,8 @@ furnish() {
 	ln -s /proc/self/fd /dev/fd
 	# Containers want one; not every kernel has it.
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
+	# Scenarios stay outside and see what is mounted inside, and the other way round.
+	[ "$mode" != scenarios ] || mount --make-rshared /sys
 	for place in proc sys dev tmp run rig work out; do
 		mkdir -p "$1/$place"
 		mount --rbind "/$place" "$1/$place"

@@ -430,3 +430,13 @@ fn a_case_prints_the_command_that_repeats_it() {
         r"cargo xtask test-qemu --machine intel --impl both --scenario '^differential$' --seed 7 --ops 900 --tree '/it'\''s'"
     );
 }
+
+#[test]
+fn packages_are_of_an_instruction_set_and_want_a_guest_of_their_own() {
+    let peers = scenario("peers", "# packages: pqos/amd64 crun\n# programs: goresctrl");
+    assert_eq!(peers.packages(Arch::Amd64), ["pqos", "crun"]);
+    assert_eq!(peers.packages(Arch::Arm64), ["crun"]);
+    assert!(peers.goresctrl && peers.needs_a_guest(Implementation::Kernel));
+    let error = Scenario::parse("peers", "# About.\n# machines: intel\n# packages: crun/riscv64").unwrap_err();
+    assert!(format!("{error:#}").contains("`crun/riscv64`: expected NAME or NAME/amd64|arm64"), "{error:#}");
+}

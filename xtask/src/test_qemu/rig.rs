@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::console::Scanner;
 use crate::guest::debugging::Debugging;
 use crate::guest::platform::PlatformOptions;
 use crate::guest::visit::Visit;
-use crate::guest::{Pace, Plan, Provisions, Spec, System, policy, programs};
+use crate::guest::visit::root::Root;
+use crate::guest::{Pace, Plan, Provisions, Spec, System, clients, policy, programs};
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::machine::{self, Chosen};
@@ -62,6 +63,8 @@ pub(crate) struct Rig<'a> {
     provisions: BTreeMap<Arch, Provisions>,
     /// By kernel and implementation.
     systems: BTreeMap<(String, Arch, Implementation), System>,
+    /// Root file systems, by the packages in them.
+    roots: BTreeMap<(Arch, Vec<String>), PathBuf>,
 }
 
 impl<'a> Rig<'a> {
@@ -72,6 +75,7 @@ impl<'a> Rig<'a> {
         let tools = stages.measure("tools, kernels", || ToolRoot::ensure(demands.tools, &used))?;
         let mut provisions = BTreeMap::new();
         let mut systems = BTreeMap::new();
+        let mut roots = BTreeMap::new();
         for kernel in &used {
             if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
                 let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
@@ -81,6 +85,15 @@ impl<'a> Rig<'a> {
             for case in cases.iter().filter(|case| runs(kernel, case)) {
                 if case.scenario.selftests && !extra.contains_key(selftests::PLACE) {
                     extra.insert(selftests::PLACE.to_owned(), tools.selftests(kernel)?);
+                }
+                if case.scenario.goresctrl && !extra.contains_key(clients::GORESCTRL) {
+                    let build = || clients::goresctrl(&tools, case.arch);
+                    extra.insert(clients::GORESCTRL.to_owned(), stages.measure("clients", build)?);
+                }
+                let packages = case.scenario.packages(case.arch);
+                if let (false, Entry::Vacant(place)) = (packages.is_empty(), roots.entry((case.arch, packages.clone())))
+                {
+                    place.insert(tools.root_file_system(case.arch, &packages).with_context(|| case.to_string())?);
                 }
                 if let Some(name) = &case.scenario.policy {
                     extra.insert(policy::place(name), policy::compile(&tools, name)?);
@@ -100,7 +113,7 @@ impl<'a> Rig<'a> {
                 machines.push(machine::load(case.machine.argument(), demands.platform.kind())?);
             }
         }
-        Ok(Self { demands, machines, provisions, systems })
+        Ok(Self { demands, machines, provisions, systems, roots })
     }
 
     fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
@@ -115,6 +128,7 @@ impl<'a> Rig<'a> {
         let mut settings = settings.clone();
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
+        let root = self.roots.get(&(case.arch, case.scenario.packages(case.arch)));
         Ok(Spec {
             machine: machine.name.to_string(),
             hardware: machine.hardware,
@@ -126,7 +140,11 @@ impl<'a> Rig<'a> {
             qemu_arguments: Vec::new(),
             platform,
             pace: Pace::Time,
-            visit: Visit { debugging: self.demands.debugging, ..Visit::default() },
+            visit: Visit {
+                root: root.cloned().map(Root::Folder),
+                debugging: self.demands.debugging,
+                ..Visit::default()
+            },
         })
     }
 

@@ -111,6 +111,13 @@ pub(super) fn policy_component() -> Component {
     Component::packages(POLICY, &["secilc"]).with_loader(&["usr/bin"], POLICY)
 }
 
+pub(super) const GO: &str = "go";
+
+/// Component with Go and the library that container engines use resctrl by.
+pub(super) fn go_component() -> Component {
+    Component::packages(GO, &["golang-go", "golang-github-intel-goresctrl-dev"]).with_loader(&["usr/lib"], GO)
+}
+
 /// What every root file system of Debian's packages has: the folders and links that programs expect, and a shell.
 const ROOT: [&str; 2] = ["base-files", "dash"];
 

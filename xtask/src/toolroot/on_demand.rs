@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Components that only some runs need; they are fetched when they are asked for.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::packages::{
+    GO, POLICY, compiler_component, folder, go_component, kernel_build_component, policy_component, root_component,
+};
+use super::{ToolRoot, open_cache, provide, workshop};
+use crate::kernel_build::selftests;
+use crate::kernels::{Arch, Kernel};
+
+/// Debian's Go.
+#[derive(Debug)]
+pub(crate) struct Go {
+    /// The program `go`.
+    pub(crate) program: PathBuf,
+    /// Its `GOROOT`.
+    pub(crate) root: PathBuf,
+    /// A `GOPATH` with the libraries.
+    pub(crate) path: PathBuf,
+}
+
+impl ToolRoot {
+    /// Linux's own tests of resctrl, as one program for guests with `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// Something is missing and cannot be fetched, or they do not build.
+    pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
+        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)])?;
+        let shop = workshop(&self.options, Arch::Amd64)?;
+        let cache = open_cache(&self.options, &[&kernel.suite])?;
+        selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
+            .context("cannot set up the kernel's selftests")
+    }
+
+    /// The compiler of policies of SELinux.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
+        provide(&self.options, &[policy_component()])?;
+        Ok(folder(POLICY).join("usr/bin/secilc"))
+    }
+
+    /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.
+    /// It is made once for the same packages.
+    ///
+    /// # Errors
+    ///
+    /// A package does not exist, or cannot be fetched or unpacked.
+    pub(crate) fn root_file_system(&self, arch: Arch, packages: &[String]) -> Result<PathBuf> {
+        let component = root_component(arch, packages)?;
+        provide(&self.options, std::slice::from_ref(&component))?;
+        Ok(folder(component.name()))
+    }
+
+    /// Go, with the library goresctrl.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn go(&self) -> Result<Go> {
+        provide(&self.options, &[go_component()])?;
+        let tree = folder(GO);
+        let libraries = tree.join("usr/lib");
+        // Its name has the version.
+        let root = libraries
+            .read_dir()
+            .with_context(|| format!("cannot read {}", libraries.display()))?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.join("bin/go").is_file())
+            .with_context(|| format!("Debian's packages of Go have no program `go` in {}", libraries.display()))?;
+        Ok(Go { program: root.join("bin/go"), root, path: tree.join("usr/share/gocode") })
+    }
+}
