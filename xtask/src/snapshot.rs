@@ -139,6 +139,9 @@ fn normalise_dmesg(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Arch;
+    use crate::scenario::{Case, Implementation, Scenario};
+    use crate::test_qemu::outcome::tests::finished;
 
     #[test]
     fn dmesg_of_two_boots_is_the_same_after_normalisation() {
@@ -154,6 +157,28 @@ mod tests {
     fn normalisation_keeps_what_a_message_says() {
         let line = "resctrl: L3 monitoring detected, 32 RMIDs, mask fff\n";
         assert_eq!(normalise_dmesg(line), line);
+    }
+
+    #[test]
+    fn snapshots_of_a_users_machine_are_not_compared_which_is_said() {
+        let (_folder, mine) = crate::machine::tests::of_a_user("mine.toml", "like = \"intel\"\n");
+        let case = Case {
+            scenario: Scenario::parse("info", "# Info.\n# machines: intel\n# snapshot: tree\n").unwrap(),
+            machine: mine.name,
+            arch: Arch::Amd64,
+            kernel: KERNEL.to_owned(),
+            like: KERNEL.to_owned(),
+            implementation: Implementation::Rust,
+            known: Vec::new(),
+        };
+        let mut outcomes = [finished(case, &["ok 1 - x", "|tree|of a file that there is not"])];
+        assert_eq!(outcomes[0].snapshots.len(), 1);
+        assert_eq!(check(&mut outcomes, false).unwrap(), 0);
+        assert_eq!((outcomes[0].verdict, outcomes[0].reasons.len()), (Verdict::Pass, 0));
+        let said = not_compared(&outcomes).unwrap();
+        assert!(said.ends_with(": info [mine.toml stock rust]\n"), "{said}");
+        outcomes[0].case.machine = crate::machine::tests::named("intel");
+        assert_eq!(not_compared(&outcomes), None);
     }
 
     #[test]

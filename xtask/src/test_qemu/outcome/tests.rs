@@ -299,3 +299,12 @@ fn a_failure_names_what_its_guest_has_left_and_nothing_that_is_empty() {
     std::fs::write(guest.path().join("trace.log"), "").unwrap();
     assert_eq!(outcome.evidence(), [("registers:", registers)]);
 }
+
+#[test]
+fn what_is_known_of_another_machine_and_does_not_show_on_a_users_is_no_news() {
+    let (_folder, mine) = crate::machine::tests::of_a_user("mine.toml", "like = \"intel\"\n");
+    let case = Case { known: known("abi-7 x"), machine: mine.name, ..case("a", "") };
+    assert_eq!(finished(case.clone(), &["ok 1 - abi-7 x"]).gone().count(), 0);
+    let outcome = finished(case, &["ok 1 - y", "not ok 2 - abi-7 x"]);
+    assert_eq!((outcome.verdict, outcome.expected.len()), (Verdict::Pass, 1), "but where it shows it is no failure");
+}
