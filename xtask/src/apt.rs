@@ -251,17 +251,8 @@ impl Apt {
         }
         let size: u64 = missing.iter().map(|package| package.size).sum();
         if self.offline {
-            let list: Vec<String> = missing
-                .iter()
-                .map(|package| format!("  {} ({})", package.file, indicatif::HumanBytes(package.size)))
-                .collect();
-            bail!(
-                "offline, and {} of {} packages for {what} are not in {}:\n{}",
-                missing.len(),
-                packages.len(),
-                self.archives.display(),
-                list.join("\n")
-            );
+            let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            bail!("offline, and what {what} needs is not in {}: {}", self.archives.display(), list.join(", "));
         }
         let label = format!(
             "{what}: fetching {} package{}, {}",
@@ -288,7 +279,8 @@ impl Apt {
         self.archives.join(&package.file)
     }
 
-    fn is_cached(&self, package: &Package) -> bool {
+    /// Whether it was fetched before.
+    pub(crate) fn is_cached(&self, package: &Package) -> bool {
         fs::metadata(self.archive(package)).is_ok_and(|file| file.len() == package.size)
     }
 

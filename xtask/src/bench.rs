@@ -5,6 +5,7 @@ mod boot;
 mod docs;
 mod guard;
 mod page;
+pub(crate) mod pair;
 mod table;
 mod text;
 
@@ -169,16 +170,10 @@ fn measure(options: &Options) -> Result<Option<Table>> {
     let command = options.command(name.argument(), &kernel);
     let commit = workspace::commit();
     let start = Instant::now();
-    let (theirs, ours) = std::thread::scope(|scope| {
-        let theirs = scope.spawn(|| boot::boots(&theirs, &provisions, &folder));
-        let ours = boot::boots(&ours, &provisions, &folder);
-        (theirs.join().unwrap_or_else(|_| Err(anyhow!("the thread of a guest has panicked"))), ours)
-    });
-    if interrupt::requested() {
-        return Ok(None);
-    }
-    let both = theirs.and_then(|theirs| Ok((theirs, ours?)));
-    let (theirs, ours) = both.map_err(|failure| anyhow!("{failure:#}\nto run it again: {command}"))?;
+    let sides = [(Implementation::Kernel.to_string(), theirs), (Implementation::Rust.to_string(), ours)];
+    let both = pair::boots(&sides, &provisions, &folder);
+    let both = both.map_err(|failure| anyhow!("{failure:#}\nto run it again: {command}"))?;
+    let Some([theirs, ours]) = both else { return Ok(None) };
     let origin = Origin {
         command,
         commit,

@@ -6,14 +6,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{bench, build_module, ci, completions, docs, fuzz, list, run_qemu, setup, test_qemu, timings, unit_tests};
+use crate::{
+    bench, build_module, ci, completions, docs, doctor, fuzz, judge, list, run_qemu, setup, test_qemu, timings,
+    unit_tests,
+};
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
 ///
 /// Nothing is installed on this machine: everything a guest needs is put into `target/` from
 /// distribution packages.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -21,12 +24,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::Options),
     Setup(setup::Options),
     BuildModule(build_module::Options),
     #[command(hide = true)]
     ClippyModule(build_module::ClippyOptions),
     RunQemu(run_qemu::Options),
     TestQemu(test_qemu::Options),
+    Judge(judge::Options),
     Test(unit_tests::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
@@ -49,7 +54,7 @@ pub(crate) fn run() -> ExitCode {
     let command = Cli::parse().command;
     let failure = match command {
         // What keeps it from a verdict is no verdict.
-        Command::TestQemu(_) | Command::RunQemu(_) => test_qemu::NO_VERDICT.into(),
+        Command::TestQemu(_) | Command::RunQemu(_) | Command::Judge(_) => test_qemu::NO_VERDICT.into(),
         _ => ExitCode::FAILURE,
     };
     carry_out(command).unwrap_or_else(|error| {
@@ -60,11 +65,13 @@ pub(crate) fn run() -> ExitCode {
 
 fn carry_out(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Doctor(options) => doctor::run(&options),
         Command::Setup(options) => setup::run(&options),
         Command::BuildModule(options) => build_module::run(&options),
         Command::ClippyModule(options) => build_module::run_clippy(&options),
         Command::RunQemu(options) => run_qemu::run(&options),
         Command::TestQemu(options) => test_qemu::run(&options),
+        Command::Judge(options) => judge::run(&options),
         Command::Test(options) => unit_tests::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

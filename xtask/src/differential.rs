@@ -25,8 +25,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::console::Scanner;
 use crate::guest::run::Limits;
 use crate::guest::{Provisions, Spec, interrupt};
-use crate::scenario::Case;
 use crate::scenario::known::Random;
+use crate::scenario::{Case, Implementation};
 use crate::test_qemu::outcome::Outcome;
 use generate::Generator;
 use guest::{Gone, Host, Replayer};
@@ -47,13 +47,32 @@ pub(crate) struct Asked {
     pub(crate) operations: u64,
 }
 
-/// A scenario on both implementations.
+/// A scenario on two guests: both implementations, or two kernels.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    /// The kernel's own.
+    /// The one that says what is right: the kernel's own, or the kernel before.
     pub(crate) oracle: (Case, Spec),
-    /// Ours.
+    /// Ours, or the kernel after.
     pub(crate) ours: (Case, Spec),
+}
+
+impl Pair {
+    /// One case with itself: two guests of the same must see the same.
+    fn is_of_twins(&self) -> bool {
+        self.oracle.0 == self.ours.0
+    }
+
+    /// What to call them.
+    fn names(&self) -> [String; 2] {
+        let ((oracle, _), (ours, _)) = (&self.oracle, &self.ours);
+        if self.is_of_twins() {
+            ["one", "the other"].map(str::to_owned)
+        } else if oracle.implementation == ours.implementation {
+            [oracle.kernel.clone(), ours.kernel.clone()]
+        } else {
+            ["the kernel's own", "ours"].map(str::to_owned)
+        }
+    }
 }
 
 /// A kind of difference.
@@ -87,6 +106,15 @@ struct Loss {
     /// What it was doing.
     sequence: String,
     console: PathBuf,
+}
+
+/// What sequences have shown of one side.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Compared {
+    /// The shortest script of each difference; the second side has them.
+    pub(crate) scripts: Vec<String>,
+    /// Why guests did not live to the end, with what they were doing.
+    pub(crate) lost: Vec<String>,
 }
 
 /// Where guests come from.
@@ -133,13 +161,19 @@ pub(crate) fn run(
 ) -> Result<Vec<Outcome>> {
     let spec = &pair.ours.1;
     let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
-    let scanners = [Scanner::new()?.allowing(known.iter().filter_map(|known| known.warns.as_ref())), Scanner::new()?];
+    let scanner = |case: &Case| -> Result<Scanner> {
+        let warns = known.iter().filter(|_| case.implementation == Implementation::Kernel);
+        Ok(Scanner::new()?.allowing(warns.filter_map(|known| known.warns.as_ref())))
+    };
+    let scanners = [scanner(&pair.oracle.0)?, scanner(&pair.ours.0)?];
     let hosts = scanners.each_ref().map(|scanner| Host { provisions, scanner, limits: &limits });
     let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, known);
     std::thread::scope(|scope| {
         let start = |number: usize, attempt: u32| {
             let (case, spec) = if number == 0 { &pair.oracle } else { &pair.ours };
-            let label = format!("{}-{}-{}-{}", case.machine, case.kernel, case.implementation, case.scenario.name);
+            let twin = if pair.is_of_twins() && number == 0 { "-twin" } else { "" };
+            let label =
+                format!("{}-{}-{}-{}{twin}", case.machine, case.kernel, case.implementation, case.scenario.name);
             Replayer::start(scope, &hosts[number], spec, folder.join(format!("{label}.{attempt}")))
         };
         let mut boots = Boots { start: &start, count: [0, 0] };
@@ -148,7 +182,7 @@ pub(crate) fn run(
         match boots.both()? {
             Err(loss) => tally.gone.push(loss),
             Ok(guests) => {
-                let mut session = Session { guests, boots, known, next: 0 };
+                let mut session = Session { guests, boots, known, sides: pair.names(), next: 0 };
                 session.sequences(&generator, asked, &pair.ours.0, &mut tally)?;
                 consoles = session.guests.each_ref().map(|guest| guest.folder().console());
             }
@@ -157,7 +191,12 @@ pub(crate) fn run(
             consoles[loss.guest].clone_from(&loss.console);
         }
         let [oracle, ours] = consoles;
-        let mut outcomes = vec![tally.outcome(&pair.oracle.0, 0, asked), tally.outcome(&pair.ours.0, 1, asked)];
+        if pair.is_of_twins() {
+            let mut outcome = tally.outcome(&pair.ours.0, &[0, 1], asked);
+            outcome.console = if tally.gone.iter().any(|loss| loss.guest == 0) { oracle } else { ours };
+            return Ok(vec![outcome]);
+        }
+        let mut outcomes = vec![tally.outcome(&pair.oracle.0, &[0], asked), tally.outcome(&pair.ours.0, &[1], asked)];
         (outcomes[0].console, outcomes[1].console) = (oracle, ours);
         Ok(outcomes)
     })
@@ -168,6 +207,8 @@ struct Session<'a> {
     guests: [Replayer; 2],
     boots: Boots<'a>,
     known: &'a [Random],
+    /// Names of the two for people.
+    sides: [String; 2],
     /// Number of the next plan that is sent.
     next: u64,
 }
@@ -259,7 +300,7 @@ impl Session<'_> {
         let operations = &operations[..difference.step];
         let again = if operations.is_empty() { Some(difference.clone()) } else { self.compare(operations)? };
         let Some(mut last) = again else {
-            tally.unrepeatable.push(script::script(title, operations, difference));
+            tally.unrepeatable.push(script::script(title, &self.sides, operations, difference));
             return Ok(());
         };
         let mut gone = None;
@@ -276,14 +317,14 @@ impl Session<'_> {
             }
         });
         let shortest = shortest.unwrap_or_else(|_| operations.to_vec());
-        tally.found.insert(name, Found { times: 1, script: script::script(title, &shortest, &last) });
+        tally.found.insert(name, Found { times: 1, script: script::script(title, &self.sides, &shortest, &last) });
         gone.map_or(Ok(()), Err)
     }
 }
 
 impl Tally {
-    /// What there is to say of one side, 0 the oracle's.
-    fn outcome(&self, case: &Case, side: usize, asked: Asked) -> Outcome {
+    /// What there is to say of one side, 0 the oracle's; or of both, where they are the same.
+    fn outcome(&self, case: &Case, sides: &[usize], asked: Asked) -> Outcome {
         let mut outcome = Outcome::new(case.clone());
         outcome.took = self.took;
         let per_minute = self.operations as f64 * 60.0 / self.took.as_secs_f64().max(0.001);
@@ -299,15 +340,21 @@ impl Tally {
         ] {
             outcome.output(format!("# stat {name} {value}"));
         }
+        let mut compared = Compared::default();
+        if sides.contains(&1) {
+            compared.scripts = self.found.values().map(|found| found.script.clone()).collect();
+        }
+        for Loss { why, sequence, console, .. } in self.gone.iter().filter(|loss| sides.contains(&loss.guest)) {
+            compared.lost.push(format!("{why} ({}); the sequence was\n{sequence}", console.display()));
+        }
         let mut details = String::new();
-        if side == 1 {
-            for Found { times, script } in self.found.values() {
-                let _ = writeln!(details, "seen {times} times:\n{script}");
-            }
+        for (Found { times, script }, _) in self.found.values().zip(&compared.scripts) {
+            let _ = writeln!(details, "seen {times} times:\n{script}");
         }
-        for Loss { why, sequence, console, .. } in self.gone.iter().filter(|loss| loss.guest == side) {
-            let _ = writeln!(details, "{why} ({}); the sequence was\n{sequence}", console.display());
+        for lost in &compared.lost {
+            let _ = writeln!(details, "{lost}");
         }
+        outcome.compared = Some(compared);
         let about = format!("{} operations of seed {}", self.operations, asked.seed);
         if details.is_empty() && self.operations > 0 {
             outcome.output(format!("ok 1 - {about} came to the same on both"));
@@ -353,11 +400,11 @@ mod tests {
         let found = Found { times: 2, script: "#!/bin/sh\nresctrl-sys umount $M\n".to_owned() };
         let tally =
             Tally { operations: 61, plans: 1, found: BTreeMap::from([("x".to_owned(), found)]), ..Tally::default() };
-        let ours = tally.outcome(&case(Implementation::Rust), 1, ASKED);
+        let ours = tally.outcome(&case(Implementation::Rust), &[1], ASKED);
         assert_eq!(ours.verdict, Verdict::Fail);
         assert!(ours.reasons[0].contains("resctrl-sys umount $M"), "{:?}", ours.reasons);
         assert_eq!(ours.stats["differences"], 2.0);
-        assert_eq!(tally.outcome(&case(Implementation::Kernel), 0, ASKED).verdict, Verdict::Pass);
+        assert_eq!(tally.outcome(&case(Implementation::Kernel), &[0], ASKED).verdict, Verdict::Pass);
     }
 
     #[test]
@@ -369,17 +416,17 @@ mod tests {
             console: PathBuf::from("guest.1/console.log"),
         };
         let tally = Tally { operations: 61, gone: vec![loss], ..Tally::default() };
-        assert_eq!(tally.outcome(&case(Implementation::Kernel), 0, ASKED).verdict, Verdict::Fail);
-        assert_eq!(tally.outcome(&case(Implementation::Rust), 1, ASKED).verdict, Verdict::Pass);
+        assert_eq!(tally.outcome(&case(Implementation::Kernel), &[0], ASKED).verdict, Verdict::Fail);
+        assert_eq!(tally.outcome(&case(Implementation::Rust), &[1], ASKED).verdict, Verdict::Pass);
         for side in 0..2 {
-            assert_eq!(Tally::default().outcome(&case(Implementation::Rust), side, ASKED).verdict, Verdict::Fail);
+            assert_eq!(Tally::default().outcome(&case(Implementation::Rust), &[side], ASKED).verdict, Verdict::Fail);
         }
     }
 
     #[test]
     fn what_cannot_be_repeated_is_shown_and_counted() {
         let tally = Tally { operations: 61, unrepeatable: vec!["umount".to_owned()], ..Tally::default() };
-        let ours = tally.outcome(&case(Implementation::Rust), 1, ASKED);
+        let ours = tally.outcome(&case(Implementation::Rust), &[1], ASKED);
         assert_eq!((ours.verdict, ours.stats["not_repeatable"]), (Verdict::Pass, 1.0));
         assert!(ours.output.contains(&"# umount".to_owned()));
     }

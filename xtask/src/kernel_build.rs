@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::apt::{self, Available, Cache};
@@ -121,6 +122,37 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
         }
     }
     choose(choice, kernel, recipe, &fragment, place)
+}
+
+/// The package with the source that `kernel` would be built from now, and its version.
+///
+/// # Errors
+///
+/// The suite has none.
+pub(crate) fn source_package(kernel: &Kernel, recipe: &Recipe, cache: &Cache) -> Result<String> {
+    // The package is the same for every instruction set.
+    let apt = cache.packages(Arch::Amd64)?;
+    let Available { name, version, .. } =
+        source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)?;
+    Ok(format!("{name}_{version}"))
+}
+
+/// The source of the newest package called `name`, with its version, unpacked once in a folder of `folder` that is its user's.
+///
+/// # Errors
+///
+/// There is none in the suite, or it cannot be fetched or unpacked.
+pub(crate) fn unpacked_source(folder: &Path, cache: &Cache, suite: &str, name: &str) -> Result<(String, PathBuf)> {
+    let pattern = Regex::new(&format!("^{}$", regex::escape(name)))?;
+    let apt = cache.packages(Arch::Amd64)?;
+    let source = source::newest(&apt.available(name)?, suite, &pattern)?;
+    let place = folder.join("judge").join(format!("{name}-{}", source.version.replace(':', "_")));
+    check_paths(&[&place])?;
+    if !place.exists() {
+        let archive = source::fetch(apt, &source)?;
+        source::unpack(&archive, &source.name, &[], &place, &format!("unpacking {name}"))?;
+    }
+    Ok((source.version, place))
 }
 
 /// Has this checkout use the kernel in `place`.

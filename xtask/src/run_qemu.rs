@@ -21,7 +21,7 @@ use crate::kernels::Kernel;
 use crate::machine;
 use crate::scenario::Implementation;
 use crate::test_qemu::run_folder;
-use crate::toolroot::{ToolOptions, ToolRoot};
+use crate::toolroot::{ToolOptions, ToolRoot, TreeOptions};
 
 /// Boots a guest and gives a shell in it, or runs a script as root there.
 ///
@@ -85,6 +85,8 @@ pub(crate) struct Options {
     debugging: Debugging,
     #[command(flatten)]
     tools: ToolOptions,
+    #[command(flatten)]
+    tree: TreeOptions,
     /// One more argument for QEMU, or for the FVP; may be repeated
     #[arg(long = "qemu-arg", value_name = "ARG", allow_hyphen_values = true)]
     qemu_arguments: Vec<String>,
@@ -182,7 +184,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("the rig has no terminal for the FVP: give a --script");
     }
     let visit = options.visit(&platform)?;
-    let (kernels, _) = options.tools.kernels(std::slice::from_ref(&options.kernel), &[hardware.arch.into()])?;
+    let (kernels, _) = options.tree.kernels(std::slice::from_ref(&options.kernel), &[hardware.arch.into()])?;
     let kernel = kernels.into_iter().next().context("no kernel")?;
     let unasked = if kernel.is_the_users() { Implementation::Kernel } else { Implementation::Rust };
     let implementation = options.implementation.unwrap_or(unasked);
@@ -221,7 +223,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         pace: Pace::Time,
         visit,
     };
-    let folder = run_folder::create()?;
+    let folder = run_folder::create_for_guest()?;
     match spec.plan {
         Plan::Shell => {
             let folder = Folder(folder.join("guest"));

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Instruction set of the machines to set up for, may be repeated
     #[arg(long, value_name = "ARCH", default_value = "amd64")]
     pub(crate) arch: Vec<Arch>,
+    /// Fetch nothing: print the packages that all this would be made from now, with their versions
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) resolve: bool,
     /// Replace what is installed by newer versions where there are any
     #[arg(long, conflicts_with = "offline")]
     pub(crate) update: bool,
@@ -39,6 +42,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let names = if options.kernel.is_empty() { vec!["stock".to_owned()] } else { options.kernel.clone() };
     let (kernels, _) = Kernel::load_all(&names, &options.arch)?;
+    if options.resolve {
+        for file in ToolRoot::resolved(&options.tools, &kernels)? {
+            println!("{file}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let root = if options.update {
         ToolRoot::update(&options.tools, &kernels)?
     } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask test-qemu`.
 
-mod compare;
+pub(crate) mod compare;
 mod live;
 pub(crate) mod outcome;
 mod pool;
@@ -28,7 +28,7 @@ use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
-use crate::toolroot::ToolOptions;
+use crate::toolroot::{ToolOptions, TreeOptions};
 use crate::{differential, junit, snapshot, workspace};
 use outcome::{Outcome, Verdict};
 use rig::{Demands, Rig, Work};
@@ -102,6 +102,8 @@ pub(crate) struct Options {
     debugging: Debugging,
     #[command(flatten)]
     tools: ToolOptions,
+    #[command(flatten)]
+    tree: TreeOptions,
 }
 
 /// Value of `--impl`.
@@ -132,13 +134,14 @@ impl Options {
     }
 
     fn implementations(&self) -> &'static [Implementation] {
-        let unasked = if self.tools.tree.is_some() { Implementations::Kernel } else { Implementations::Both };
+        let unasked = if self.tree.tree.is_some() { Implementations::Kernel } else { Implementations::Both };
         self.implementation.unwrap_or(unasked).list()
     }
 
     /// What a case is run again with.
     fn again(&self, settings: BTreeMap<String, String>) -> Again {
         let mut flags = self.tools.arguments();
+        flags.extend(self.tree.arguments());
         if self.boot_timeout != BOOT_TIMEOUT {
             flags.extend(["--boot-timeout".into(), self.boot_timeout.to_string().into()]);
         }
@@ -148,7 +151,13 @@ impl Options {
         }
         flags.extend(self.debugging.arguments());
         flags.extend(self.platform.arguments());
-        Again { settings, sequences: self.sequences(), flags, tree: self.tools.tree.is_some() }
+        Again {
+            settings,
+            both: self.implementations().len() > 1,
+            sequences: self.sequences(),
+            flags,
+            tree: self.tree.tree.is_some(),
+        }
     }
 
     /// What guests are made from.
@@ -173,7 +182,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let platform = options.platform.kind();
     let machines = machine::load_all(&options.machines, platform)?;
     let arches: BTreeSet<Arch> = machines.iter().map(Chosen::arch).collect();
-    let (kernels, absent) = options.tools.kernels(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
+    let (kernels, absent) = options.tree.kernels(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
+    options.tools.check()?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
     let selection = Selection {
         machines: &machines,
@@ -225,7 +235,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     check_settings(&settings, &cases)?;
     let start = Instant::now();
     let mut stages = Stages::default();
-    let rig = Rig::build(options.demands(), &kernels, &cases, &mut stages)?;
+    let mut rig = Rig::new(options.demands());
+    rig.add(&kernels, &cases, &mut stages)?;
     let build = start.elapsed();
     let folder = run_folder::create()?;
     let start = Instant::now();
@@ -271,27 +282,27 @@ fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result
     cases.iter().try_for_each(|case| case.scenario.limit(settings).map(drop))
 }
 
-/// The cases that run alone; the pairs of those in which both implementations run at once; and what becomes of a case of these
-/// whose partner is not there.
+/// The cases that run alone, and the pairs of those in which two guests run at once: both implementations, or where only one is
+/// under test, two guests of that. And what becomes of the others.
 fn paired(cases: &[Case], platform: Kind) -> (Vec<Case>, Vec<[Case; 2]>, Vec<Outcome>) {
     let (lockstep, alone): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
-    let pairs: Vec<[Case; 2]> = lockstep
-        .iter()
-        .filter(|case| platform == Kind::Qemu && case.implementation == Implementation::Rust)
-        .filter_map(|ours| {
-            let is_oracle = |other: &&Case| {
-                other.implementation == Implementation::Kernel
-                    && (&other.scenario, &other.machine, &other.kernel) == (&ours.scenario, &ours.machine, &ours.kernel)
-            };
-            Some([lockstep.iter().find(is_oracle)?.clone(), ours.clone()])
-        })
-        .collect();
-    let lonely = lockstep
-        .into_iter()
-        .filter(|case| !pairs.iter().flatten().any(|paired| paired == case))
-        .map(|case| Outcome::skipped(case, "it needs both implementations, in QEMU"))
-        .collect();
-    (alone, pairs, lonely)
+    if platform != Kind::Qemu {
+        let skipped = lockstep.into_iter().map(|case| Outcome::skipped(case, "it needs two guests at once, in QEMU"));
+        return (alone, Vec::new(), skipped.collect());
+    }
+    let partner = |case: &Case| {
+        let is_other = |other: &&Case| {
+            other.implementation != case.implementation
+                && (&other.scenario, &other.machine, &other.kernel) == (&case.scenario, &case.machine, &case.kernel)
+        };
+        lockstep.iter().find(is_other)
+    };
+    let pairs = lockstep.iter().filter_map(|case| match (partner(case), case.implementation) {
+        (Some(oracle), Implementation::Rust) => Some([oracle.clone(), case.clone()]),
+        (Some(_), Implementation::Kernel) => None,
+        (None, _) => Some([case.clone(), case.clone()]),
+    });
+    (alone, pairs.collect(), Vec::new())
 }
 
 /// Every case has one outcome; they are put into the order of the cases.

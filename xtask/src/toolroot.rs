@@ -14,8 +14,10 @@ mod loader;
 mod on_demand;
 mod packages;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -25,12 +27,19 @@ use crate::kernel_build::{self, UserTree, Workshop};
 use crate::kernels::{Absent, Arch, Kernel, Recipe};
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
+use component::Resolved;
 pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
     KERNEL_BUILD, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package, kernel_build_component,
     kernel_component, kernel_folder, tool_components,
 };
+
+/// The oldest QEMU whose plugins can read and write registers and memory.
+const OLDEST_QEMU: u32 = 10;
+
+/// Where the newest kernel's source is.
+const SOURCE_SUITE: &str = "trixie-backports";
 
 /// Flags of every subcommand that needs the tool root.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,10 +59,55 @@ pub(crate) struct ToolOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Vec<PathBuf>,
     /// Use this built kernel tree (image, modules, headers) in place of the packaged kernel of its instruction set
-    #[arg(long, value_name = "DIR", conflicts_with = "tree")]
-    pub(crate) kdir: Option<PathBuf>,
-    /// Build this source tree of Linux, patched or not, and boot it in place of a packaged kernel; it is only read
     #[arg(long, value_name = "DIR")]
+    pub(crate) kdir: Option<PathBuf>,
+}
+
+impl ToolOptions {
+    /// The flags again, for another xtask.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        arguments.extend(self.offline.then(|| "--offline".into()));
+        let single = [
+            ("--mirror", self.mirror.as_ref().map(OsString::from)),
+            ("--cache", self.cache.as_ref().map(OsString::from)),
+            ("--kdir", self.kdir.as_ref().map(OsString::from)),
+        ];
+        let valued = single.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let qemus = self.qemu.iter().map(|path| ("--qemu", path.into()));
+        arguments.extend(valued.chain(qemus).flat_map(|(flag, value)| [flag.into(), value]));
+        arguments
+    }
+
+    /// Looks at the user's own QEMU and kernel tree.
+    ///
+    /// # Errors
+    ///
+    /// There is none where it should be, or something else.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.qemu.iter().try_for_each(|qemu| check_qemu(qemu))?;
+        self.kdir.as_deref().map(GuestKernel::from_build_tree).transpose().map(drop)
+    }
+
+    /// The user's QEMU for guests of `arch`.
+    fn qemu_for(&self, arch: Arch) -> Option<&Path> {
+        let is_arm = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("aarch64"));
+        self.qemu.iter().map(PathBuf::as_path).find(|path| is_arm(path) == (arch == Arch::Arm64))
+    }
+
+    /// The user's kernel tree, if it is for `arch`.
+    fn kernel_tree(&self, arch: Arch) -> Result<Option<GuestKernel>> {
+        let tree = self.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
+        Ok(tree.filter(|tree| tree.arch == arch))
+    }
+}
+
+/// Flags of subcommands that boot a tree of the user's.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Your kernel")]
+pub(crate) struct TreeOptions {
+    /// Build this source tree of Linux, patched or not, and boot it in place of a packaged kernel; it is only read
+    #[arg(long, value_name = "DIR", conflicts_with = "kdir")]
     pub(crate) tree: Option<PathBuf>,
     /// The tree's configuration, in place of one with little more than guests need
     #[arg(long, value_name = "FILE", requires = "tree")]
@@ -63,23 +117,14 @@ pub(crate) struct ToolOptions {
     pub(crate) debug: bool,
 }
 
-impl ToolOptions {
+impl TreeOptions {
     /// The flags again, for another xtask.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
-        for (given, flag) in [(self.offline, "--offline"), (self.debug, "--debug")] {
-            arguments.extend(given.then(|| flag.into()));
+        for (flag, value) in [("--tree", &self.tree), ("--config", &self.config)] {
+            arguments.extend(value.iter().flat_map(|value| [flag.into(), value.into()]));
         }
-        let single = [
-            ("--mirror", self.mirror.as_ref().map(OsString::from)),
-            ("--cache", self.cache.as_ref().map(OsString::from)),
-            ("--kdir", self.kdir.as_ref().map(OsString::from)),
-            ("--tree", self.tree.as_ref().map(OsString::from)),
-            ("--config", self.config.as_ref().map(OsString::from)),
-        ];
-        let valued = single.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-        let qemus = self.qemu.iter().map(|path| ("--qemu", path.into()));
-        arguments.extend(valued.chain(qemus).flat_map(|(flag, value)| [flag.into(), value]));
+        arguments.extend(self.debug.then(|| "--debug".into()));
         arguments
     }
 
@@ -94,18 +139,6 @@ impl ToolOptions {
         let tree = UserTree::open(tree, self.config.as_deref(), self.debug)?;
         let kernels = arches.iter().map(|&arch| Kernel::of_tree(&tree, arch)).collect::<Result<_>>()?;
         Ok((kernels, Absent::new()))
-    }
-
-    /// The user's QEMU for guests of `arch`.
-    fn qemu_for(&self, arch: Arch) -> Option<&Path> {
-        let is_arm = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("aarch64"));
-        self.qemu.iter().map(PathBuf::as_path).find(|path| is_arm(path) == (arch == Arch::Arm64))
-    }
-
-    /// The user's kernel tree, if it is for `arch`.
-    fn kernel_tree(&self, arch: Arch) -> Result<Option<GuestKernel>> {
-        let tree = self.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
-        Ok(tree.filter(|tree| tree.arch == arch))
     }
 }
 
@@ -123,7 +156,7 @@ impl ToolRoot {
     ///
     /// Something is missing and cannot be fetched or unpacked.
     pub(crate) fn ensure(options: &ToolOptions, kernels: &[Kernel]) -> Result<Self> {
-        Self::install(options, kernels, false)
+        Self::install(options, kernels, Replace::Nothing)
     }
 
     /// As [`ToolRoot::ensure`], but replaces what is installed where something newer is available.
@@ -132,65 +165,71 @@ impl ToolRoot {
     ///
     /// As [`ToolRoot::ensure`].
     pub(crate) fn update(options: &ToolOptions, kernels: &[Kernel]) -> Result<Self> {
-        Self::install(options, kernels, true)
+        Self::install(options, kernels, Replace::Older)
     }
 
-    fn install(options: &ToolOptions, kernels: &[Kernel], update: bool) -> Result<Self> {
+    /// The packages that the tools and `kernels` would be made from now, as file names with their versions, sorted. Nothing but
+    /// package lists is fetched.
+    ///
+    /// # Errors
+    ///
+    /// Package lists that cannot be had, or without something that is needed.
+    pub(crate) fn resolved(options: &ToolOptions, kernels: &[Kernel]) -> Result<Vec<String>> {
+        let needed = Needed::of(options, kernels, Replace::Older)?;
+        let mut suites = suites(&needed.components);
+        suites.extend(needed.to_build.iter().map(|(kernel, _)| kernel.suite.as_str()));
+        let cache = open_cache(options, &suites)?;
+        let components: Vec<&Component> = needed.components.iter().collect();
+        let resolved = resolve(&cache, &components)?;
+        let packages = resolved.iter().flat_map(|(_, resolved)| resolved.packages());
+        let mut files: BTreeSet<String> = packages.map(|(_, package)| package.file.clone()).collect();
+        for (kernel, recipe) in needed.to_build {
+            files.insert(kernel_build::source_package(kernel, recipe, &cache)?);
+        }
+        Ok(files.into_iter().collect())
+    }
+
+    fn install(options: &ToolOptions, kernels: &[Kernel], replace: Replace) -> Result<Self> {
         if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             bail!("the rig runs on x86-64 Linux");
         }
-        check_overrides(options)?;
-        let rust = rust_src::Source::find()?;
-        let mut components = Vec::new();
-        for arch in Arch::ALL {
-            if kernels.iter().any(|kernel| kernel.arch == arch) {
-                components.extend(tool_components(options, arch)?);
-            }
+        workspace::check_path(workspace::root())?;
+        options.check()?;
+        let needed = Needed::of(options, kernels, replace)?;
+        let otherwise = setup_command(kernels);
+        match replace {
+            Replace::Older => install_all(options, &needed.components, replace, &otherwise)?,
+            Replace::Nothing => provide(options, &needed.components, &otherwise)?,
         }
-        let tree = options.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
-        if let Some(tree) =
-            tree.filter(|tree| !kernels.is_empty() && kernels.iter().all(|kernel| kernel.arch != tree.arch))
-        {
-            bail!("--kdir {} is a kernel for {}, and none of the machines is", tree.build.display(), tree.arch);
-        }
-        let mut to_build = Vec::new();
-        for kernel in kernels {
-            if options.kernel_tree(kernel.arch)?.is_some() {
-                continue;
-            }
-            match &kernel.build {
-                // Whether it has changed is known when it was read.
-                Some(recipe)
-                    if update
-                        || kernel.is_the_users()
-                        || kernel_build::installed(kernel, recipe, &choice(kernel))?.is_none() =>
-                {
-                    to_build.push((kernel, recipe));
-                }
-                Some(_) => {}
-                None => components.push(kernel_component(kernel)),
-            }
-        }
-        if !to_build.is_empty() {
-            components.push(kernel_build_component());
-            // What runs on this machine while a kernel is built is compiled, too.
-            let host = compiler_component(Arch::Amd64);
-            if components.iter().all(|component| component.name() != host.name()) {
-                components.push(host);
-            }
-        }
-        if let rust_src::Source::Package { version } = &rust {
-            components.push(rust_src::component(version));
-        }
-        if update {
-            install_all(options, &components, update)?;
-        } else {
-            provide(options, &components)?;
-        }
-        for (kernel, recipe) in to_build {
+        for (kernel, recipe) in needed.to_build {
             build(options, kernel, recipe).with_context(|| format!("cannot set up kernel `{}`", kernel.name))?;
         }
-        Ok(Self { options: options.clone(), rust_library: rust.library() })
+        Ok(Self { options: options.clone(), rust_library: needed.rust.library() })
+    }
+
+    /// The source of a kernel that Debian has as a package, unpacked: the newest called `name`, for all who ask.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be fetched or unpacked.
+    pub(crate) fn kernel_source(options: &ToolOptions, name: &str) -> Result<(String, PathBuf)> {
+        kernel_build::unpacked_source(
+            &cache_folder(options)?,
+            &open_cache(options, &[SOURCE_SUITE])?,
+            SOURCE_SUITE,
+            name,
+        )
+    }
+
+    /// The folder of the rig's own work tree for the user's `tree`, which is kept.
+    ///
+    /// # Errors
+    ///
+    /// There is no current folder.
+    pub(crate) fn work_tree(options: &ToolOptions, tree: &Path) -> Result<PathBuf> {
+        let mut hasher = DefaultHasher::new();
+        tree.hash(&mut hasher);
+        Ok(cache_folder(options)?.join("judge").join(format!("tree-{:016x}", hasher.finish())))
     }
 
     /// Start of a QEMU command line for guests of `arch`: the program with what it needs to run from the tool root.
@@ -280,43 +319,169 @@ impl ToolRoot {
     }
 }
 
-/// Says early what a user's own QEMU or kernel tree lacks.
-fn check_overrides(options: &ToolOptions) -> Result<()> {
-    if let Some(qemu) = options.qemu.iter().find(|qemu| !qemu.is_file()) {
-        bail!("--qemu {}: no such file", qemu.display());
-    }
-    if let Some(tree) = &options.kdir {
-        GuestKernel::from_build_tree(tree)?;
-    }
-    Ok(())
+/// What has to be there for guests with some kernels.
+struct Needed<'a> {
+    rust: rust_src::Source,
+    components: Vec<Component>,
+    /// Kernels that are built here.
+    to_build: Vec<(&'a Kernel, &'a Recipe)>,
 }
 
-/// Installs what is missing.
-fn provide(options: &ToolOptions, components: &[Component]) -> Result<()> {
+impl<'a> Needed<'a> {
+    /// A kernel that is built already is left out, unless older ones are to be replaced.
+    fn of(options: &ToolOptions, kernels: &'a [Kernel], replace: Replace) -> Result<Self> {
+        let rust = rust_src::Source::find()?;
+        let mut components = Vec::new();
+        for arch in Arch::ALL {
+            if kernels.iter().any(|kernel| kernel.arch == arch) {
+                components.extend(tool_components(options, arch)?);
+            }
+        }
+        let tree = options.kdir.as_deref().map(GuestKernel::from_build_tree).transpose()?;
+        if let Some(tree) =
+            tree.filter(|tree| !kernels.is_empty() && kernels.iter().all(|kernel| kernel.arch != tree.arch))
+        {
+            bail!("--kdir {} is a kernel for {}, and none of the machines is", tree.build.display(), tree.arch);
+        }
+        let mut to_build = Vec::new();
+        for kernel in kernels {
+            if options.kernel_tree(kernel.arch)?.is_some() {
+                continue;
+            }
+            match &kernel.build {
+                // Whether it has changed is known when it was read.
+                Some(recipe)
+                    if replace == Replace::Older
+                        || kernel.is_the_users()
+                        || kernel_build::installed(kernel, recipe, &choice(kernel))?.is_none() =>
+                {
+                    to_build.push((kernel, recipe));
+                }
+                Some(_) => {}
+                None => components.push(kernel_component(kernel)),
+            }
+        }
+        if !to_build.is_empty() {
+            components.push(kernel_build_component());
+            // What runs on this machine while a kernel is built is compiled, too.
+            let host = compiler_component(Arch::Amd64);
+            if components.iter().all(|component| component.name() != host.name()) {
+                components.push(host);
+            }
+        }
+        if let rust_src::Source::Package { version } = &rust {
+            components.push(rust_src::component(version));
+        }
+        Ok(Self { rust, components, to_build })
+    }
+}
+
+/// Asks a program whether it is QEMU, with what plugins need.
+fn check_qemu(qemu: &Path) -> Result<()> {
+    let flag = format!("--qemu {}", qemu.display());
+    if !qemu.is_file() {
+        bail!("{flag}: no such file");
+    }
+    let output = duct::cmd(qemu, ["--version"])
+        .env("LC_ALL", "C")
+        .stdin_null()
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .run()
+        .with_context(|| format!("{flag}: cannot be run"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version =
+        said.strip_prefix("QEMU emulator version ").and_then(|rest| rest.split(['.', ' ']).next()?.parse::<u32>().ok());
+    match version {
+        None => bail!("{flag}: this is no QEMU system emulator; asked for its version, it says: {}", said.trim()),
+        Some(version) if version < OLDEST_QEMU => {
+            bail!("{flag}: version {version} is too old: the plugin needs the plugin interface of QEMU {OLDEST_QEMU}")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What to do with what is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replace {
+    /// Leave it.
+    Nothing,
+    /// Replace it where something newer is available.
+    Older,
+}
+
+/// How to get what is needed on demand only.
+const SAME_COMMAND: &str = "the same command without --offline";
+
+/// The command that fetches all that guests with `kernels` need.
+fn setup_command(kernels: &[Kernel]) -> String {
+    let mut command = "`cargo xtask setup".to_owned();
+    let packaged = || kernels.iter().filter(|kernel| !kernel.is_the_users());
+    for name in packaged().map(|kernel| kernel.name.as_str()).collect::<BTreeSet<_>>() {
+        command.push_str(&format!(" --kernel {name}"));
+    }
+    for arch in kernels.iter().map(|kernel| kernel.arch).collect::<BTreeSet<_>>() {
+        command.push_str(&format!(" --arch {arch}"));
+    }
+    command + "`"
+}
+
+/// Installs what is missing; `otherwise` is what fetches it, if the network is not to be used.
+fn provide(options: &ToolOptions, components: &[Component], otherwise: &str) -> Result<()> {
     // So that nobody waits for a lock where there is nothing to do.
     if components.iter().all(|component| component.installed().is_some()) {
         return Ok(());
     }
-    install_all(options, components, false)
+    install_all(options, components, Replace::Nothing, otherwise)
 }
 
-fn install_all(options: &ToolOptions, components: &[Component], update: bool) -> Result<()> {
+fn install_all(options: &ToolOptions, components: &[Component], replace: Replace, otherwise: &str) -> Result<()> {
     let root = folder("");
     fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
     let _lock = apt::lock(&root.join("lock"))?;
     component::remove_leftovers(&root)?;
     // Another run may have installed what was missing while this one waited for the lock.
     let wanted: Vec<&Component> =
-        components.iter().filter(|component| update || component.installed().is_none()).collect();
+        components.iter().filter(|component| replace == Replace::Older || component.installed().is_none()).collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let suites: Vec<&str> = components.iter().filter_map(Component::suite).collect();
-    let cache = open_cache(options, &suites)?;
-    for component in wanted {
-        component.install(&cache).with_context(|| format!("cannot set up {}", component.name()))?;
+    let cache = open_cache(options, &suites(components))?;
+    let resolved = resolve(&cache, &wanted)?;
+    if options.offline {
+        let missing: Vec<String> = resolved
+            .iter()
+            .flat_map(|(component, resolved)| {
+                let absent = resolved.packages().filter(|(apt, package)| !apt.is_cached(package));
+                absent.map(|(_, package)| format!("\n  {}: {package}", component.name()))
+            })
+            .collect();
+        if !missing.is_empty() {
+            bail!(
+                "offline, and {} packages were not fetched before:{}\nget them with {otherwise}",
+                missing.len(),
+                missing.concat()
+            );
+        }
+    }
+    for (component, resolved) in resolved {
+        component.install(&resolved).with_context(|| format!("cannot set up {}", component.name()))?;
     }
     Ok(())
+}
+
+fn suites(components: &[Component]) -> Vec<&str> {
+    components.iter().filter_map(Component::suite).collect()
+}
+
+/// What each of `components` would be made from now.
+fn resolve<'a, 'b>(cache: &'a Cache, components: &[&'b Component]) -> Result<Vec<(&'b Component, Resolved<'a>)>> {
+    let one = |component: &'b Component| {
+        let resolved = component.resolve(cache).with_context(|| format!("cannot set up {}", component.name()))?;
+        Ok((component, resolved))
+    };
+    components.iter().map(|&component| one(component)).collect()
 }
 
 fn open_cache(options: &ToolOptions, suites: &[&str]) -> Result<Cache> {
@@ -342,7 +507,12 @@ fn build(options: &ToolOptions, kernel: &Kernel, recipe: &Recipe) -> Result<()> 
     kernel_build::ensure(kernel, recipe, &shop, open_cache(options, &[&kernel.suite])?, &choice(kernel))
 }
 
-fn cache_folder(options: &ToolOptions) -> Result<PathBuf> {
+/// The folder for downloads and kernels that are built here.
+///
+/// # Errors
+///
+/// There is no current folder.
+pub(crate) fn cache_folder(options: &ToolOptions) -> Result<PathBuf> {
     Ok(match &options.cache {
         Some(cache) => std::path::absolute(cache)?,
         None => default_cache(),
@@ -365,8 +535,35 @@ mod tests {
     fn a_folder_that_is_no_built_kernel_tree_is_refused_by_name() {
         let tree = tempfile::tempdir().expect("a folder");
         let options = ToolOptions { kdir: Some(tree.path().to_owned()), ..ToolOptions::default() };
-        let error = check_overrides(&options).expect_err("no kernel there").to_string();
+        let error = options.check().expect_err("no kernel there").to_string();
         assert!(error.contains("not a built kernel tree"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_no_qemu_is_refused_with_what_it_says() {
+        let options = |path: &str| ToolOptions { qemu: vec![path.into()], ..ToolOptions::default() };
+        let why = |path: &str| format!("{:#}", options(path).check().expect_err("no QEMU"));
+        assert_eq!(why("/nonexistent/qemu"), "--qemu /nonexistent/qemu: no such file");
+        assert!(
+            why("/bin/true").starts_with("--qemu /bin/true: this is no QEMU system emulator"),
+            "{}",
+            why("/bin/true")
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let old = folder.path().join("qemu-system-x86_64");
+        fs::write(&old, "#!/bin/sh\necho 'QEMU emulator version 8.2.2 (Debian)'\n").expect("written");
+        fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("changed");
+        assert!(why(old.to_str().expect("text")).contains("version 8 is too old"));
+    }
+
+    #[test]
+    fn the_command_that_fetches_names_all_kernels_and_instruction_sets() {
+        let kernel = |name, arch| Kernel::load(name, arch).expect("well formed");
+        let kernels = [kernel("stock", Arch::Arm64), kernel("stock", Arch::Amd64), kernel("stable", Arch::Amd64)];
+        assert_eq!(
+            setup_command(&kernels),
+            "`cargo xtask setup --kernel stable --kernel stock --arch amd64 --arch arm64`"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What apt prints.
 
+use std::fmt;
+
 use std::cmp::Ordering;
 use std::path::Path;
 
@@ -15,6 +17,12 @@ pub(crate) struct Package {
     pub(crate) size: u64,
     /// Hash of the file, in hexadecimal, from the signed list.
     pub(crate) sha256: String,
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.file, indicatif::HumanBytes(self.size))
+    }
 }
 
 impl Package {

@@ -36,17 +36,16 @@ pub(super) fn script(folder: &Path, arguments: &str) -> Result<PathBuf> {
     Ok(script)
 }
 
-/// Boots one implementation as often as it takes.
-pub(super) fn boots(spec: &Spec, provisions: &Provisions, folder: &Path) -> Result<Implemented> {
-    let boots = (1..=BOOTS).map(|number| boot(spec, provisions, folder, number));
+/// Boots one implementation, called `name`, as often as it takes.
+pub(super) fn boots(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path) -> Result<Implemented> {
+    let boots = (1..=BOOTS).map(|number| boot(name, spec, provisions, folder, number));
     let (mut releases, boots): (Vec<_>, Vec<_>) = boots.collect::<Result<Vec<_>>>()?.into_iter().unzip();
     Ok(Implemented { release: releases.pop().unwrap_or_default(), boots })
 }
 
-fn boot(spec: &Spec, provisions: &Provisions, folder: &Path, number: usize) -> Result<(String, Measured)> {
-    let implementation = spec.system.implementation();
-    let folder = Folder(folder.join(format!("{implementation}.{number}")));
-    let label = format!("{implementation}, boot {number} of {BOOTS}");
+fn boot(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path, number: usize) -> Result<(String, Measured)> {
+    let folder = Folder(folder.join(format!("{name}.{number}")));
+    let label = format!("{name}, boot {number} of {BOOTS}");
     let spinner = progress::spinner(&label);
     let (mut output, mut said, mut code) = (Vec::new(), Vec::new(), None);
     let mut release = None;

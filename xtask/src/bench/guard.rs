@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::table::{INTERRUPTS, Row, Table};
 
 /// By how much a ratio may be worse than it was. Where boots differ by more, by that.
-const TOLERANCE: f64 = 0.03;
+pub(super) const TOLERANCE: f64 = 0.03;
 
 fn tolerance(before: &Row, now: &Row) -> f64 {
     TOLERANCE.max(before.spread + now.spread)

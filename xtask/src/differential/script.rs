@@ -87,7 +87,9 @@ fn command(operation: &Operation) -> String {
 }
 
 /// The script for `operations`, the last of which shows `difference`.
-pub(crate) fn script(title: &str, operations: &[Operation], difference: &Difference) -> String {
+///
+/// `sides` are the names of the two that differ.
+pub(crate) fn script(title: &str, sides: &[String; 2], operations: &[Operation], difference: &Difference) -> String {
     let mut text = format!("#!/bin/sh\n# {title}\nM=/sys/fs/resctrl\n");
     let commands: Vec<String> = operations.iter().map(command).collect();
     for variable in ["P2", "P3", "P4", "P5"] {
@@ -105,8 +107,7 @@ pub(crate) fn script(title: &str, operations: &[Operation], difference: &Differe
             let _ = writeln!(text, "cat $M/info/last_cmd_status");
         }
     }
-    let sides = [("the kernel's own", &difference.oracle), ("ours", &difference.ours)];
-    for (who, lines) in sides {
+    for (who, lines) in sides.iter().zip([&difference.oracle, &difference.ours]) {
         if lines.is_empty() {
             let _ = writeln!(text, "# {who}: (nothing of the other's)");
         }
@@ -121,6 +122,10 @@ pub(crate) fn script(title: &str, operations: &[Operation], difference: &Differe
 mod tests {
     use super::*;
 
+    fn sides() -> [String; 2] {
+        ["the kernel's own", "ours"].map(str::to_owned)
+    }
+
     #[test]
     fn a_script_has_the_operations_and_both_results() {
         let operations = [
@@ -133,13 +138,14 @@ mod tests {
             resctrl-sys mount resctrl $M resctrl\nresctrl-sys mkdir $M/\"a\" 755\n\
             resctrl-sys write $M/\"a/tasks\" \"$P2,$$\\\\n\"\ncat $M/info/last_cmd_status\n\
             # the kernel's own: -> ok\n# ours: -> EINVAL\n";
-        assert_eq!(script("seed 1", &operations, &difference), expected);
+        assert_eq!(script("seed 1", &sides(), &operations, &difference), expected);
     }
 
     #[test]
     fn a_script_makes_the_threads_that_it_moves() {
         let difference = Difference { step: 1, oracle: Vec::new(), ours: vec!["-> EINVAL".to_owned()] };
-        let script = script("seed 1", &[Operation::Write("tasks".to_owned(), b"30007".to_vec())], &difference);
+        let script =
+            script("seed 1", &sides(), &[Operation::Write("tasks".to_owned(), b"30007".to_vec())], &difference);
         assert!(script.contains(THREADS) && script.contains("write $M/\"tasks\" \"$T2\""), "{script}");
     }
 

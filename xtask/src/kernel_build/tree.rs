@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::progress;
+use crate::{git, progress};
 
 /// How long a name may be: with it, a kernel's release must not be longer than 64 bytes.
 const LONGEST_NAME: usize = 40;
@@ -53,15 +53,24 @@ impl UserTree {
             config.map(|config| config.canonicalize().with_context(|| format!("--config {}", config.display())));
         Ok(Self { name: name_of(&folder), folder, config: config.transpose()?, checks })
     }
+
+    /// The same by another name.
+    pub(crate) fn called(self, name: &str) -> Self {
+        Self { name: plain(name), ..self }
+    }
 }
 
 /// What a tree is called in tables, paths and releases.
 fn name_of(folder: &Path) -> String {
-    let described = git(folder, &["describe", "--tags", "--always", "--dirty"]).ok();
-    let described = described.and_then(|text| String::from_utf8(text).ok());
+    let described = git::text(folder, &["describe", "--tags", "--always", "--dirty"]).ok();
     let name = described.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let mut name: String = name.trim().chars().map(plain).collect();
+    plain(&name)
+}
+
+/// A name that is fit for paths and for the end of a release.
+fn plain(name: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let mut name: String = name.trim().chars().map(fit).collect();
     if name.len() > LONGEST_NAME {
         // The end tells commits apart.
         name = name.split_off(name.len() - LONGEST_NAME).trim_start_matches(['-', '.']).to_owned();
@@ -69,22 +78,12 @@ fn name_of(folder: &Path) -> String {
     name
 }
 
-/// What git says of a work tree.
-fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
-    let words =
-        ["-C".into(), folder.as_os_str().to_owned()].into_iter().chain(arguments.iter().map(|&word| word.into()));
-    let output =
-        duct::cmd("git", words).stdout_capture().stderr_capture().unchecked().run().context("cannot run git")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(output.stdout)
-}
-
 /// The files of a tree, relative to it: for git, those it follows and those it does not ignore; else all.
 fn files(tree: &Path) -> Result<Vec<PathBuf>> {
-    let top =
-        git(tree, &["rev-parse", "--show-toplevel"]).ok().map(|text| String::from_utf8_lossy(&text).trim().to_owned());
-    if top.is_some_and(|top| Path::new(&top) == tree) {
-        let list = git(tree, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"])?;
+    let top = git::text(tree, &["rev-parse", "--show-toplevel"]);
+    if top.is_ok_and(|top| Path::new(&top) == tree) {
+        let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"];
+        let list = git::bytes(tree, &words.map(Into::into))?;
         let paths = list.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         return Ok(paths.map(|path| std::ffi::OsString::from_vec(path.to_vec()).into()).collect());
     }
@@ -285,7 +284,7 @@ mod tests {
     #[test]
     fn of_a_work_tree_what_git_ignores_is_left_out_and_it_has_gits_name() {
         let (tree, copy) = (tree(), Copy::new());
-        let git = |arguments: &[&str]| git(tree.path(), arguments).unwrap();
+        let git = |arguments: &[&str]| git::text(tree.path(), arguments).unwrap();
         git(&["init", "--quiet"]);
         fs::write(tree.path().join(".gitignore"), "*.o\n").unwrap();
         git(&["add", "."]);

@@ -58,8 +58,16 @@ pub(crate) struct Random {
     reason: String,
 }
 
+impl Random {
+    /// What the kernel's own is known to warn of, and nothing else of it.
+    fn only_warns(&self) -> Option<Self> {
+        let warns = self.warns.clone()?;
+        Some(Self { ignore: None, ours: None, theirs: None, avoid: None, warns: Some(warns), ..self.clone() })
+    }
+}
+
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KnownDifferences {
     #[serde(default)]
@@ -114,6 +122,12 @@ impl KnownDifferences {
             ensure!(says, "{random:?} says nothing");
         }
         Ok(known)
+    }
+
+    /// What holds between two kernels of which each has its own resctrl: nothing may differ.
+    pub(crate) fn between_kernels(&self) -> Self {
+        let random = self.random.iter().filter_map(Random::only_warns).collect();
+        Self { check: self.check.clone(), random }
     }
 
     /// The checks of `case` that are to fail.

@@ -79,7 +79,8 @@ impl Case {
     /// The command that runs this case and no other.
     pub(crate) fn command(&self, again: &Again) -> String {
         let Self { scenario, machine, kernel, implementation, .. } = self;
-        let implementation = if scenario.lockstep { "both".to_owned() } else { implementation.to_string() };
+        let in_pairs = scenario.lockstep && again.both;
+        let implementation = if in_pairs { "both".to_owned() } else { implementation.to_string() };
         let kernel = if again.tree { String::new() } else { format!(" --kernel {kernel}") };
         let mut command = format!(
             "cargo xtask test-qemu --machine {}{kernel} --impl {implementation} --scenario '^{}$'",
@@ -105,6 +106,8 @@ impl Case {
 pub(crate) struct Again {
     /// Parameters of scenarios.
     pub(crate) settings: BTreeMap<String, String>,
+    /// Both implementations, so that scenarios that are about two guests had one of each.
+    pub(crate) both: bool,
     /// Random sequences.
     pub(crate) sequences: Asked,
     /// Whatever else was on the command line and makes a difference.

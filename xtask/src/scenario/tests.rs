@@ -408,6 +408,7 @@ fn a_case_prints_the_command_that_repeats_it() {
     };
     let mut again = Again {
         settings: BTreeMap::from([("STRESS".to_owned(), "5 s".to_owned())]),
+        both: true,
         sequences: Asked { seed: 7, operations: 900 },
         flags: Vec::new(),
         tree: false,
@@ -429,6 +430,8 @@ fn a_case_prints_the_command_that_repeats_it() {
         case.command(&again),
         r"cargo xtask test-qemu --machine intel --impl both --scenario '^differential$' --seed 7 --ops 900 --tree '/it'\''s'"
     );
+    let alone = Again { both: false, ..again };
+    assert!(case.command(&alone).contains(&format!("--impl {} ", case.implementation)), "{}", case.command(&alone));
 }
 
 #[test]

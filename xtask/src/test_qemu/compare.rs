@@ -38,7 +38,7 @@ fn is_oracle(other: &Outcome, ours: &Outcome) -> bool {
 }
 
 /// The lines that differ, `-` the oracle's, `+` ours; `None` if there are none. Checks in `known` may.
-fn difference(oracle: &[String], ours: &[String], known: &[&str]) -> Option<String> {
+pub(crate) fn difference(oracle: &[String], ours: &[String], known: &[&str]) -> Option<String> {
     let (oracle, ours) = (lines(oracle, known), lines(ours, known));
     if oracle == ours {
         return None;

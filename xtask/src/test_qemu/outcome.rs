@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::console::Splat;
+use crate::differential::Compared;
 use crate::guest::event::{End, Event};
 use crate::guest::qemu::Folder;
 use crate::scenario::known::Known;
@@ -92,6 +93,8 @@ pub(crate) struct Outcome {
     pub(crate) booted: bool,
     /// Its guest's console log.
     pub(crate) console: PathBuf,
+    /// What random sequences have shown.
+    pub(crate) compared: Option<Compared>,
 }
 
 impl Outcome {
@@ -112,6 +115,7 @@ impl Outcome {
             retried: false,
             booted: true,
             console: PathBuf::new(),
+            compared: None,
         }
     }
 

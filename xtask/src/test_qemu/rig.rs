@@ -68,16 +68,29 @@ pub(crate) struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
-    pub(crate) fn build(demands: Demands<'a>, kernels: &[Kernel], cases: &[Case], stages: &mut Stages) -> Result<Self> {
+    /// One without guests.
+    pub(crate) fn new(demands: Demands<'a>) -> Self {
+        Self {
+            demands,
+            machines: Vec::new(),
+            provisions: BTreeMap::new(),
+            systems: BTreeMap::new(),
+            roots: BTreeMap::new(),
+        }
+    }
+
+    /// Builds what `cases` need of `kernels`. What was added before stays.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be fetched or does not build.
+    pub(crate) fn add(&mut self, kernels: &[Kernel], cases: &[Case], stages: &mut Stages) -> Result<()> {
         let runs = |kernel: &Kernel, case: &Case| (&case.kernel, case.arch) == (&kernel.name, kernel.arch);
         let used: Vec<Kernel> =
             kernels.iter().filter(|kernel| cases.iter().any(|case| runs(kernel, case))).cloned().collect();
-        let tools = stages.measure("tools, kernels", || ToolRoot::ensure(demands.tools, &used))?;
-        let mut provisions = BTreeMap::new();
-        let mut systems = BTreeMap::new();
-        let mut roots = BTreeMap::new();
+        let tools = stages.measure("tools, kernels", || ToolRoot::ensure(self.demands.tools, &used))?;
         for kernel in &used {
-            if let Entry::Vacant(place) = provisions.entry(kernel.arch) {
+            if let Entry::Vacant(place) = self.provisions.entry(kernel.arch) {
                 let built = stages.measure("guest programs, plugin", || programs::provisions(&tools, kernel.arch));
                 place.insert(built?);
             }
@@ -91,7 +104,8 @@ impl<'a> Rig<'a> {
                     extra.insert(clients::GORESCTRL.to_owned(), stages.measure("clients", build)?);
                 }
                 let packages = case.scenario.packages(case.arch);
-                if let (false, Entry::Vacant(place)) = (packages.is_empty(), roots.entry((case.arch, packages.clone())))
+                if let (false, Entry::Vacant(place)) =
+                    (packages.is_empty(), self.roots.entry((case.arch, packages.clone())))
                 {
                     place.insert(tools.root_file_system(case.arch, &packages).with_context(|| case.to_string())?);
                 }
@@ -103,20 +117,29 @@ impl<'a> Rig<'a> {
                 if cases.iter().any(|case| runs(kernel, case) && case.implementation == implementation) {
                     let mut system = stages.measure("module", || System::prepare(&tools, kernel, implementation))?;
                     system.extra.clone_from(&extra);
-                    systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
+                    self.systems.insert((kernel.name.clone(), kernel.arch, implementation), system);
                 }
             }
         }
-        let mut machines: Vec<Chosen> = Vec::new();
         for case in cases {
-            if !machines.iter().any(|machine| machine.name == case.machine) {
-                machines.push(machine::load(case.machine.argument(), demands.platform.kind())?);
+            if !self.machines.iter().any(|machine| machine.name == case.machine) {
+                self.machines.push(machine::load(case.machine.argument(), self.demands.platform.kind())?);
             }
         }
-        Ok(Self { demands, machines, provisions, systems, roots })
+        Ok(())
     }
 
-    fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
+    /// The programs of guests of `arch`, if there is one.
+    pub(crate) fn provisions(&self, arch: Arch) -> Option<&Provisions> {
+        self.provisions.get(&arch)
+    }
+
+    /// The guest of a case.
+    ///
+    /// # Errors
+    ///
+    /// Its kernel was not added.
+    pub(crate) fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
         let machine = self.machines.iter().find(|machine| machine.name == case.machine);
         let machine = machine.with_context(|| format!("{case}: its machine was not prepared"))?.clone();
         let platform = self.demands.platform.find(case.arch)?;

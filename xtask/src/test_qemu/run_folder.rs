@@ -10,8 +10,29 @@ use anyhow::{Context, Result};
 
 use crate::workspace;
 
-/// Runs that are kept; older ones are removed.
+/// Runs of a kind that are kept; older ones are removed.
 const KEPT: usize = 20;
+
+/// Bytes that runs of a kind may take together before older ones are removed: a debug kernel's guests with their archives are large.
+const LARGEST: u64 = 4 << 30;
+
+/// What a run is: each kind has a budget of its own, so that a hundred shells do not cost a report.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Has a report.
+    Run,
+    /// One guest of the user's.
+    Guest,
+}
+
+impl Kind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Run => "run-",
+            Self::Guest => "guest-",
+        }
+    }
+}
 
 /// Makes the folder of a new run.
 ///
@@ -19,28 +40,57 @@ const KEPT: usize = 20;
 ///
 /// It cannot be made.
 pub(crate) fn create() -> Result<PathBuf> {
+    create_for(Kind::Run)
+}
+
+/// Makes the folder of a guest that has no report.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub(crate) fn create_for_guest() -> Result<PathBuf> {
+    create_for(Kind::Guest)
+}
+
+fn create_for(kind: Kind) -> Result<PathBuf> {
     let all = workspace::target().join("rig");
     fs::create_dir_all(&all).with_context(|| format!("cannot make {}", all.display()))?;
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    prune(&all, KEPT);
-    let folder = all.join(format!("run-{}-{}", since_epoch.as_secs(), std::process::id()));
+    prune(&all, kind, KEPT, LARGEST);
+    let folder = all.join(format!("{}{}-{}", kind.prefix(), since_epoch.as_secs(), std::process::id()));
     fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
 
-/// Removes all but the newest runs and those whose process still lives. One that cannot be removed is
-/// no reason not to start another.
-fn prune(all: &Path, kept: usize) {
+/// Removes all but the newest runs of a kind, as far as they are small enough together, and those whose process still lives. One
+/// that cannot be removed is no reason not to start another.
+fn prune(all: &Path, kind: Kind, kept: usize, largest: u64) {
     let Ok(entries) = all.read_dir() else { return };
     let mut runs: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("run-")))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind.prefix())))
         .collect();
-    runs.sort();
-    let surplus = runs.len().saturating_sub(kept);
-    for run in runs[..surplus].iter().filter(|run| !in_use(run)) {
-        let _ = fs::remove_dir_all(run);
+    // Newest first.
+    runs.sort_by(|one, other| other.cmp(one));
+    let mut together = 0;
+    for (number, run) in runs.iter().enumerate() {
+        together += size(run);
+        // The last one is what somebody is looking at.
+        if (number >= kept || (together > largest && number > 0)) && !in_use(run) {
+            let _ = fs::remove_dir_all(run);
+        }
     }
+}
+
+/// Bytes of all files below `folder`, as far as they can be seen.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = folder.read_dir() else { return 0 };
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
 }
 
 /// The process in the folder's name is there. If it is another one by now, the folder stays for longer
@@ -54,18 +104,36 @@ fn in_use(run: &Path) -> bool {
 mod tests {
     use super::*;
 
+    fn left(folder: &Path) -> Vec<String> {
+        let mut left: Vec<_> =
+            folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        left
+    }
+
     #[test]
     fn old_runs_go_unless_they_still_run_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();
         // No process has a number like these; the running test has its own.
         let mine = format!("run-0-{}", std::process::id());
-        for name in [&mine, "run-1-99999999", "run-2-99999998", "run-3-99999997", "other"] {
+        let names = [&mine, "run-1-99999999", "run-2-99999998", "run-3-99999997", "guest-0-99999996", "other"];
+        for name in names {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        prune(folder.path(), 2);
-        let mut left: Vec<_> =
-            folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        left.sort();
-        assert_eq!(left, ["other", &mine, "run-2-99999998", "run-3-99999997"]);
+        prune(folder.path(), Kind::Run, 2, LARGEST);
+        assert_eq!(left(folder.path()), ["guest-0-99999996", "other", &mine, "run-2-99999998", "run-3-99999997"]);
+    }
+
+    #[test]
+    fn runs_that_are_too_large_together_go_but_for_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["run-1-99999999", "run-2-99999998", "run-3-99999997"] {
+            fs::create_dir_all(folder.path().join(name).join("guest")).unwrap();
+            fs::write(folder.path().join(name).join("guest/console.log"), [0; 100]).unwrap();
+        }
+        prune(folder.path(), Kind::Run, 20, 250);
+        assert_eq!(left(folder.path()), ["run-2-99999998", "run-3-99999997"]);
+        prune(folder.path(), Kind::Run, 20, 1);
+        assert_eq!(left(folder.path()), ["run-3-99999997"]);
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::loader;
-use crate::apt::{Apt, Cache, Wanted};
+use crate::apt::{Apt, Cache, Package, Wanted};
 use crate::kernels::{Arch, Kernel};
 use crate::progress;
 
@@ -65,6 +65,21 @@ impl Stamp {
     pub(crate) fn package(&self, package: &str) -> Option<&str> {
         let prefix = format!("{package}_");
         self.packages.iter().map(String::as_str).find(|file| file.starts_with(&prefix))
+    }
+}
+
+/// The packages that a component is made from.
+#[derive(Debug)]
+pub(crate) struct Resolved<'a> {
+    parts: Vec<(&'a Apt, Wanted, Vec<Package>)>,
+    /// Of a kernel.
+    release: Option<String>,
+}
+
+impl<'a> Resolved<'a> {
+    /// All of them, with where they are.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = (&'a Apt, &Package)> {
+        self.parts.iter().flat_map(|&(apt, _, ref packages)| packages.iter().map(move |package| (apt, package)))
     }
 }
 
@@ -142,37 +157,42 @@ impl Component {
         format!("{arch}{content} only={:?} loader={:?}", self.only, self.loader)
     }
 
-    /// Fetches and unpacks the component; keeps the installed one if that is what would come out.
-    pub(crate) fn install(&self, cache: &Cache) -> Result<()> {
+    /// What it would be made from now.
+    ///
+    /// # Errors
+    ///
+    /// No such package, release or version; package lists that cannot be had.
+    pub(crate) fn resolve<'a>(&self, cache: &'a Cache) -> Result<Resolved<'a>> {
         let own = cache.packages(self.arch)?;
         let (wanted, release) = self.wanted(own)?;
-        let mut parts = vec![(own, wanted)];
+        let mut wanted = vec![(own, wanted)];
         if let (Content::Kernel(kernel), Some(release)) = (&self.content, &release) {
             let tools = Wanted { packages: kernel.host_packages_of(release), closure: false };
-            parts.extend(
-                (!tools.packages.is_empty()).then(|| cache.packages(Arch::Amd64)).transpose()?.map(|apt| (apt, tools)),
-            );
+            if !tools.packages.is_empty() {
+                wanted.push((cache.packages(Arch::Amd64)?, tools));
+            }
         }
-        let mut archives = Vec::new();
-        let mut resolved = Vec::new();
-        for (apt, wanted) in &parts {
-            let packages = apt.resolve(wanted)?;
-            archives.extend(packages.iter().map(|package| apt.archive(package)));
-            resolved.push(packages);
-        }
+        let parts =
+            wanted.into_iter().map(|(apt, wanted)| apt.resolve(&wanted).map(|packages| (apt, wanted, packages)));
+        Ok(Resolved { parts: parts.collect::<Result<_>>()?, release })
+    }
+
+    /// Fetches and unpacks the component; keeps the installed one if that is what would come out.
+    pub(crate) fn install(&self, resolved: &Resolved<'_>) -> Result<()> {
         let stamp = Stamp {
             layout: LAYOUT,
             place: self.place(),
             request: self.request(),
-            release,
-            packages: resolved.iter().flatten().map(|package| package.file.clone()).collect(),
+            release: resolved.release.clone(),
+            packages: resolved.packages().map(|(_, package)| package.file.clone()).collect(),
         };
         if self.installed().as_ref() == Some(&stamp) {
             return Ok(());
         }
-        for ((apt, wanted), packages) in parts.iter().zip(&resolved) {
+        for (apt, wanted, packages) in &resolved.parts {
             apt.fetch(&self.name, wanted, packages)?;
         }
+        let archives: Vec<PathBuf> = resolved.packages().map(|(apt, package)| apt.archive(package)).collect();
         let result = self.unpack(&archives, &stamp);
         if result.is_err() {
             // What is half unpacked may be what fills the disk; the first error is the one to report.

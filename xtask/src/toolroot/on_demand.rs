@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::packages::{
     GO, POLICY, compiler_component, folder, go_component, kernel_build_component, policy_component, root_component,
 };
-use super::{ToolRoot, open_cache, provide, workshop};
+use super::{SAME_COMMAND, ToolRoot, open_cache, provide, workshop};
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 
@@ -30,7 +30,7 @@ impl ToolRoot {
     ///
     /// Something is missing and cannot be fetched, or they do not build.
     pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
-        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)])?;
+        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)], SAME_COMMAND)?;
         let shop = workshop(&self.options, Arch::Amd64)?;
         let cache = open_cache(&self.options, &[&kernel.suite])?;
         selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
@@ -43,7 +43,7 @@ impl ToolRoot {
     ///
     /// It is missing and cannot be fetched.
     pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
-        provide(&self.options, &[policy_component()])?;
+        provide(&self.options, &[policy_component()], SAME_COMMAND)?;
         Ok(folder(POLICY).join("usr/bin/secilc"))
     }
 
@@ -55,7 +55,7 @@ impl ToolRoot {
     /// A package does not exist, or cannot be fetched or unpacked.
     pub(crate) fn root_file_system(&self, arch: Arch, packages: &[String]) -> Result<PathBuf> {
         let component = root_component(arch, packages)?;
-        provide(&self.options, std::slice::from_ref(&component))?;
+        provide(&self.options, std::slice::from_ref(&component), SAME_COMMAND)?;
         Ok(folder(component.name()))
     }
 
@@ -65,7 +65,7 @@ impl ToolRoot {
     ///
     /// It is missing and cannot be fetched.
     pub(crate) fn go(&self) -> Result<Go> {
-        provide(&self.options, &[go_component()])?;
+        provide(&self.options, &[go_component()], SAME_COMMAND)?;
         let tree = folder(GO);
         let libraries = tree.join("usr/lib");
         // Its name has the version.
