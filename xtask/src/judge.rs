@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
@@ -22,13 +22,13 @@ use crate::guest::platform::PlatformOptions;
 use crate::kernel_build::UserTree;
 use crate::kernels::{Arch, Kernel};
 use crate::machine::{self, Chosen};
-use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Case, Implementation, Scenario, Selection};
 use crate::shell::word;
 use crate::stages::Stages;
 use crate::test_qemu::outcome::Outcome;
 use crate::test_qemu::rig::{Demands, Rig, Work};
+use crate::test_qemu::scenario_options::ScenarioOptions;
 use crate::test_qemu::{NO_VERDICT, run_folder};
 use crate::toolroot::{ToolOptions, ToolRoot};
 use crate::{differential, workspace};
@@ -66,18 +66,8 @@ pub(crate) struct Options {
     /// Machine to judge on, `all` for every one of the project's, or a file of your own (docs/machines.md); may be repeated
     #[arg(long = "machine", value_name = "NAME|FILE", default_value = "intel")]
     machines: Vec<String>,
-    /// Only scenarios whose name this regular expression matches somewhere; may be repeated
-    #[arg(long = "scenario", value_name = "PATTERN")]
-    patterns: Vec<Regex>,
-    /// Parameter for scenarios, for example STRESS_SECONDS=3600; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
-    settings: Vec<(String, String)>,
-    /// What random sequences are made from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Operations of random sequences to compare, on each machine
-    #[arg(long, value_name = "M", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    ops: u64,
+    #[command(flatten)]
+    scenarios: ScenarioOptions,
     /// Build with KASAN, lockdep and more: finds uses of freed memory, takes longer; nothing is measured
     #[arg(long, conflicts_with = "config")]
     debug: bool,
@@ -90,12 +80,6 @@ pub(crate) struct Options {
     /// Write the verdict to this file, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Guests at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: u16,
-    /// Time limit of a boot, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..))]
-    boot_timeout: u64,
     #[command(flatten)]
     tools: ToolOptions,
 }
@@ -115,16 +99,16 @@ impl Options {
         if let Some(config) = &self.config {
             flag("--config", &config.to_string_lossy());
         }
-        for (name, value) in &self.settings {
+        for (name, value) in &self.scenarios.settings {
             flag("--set", &format!("{name}={value}"));
         }
-        for (name, value, usual) in
-            [("--seed", self.seed, 1), ("--ops", self.ops, 1000), ("--boot-timeout", self.boot_timeout, 90)]
-        {
+        let differential::Asked { seed, operations } = self.scenarios.sequences();
+        for (name, value, usual) in [("--seed", seed, 1), ("--ops", operations, 1000)] {
             if value != usual {
                 flag(name, &value.to_string());
             }
         }
+        words.extend(self.scenarios.boot_timeout_flag().into_iter().flatten());
         words.extend(self.debug.then(|| "--debug".to_owned()));
         words.extend(self.tools.arguments().iter().map(|argument| word(&argument.to_string_lossy())));
         words.join(" ")
@@ -159,8 +143,8 @@ impl Options {
             let implementations = &[Implementation::Kernel];
             Selection { machines, kernels, implementations, patterns, shard: None }.cases(scenarios)
         };
-        let mut cases = select(&self.patterns)?;
-        if self.patterns.is_empty() {
+        let mut cases = select(&self.scenarios.patterns)?;
+        if self.scenarios.patterns.is_empty() {
             // Not every machine has one.
             let races = select(&[Regex::new(RACES)?]).unwrap_or_default();
             cases.extend(races.into_iter().filter(|race| !cases.contains(race)).collect::<Vec<_>>());
@@ -228,7 +212,7 @@ fn judge(options: &Options) -> Result<(Judgement, PathBuf)> {
     let guest = workspace::root().join("qemu-images/guest");
     let scenarios = scenario::load(&guest.join("scenarios"))?;
     let differences = KnownDifferences::load(&guest.join("known-differences.toml"), &scenarios)?.between_kernels();
-    let settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
+    let settings = options.scenarios.settings();
 
     let subject = options.subject()?;
     let folder = run_folder::create()?;
@@ -248,10 +232,10 @@ fn judge(options: &Options) -> Result<(Judgement, PathBuf)> {
         tools: &options.tools,
         platform: &platform,
         append: "",
-        boot_limit: Duration::from_secs(options.boot_timeout),
-        jobs: options.jobs,
+        boot_limit: options.scenarios.boot_limit(),
+        jobs: options.scenarios.jobs,
         debugging: Debugging::default(),
-        sequences: differential::Asked { seed: options.seed, operations: options.ops },
+        sequences: options.scenarios.sequences(),
     };
     let mut rig = Rig::new(demands);
     // One after the other in the same place, so that what the series does not touch is compiled once.
@@ -293,7 +277,7 @@ fn judge(options: &Options) -> Result<(Judgement, PathBuf)> {
         findings = findings.confirmed_by(&sides.compare(&run(&again, &is_doubtful)?));
     }
     judgement.findings = findings;
-    if !(options.debug || options.no_bench || !options.patterns.is_empty()) {
+    if !(options.debug || options.no_bench || !options.scenarios.patterns.is_empty()) {
         judgement.costs = costs(&rig, &sides, &machines, &folder)?;
     }
     judgement.seconds = start.elapsed().as_secs();

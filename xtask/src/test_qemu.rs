@@ -7,15 +7,15 @@ pub(crate) mod outcome;
 mod pool;
 pub(crate) mod rig;
 pub(crate) mod run_folder;
+pub(crate) mod scenario_options;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use regex::Regex;
 
 use crate::checks::{Catalogue, Table};
 use crate::guest::debugging::Debugging;
@@ -24,21 +24,18 @@ use crate::guest::platform::{Kind, PlatformOptions};
 use crate::kernels::Arch;
 use crate::machine::{self, Chosen};
 use crate::report::{Run, html};
-use crate::run_qemu::parse_setting;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, TreeOptions};
-use crate::{differential, junit, snapshot, workspace};
+use crate::{junit, snapshot, workspace};
 use outcome::{Outcome, Verdict};
 use rig::{Demands, Rig, Work};
+use scenario_options::ScenarioOptions;
 
 /// The exit code of a run that cannot tell whether something fails: nothing booted, or did not build, or cannot be had. `git bisect
 /// run` skips such a commit.
 pub(crate) const NO_VERDICT: u8 = 125;
-
-/// Seconds that a guest may boot.
-const BOOT_TIMEOUT: u64 = 90;
 
 /// Runs scenarios in guests on emulated hardware, on our resctrl and on the kernel's own.
 ///
@@ -63,21 +60,8 @@ pub(crate) struct Options {
     /// Which resctrl to test [default: both; the kernel's own of a --tree]
     #[arg(long = "impl", value_name = "WHICH")]
     implementation: Option<Implementations>,
-    /// Only scenarios whose name this regular expression matches somewhere; may be repeated
-    #[arg(long = "scenario", value_name = "PATTERN")]
-    patterns: Vec<Regex>,
-    /// Parameter for scenarios, for example STRESS_SECONDS=3600; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
-    settings: Vec<(String, String)>,
-    /// Scenario `differential`: what its random sequences are made from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Scenario `differential`: operations to compare, on each machine
-    #[arg(long, value_name = "M", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    ops: u64,
-    /// Guests at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: u16,
+    #[command(flatten)]
+    scenarios: ScenarioOptions,
     /// Run part I of N of the scenarios, for several machines that share the work
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -90,9 +74,6 @@ pub(crate) struct Options {
     /// Take over snapshots that differ (never when CI is set)
     #[arg(long)]
     accept: bool,
-    /// Time limit of a boot, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = BOOT_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..))]
-    boot_timeout: u64,
     /// More arguments for the kernel's command line
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
@@ -128,11 +109,6 @@ impl Implementations {
 }
 
 impl Options {
-    /// What random sequences are asked for.
-    fn sequences(&self) -> differential::Asked {
-        differential::Asked { seed: self.seed, operations: self.ops }
-    }
-
     fn implementations(&self) -> &'static [Implementation] {
         let unasked = if self.tree.tree.is_some() { Implementations::Kernel } else { Implementations::Both };
         self.implementation.unwrap_or(unasked).list()
@@ -142,9 +118,7 @@ impl Options {
     fn again(&self, settings: BTreeMap<String, String>) -> Again {
         let mut flags = self.tools.arguments();
         flags.extend(self.tree.arguments());
-        if self.boot_timeout != BOOT_TIMEOUT {
-            flags.extend(["--boot-timeout".into(), self.boot_timeout.to_string().into()]);
-        }
+        flags.extend(self.scenarios.boot_timeout_flag().into_iter().flatten().map(Into::into));
         if !self.append.is_empty() {
             // With a dash at its beginning it would be taken for a flag.
             flags.push(format!("--append={}", self.append).into());
@@ -154,7 +128,7 @@ impl Options {
         Again {
             settings,
             both: self.implementations().len() > 1,
-            sequences: self.sequences(),
+            sequences: self.scenarios.sequences(),
             flags,
             tree: self.tree.tree.is_some(),
         }
@@ -167,9 +141,9 @@ impl Options {
             platform: &self.platform,
             append: &self.append,
             debugging: self.debugging,
-            boot_limit: Duration::from_secs(self.boot_timeout),
-            jobs: self.jobs,
-            sequences: self.sequences(),
+            boot_limit: self.scenarios.boot_limit(),
+            jobs: self.scenarios.jobs,
+            sequences: self.scenarios.sequences(),
         }
     }
 
@@ -189,7 +163,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         machines: &machines,
         kernels: &kernels,
         implementations: options.implementations(),
-        patterns: &options.patterns,
+        patterns: &options.scenarios.patterns,
         shard: options.shard,
     };
     let mut cases = selection.cases(&scenarios)?;
@@ -199,7 +173,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         case.known = differences.of(case);
     }
     let catalogue = Catalogue::load(&guest.join("checks.toml"))?;
-    let everything = options.patterns.is_empty() && options.shard.is_none() && options.has_all_machines();
+    let everything = options.scenarios.patterns.is_empty() && options.shard.is_none() && options.has_all_machines();
     let mut checks = Table::new(&catalogue, &scenarios, everything);
     let misfits = selection.misfits(&scenarios);
     let mut left_out = selection.left_out();
@@ -228,8 +202,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("{misfits}");
     }
     interrupt::install()?;
-    let mut settings: BTreeMap<String, String> = options.settings.iter().cloned().collect();
-    if options.patterns.is_empty() {
+    let mut settings = options.scenarios.settings();
+    if options.scenarios.patterns.is_empty() {
         shorten(&mut settings, &cases);
     }
     check_settings(&settings, &cases)?;

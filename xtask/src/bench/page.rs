@@ -2,10 +2,10 @@
 //! The figures as a page: one file that needs nothing else.
 
 use anyhow::Result;
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{PreEscaped, html};
 
 use super::table::{Row, Table};
-use crate::report::html::STYLE;
+use crate::report::html::document;
 use crate::report::plot::{self, Bar, Line};
 
 /// What operations can have more and more of, at the end of their names: `tasks-read/1000-threads`.
@@ -40,16 +40,7 @@ pub(super) fn page(table: &Table, machines: &[OfSize]) -> Result<String> {
         across.push((format!("{operation}, by {scale}"), plot::lines(&lines, scale, "instructions")?));
     }
     let origin = &table.origin;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { "resctrl: " (table.summary()) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
+    let body = html! {
                 h1 { "What operations cost" }
                 p { code { (origin.command) } " at " (origin.commit) ", on Linux " (origin.kernel) " (" (origin.description) ")." }
                 p { (table.summary()) ". Instructions of the guest; of operations that wait, what its CPUs executed meanwhile." }
@@ -72,10 +63,8 @@ pub(super) fn page(table: &Table, machines: &[OfSize]) -> Result<String> {
                 }
                 h2 { "All figures" }
                 pre { (table.text()) }
-            }
-        }
     };
-    Ok(page.into_string())
+    Ok(document(&table.summary(), &body))
 }
 
 /// Orange where ours takes more.

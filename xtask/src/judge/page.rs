@@ -2,11 +2,11 @@
 //! The verdict as a page: one file that needs nothing else, to attach to a mail.
 
 use anyhow::Result;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::report::Judgement;
 use super::verdict::{Change, Finding};
-use crate::report::html::STYLE;
+use crate::report::html::document;
 use crate::report::plot::{self, Bar};
 
 /// Draws the verdict.
@@ -29,16 +29,7 @@ pub(super) fn page(judgement: &Judgement) -> Result<String> {
         charts.push((machine, plot::bars(&bars, "with the series, as a part of without; 1 is the same")?));
     }
     let class = if judgement.is_worse() { "fail" } else { "pass" };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { "resctrl: " (judgement.after.name) ": " (judgement.summary()) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
+    let body = html! {
                 h1 { (judgement.after.name) " against " (judgement.before.name) }
                 p class=(class) { (judgement.summary()) }
                 ul { @for subject in &judgement.subjects { li { (subject) } } }
@@ -72,10 +63,8 @@ pub(super) fn page(judgement: &Judgement) -> Result<String> {
                     (PreEscaped(chart))
                 }
                 (table(judgement))
-            }
-        }
     };
-    Ok(page.into_string())
+    Ok(document(&format!("{}: {}", judgement.after.name, judgement.summary()), &body))
 }
 
 fn section(judgement: &Judgement, title: &str, findings: &[Finding]) -> Markup {

@@ -16,10 +16,27 @@ use crate::test_qemu::outcome::{Outcome, Verdict};
 const CONSOLE_LINES: usize = 60;
 
 /// How pages look.
-pub(crate) const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
+const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
     table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left}\
     tr:nth-child(even){background:#f4f4f4}.pass{color:#17692b}.fail{color:#b3261e;font-weight:bold}\
     .skip{color:#777}pre{background:#f4f4f4;padding:.8em;overflow:auto}";
+
+/// A page of one file that needs nothing else.
+pub(crate) fn document(title: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                title { "resctrl: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { (body) }
+        }
+    };
+    page.into_string()
+}
 
 /// The page for `run`.
 ///
@@ -39,15 +56,7 @@ pub(crate) fn page(run: &Run) -> Result<String> {
         charts.push((outcome.case.to_string(), plot::bars(&bars, "count")?));
     }
     let failed = run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                title { "resctrl: " (run.summary()) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
+    let body = html! {
                 h1 { "resctrl in guests" }
                 p { (run.summary()) }
                 @for outcome in failed { (failure(run, outcome)) }
@@ -63,10 +72,8 @@ pub(crate) fn page(run: &Run) -> Result<String> {
                     h2 { "Counts of " (case) }
                     (PreEscaped(chart))
                 }
-            }
-        }
     };
-    Ok(page.into_string())
+    Ok(document(&run.summary(), &body))
 }
 
 fn timing(outcome: &Outcome) -> Bar {
