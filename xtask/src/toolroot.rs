@@ -394,7 +394,10 @@ fn check_qemu(qemu: &Path) -> Result<()> {
     let version =
         said.strip_prefix("QEMU emulator version ").and_then(|rest| rest.split(['.', ' ']).next()?.parse::<u32>().ok());
     match version {
-        None => bail!("{flag}: this is no QEMU system emulator; asked for its version, it says: {}", said.trim()),
+        None => bail!(
+            "{flag}: this is no QEMU system emulator; asked for its version, it says: {}",
+            said.lines().next().unwrap_or_default()
+        ),
         Some(version) if version < OLDEST_QEMU => {
             bail!("{flag}: version {version} is too old: the plugin needs the plugin interface of QEMU {OLDEST_QEMU}")
         }
