@@ -35,6 +35,9 @@ const REPEATED: usize = 60;
 /// Measures, and fails if what operations cost has become worse than the table that is committed.
 const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performance/intel.json"];
 
+/// A few random sequences on both implementations: the two guests, the way to them, and what they say are tried, if little is found.
+const SEQUENCES: [&str; 7] = ["test-qemu", "--impl", "both", "--scenario", "^differential$", "--ops", "200"];
+
 /// A command and what it is called in the log.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
@@ -102,6 +105,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
+        steps.push(step("random sequences", xtask.to_owned(), &SEQUENCES));
         steps.push(step("performance", xtask.to_owned(), &PERFORMANCE));
     }
     for step in &mut steps {
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn the_quick_run_leaves_only_the_guests_out() {
         let mut all = names(false);
-        assert_eq!(all.split_off(all.len() - 3), ["guests", "guests for arm64", "performance"]);
+        assert_eq!(all.split_off(all.len() - 4), ["guests", "guests for arm64", "random sequences", "performance"]);
         assert_eq!(all, names(true));
     }
 
@@ -197,8 +201,15 @@ mod tests {
             .filter(|step| step.arguments.ends_with(&["--offline".into(), "--mirror".into(), "http://m".into()]))
             .map(|step| step.name)
             .collect();
-        let needing =
-            ["lints of the module", "module", "module for arm64", "guests", "guests for arm64", "performance"];
+        let needing = [
+            "lints of the module",
+            "module",
+            "module for arm64",
+            "guests",
+            "guests for arm64",
+            "random sequences",
+            "performance",
+        ];
         assert_eq!(with_flags, needing);
     }
 

@@ -8,5 +8,5 @@
 # lockstep: yes
 # parameters: expert=1
 
-# The rig sends sequences to this port and reads the record from it.
-exec resctrl-replay serve "/dev/$PORT_OUTPUT"
+# The rig sends sequences to the port that standard output is, and reads the record from it.
+exec resctrl-replay serve /proc/self/fd/1

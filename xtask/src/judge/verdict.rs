@@ -118,6 +118,11 @@ impl Findings {
     fn sequences(&mut self, before: &Outcome, after: &Outcome) {
         let of = |outcome: &Outcome| outcome.compared.clone().unwrap_or_default();
         let (old, new) = (of(before), of(after));
+        if after.stats.get("operations").is_none_or(|&operations| operations == 0.0) {
+            let details = [old.lost, new.lost].concat().join("\n");
+            self.unknown.push(Finding::of(after, "no operation was compared", &details));
+            return;
+        }
         for script in new.scripts {
             self.change(after, "a random sequence", script, true);
         }

@@ -115,6 +115,7 @@ fn a_difference_of_sequences_is_a_change_and_a_guest_that_is_gone_is_worse() {
         let mut outcome = outcome("x", &[]);
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         outcome.compared = Some(Compared { scripts: texts(scripts), lost: texts(lost) });
+        outcome.stats.insert("operations".to_owned(), 61.0);
         outcome
     };
     let findings = Findings::of(&compared(&[], &[]), &compared(&["mount\n"], &[]));
@@ -124,4 +125,11 @@ fn a_difference_of_sequences_is_a_change_and_a_guest_that_is_gone_is_worse() {
     assert_eq!((names(&findings.worse), findings.worse[0].is_report), (vec![GUEST], true));
     assert_eq!(names(&Findings::of(&compared(&[], &["x"]), &compared(&[], &[])).better), [GUEST]);
     assert_eq!(names(&Findings::of(&compared(&[], &["x"]), &compared(&[], &["y"])).both), [GUEST]);
+    let nothing = |lost: &[&str]| {
+        let mut outcome = compared(&[], lost);
+        outcome.stats.insert("operations".to_owned(), 0.0);
+        outcome
+    };
+    let findings = Findings::of(&nothing(&["the guest ended as it should"]), &nothing(&[]));
+    assert_eq!((names(&findings.unknown), findings.better.len()), (vec!["no operation was compared"], 0));
 }
