@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::table::{self, Measured};
 use crate::console::Scanner;
@@ -18,8 +18,8 @@ use crate::progress;
 /// How often each implementation is booted.
 const BOOTS: usize = 2;
 
-/// One thread executes all CPUs in turn, and the guest's clock is no clock.
-const BOOT_LIMIT: Duration = Duration::from_secs(600);
+/// One thread executes all CPUs in turn, and the guest's clock is no clock: on a quiet host a boot takes a tenth of this.
+const BOOT_LIMIT: Duration = Duration::from_secs(240);
 
 /// What one implementation has come to.
 pub(super) struct Implemented {
@@ -43,14 +43,35 @@ pub(super) fn boots(name: &str, spec: &Spec, provisions: &Provisions, folder: &P
     Ok(Implemented { release: releases.pop().unwrap_or_default(), boots })
 }
 
+/// Boots it once, and once more if it hangs or dies on its way up, as any guest does now and then.
 fn boot(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path, number: usize) -> Result<(String, Measured)> {
-    let folder = Folder(folder.join(format!("{name}.{number}")));
     let label = format!("{name}, boot {number} of {BOOTS}");
-    let spinner = progress::spinner(&label);
+    let place = folder.join(format!("{name}.{number}"));
+    match attempt(&label, spec, provisions, &Folder(place.clone()))? {
+        Attempt::Measured(release, measured) => Ok((release, measured)),
+        Attempt::NotUp(why) => {
+            eprintln!("{label}: {why}; trying once more");
+            match attempt(&label, spec, provisions, &Folder(place.with_extension(format!("{number}-again"))))? {
+                Attempt::Measured(release, measured) => Ok((release, measured)),
+                Attempt::NotUp(why) => bail!("{why}; {label}"),
+            }
+        }
+    }
+}
+
+/// What became of a guest.
+enum Attempt {
+    Measured(String, Measured),
+    /// It never came up, for this reason.
+    NotUp(String),
+}
+
+fn attempt(label: &str, spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<Attempt> {
+    let spinner = progress::spinner(label);
     let (mut output, mut said, mut code) = (Vec::new(), Vec::new(), None);
     let mut release = None;
     let limits = Limits { boot: BOOT_LIMIT, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
-    let end = run::run(spec, provisions, &folder, &Scanner::new()?, &limits, &mut |event| match event {
+    let end = run::run(spec, provisions, folder, &Scanner::new()?, &limits, &mut |event| match event {
         Event::Booted(available) => release = Some(available.kernel),
         Event::Bytes { error: false, bytes } => {
             output.extend(bytes);
@@ -63,6 +84,9 @@ fn boot(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path, number:
     })?;
     spinner.finish_and_clear();
     let place = || format!("{label}; console log: {}", folder.console().display());
+    if release.is_none() && end.is_worth_a_retry() {
+        return Ok(Attempt::NotUp(format!("{} (console log: {})", end.describe(), folder.console().display())));
+    }
     let after = || match last(&output).as_str() {
         "" => String::new(),
         last => format!("after {last}: "),
@@ -70,7 +94,7 @@ fn boot(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path, number:
     ensure!(matches!(end, End::Done), "{}{}; {}", after(), end.describe(), place());
     ensure!(code == Some(0), "{}{}; {}", after(), String::from_utf8_lossy(&said).trim(), place());
     let measured = table::parse(&String::from_utf8_lossy(&output)).with_context(place)?;
-    Ok((release.with_context(place)?, measured))
+    Ok(Attempt::Measured(release.with_context(place)?, measured))
 }
 
 /// The operation that was measured last.
