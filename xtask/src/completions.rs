@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask completions`.
 
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -11,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::guest::platform::Kind;
 use crate::kernels::{Arch, Kernel};
-use crate::machine;
+use crate::{list, machine};
 
 /// Prints a script that lets a shell complete subcommands, flags, and names of machines and kernels.
 ///
@@ -50,9 +49,7 @@ complete -F _cargo_xtask -o bashdefault -o default cargo
 "#;
 
 pub(crate) fn run(options: &Options, command: Command) -> Result<ExitCode> {
-    let script = script(options.shell, command)?;
-    stdout().lock().write_all(script.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    list::print(&script(options.shell, command)?)
 }
 
 fn script(shell: Shell, command: Command) -> Result<String> {

@@ -8,7 +8,7 @@
 pub(crate) mod clients;
 pub(crate) mod debugging;
 pub(crate) mod event;
-mod facts;
+pub(crate) mod facts;
 mod fvp;
 pub(crate) mod interrupt;
 pub(crate) mod platform;

@@ -178,15 +178,16 @@ impl Sides {
         Work { cases, pairs }
     }
 
-    /// Compares the outcomes of each pair that has some.
-    fn compare(&self, outcomes: &[Outcome]) -> Findings {
+    /// The outcomes of each pair that has some.
+    fn outcomes<'a>(&'a self, outcomes: &'a [Outcome]) -> impl Iterator<Item = [&'a Outcome; 2]> {
         let of = |case: &Case| outcomes.iter().find(|outcome| outcome.case == *case);
+        self.pairs().filter_map(move |[before, after]| Some([of(before)?, of(after)?]))
+    }
+
+    /// Compares them.
+    fn compare(&self, outcomes: &[Outcome]) -> Findings {
         let mut findings = Findings::default();
-        for [before, after] in self.pairs() {
-            if let (Some(before), Some(after)) = (of(before), of(after)) {
-                findings.add(Findings::of(before, after));
-            }
-        }
+        self.outcomes(outcomes).for_each(|[before, after]| findings.add(Findings::of(before, after)));
         findings
     }
 }
@@ -263,7 +264,7 @@ fn judge(options: &Options) -> Result<(Judgement, PathBuf)> {
         rig.test(&sides.work(wanted), folder, &settings, &differences, &mut stages)
     };
     let outcomes = run(&folder, &|_| true)?;
-    judgement.table = sides.pairs().filter_map(|pair| report::Line::of(pair, &outcomes)).collect();
+    judgement.table = sides.outcomes(&outcomes).map(report::Line::of).collect();
     let mut findings = sides.compare(&outcomes);
     let doubtful = findings.doubtful();
     if !doubtful.is_empty() {
@@ -320,8 +321,7 @@ fn costs(rig: &Rig<'_>, sides: &Sides, machines: &[Chosen], folder: &Path) -> Re
 /// Prints and writes the verdict.
 fn conclude(options: &Options, judgement: &Judgement, folder: &Path) -> Result<ExitCode> {
     let json = serde_json::to_string_pretty(judgement)? + "\n";
-    let places = [folder.join("verdict.json")];
-    for place in places.iter().chain(&options.json) {
+    for place in [folder.join("verdict.json")].iter().chain(&options.json) {
         fs::write(place, &json).with_context(|| format!("cannot write {}", place.display()))?;
     }
     let page = folder.join("verdict.html");

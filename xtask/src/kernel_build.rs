@@ -26,7 +26,8 @@ use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::apt::{self, Available, Cache};
+use crate::apt::{self, Apt, Available, Cache};
+use crate::files;
 use crate::kernels::{Arch, Kernel, Recipe};
 use make::Make;
 pub(crate) use tree::UserTree;
@@ -101,9 +102,8 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
         let place = of_tree(kernel, recipe, &fragment, tree, shop)?;
         return choose(choice, kernel, recipe, &fragment, place);
     }
-    // The package is the same for every instruction set.
     let apt = cache.packages(Arch::Amd64)?;
-    let source = source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)?;
+    let source = newest_source(kernel, recipe, apt)?;
     let place =
         shop.cache.join("kernels").join(folder_name(kernel, recipe, &fragment, &source, &shop.compiler_version));
     if built(&place).is_none() {
@@ -130,11 +130,13 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
 ///
 /// The suite has none.
 pub(crate) fn source_package(kernel: &Kernel, recipe: &Recipe, cache: &Cache) -> Result<String> {
-    // The package is the same for every instruction set.
-    let apt = cache.packages(Arch::Amd64)?;
-    let Available { name, version, .. } =
-        source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)?;
+    let Available { name, version, .. } = newest_source(kernel, recipe, cache.packages(Arch::Amd64)?)?;
     Ok(format!("{name}_{version}"))
+}
+
+/// The package with the source of `kernel`, the same for every instruction set.
+fn newest_source(kernel: &Kernel, recipe: &Recipe, apt: &Apt) -> Result<Available> {
+    source::newest(&apt.available("linux-source-")?, &kernel.suite, &recipe.pattern()?)
 }
 
 /// The source of the newest package called `name`, with its version, unpacked once in a folder of `folder` that is its user's.
@@ -334,9 +336,7 @@ impl Job<'_> {
 /// Copies the modules below `tree` to the folder `to`; their names are unique.
 fn keep_modules(tree: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
-    let mut files = Vec::new();
-    tree::walk(tree, Path::new(""), &mut files)?;
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "ko")) {
+    for file in files::below(tree)?.iter().filter(|file| file.extension().is_some_and(|extension| extension == "ko")) {
         copy(&tree.join(file), &to.join(file.file_name().context("a file without a name")?))?;
     }
     Ok(())

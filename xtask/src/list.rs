@@ -121,6 +121,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         What::Scenarios => text(&scenarios()?.into_iter().map(scenario_entry).collect::<Vec<_>>(), options.json),
         What::Checks => text(&checks()?, options.json),
     }?;
+    print(&text)
+}
+
+/// Prints what a command is asked for that does nothing else.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub(crate) fn print(text: &str) -> Result<ExitCode> {
     match stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads the list, `head` for one, has seen enough.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

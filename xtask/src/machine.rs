@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use resctrl_hardware::machine::{Machine, MachineFile};
+use resctrl_hardware::machine::{self, Machine, MachineFile};
 
 use crate::guest::platform::{Kind, Platform};
 use crate::kernels::Arch;
@@ -75,23 +75,13 @@ fn library(platform: Kind) -> PathBuf {
 /// The folder cannot be read.
 pub(crate) fn names(platform: Kind) -> Result<Vec<String>> {
     let folder = library(platform);
-    let mut names = Vec::new();
-    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
-        names.extend(own_name(&entry?.path()));
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// What a machine of the project is called whose file is this.
-fn own_name(path: &Path) -> Option<String> {
-    (path.extension()? == "toml").then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+    machine::names(&folder).with_context(|| format!("cannot read {}", folder.display()))
 }
 
 /// The name of the project's machine that has this file, if it is one.
 fn name_of(path: &Path, library: &Path) -> Option<String> {
     let same = path.canonicalize().ok()?.parent()? == library.canonicalize().ok()?;
-    same.then(|| own_name(path)).flatten()
+    same.then(|| machine::name_in_library(path)).flatten()
 }
 
 /// The machine that `argument` asks for: one of the project's by its name, or a file by its path, which has a `/` or ends with
@@ -102,7 +92,7 @@ fn name_of(path: &Path, library: &Path) -> Option<String> {
 /// There is none of that name, no such file, or it does not parse.
 pub(crate) fn load(argument: &str, platform: Kind) -> Result<Chosen> {
     let library = library(platform);
-    let is_path = argument.contains('/') || argument.ends_with(".toml");
+    let is_path = machine::is_path(argument);
     let path = if is_path { PathBuf::from(argument) } else { library.join(format!("{argument}.toml")) };
     if !path.is_file() {
         let names = names(platform)?.join(", ");

@@ -17,6 +17,7 @@ mod console;
 mod differential;
 mod docs;
 mod doctor;
+mod files;
 mod fuzz;
 mod git;
 mod guest;

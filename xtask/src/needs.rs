@@ -10,6 +10,7 @@ use std::fmt;
 use anyhow::{Context, Result, bail, ensure};
 use resctrl_hardware::machine::{Component, Machine, MpamFeatures, RdtFeatures};
 
+use crate::guest::facts::property;
 use crate::guest::facts_of;
 
 /// What a word is.
@@ -234,10 +235,7 @@ struct Model {
 
 impl Model {
     fn of(processor: &str) -> Self {
-        let number = |name: &str| {
-            let value = processor.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='));
-            value.and_then(|value| value.parse().ok()).unwrap_or(0)
-        };
+        let number = |name: &str| property(processor, name).unwrap_or(0);
         Self { number: number("model"), stepping: number("stepping") }
     }
 
@@ -272,7 +270,11 @@ impl Need {
         let (name, is_not) = name.strip_prefix('!').map_or((name, false), |name| (name, true));
         let found = WORDS.iter().find(|(word, ..)| *word == name);
         let &(word, kind, _) = found.with_context(|| {
-            let near = WORDS.iter().map(|(word, ..)| *word).min_by_key(|word| distance(word, name)).unwrap_or_default();
+            let near = WORDS
+                .iter()
+                .map(|(word, ..)| *word)
+                .min_by_key(|word| strsim::levenshtein(word, name))
+                .unwrap_or_default();
             format!("there is no `{name}` to need, perhaps `{near}`; docs/machines.md has all words")
         })?;
         let (least, most) = match (kind, is_not, comparison) {
@@ -305,20 +307,6 @@ impl Need {
             Kind::Number => format!("{} (here: {there})", self.text),
         })
     }
-}
-
-/// How many letters one must change, add or leave out to make the one from the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.bytes().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// What a scenario needs of a machine: all of one of these lists.

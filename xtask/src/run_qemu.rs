@@ -36,7 +36,7 @@ use crate::toolroot::{ToolOptions, ToolRoot, TreeOptions};
 /// Exit code 124 says that its time (--timeout) was over, 125 that the rig could not: something is missing or
 /// does not build, or the guest could not run the script to its end.
 ///
-/// Scripts begin in /work, where --file puts what it brings. What they leave below /out comes back with --out.
+/// Scripts begin in /in, where --file puts what it brings. What they leave below /out comes back with --out.
 /// `--root debian --package python3` gives them Debian's programs; docs/tools.md has recipes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -52,7 +52,7 @@ pub(crate) struct Options {
     /// Run this file in the guest instead of a shell, as root: a script, or a program
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// Bring this file or folder along, to DST in the guest [default: /work/NAME]; may be repeated
+    /// Bring this file or folder along, to DST in the guest [default: /in/NAME]; may be repeated
     #[arg(long = "file", value_name = "SRC[:DST]")]
     files: Vec<String>,
     /// End the script after so many seconds; the exit code is then 124

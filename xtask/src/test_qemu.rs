@@ -11,7 +11,6 @@ pub(crate) mod scenario_options;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -28,7 +27,7 @@ use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, TreeOptions};
-use crate::{junit, snapshot, workspace};
+use crate::{junit, list, snapshot, workspace};
 use outcome::{Outcome, Verdict};
 use rig::{Demands, Rig, Work};
 use scenario_options::ScenarioOptions;
@@ -157,7 +156,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let machines = machine::load_all(&options.machines, platform)?;
     let arches: BTreeSet<Arch> = machines.iter().map(Chosen::arch).collect();
     let (kernels, absent) = options.tree.kernels(&options.kernels, &arches.into_iter().collect::<Vec<_>>())?;
-    options.tools.check()?;
     let scenarios = scenario::load(&workspace::root().join("qemu-images/guest/scenarios"))?;
     let selection = Selection {
         machines: &machines,
@@ -179,16 +177,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut left_out = selection.left_out();
     left_out.extend(absent.iter().map(|(kernel, arch)| format!("[{kernel} {arch}]: there is no such kernel")));
     if options.list {
-        let mut out = io::stdout().lock();
-        let listed = match options.checks {
-            true => out.write_all(checks.overview().as_bytes()),
-            false => list(&cases, &left_out, &misfits, out),
-        };
-        return match listed {
-            // Whoever reads the list, `head` for one, has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            listed => Ok(listed.map(|()| ExitCode::SUCCESS)?),
-        };
+        // Else it is done where tools are set up.
+        options.tools.check()?;
+        return list::print(&match options.checks {
+            true => checks.overview(),
+            false => overview(&cases, &left_out, &misfits),
+        });
     }
     // Said before anything is fetched or built.
     machines.iter().try_for_each(|machine| options.platform.find(machine.arch()).map(drop))?;
@@ -233,13 +227,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     conclude(&run, accepted, options.checks)
 }
 
-fn list(cases: &[Case], left_out: &[String], misfits: &[String], mut out: impl Write) -> io::Result<()> {
-    for case in cases {
+/// What would run, and what would not.
+fn overview(cases: &[Case], left_out: &[String], misfits: &[String]) -> String {
+    let case = |case: &Case| {
         let expected = if case.fault().is_some() { " (a fault must show)" } else { "" };
-        writeln!(out, "{case}: {}{expected}", case.scenario.about)?;
-    }
-    left_out.iter().try_for_each(|left_out| writeln!(out, "not run: {left_out}"))?;
-    misfits.iter().try_for_each(|misfits| writeln!(out, "{misfits}"))
+        format!("{case}: {}{expected}\n", case.scenario.about)
+    };
+    let left_out = left_out.iter().map(|left_out| format!("not run: {left_out}\n"));
+    cases.iter().map(case).chain(left_out).chain(misfits.iter().map(|misfits| format!("{misfits}\n"))).collect()
 }
 
 /// Nobody asked for a scenario by name: those that run as long as they are told run their short form.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use crate::git;
+
 /// The top folder of the checkout this xtask was built from.
 pub(crate) fn root() -> &'static Path {
     // CARGO_MANIFEST_DIR is `<root>/xtask`, which always has a parent.
@@ -42,15 +44,10 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
 
 /// The commit that is checked out, and whether tracked files have changed since. Not all have their sources from a repository.
 pub(crate) fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let command =
-            duct::cmd("git", arguments.iter().copied()).dir(root()).stderr_null().unchecked().stdout_capture();
-        let output = command.run().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "an unknown commit".to_owned() };
+    let git = |arguments: &[&str]| git::text(root(), arguments);
+    let Ok(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "an unknown commit".to_owned() };
     match git(&["status", "--porcelain", "--untracked-files=no"]).as_deref() {
-        Some("") => commit,
+        Ok("") => commit,
         _ => format!("{commit} with changes"),
     }
 }

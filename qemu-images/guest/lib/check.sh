@@ -29,6 +29,14 @@ note() {
 	printf '%s\n' "$*" | sed 's/^/# /'
 }
 
+# Counts in `cycles` what may end in a fault. It is said before, because the fault ends the guest; the second line pushes the first
+# one out.
+begin_cycle() {
+	cycles=$((cycles + 1))
+	echo "# stat cycles $cycles"
+	note "cycle $cycles begins"
+}
+
 # is NAME EXPECTED ACTUAL
 is() {
 	if [ "$2" = "$3" ]; then

@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 #
 # The root file system with the Debian packages that a scenario asks for (`packages`): it is /system, and has /proc, /sys, /dev,
-# /tmp and /work in common with the guest.
+# /tmp and /in in common with the guest.
 
 # inside COMMAND...: runs a program of the packages.
 inside() {

@@ -10,7 +10,7 @@ fi
 [ -z "$RIG_USER" ] || export HOME="/home/$RIG_USER"
 as=$RIG_USER
 unset RIG_ROOT RIG_USER RIG_LIMIT RIG_NET RIG_OUT PORT_CONTROL PORT_OUTPUT PORT_ERROR END
-cd /work || exit
+cd /in || exit
 if [ "$1" = shell ]; then
 	if [ -n "$as" ]; then
 		exec su "$as"

@@ -19,7 +19,7 @@ disk() {
 
 # Puts everything in its place.
 receive() {
-	mkdir -p /work /out
+	mkdir -p /in /out
 	if [ -n "$RIG_ROOT" ]; then
 		mount_root
 		furnish /system
@@ -32,7 +32,7 @@ receive() {
 	rm -rf /rig/files
 	[ -z "$RIG_NET" ] || network
 	if [ -n "$RIG_USER" ]; then
-		chown -R "$RIG_USER:$RIG_USER" /work /out
+		chown -R "$RIG_USER:$RIG_USER" /in /out
 	fi
 }
 
@@ -76,7 +76,7 @@ furnish() {
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
 	# Scenarios stay outside and see what is mounted inside, and the other way round.
 	[ "$mode" != scenarios ] || mount --make-rshared /sys
-	for place in proc sys dev tmp run rig work out; do
+	for place in proc sys dev tmp run rig in out; do
 		mkdir -p "$1/$place"
 		mount --rbind "/$place" "$1/$place"
 	done

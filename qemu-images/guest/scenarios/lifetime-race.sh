@@ -31,10 +31,7 @@ cycles=0
 seconds=${RACE_SECONDS:-20}
 ends=$(($(cut -d. -f1 /proc/uptime) + seconds))
 while [ $cycles -lt $((seconds * 6 / 10)) ] || [ "$(cut -d. -f1 /proc/uptime)" -lt $ends ]; do
-	cycles=$((cycles + 1))
-	# Said before, because the fault ends the guest; the second line pushes the first one out.
-	echo "# stat cycles $cycles"
-	note "cycle $cycles begins"
+	begin_cycle
 	offline "$first"
 	sleep 0.9$((RANDOM % 10))
 	offline $last

@@ -39,10 +39,7 @@ cycles=0
 seconds=${RACE_SECONDS:-120}
 ends=$(($(cut -d. -f1 /proc/uptime) + seconds))
 while [ "$(cut -d. -f1 /proc/uptime)" -lt $ends ]; do
-	cycles=$((cycles + 1))
-	# Said before, because a fault ends the guest; the second line pushes the first one out.
-	echo "# stat cycles $cycles"
-	note "cycle $cycles begins"
+	begin_cycle
 	offline "$first"
 	sleep 0.$((5 + RANDOM % 5))$((RANDOM % 10))
 	# It is cut down to a second.

@@ -51,7 +51,7 @@ fi
 # container TOOL: runs one whose configuration has a class of its own (OCI runtime specification, linux.intelRdt), and looks at
 # the class meanwhile.
 container() {
-	bundle=/work/$1
+	bundle=/in/$1
 	mkdir -p "$bundle/rootfs/bin" "$bundle/rootfs/dev" "$bundle/rootfs/proc"
 	cp /bin/busybox "$bundle/rootfs/bin/busybox"
 	schema=$(for id in $(domains L3); do echo "$id=3"; done | xargs | tr ' ' ';')
@@ -98,8 +98,8 @@ said goresctrl </tmp/goresctrl
 check "goresctrl: it was in its class" grep -q '^class gold, 1 of mine' /tmp/goresctrl
 check "goresctrl: no class is left" test ! -e $M/go.gold
 
-cp /rig/clients/client.py /work/
-inside python3 /work/client.py >/tmp/python 2>&1
+cp /rig/clients/client.py /in/
+inside python3 /in/client.py >/tmp/python 2>&1
 is "python: it does all it has to do" 0 $?
 said python </tmp/python
 check "python: a mask that is too long is refused with its status" grep -q "^refused: EINVAL Mask out of range" /tmp/python

@@ -7,6 +7,7 @@
 //! emulate is refused as an unknown field, not half honoured.
 
 mod file;
+mod library;
 mod likeness;
 mod mpam;
 mod place;
@@ -20,6 +21,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use file::MachineFile;
+pub use library::{is_path, name_in_library, names};
 pub use likeness::Likeness;
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
 pub use qos::{Abmc, BandwidthLimit, QosFeatures};

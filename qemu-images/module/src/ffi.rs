@@ -105,8 +105,16 @@ pub(crate) struct Entry {
 }
 
 /// `shim_work_fn`.
+///
+/// # Safety
+///
+/// `target` is what the work was queued with.
 pub(crate) type WorkFn = unsafe extern "C" fn(target: *const c_void, bound_cpu: c_int);
 /// What [`shim_each_task`] and [`shim_with_task`] call. False ends the walk.
+///
+/// # Safety
+///
+/// The task stays for as long as the call, and `closure` is what the walk was called with.
 pub(crate) type TaskFn = unsafe extern "C" fn(task: *mut TaskStruct, closure: *mut c_void) -> bool;
 
 // SAFETY: these are the declarations of `shim.h`.

@@ -106,6 +106,10 @@ pub(crate) type PlainCallback = extern "C" fn(*mut c_void);
 macro_rules! api {
     ($(fn $name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
         /// The functions, found.
+        ///
+        /// # Safety
+        ///
+        /// Of calls: what qemu-plugin.h and glib.h ask of who calls them.
         #[derive(Debug)]
         pub(crate) struct Api { $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)* }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::table::{self, Measured};
 use crate::console::Scanner;
@@ -43,50 +43,28 @@ pub(super) fn boots(name: &str, spec: &Spec, provisions: &Provisions, folder: &P
     Ok(Implemented { release: releases.pop().unwrap_or_default(), boots })
 }
 
-/// Boots it once, and once more if it hangs or dies on its way up, as any guest does now and then.
 fn boot(name: &str, spec: &Spec, provisions: &Provisions, folder: &Path, number: usize) -> Result<(String, Measured)> {
     let label = format!("{name}, boot {number} of {BOOTS}");
-    let place = folder.join(format!("{name}.{number}"));
-    match attempt(&label, spec, provisions, &Folder(place.clone()))? {
-        Attempt::Measured(release, measured) => Ok((release, measured)),
-        Attempt::NotUp(why) => {
-            eprintln!("{label}: {why}; trying once more");
-            match attempt(&label, spec, provisions, &Folder(place.with_extension(format!("{number}-again"))))? {
-                Attempt::Measured(release, measured) => Ok((release, measured)),
-                Attempt::NotUp(why) => bail!("{why}; {label}"),
-            }
-        }
-    }
-}
-
-/// What became of a guest.
-enum Attempt {
-    Measured(String, Measured),
-    /// It never came up, for this reason.
-    NotUp(String),
-}
-
-fn attempt(label: &str, spec: &Spec, provisions: &Provisions, folder: &Folder) -> Result<Attempt> {
-    let spinner = progress::spinner(label);
+    let folders = ["", "-again"].map(|again| Folder(folder.join(format!("{name}.{number}{again}"))));
+    let spinner = progress::spinner(&label);
     let (mut output, mut said, mut code) = (Vec::new(), Vec::new(), None);
     let mut release = None;
     let limits = Limits { boot: BOOT_LIMIT, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
-    let end = run::run(spec, provisions, folder, &Scanner::new()?, &limits, &mut |event| match event {
-        Event::Booted(available) => release = Some(available.kernel),
-        Event::Bytes { error: false, bytes } => {
-            output.extend(bytes);
-            let done = output.iter().filter(|byte| **byte == b'\n').count();
-            spinner.set_message(format!("{label}: {done} operations, {}", last(&output)));
-        }
-        Event::Bytes { error: true, bytes } => said.extend(bytes),
-        Event::Exited { code: exited, .. } => code = Some(exited),
-        _ => {}
-    })?;
+    let (scanner, again) = (Scanner::new()?, format!("{label}: "));
+    let (end, folder) =
+        run::run_again_if_not_up(spec, provisions, folders, &scanner, &limits, &again, &mut |event| match event {
+            Event::Booted(available) => release = Some(available.kernel),
+            Event::Bytes { error: false, bytes } => {
+                output.extend(bytes);
+                let done = output.iter().filter(|byte| **byte == b'\n').count();
+                spinner.set_message(format!("{label}: {done} operations, {}", last(&output)));
+            }
+            Event::Bytes { error: true, bytes } => said.extend(bytes),
+            Event::Exited { code: exited, .. } => code = Some(exited),
+            _ => {}
+        });
     spinner.finish_and_clear();
-    let place = || format!("{label}; console log: {}", folder.console().display());
-    if release.is_none() && end.is_worth_a_retry() {
-        return Ok(Attempt::NotUp(format!("{} (console log: {})", end.describe(), folder.console().display())));
-    }
+    let (end, place) = (end?, || format!("{label}; console log: {}", folder.console().display()));
     let after = || match last(&output).as_str() {
         "" => String::new(),
         last => format!("after {last}: "),
@@ -94,7 +72,7 @@ fn attempt(label: &str, spec: &Spec, provisions: &Provisions, folder: &Folder) -
     ensure!(matches!(end, End::Done), "{}{}; {}", after(), end.describe(), place());
     ensure!(code == Some(0), "{}{}; {}", after(), String::from_utf8_lossy(&said).trim(), place());
     let measured = table::parse(&String::from_utf8_lossy(&output)).with_context(place)?;
-    Ok(Attempt::Measured(release.with_context(place)?, measured))
+    Ok((release.with_context(place)?, measured))
 }
 
 /// The operation that was measured last.

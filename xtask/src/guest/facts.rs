@@ -217,11 +217,14 @@ fn places(machine: &Machine, mpam: &MpamFeatures) -> [String; 2] {
 /// Whether Linux knows how to turn the prefetchers of this QEMU processor off: of Broadwell-X, Goldmont and Goldmont Plus
 /// (`resctrl_arch_get_prefetch_disable_bits()`). Family 6 is that of QEMU's `max`.
 fn can_lock_regions(processor: &str) -> bool {
-    let number = |name: &str| {
-        let value = processor.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='))?;
-        value.parse::<u32>().ok()
-    };
-    number("family").is_none_or(|family| family == 6) && matches!(number("model"), Some(0x4f | 0x5c | 0x7a))
+    property(processor, "family").is_none_or(|family| family == 6)
+        && matches!(property(processor, "model"), Some(0x4f | 0x5c | 0x7a))
+}
+
+/// The number that a processor of QEMU's (`-cpu`) is told for one of its properties.
+pub(crate) fn property(processor: &str, name: &str) -> Option<u32> {
+    let value = processor.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='))?;
+    value.parse().ok()
 }
 
 /// The CPUs that each resource instance of a cache is for: `MSC.RIS=FIRST-LAST`. They are numbered domain by domain.

@@ -225,6 +225,29 @@ pub(crate) fn run(
     Ok(end)
 }
 
+/// As [`run`], and once more in the folder `again` if the guest hangs or dies on its way up, as any does now and then on a loaded
+/// host; that is told with `said` before it. Returns how it ended, and the folder of the guest that did.
+pub(crate) fn run_again_if_not_up(
+    spec: &Spec,
+    provisions: &Provisions,
+    [folder, again]: [Folder; 2],
+    scanner: &Scanner,
+    limits: &Limits,
+    said: &str,
+    events: &mut dyn FnMut(Event),
+) -> (Result<End>, Folder) {
+    let mut booted = false;
+    let end = run(spec, provisions, &folder, scanner, limits, &mut |event| {
+        booted |= matches!(event, Event::Booted(_));
+        events(event);
+    });
+    match &end {
+        Ok(end) if !booted && end.is_worth_a_retry() => eprintln!("{said}{}; trying once more", end.describe()),
+        _ => return (end, folder),
+    }
+    (run(spec, provisions, &again, scanner, limits, events), again)
+}
+
 impl Watch<'_> {
     /// A guest that talks has said something.
     fn heard(&mut self) {

@@ -20,7 +20,7 @@ use crate::toolroot::GuestKernel;
 use root::Root;
 
 /// Where a script begins, and where files without a place go.
-const WORK: &str = "/work";
+const IN: &str = "/in";
 
 /// Places that are made anew when the guest boots; nothing that is brought there would be seen.
 const MADE_ANEW: &[&str] = &["/proc", "/sys", "/dev", "/tmp", "/run", "/rig", "/out", "/init", "/system"];
@@ -87,9 +87,9 @@ impl Brought {
         // `.` and `..` have no name of their own.
         let name = || path.canonicalize().ok()?.file_name()?.to_str().map(str::to_owned);
         let to = match to {
-            None | Some("") => format!("{WORK}/{}", name().unwrap_or_else(|| "root".to_owned())),
+            None | Some("") => format!("{IN}/{}", name().unwrap_or_else(|| "root".to_owned())),
             Some(to) => {
-                let to = if to.starts_with('/') { to.to_owned() } else { format!("{WORK}/{to}") };
+                let to = if to.starts_with('/') { to.to_owned() } else { format!("{IN}/{to}") };
                 match to.strip_suffix('/') {
                     Some(folder) => format!("{folder}/{}", name().unwrap_or_else(|| "root".to_owned())),
                     None => to,
@@ -101,7 +101,7 @@ impl Brought {
         if let Some(place) = MADE_ANEW.iter().find(|place| Path::new(&to).starts_with(place)) {
             bail!(
                 "--file {text}: the guest makes {place} anew when it boots, so nothing can be brought to {to}; \
-                 a DST without a slash at its beginning is below {WORK}, where scripts begin"
+                 a DST without a slash at its beginning is below {IN}, where scripts begin"
             );
         }
         Ok(Self { from: path, to })

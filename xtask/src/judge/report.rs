@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::subject::Commit;
 use super::verdict::{Change, Finding, Findings};
 use crate::bench::pair::Cost;
-use crate::scenario::Case;
 use crate::shell::word;
 use crate::test_qemu::outcome::Outcome;
 
@@ -59,18 +58,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// That of a pair, if both were run.
-    pub(super) fn of(pair: [&Case; 2], outcomes: &[Outcome]) -> Option<Self> {
-        let verdict = |case: &Case| {
-            let outcome = outcomes.iter().find(|outcome| outcome.case == *case)?;
-            Some(outcome.verdict.to_string())
-        };
-        Some(Self {
-            scenario: pair[0].scenario.name.clone(),
-            machine: pair[0].machine.argument().to_owned(),
-            before: verdict(pair[0])?,
-            after: verdict(pair[1])?,
-        })
+    /// That of a pair.
+    pub(super) fn of([before, after]: [&Outcome; 2]) -> Self {
+        Self {
+            scenario: before.case.scenario.name.clone(),
+            machine: before.case.machine.argument().to_owned(),
+            before: before.verdict.to_string(),
+            after: after.verdict.to_string(),
+        }
     }
 }
 

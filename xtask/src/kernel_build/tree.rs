@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::{git, progress};
+use crate::{files, git, progress};
 
 /// How long a name may be: with it, a kernel's release must not be longer than 64 bytes.
 const LONGEST_NAME: usize = 40;
@@ -94,24 +94,7 @@ fn files(tree: &Path) -> Result<Vec<PathBuf>> {
             tree.display()
         );
     }
-    let mut files = Vec::new();
-    walk(tree, Path::new(""), &mut files)?;
-    Ok(files)
-}
-
-/// Adds all files below `folder` of `tree`, relative to `tree`.
-pub(super) fn walk(tree: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let place = tree.join(folder);
-    for entry in place.read_dir().with_context(|| format!("cannot read {}", place.display()))? {
-        let entry = entry?;
-        let path = folder.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            walk(tree, &path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
+    files::below(tree)
 }
 
 /// What is known of a file that was copied.

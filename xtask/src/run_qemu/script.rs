@@ -34,22 +34,10 @@ pub(super) fn run(spec: &Spec, provisions: &Provisions, folder: &Path, home: Opt
     let scanner = Scanner::new()?;
     let limit = spec.visit.limit.map(|limit| limit + GRACE * spec.slowness());
     let limits = Limits { script: limit, ..Limits::boot_only().stretched(spec.slowness()) };
-    let mut folder = Folder(folder.join("guest"));
+    let folders = ["guest", "guest-2"].map(|name| Folder(folder.join(name)));
     let mut watcher = ScriptWatcher::default();
-    let watched = |folder: &Folder, watcher: &mut ScriptWatcher| {
-        run::run(spec, provisions, folder, &scanner, &limits, &mut |event| watcher.event(&event))
-    };
-    let mut end = watched(&folder, &mut watcher);
-    if let Ok(end) = &end
-        && !watcher.booted
-        && end.is_worth_a_retry()
-    {
-        eprintln!("{}; trying once more", end.describe());
-        folder = Folder(folder.0.with_file_name("guest-2"));
-    } else {
-        return finish(watcher, end, &folder, home);
-    }
-    end = watched(&folder, &mut watcher);
+    let (end, folder) =
+        run::run_again_if_not_up(spec, provisions, folders, &scanner, &limits, "", &mut |event| watcher.event(&event));
     finish(watcher, end, &folder, home)
 }
 

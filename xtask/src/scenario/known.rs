@@ -67,7 +67,7 @@ impl Random {
 }
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KnownDifferences {
     #[serde(default)]

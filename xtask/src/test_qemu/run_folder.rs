@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::workspace;
+use crate::{files, workspace};
 
 /// Runs of a kind that are kept; older ones are removed.
 const KEPT: usize = 20;
@@ -74,23 +74,13 @@ fn prune(all: &Path, kind: Kind, kept: usize, largest: u64) {
     runs.sort_by(|one, other| other.cmp(one));
     let mut together = 0;
     for (number, run) in runs.iter().enumerate() {
-        together += size(run);
+        // What cannot be seen counts nothing.
+        together += files::size(run).unwrap_or(0);
         // The last one is what somebody is looking at.
         if (number >= kept || (together > largest && number > 0)) && !in_use(run) {
             let _ = fs::remove_dir_all(run);
         }
     }
-}
-
-/// Bytes of all files below `folder`, as far as they can be seen.
-fn size(folder: &Path) -> u64 {
-    let Ok(entries) = folder.read_dir() else { return 0 };
-    let of = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(of).sum()
 }
 
 /// The process in the folder's name is there. If it is another one by now, the folder stays for longer

@@ -2,6 +2,7 @@
 //! Where machine files say what they say: the texts of several files, in which places are numbered on from one to the next.
 
 use super::MachineError;
+use super::library::{is_path, names};
 use super::likeness::Likeness;
 use serde::Deserialize;
 use std::ops::Range;
@@ -78,15 +79,18 @@ impl Sources {
         let number = self.count() - 1;
         let Some(like) = self.likeness(number)?.0.like else { return Ok(None) };
         let place = self.table(number)?.get_ref().get("like").map(Spanned::span).unwrap_or_default();
-        let is_path = like.contains('/') || like.ends_with(".toml");
-        let path = match is_path {
+        let asks_for_path = is_path(&like);
+        let path = match asks_for_path {
             true => self.path(number).parent().unwrap_or(Path::new("")).join(&like),
             false => library.join(format!("{like}.toml")),
         };
         if !path.is_file() {
-            let problem = match is_path {
+            let problem = match asks_for_path {
                 true => format!("like: there is no file {}", path.display()),
-                false => format!("like: there is no machine `{like}`; there are: {}", names(library).join(", ")),
+                false => format!(
+                    "like: there is no machine `{like}`; there are: {}",
+                    names(library).unwrap_or_default().join(", ")
+                ),
             };
             return Err(self.error(place, &problem));
         }
@@ -158,17 +162,6 @@ impl Sources {
             None => MachineError(problem.to_owned()),
         }
     }
-}
-
-/// Names of the machines of a library.
-fn names(library: &Path) -> Vec<String> {
-    let paths = library.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut names: Vec<String> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
-    names
 }
 
 /// The keys below `prefix` that a table sets, each with its value; arrays without.

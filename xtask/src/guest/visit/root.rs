@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::files;
+
 /// A root file system for scripts and shells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Root {
@@ -122,7 +124,7 @@ impl Root {
     /// It has none, or a folder cannot be read.
     pub(crate) fn check_room(&self, machine: &str, memory: u64) -> Result<()> {
         let Self::Folder(folder) = self else { return Ok(()) };
-        let size = size_of(folder)?;
+        let size = files::size(folder).context("--root")?;
         // The archive is there until it is unpacked.
         ensure!(
             2 * size + OWN_MEMORY <= memory,
@@ -137,17 +139,6 @@ impl Root {
         );
         Ok(())
     }
-}
-
-/// Bytes in all files below `folder`.
-fn size_of(folder: &Path) -> Result<u64> {
-    let mut size = 0;
-    for entry in folder.read_dir().with_context(|| format!("--root: cannot read {}", folder.display()))? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        size += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
-    }
-    Ok(size)
 }
 
 #[cfg(test)]

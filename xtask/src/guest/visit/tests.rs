@@ -11,12 +11,12 @@ fn a_file_goes_where_it_is_told_or_to_where_scripts_begin() {
     fs::write(path("mine.py"), "").unwrap();
     fs::write(path("a:b"), "").unwrap();
     let to = |text: &str| Brought::parse(text).unwrap().to;
-    assert_eq!(to(&path("mine.py")), "/work/mine.py");
-    assert_eq!(to(&format!("{}:data/x.py", path("mine.py"))), "/work/data/x.py");
+    assert_eq!(to(&path("mine.py")), "/in/mine.py");
+    assert_eq!(to(&format!("{}:data/x.py", path("mine.py"))), "/in/data/x.py");
     assert_eq!(to(&format!("{}:/usr/lib/", path("mine.py"))), "/usr/lib/mine.py");
     assert_eq!(to(&format!("{}:/etc/x", path("mine.py"))), "/etc/x");
-    assert_eq!(to(&path("a:b")), "/work/a:b");
-    assert_eq!(to(&format!("{}:c", path("a:b"))), "/work/c");
+    assert_eq!(to(&path("a:b")), "/in/a:b");
+    assert_eq!(to(&format!("{}:c", path("a:b"))), "/in/c");
 }
 
 #[test]

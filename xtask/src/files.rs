@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Folders with all that is in them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// All files below `folder`, relative to it. Links are files.
+///
+/// # Errors
+///
+/// A folder cannot be read.
+pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    walk(folder, Path::new(""), &mut files)?;
+    Ok(files)
+}
+
+fn walk(top: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let place = top.join(folder);
+    for entry in place.read_dir().with_context(|| format!("cannot read {}", place.display()))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            walk(top, &path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes in all files below `folder`.
+///
+/// # Errors
+///
+/// A folder cannot be read, or a file is gone by the time that it is looked at.
+pub(crate) fn size(folder: &Path) -> Result<u64> {
+    let of = |file: &PathBuf| {
+        let path = folder.join(file);
+        let metadata = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(metadata.len())
+    };
+    below(folder)?.iter().map(of).sum()
+}
