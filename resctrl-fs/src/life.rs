@@ -19,7 +19,7 @@ use crate::data::counters::{CounterTable, Owner, filter};
 use crate::data::domain::MonState;
 use crate::data::state::{Locked, MonDomain, Resctrl, State};
 use crate::hotplug;
-use crate::rdtgroup::mount;
+use crate::rdtgroup::{mount, tasks};
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// A CPU has come online: makes or extends its domains and gives the CPU to the default group. One that the system's
@@ -39,7 +39,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         hotplug::join(this, &mut locked, cpu);
         let state = &mut locked.state;
         state.online.come(cpu);
-        this.arch.set_cpu_default(cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
+        tasks::set_cpu_default(this, cpu.cpu(), MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED });
         state.default_group().cpus.set(cpu.cpu())
     }
 

@@ -73,7 +73,8 @@ use crate::platform::Platform;
 /// # use resctrl_types::arch::{self, Assignment, Cdp, Counters, EachCounting, Ids, IoAlloc, MonId, Monitors, OccupancyThreshold};
 /// # use resctrl_types::arch::{PseudoLock, ReadError, Telemetry};
 /// # use resctrl_types::resource::{BandwidthControl, ControlKind, Monitor};
-/// # use resctrl_types::{Closid, ConfType, CpuId, CpusHeld, DomainId, EventId, Here, HotplugCpu, IrqOff, Rmid, RmidIndex};
+/// # use resctrl_types::cpu::CpuLabels;
+/// # use resctrl_types::{Closid, ConfType, CpuId, CpusHeld, DomainId, EventId, Here, HotplugCpu, Rmid, RmidIndex};
 /// # use resctrl_types::{Switch, TaskWord};
 /// use core::sync::atomic::{AtomicU32, Ordering};
 /// use std::sync::{Arc, Mutex};
@@ -140,8 +141,9 @@ use crate::platform::Platform;
 /// #     const RMID_PLACES: u64 = 0;
 /// #     fn task_word(&self, id: MonId) -> TaskWord { TaskWord(id.closid.0.into()) }
 /// #     fn task_ids(&self, word: TaskWord) -> MonId { MonId { closid: Closid(word.0 as u32), rmid: Rmid::RESERVED } }
-/// #     fn set_cpu_default(&self, _: CpuId, _: MonId) {}
-/// #     fn sched_in(&self, _: IrqOff<'_>, _: TaskWord) {}
+/// #     fn cpu_labels(&self, _: CpuId) -> Option<&CpuLabels> { None }
+/// #     fn effective(&self, task: TaskWord, _: TaskWord) -> u64 { task.0 }
+/// #     fn write_labels(&self, _: Here<'_>, _: u64) {}
 /// #     fn cdp_enabled(&self, _: ResourceId) -> bool { false }
 /// # }
 /// # impl<P: Platform> Cpus<P> for Limiter {

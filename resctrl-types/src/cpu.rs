@@ -110,15 +110,23 @@ const UNKNOWN: u64 = u64::MAX;
 pub struct CpuLabels {
     held: AtomicU64,
     default: AtomicU64,
-    /// The task and the default for which they hold it: nothing has to be found out for the same again.
+    /// What tasks with two words need, as found out in this epoch: a task's and that of the idle ones, mostly.
+    epoch: AtomicU64,
+    known: [Known; 2],
+}
+
+/// What a task with this word needs.
+#[derive(Debug)]
+struct Known {
     task: AtomicU64,
-    under: AtomicU64,
+    labels: AtomicU64,
 }
 
 impl Default for CpuLabels {
     fn default() -> Self {
-        let [held, task] = [UNKNOWN; 2].map(AtomicU64::new);
-        CpuLabels { held, default: AtomicU64::new(0), task, under: AtomicU64::new(0) }
+        let [held, default, epoch] = [UNKNOWN, 0, 0].map(AtomicU64::new);
+        let known = [(); 2].map(|()| Known { task: AtomicU64::new(UNKNOWN), labels: AtomicU64::new(0) });
+        CpuLabels { held, default, epoch, known }
     }
 }
 
@@ -141,32 +149,55 @@ impl CpuLabels {
         Some(self.held.load(Ordering::Relaxed)).filter(|&held| held != UNKNOWN)
     }
 
-    /// Makes the registers hold what a task with this word runs with, with interrupts off: `find` tells what that is, from the word
-    /// and the [default](CpuLabels::default_word), and `write` writes it. Neither is called for nothing.
+    /// Makes the registers hold what a task with this word needs, with interrupts off, if that has been
+    /// [found out](CpuLabels::learn) in this epoch; otherwise does nothing and tells so. What a task needs depends on the default,
+    /// and on what else the caller knows of: who changes any of that, begins another epoch then. Called at every context switch.
+    #[must_use = "what the task needs may have to be found out"]
     #[inline]
-    pub fn switch_to(&self, task: u64, find: impl FnOnce(u64) -> u64, write: impl FnOnce(u64)) {
-        let default = self.default_word();
-        if self.task.load(Ordering::Relaxed) != task || self.under.load(Ordering::Relaxed) != default {
-            self.switch(find(default), write);
-            self.under.store(default, Ordering::Relaxed);
-            self.task.store(task, Ordering::Relaxed);
+    pub fn switch_to(&self, task: u64, epoch: u64, write: impl FnOnce(u64)) -> bool {
+        if self.epoch.load(Ordering::Relaxed) != epoch {
+            return false;
         }
+        let Some(known) = self.known.iter().find(|known| known.task.load(Ordering::Relaxed) == task) else {
+            return false;
+        };
+        self.switch(known.labels.load(Ordering::Relaxed), write);
+        true
+    }
+
+    /// Takes note, with interrupts off, of what a task with this word needs, in place of the word that the CPU does not come from,
+    /// and tells it. `find` tells it from the default. The epoch is that from before: if it is another by now, the next switch asks again.
+    pub fn learn(&self, task: u64, epoch: u64, find: impl FnOnce(u64) -> u64) -> u64 {
+        let labels = find(self.default_word());
+        let [first, second] = &self.known;
+        if self.epoch.load(Ordering::Relaxed) != epoch {
+            self.unlearn();
+            self.epoch.store(epoch, Ordering::Relaxed);
+        }
+        let comes_from_first = first.labels.load(Ordering::Relaxed) == self.held.load(Ordering::Relaxed);
+        let known = if comes_from_first { second } else { first };
+        known.labels.store(labels, Ordering::Relaxed);
+        known.task.store(task, Ordering::Relaxed);
+        labels
+    }
+
+    fn unlearn(&self) {
+        self.known.iter().for_each(|known| known.task.store(UNKNOWN, Ordering::Relaxed));
     }
 
     /// Makes the registers hold `labels`, with interrupts off: calls `write` unless they do.
+    #[inline]
     pub fn switch(&self, labels: u64, write: impl FnOnce(u64)) {
-        self.task.store(UNKNOWN, Ordering::Relaxed);
         if self.held.load(Ordering::Relaxed) != labels {
             self.held.store(labels, Ordering::Relaxed);
             write(labels);
         }
     }
 
-    /// The registers may have been lost: the next switch writes them, whatever it is to.
+    /// The registers may have been lost: the next switch writes them, whatever it is to. Nor is it known what tasks need.
     pub fn forget(&self) {
         self.held.store(UNKNOWN, Ordering::Relaxed);
-        // In this order: a switch in between that finds the task still known was before all this.
-        self.task.store(UNKNOWN, Ordering::Relaxed);
+        self.unlearn();
     }
 
     /// Makes the registers hold `labels`, from a thread that context switches may interrupt.
@@ -235,5 +266,33 @@ mod tests {
         cpu.switch(2, |_| written.set(written.get() + 1));
         cpu.switch(2, |_| written.set(written.get() + 1));
         assert_eq!((written.get(), cpu.held()), (1, Some(2)));
+    }
+
+    #[test]
+    fn what_two_words_need_is_known_until_anything_that_mattered_is_another() {
+        let cpu = CpuLabels::default();
+        let written = Cell::new(None);
+        // What a task needs is ten times its word, or the default; whether it was known, and what was written.
+        let switch = |task: u64, epoch| {
+            let write = |labels| written.set(Some(labels));
+            let known = cpu.switch_to(task, epoch, write);
+            if !known {
+                cpu.switch(cpu.learn(task, epoch, |default| if task == 0 { default } else { task * 10 }), write);
+            }
+            (known, written.take())
+        };
+        assert_eq!(switch(1, 1), (false, Some(10)));
+        assert_eq!(switch(1, 1), (true, None));
+        assert_eq!(switch(0, 1), (false, Some(0)));
+        assert_eq!([switch(1, 1), switch(0, 1)], [(true, Some(10)), (true, Some(0))]);
+        assert_eq!(switch(2, 1), (false, Some(20)));
+        assert_eq!([switch(0, 1), switch(2, 1)], [(true, Some(0)), (true, Some(20))], "whence the CPU came is kept");
+        assert_eq!(switch(1, 1), (false, Some(10)), "of three one is forgotten");
+        cpu.set_default_word(7);
+        assert_eq!(switch(0, 2), (false, Some(7)), "the default is another, so the epoch is");
+        assert_eq!(switch(1, 2), (false, Some(10)), "and nothing from before counts");
+        assert_eq!(switch(0, 2), (true, Some(7)));
+        cpu.forget();
+        assert_eq!(switch(0, 2), (false, Some(7)), "the registers are lost");
     }
 }

@@ -43,7 +43,7 @@ impl<P: Platform, R: Registers> Cpus<P> for X86<R> {
                 Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
                 Here::Thread(_) => {
                     // Whatever this thread works for, the next switch writes again.
-                    self.write_labels(here, self.effective(TaskWord(0), state.default_word()));
+                    self.write_labels(here, self.effective(TaskWord(0), TaskWord(state.default_word())));
                     state.forget();
                 }
             }

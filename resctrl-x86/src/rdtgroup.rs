@@ -5,9 +5,9 @@
 use core::sync::atomic::Ordering;
 
 use resctrl_types::arch::{Cdp, Ids, MonId, Resources};
+use resctrl_types::cpu::CpuLabels;
 use resctrl_types::{
-    Closid, CpuId, CpuMask, CpusHeld, Errno, Here, IrqOff, Platform, ResourceId, Result, Rmid, RmidIndex, Switch,
-    TaskWord,
+    Closid, CpuId, CpuMask, CpusHeld, Errno, Here, Platform, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord,
 };
 
 use crate::Registers;
@@ -43,19 +43,25 @@ impl<R: Registers> Ids for X86<R> {
         MonId { closid: Closid(half(PqrAssoc::CLOSID)), rmid: Rmid(half(PqrAssoc::RMID)) }
     }
 
-    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
-        if let Some(state) = self.cpus.get(cpu.index()) {
-            state.set_default_word(self.task_word(id).0);
-        }
+    #[inline]
+    fn cpu_labels(&self, cpu: CpuId) -> Option<&CpuLabels> {
+        self.cpus.get(cpu.index())
     }
 
-    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
-        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        state.switch_to(
-            word.0,
-            |default| self.effective(word, default),
-            |labels| self.write_labels(here.into(), labels),
-        );
+    /// Each id by itself: the task's unless that is the reserved one, else the CPU's default.
+    fn effective(&self, task: TaskWord, default: TaskWord) -> u64 {
+        let choose = |field: resctrl_types::register::Field, limit: u32| {
+            let own = field.get(task.0);
+            let id = if own == 0 { field.get(default.0) } else { own };
+            // An id the processor does not know would fault. None is ever stored; the reserved ids are always good.
+            field.put(if id < u64::from(limit) { id } else { 0 })
+        };
+        choose(PqrAssoc::CLOSID, self.num_closid) | choose(PqrAssoc::RMID, self.num_rmid())
+    }
+
+    fn write_labels(&self, here: Here<'_>, labels: u64) {
+        // A refusal is noted and not tried again at the next switch.
+        let _ = self.write_msr(here, PqrAssoc::ADDRESS, labels);
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {
@@ -100,22 +106,6 @@ impl<R: Registers> X86<R> {
         let l3 = self.monitoring.as_ref().map(|monitoring| monitoring.monitor.num_rmid);
         // Where the L3 is not monitored, or that is turned off, whoever counts by package must know.
         l3.or_else(|| self.telemetry.get().map(|telemetry| telemetry.monitor.num_rmid)).unwrap_or(1)
-    }
-
-    /// Each id by itself: the task's unless that is the reserved one, else the CPU's default.
-    pub(crate) fn effective(&self, task: TaskWord, default: u64) -> u64 {
-        let choose = |field: resctrl_types::register::Field, limit: u32| {
-            let own = field.get(task.0);
-            let id = if own == 0 { field.get(default) } else { own };
-            // An id the processor does not know would fault. None is ever stored; the reserved ids are always good.
-            field.put(if id < u64::from(limit) { id } else { 0 })
-        };
-        choose(PqrAssoc::CLOSID, self.num_closid) | choose(PqrAssoc::RMID, self.num_rmid())
-    }
-
-    pub(crate) fn write_labels(&self, here: Here<'_>, labels: u64) {
-        // A refusal is noted and not tried again at the next switch.
-        let _ = self.write_msr(here, PqrAssoc::ADDRESS, labels);
     }
 
     /// Makes the reserved ids this CPU's, from a thread that context switches may interrupt.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which ids tasks may have: whoever looks for tasks with others need not walk through all there are.
 //!
-//! An id is noted before a task gets it, and at each context switch to a task that has it. It is forgotten before all tasks that
-//! have it are given others. A task that was being created meanwhile is in no list yet and keeps the id (see
+//! An id is noted before a task gets it, and at each context switch to a task that has it, unless the one before had it as well and
+//! nothing was forgotten meanwhile: the epoch tells. It is forgotten before all tasks that have it are given others. A task that was being created meanwhile is in no list yet and keeps the id (see
 //! [`crate::rdtgroup::tasks`]); it cannot have run, so it notes the id when it does. What is noted is kept over an unmount,
 //! for the next mount to see whether there can be such tasks.
 //!
 //! Of two ids in a word each is noted by itself. An id that is not known here, and the default group's, tasks may always have.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use resctrl_types::{Arch, Closid, KVec, Platform, ResourceId, Result, RmidIndex};
 
@@ -17,6 +17,8 @@ pub(crate) struct History {
     closids: KVec<AtomicBool>,
     rmids: KVec<AtomicBool>,
     any: AtomicBool,
+    /// How often anything was forgotten, or a CPU got another default.
+    epoch: AtomicU64,
 }
 
 impl History {
@@ -32,7 +34,17 @@ impl History {
 
     fn of(closids: u32, rmids: u32) -> Result<Self> {
         let none = |count: u32| KVec::from_fn(count as usize, |_| AtomicBool::new(false));
-        Ok(History { closids: none(closids)?, rmids: none(rmids)?, any: AtomicBool::new(false) })
+        let (any, epoch) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(History { closids: none(closids)?, rmids: none(rmids)?, any, epoch })
+    }
+
+    /// Another number after anything was forgotten or a CPU got another default: whoever has seen this number, then an id noted, and
+    /// sees it again, need not note it again.
+    ///
+    /// As with [`History::note`], the caller is behind a full barrier and has chosen the task.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Takes note of the ids of a task. Called at context switches: no lock, no loop.
@@ -68,12 +80,12 @@ impl History {
 
     /// All tasks that have the CLOSID are about to be given another. Whether there can be any.
     pub(crate) fn forget_closid(&self, closid: Closid) -> bool {
-        closid == Closid::RESERVED || forget(&self.closids, closid.index())
+        closid == Closid::RESERVED || self.forget(&self.closids, closid.index())
     }
 
     /// All tasks that have the RMID are about to be given another. Whether there can be any.
     pub(crate) fn forget_rmid(&self, index: RmidIndex) -> bool {
-        index == RmidIndex(0) || forget(&self.rmids, index.index())
+        index == RmidIndex(0) || self.forget(&self.rmids, index.index())
     }
 
     /// Whether any task may have an id.
@@ -86,17 +98,27 @@ impl History {
         let had = self.any.swap(false, Ordering::SeqCst);
         if had {
             self.closids.iter().chain(self.rmids.iter()).for_each(|noted| noted.store(false, Ordering::SeqCst));
+            self.begin_epoch();
         }
         had
+    }
+
+    fn forget(&self, noted: &[AtomicBool], at: usize) -> bool {
+        let had = noted.get(at).is_none_or(|noted| noted.swap(false, Ordering::SeqCst));
+        if had {
+            self.begin_epoch();
+        }
+        had
+    }
+
+    /// What CPUs have found out about tasks' words may not be true any more. Whoever sees the new epoch sees what was done before.
+    pub(crate) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 fn may(noted: &[AtomicBool], at: usize) -> bool {
     noted.get(at).is_none_or(|noted| noted.load(Ordering::Acquire))
-}
-
-fn forget(noted: &[AtomicBool], at: usize) -> bool {
-    noted.get(at).is_none_or(|noted| noted.swap(false, Ordering::SeqCst))
 }
 
 #[cfg(test)]
@@ -115,6 +137,22 @@ mod tests {
         history.note(Closid(2), RmidIndex(0));
         assert!(history.has_closid(Closid(2)), "again");
         assert!(history.forget_all() && !history.has_closid(Closid(2)) && !history.forget_all());
+    }
+
+    #[test]
+    fn whatever_is_forgotten_begins_an_epoch_and_nothing_else_does() {
+        let history = History::of(4, 8).unwrap();
+        let begins = |f: &dyn Fn() -> bool| {
+            let before = history.epoch();
+            f();
+            history.epoch() != before
+        };
+        history.note(Closid(2), RmidIndex(5));
+        assert!(!begins(&|| history.forget_closid(Closid(3)) || history.forget_rmid(RmidIndex(2))));
+        assert!(begins(&|| history.forget_closid(Closid(2))) && !begins(&|| history.forget_closid(Closid(2))));
+        assert!(begins(&|| history.forget_rmid(RmidIndex(5))) && !begins(&|| history.forget_rmid(RmidIndex(5))));
+        assert!(begins(&|| history.forget_all()) && !begins(&|| history.forget_all()));
+        assert!(begins(&|| history.forget_closid(Closid(7))), "what is not known may always have been had");
     }
 
     #[test]

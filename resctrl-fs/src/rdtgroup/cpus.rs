@@ -9,7 +9,7 @@ use resctrl_types::platform::Mutex;
 use resctrl_types::{Arch, CpuMask, Errno, Platform, Result};
 
 use super::cpu_text;
-use super::tasks::refresh;
+use super::tasks::{self, refresh};
 use crate::data::group::{Mode, Place};
 use crate::data::regions;
 use crate::data::state::Op;
@@ -171,7 +171,7 @@ fn hand_over<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, sets: &Sets, loser_
     for (cpus, owner) in [(&sets.lost, loser_to), (&sets.gained, gainer)] {
         let (closid, rmid) = op.state().ids(owner);
         for cpu in cpus.iter() {
-            fs.arch.set_cpu_default(cpu, MonId { closid, rmid });
+            tasks::set_cpu_default(fs, cpu, MonId { closid, rmid });
         }
         refresh(fs, op.cpus, cpus);
     }

@@ -312,7 +312,7 @@ fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     free_children(op, Closid::RESERVED, &children);
     let default = MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED };
     for cpu in op.locked.state.online.mask().iter() {
-        fs.arch.set_cpu_default(cpu, default);
+        tasks::set_cpu_default(fs, cpu, default);
     }
     tasks::refresh(op.fs, op.cpus, op.locked.state.online.mask());
 }

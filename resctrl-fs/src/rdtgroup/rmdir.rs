@@ -62,7 +62,7 @@ fn remove_ctrl<A: Arch<P>, P: Platform>(
     }
     tasks::move_matching(fs, tasks::Members::Ctrl(group.closid), default, &mut affected);
     for cpu in group.cpus.iter() {
-        fs.arch.set_cpu_default(cpu, default);
+        tasks::set_cpu_default(fs, cpu, default);
     }
     op.state().default_group().cpus.union_with(&group.cpus);
     affected.union_with(&group.cpus);
@@ -89,7 +89,7 @@ fn remove_mon<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mon: 
     let who = op.state().groups[ctrl].monitored_child(&child);
     tasks::move_matching(fs, tasks::Members::Mon(who.id), parent, &mut affected);
     for cpu in child.cpus.iter() {
-        fs.arch.set_cpu_default(cpu, parent);
+        tasks::set_cpu_default(fs, cpu, parent);
     }
     affected.union_with(&child.cpus);
     tasks::refresh(fs, op.cpus, &affected);

@@ -19,7 +19,10 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{Ordering, fence};
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Closid, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords};
+use resctrl_types::cpu::CpuLabels;
+use resctrl_types::{
+    Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords,
+};
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
@@ -197,6 +200,12 @@ pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
     }
 }
 
+/// Sets the ids with which a CPU runs tasks of the default group. It does so from its next context switch on, or from [`refresh`] on.
+pub(crate) fn set_cpu_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpu: CpuId, id: MonId) {
+    fs.arch.set_cpu_default(cpu, id);
+    fs.history.begin_epoch();
+}
+
 /// Gives every task the ids of the default group, if any may have others. The caller refreshes every CPU.
 pub(crate) fn move_all_to_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
     if fs.history.has_any() {
@@ -227,13 +236,31 @@ pub(crate) fn refresh<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpus: CpusHel
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// The context switch to a task with this word, behind a full barrier: takes note of its ids, and makes this CPU run with them.
-    /// Takes no lock.
+    /// Takes no lock. Mostly the CPU knows the word from the last or last but one, which is how the ids have been noted.
+    #[inline]
     pub fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        let epoch = self.history.epoch();
+        let Some(cpu) = self.arch.cpu_labels(here.cpu()) else { return };
+        if !cpu.switch_to(word.0, epoch, |labels| self.write_labels(here, labels)) {
+            self.learn(here, cpu, word, epoch);
+        }
+    }
+
+    /// Not inlined: a switch that writes nothing saves no registers for it.
+    #[inline(never)]
+    fn write_labels(&self, here: IrqOff<'_>, labels: u64) {
+        self.arch.write_labels(here.into(), labels);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn learn(&self, here: IrqOff<'_>, cpu: &CpuLabels, word: TaskWord, epoch: u64) {
         if word != TaskWord(0) {
             let ids = self.arch.task_ids(word);
             self.history.note(ids.closid, self.arch.rmid_index(ids));
         }
-        self.arch.sched_in(here, word);
+        let labels = cpu.learn(word.0, epoch, |default| self.arch.effective(word, TaskWord(default)));
+        cpu.switch(labels, |labels| self.write_labels(here, labels));
     }
 }
 

@@ -9,13 +9,14 @@ use resctrl_types::arch::{
     Assignment, Cdp, Change, Controls, Counters, Cpus, Domains, EachCounting, Ids, IoAlloc, MonId, Monitors,
     OccupancyThreshold, PseudoLock, ReadError, Resources, Telemetry, Trust,
 };
+use resctrl_types::cpu::CpuLabels;
 use resctrl_types::event::EventSet;
 use resctrl_types::pseudo_lock::{LockMemory, Measurement, PseudoLocking, Trace};
 use resctrl_types::resource::{BandwidthControl, CacheControl, Control, ControlKind, Monitor, Scope, ThrottleMode};
 use resctrl_types::sim::{SimLockMemory, SimPlatform};
 use resctrl_types::{
     Closid, ConfType, Counter, CounterAssignment, CpuId, CpuMask, CpusHeld, DomainCpus, DomainId, Errno, EventId, Here,
-    HotplugCpu, IrqOff, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
+    HotplugCpu, Pinned, ResourceId, Result, Rmid, RmidIndex, Switch, TaskWord, Transactions,
 };
 
 use crate::amd::Amd;
@@ -142,11 +143,10 @@ pub(crate) struct Parametric {
     parameters: Parameters,
     cdp_l3: AtomicBool,
     cdp_l2: AtomicBool,
-    /// With what each CPU runs tasks of the default group.
-    defaults: Mutex<Vec<MonId>>,
+    labels: Vec<CpuLabels>,
     /// With what each CPU runs now.
     running: Mutex<Vec<MonId>>,
-    /// How often each CPU was asked to look again.
+    /// How often each CPU was given other ids.
     switches: Mutex<Vec<u32>>,
     applied: Mutex<Vec<Applied>>,
     /// The error that programming a resource gives from now on.
@@ -180,7 +180,7 @@ impl Parametric {
             cdp_l3: AtomicBool::new(false),
             locked: Mutex::default(),
             cdp_l2: AtomicBool::new(false),
-            defaults: Mutex::new(vec![DEFAULT; cpus]),
+            labels: (0..cpus).map(|_| CpuLabels::default()).collect(),
             running: Mutex::new(vec![DEFAULT; cpus]),
             switches: Mutex::new(vec![0; cpus]),
             applied: Mutex::default(),
@@ -216,7 +216,7 @@ impl Parametric {
         std::mem::take(&mut *self.locked.lock().unwrap())
     }
 
-    /// How often each CPU has been asked to look again since this was asked last.
+    /// How often each CPU has been given other ids since this was asked last.
     pub(crate) fn take_switches(&self) -> Vec<u32> {
         let mut switches = self.switches.lock().unwrap();
         let none = vec![0; switches.len()];
@@ -308,18 +308,20 @@ impl Ids for Parametric {
         MonId { closid: Closid(half(word.0 >> 32)), rmid: Rmid(half(word.0)) }
     }
 
-    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
-        self.defaults.lock().unwrap()[cpu.index()] = id;
+    fn cpu_labels(&self, cpu: CpuId) -> Option<&CpuLabels> {
+        self.labels.get(cpu.index())
     }
 
-    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+    fn effective(&self, task: TaskWord, default: TaskWord) -> u64 {
+        let [task, default] = [task, default].map(|word| Ids::task_ids(self, word));
+        let closid = if task.closid == Closid::RESERVED { default.closid } else { task.closid };
+        let rmid = if task.rmid == Rmid::RESERVED { default.rmid } else { task.rmid };
+        self.task_word(MonId { closid, rmid }).0
+    }
+
+    fn write_labels(&self, here: Here<'_>, labels: u64) {
         let cpu = here.cpu().index();
-        let default = self.defaults.lock().unwrap()[cpu];
-        let task = Ids::task_ids(self, word);
-        self.running.lock().unwrap()[cpu] = MonId {
-            closid: if task.closid == Closid::RESERVED { default.closid } else { task.closid },
-            rmid: if task.rmid == Rmid::RESERVED { default.rmid } else { task.rmid },
-        };
+        self.running.lock().unwrap()[cpu] = self.task_ids(TaskWord(labels));
         self.switches.lock().unwrap()[cpu] += 1;
     }
 
@@ -330,9 +332,9 @@ impl Ids for Parametric {
 
 impl Cpus<SimPlatform> for Parametric {
     fn cpu_online(&self, _: &SimPlatform, cpu: HotplugCpu<'_>) -> Result<()> {
-        for ids in [&self.defaults, &self.running] {
-            ids.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
-        }
+        self.running.lock().unwrap()[cpu.cpu().index()] = DEFAULT;
+        self.labels[cpu.cpu().index()].set_default_word(0);
+        self.labels[cpu.cpu().index()].forget();
         Ok(())
     }
 

@@ -116,6 +116,24 @@ fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
     });
 }
 
+/// Where a CPU finds nothing new in a switch it takes no note; what was forgotten is new.
+#[test]
+fn who_was_being_created_is_found_on_a_cpu_that_ran_a_member_before_the_group_went() {
+    on(INTEL, PLAIN, |machine| {
+        let (_, word) = member_of_g(machine);
+        let late = machine.sim.spawn_task(TaskSpec::default());
+        machine.sim.set_task_word(&late, word);
+        machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
+        // The walk comes by before he is in the list.
+        machine.sim.set_task_word(&late, TaskWord(0));
+        machine.rmdir("g");
+        machine.sim.set_task_word(&late, word);
+        machine.mkdir("g");
+        machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
+        assert_eq!(members(machine, "g"), [late.pid()]);
+    });
+}
+
 #[test]
 fn who_was_being_created_while_the_file_system_went_is_found_by_the_next_mount() {
     on(INTEL, PLAIN, |machine| {

@@ -15,7 +15,8 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_types::arch::{Ids, MonId, Resources};
-use resctrl_types::{Closid, ConfType, CpuId, Errno, IrqOff, ResourceId, Result, Rmid, RmidIndex, TaskWord};
+use resctrl_types::cpu::CpuLabels;
+use resctrl_types::{Closid, ConfType, CpuId, Errno, Here, ResourceId, Result, Rmid, RmidIndex, TaskWord};
 
 use super::Mpam;
 use crate::registers::Labels;
@@ -101,19 +102,22 @@ impl<M: Msc, S: SystemRegisters> Ids for Mpam<M, S> {
         MonId { closid: Closid(Labels::PARTID_D.word_of(word.0)), rmid: Rmid(Labels::PMG_D.word_of(word.0)) }
     }
 
-    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
-        if let Some(state) = self.cpus.get(cpu.index()) {
-            state.set_default_word(self.task_word(id).0);
+    #[inline]
+    fn cpu_labels(&self, cpu: CpuId) -> Option<&CpuLabels> {
+        self.cpus.get(cpu.index())
+    }
+
+    /// The word of which the registers have the labels. A failed system has none but the default group's.
+    fn effective(&self, task: TaskWord, default: TaskWord) -> u64 {
+        match task {
+            _ if self.has_failed() => 0,
+            TaskWord(0) => default.0,
+            TaskWord(own) => own,
         }
     }
 
-    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
-        let Some(state) = self.cpus.get(here.cpu().index()) else { return };
-        if self.has_failed() {
-            return;
-        }
-        let word = if word.0 == 0 { state.default_word() } else { word.0 };
-        state.switch(word, |word| self.write_word(here.into(), TaskWord(word)));
+    fn write_labels(&self, here: Here<'_>, word: u64) {
+        self.write_word(here, TaskWord(word));
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {

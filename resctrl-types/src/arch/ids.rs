@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Ids: CLOSIDs and RMIDs, and what a CPU runs with.
 
-use crate::context::IrqOff;
+use crate::context::{Here, IrqOff};
+use crate::cpu::CpuLabels;
 use crate::ids::{CpuId, MonId, ResourceId, RmidIndex, TaskWord};
 
 /// What ids there are, which make up a task's word, and how a CPU comes to run with them.
@@ -32,12 +33,30 @@ pub trait Ids: Sized + Send + Sync + 'static {
     /// The ids in a task's word; the inverse of [`Ids::task_word`].
     fn task_ids(&self, word: TaskWord) -> MonId;
 
+    /// What is known of the registers of a CPU that say for whom it works; `None` if there is no such CPU.
+    fn cpu_labels(&self, cpu: CpuId) -> Option<&CpuLabels>;
+
+    /// What those registers are to hold for a task with this word, where tasks without ids of their own run with the `default`.
+    fn effective(&self, task: TaskWord, default: TaskWord) -> u64;
+
+    /// Writes those registers. Called at context switches: no lock, no loop, no allocation.
+    fn write_labels(&self, here: Here<'_>, labels: u64);
+
     /// Sets the ids with which `cpu` runs tasks of the default group. Takes effect at the next [`Ids::sched_in`] there.
-    fn set_cpu_default(&self, cpu: CpuId, id: MonId);
+    fn set_cpu_default(&self, cpu: CpuId, id: MonId) {
+        if let Some(labels) = self.cpu_labels(cpu) {
+            labels.set_default_word(self.task_word(id).0);
+        }
+    }
 
     /// Makes this CPU run with the ids of a task with this word, or with the CPU's default where the task has none.
-    /// Writes registers only if something changes. Called at every context switch: no lock, no loop, no allocation.
-    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord);
+    /// Writes registers only if something changes.
+    fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
+        if let Some(labels) = self.cpu_labels(here.cpu()) {
+            let effective = self.effective(word, TaskWord(labels.default_word()));
+            labels.switch(effective, |effective| self.write_labels(here.into(), effective));
+        }
+    }
 
     /// Whether code and data are told apart in this cache now.
     fn cdp_enabled(&self, resource: ResourceId) -> bool;
