@@ -17,9 +17,10 @@
 //!
 //! [`Request`] lists the commands; both sides use its [`encode`](Request::encode) and [`decode`](Request::decode).
 
+use crate::caches::{Counts, Model};
 use crate::flow::{Flow, TrafficError};
 use crate::monitor::{Event, Fault};
-use crate::rdt::Rdt;
+use crate::rdt::{Caches, Rdt};
 use crate::registers::PqrAssoc;
 use crate::telemetry::TelemetryEvent;
 use crate::write_log::{Kind, MsrWrite};
@@ -131,6 +132,11 @@ pub enum Request {
     SlowRead(u64),
     /// What the registers hold is written down, where the plugin was told a file for it.
     Keep,
+    /// [`Rdt::set_caches`], and whoever executes the guest begins or ends to tell the caches of its accesses. Answers what
+    /// caches did before (0 still, 1 follow).
+    Caches(Caches),
+    /// [`Model::counts`](crate::caches::Model::counts) of a CPU: answers accesses, references of the L3, and misses of the L3.
+    CacheCounts(u64),
 }
 
 /// How a command ended.
@@ -162,10 +168,12 @@ pub enum Status {
     NoSuchRegister = 11,
     /// [`TrafficError::NoSuchRegion`].
     NoSuchRegion = 12,
+    /// The machine has no caches that can follow what the guest does.
+    NoCaches = 13,
 }
 
 impl Status {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Ok,
         Self::NoSuchCommand,
         Self::NoSuchDomain,
@@ -179,6 +187,7 @@ impl Status {
         Self::NoSuchMsc,
         Self::NoSuchRegister,
         Self::NoSuchRegion,
+        Self::NoCaches,
     ];
 
     /// Status of a number, if there is one.
@@ -203,6 +212,7 @@ impl fmt::Display for Status {
             Self::NoSuchRegion => TrafficError::NoSuchRegion.fmt(f),
             Self::NoSuchMsc => f.write_str("no such MSC, resource instance, control or monitor"),
             Self::NoSuchRegister => f.write_str("no such register"),
+            Self::NoCaches => f.write_str("no caches that can follow what the guest does"),
         }
     }
 }
@@ -281,6 +291,8 @@ impl Request {
             Self::LosePower => [27, 0, 0, 0, 0],
             Self::SlowRead(nanoseconds) => [28, nanoseconds, 0, 0, 0],
             Self::Keep => [29, 0, 0, 0, 0],
+            Self::Caches(caches) => [30, caches as u64, 0, 0, 0],
+            Self::CacheCounts(cpu) => [31, cpu, 0, 0, 0],
         }
     }
 
@@ -329,6 +341,8 @@ impl Request {
             27 => Self::LosePower,
             28 => Self::SlowRead(first),
             29 => Self::Keep,
+            30 => Self::Caches(Caches::from_id(first).ok_or(Status::NoSuchKind)?),
+            31 => Self::CacheCounts(first),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -354,6 +368,13 @@ pub fn fault_from_id(id: u64) -> Result<Option<Fault>, Status> {
         2 => Ok(Some(Fault::Unavailable)),
         _ => Err(Status::NoSuchFault),
     }
+}
+
+/// What a CPU has done to the caches.
+pub(crate) fn counts_of(model: Option<&Model>, cpu: u64, cpus: usize) -> Result<[u64; 3], Status> {
+    let cpu = Some(index(cpu)).filter(|cpu| *cpu < cpus).ok_or(Status::NoSuchCpu)?;
+    let Counts { accesses, l3_references, l3_misses } = model.ok_or(Status::NoCaches)?.counts(cpu);
+    Ok([accesses, l3_references, l3_misses])
 }
 
 /// Reads a number of the guest as an index; one too large for this host is too large for any machine.
@@ -422,6 +443,11 @@ impl Rdt {
                 telemetry.add(socket, place, index(rmid), event, amount)?;
             }
             Request::LosePower => self.lose_power(),
+            Request::Caches(caches) => {
+                let before = self.set_caches(caches).ok_or(Status::NoCaches)?;
+                return Ok([before as u64, 0, 0]);
+            }
+            Request::CacheCounts(cpu) => return counts_of(self.caches(), cpu, self.machine().topology.cpus()),
             Request::Msc(_)
             | Request::MscControl(..)
             | Request::MscError(_)
@@ -484,6 +510,8 @@ mod tests {
             Request::LosePower,
             Request::SlowRead(1_000_000_000),
             Request::Keep,
+            Request::Caches(Caches::Follow),
+            Request::CacheCounts(3),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -491,7 +519,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([30, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([32, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([30, 2, 0, 0, 0]), Err(Status::NoSuchKind));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([4, 0, 0, 1, 3]), Err(Status::NoSuchFault));

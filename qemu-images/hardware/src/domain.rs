@@ -7,6 +7,13 @@ use crate::numbers::place;
 use crate::qos::{Assignable, EVENT_KINDS, QosDomain};
 use crate::registers::{EvtCfg, L3QosCfg, MbaThrottle, PqrAssoc};
 
+/// What CDP tells apart; the number is the place of its mask in a pair (SDM Vol. 3, "Code and Data Prioritization").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Data = 0,
+    Code = 1,
+}
+
 /// Masks and CDP switch of one cache.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheControl {
@@ -23,8 +30,13 @@ impl CacheControl {
 
     /// Mask that data of a CLOSID fills by, under this switch; `None` beyond the last one.
     pub(crate) fn data_mask(&self, closid: usize, switch: L3QosCfg) -> Option<u64> {
+        self.mask(closid, switch, Side::Data)
+    }
+
+    /// Mask that data or instructions of a CLOSID fill by, under this switch; `None` beyond the last one.
+    pub(crate) fn mask(&self, closid: usize, switch: L3QosCfg, side: Side) -> Option<u64> {
         let cdp = switch.get(L3QosCfg::CDP_ENABLE) == 1;
-        let index = if cdp { closid.checked_mul(2)? } else { closid };
+        let index = if cdp { closid.checked_mul(2)?.checked_add(side as usize)? } else { closid };
         self.masks.get(index).copied()
     }
 }

@@ -13,6 +13,7 @@
 //! * [`registers`]: every register once, with its fields and where the manual describes it.
 //! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters; of Intel's RDT and of
 //!   AMD's Platform Quality of Service, which has the same registers and some of its own.
+//! * [`caches`]: caches that behave: what they hold and move because of what the guest does, where that is asked for.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
 //! * [`telemetry`]: what the management units of packages count, and the PCI devices that show it.
 //! * [`control`]: how software inside a guest drives the traffic source.
@@ -48,6 +49,7 @@ mod qos;
 mod rdt;
 mod traffic;
 
+pub mod caches;
 pub mod control;
 pub mod machine;
 pub mod mpam;
@@ -58,4 +60,4 @@ pub mod write_log;
 pub use flow::{Flow, TrafficError};
 pub use machine::{Machine, MachineError};
 pub use monitor::{Event, Fault};
-pub use rdt::{Gp, Rdt};
+pub use rdt::{Caches, Gp, Rdt};

@@ -116,6 +116,10 @@ pub struct Caches {
     pub l2: Option<Cache>,
     /// Level 3, unified.
     pub l3: Option<Cache>,
+    /// Whether caches follow what the guest does from the beginning, and counters with them. A guest can turn it on and off:
+    /// `rdt-traffic caches follow`. Needs `cache.l3`, and no more than 64 ways.
+    #[serde(default)]
+    pub model: bool,
 }
 
 /// Geometry of one cache.
@@ -329,6 +333,11 @@ impl Topology {
     pub fn node_of_socket(&self, cpu: usize) -> usize {
         let cpus = self.cores * self.threads;
         cpu % cpus / (cpus / self.nodes)
+    }
+
+    /// NUMA node of a CPU, counted over the whole machine.
+    pub fn node(&self, cpu: usize) -> usize {
+        cpu / (self.cores * self.threads) * self.nodes + self.node_of_socket(cpu)
     }
 
     /// The part of something of a socket's L3 that each of its nodes has.

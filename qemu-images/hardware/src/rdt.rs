@@ -1,22 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! RDT, or AMD's QoS, of one machine: CPUID, RDMSR and WRMSR as each CPU sees them.
 
+mod caches;
 mod qos;
 mod settle;
 pub(crate) mod shown;
 mod state;
 
+pub use caches::Caches;
 use state::State;
 pub use state::{Gp, Rdt};
 
 use crate::cpuid;
 use crate::domain::CacheControl;
-use crate::machine::{Cat, QosFeatures, RdtFeatures, TelemetryFeatures};
+use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures, TelemetryFeatures};
 use crate::qos::QosThread;
 use crate::registers::{L3QosCfg, MbaThrottle, Msr, PqrAssoc, QmEvtsel, RmidSncConfig};
 use crate::write_log::{Kind, MsrWrite};
 
 impl Rdt {
+    /// Powers a machine on. A machine without RDT is a machine whose every RDT register faults.
+    ///
+    /// # Errors
+    ///
+    /// If the description, made by hand, is not a valid one.
+    pub fn new(machine: &Machine) -> Result<Self, MachineError> {
+        let rdt = Self::at_reset(machine)?;
+        if machine.cache.model {
+            rdt.set_caches(Caches::Follow);
+        }
+        Ok(rdt)
+    }
+
     /// Answers CPUID for a leaf that is RDT's alone (0xF, 0x10; of AMD also 0x80000020): EAX, EBX, ECX, EDX. `None` for
     /// any other leaf.
     pub fn cpuid(&self, _cpu: usize, leaf: u32, subleaf: u32) -> Option<[u32; 4]> {
@@ -91,6 +106,9 @@ impl Rdt {
         };
         let mut state = self.state();
         let before = self.store(&mut state, cpu, msr, value, now);
+        if before != value {
+            self.show_caches(&state, cpu, msr);
+        }
         state.log.record(msr, cpu, address, value, before != value);
         Ok(true)
     }
@@ -101,6 +119,7 @@ impl Rdt {
         self.store(&mut state, cpu, Msr::PqrAssoc, 0, now);
         state.threads[cpu].select = 0;
         state.threads[cpu].qos = QosThread::default();
+        self.show_caches(&state, cpu, Msr::PqrAssoc);
     }
 
     /// Takes power from the whole machine and gives it back, as a system does that sleeps: every register is as after reset,
@@ -113,6 +132,7 @@ impl Rdt {
             new.flows_since = old.flows_since;
         }
         *state = fresh;
+        self.empty_caches(&state);
     }
 
     /// How often registers of a group were written since power-on.

@@ -2,6 +2,7 @@
 //! What a machine file may say: limits of the architecture, checked once so that nothing behind needs to.
 
 use super::{Arch, Cache, Cat, LINE_SIZE, Machine, MachineError, Mba, Monitoring, RdtFeatures, Topology};
+use crate::caches::{MAX_MONITORS, MAX_WAYS};
 use crate::registers::{L2Mask, L3Mask, MbaThrottle, PqrAssoc, RmidSncConfig};
 
 macro_rules! ensure {
@@ -34,6 +35,7 @@ impl Machine {
             }
         }
         cache_ids(self)?;
+        cache_model(self)?;
         nodes(self)?;
         if let Some(features) = &self.telemetry {
             self.validate_telemetry(features)?;
@@ -95,6 +97,29 @@ fn cache_ids(machine: &Machine) -> Checked {
         let Some(id) = cache.as_ref().and_then(|cache| cache.first_id) else { continue };
         ensure!(machine.mpam.is_some(), "{name}.first_id: only firmware for [mpam] tells ids of caches");
         ensure!(id < 1 << 24, "{name}.first_id: {id:#x} is not below {:#x}", 1 << 24);
+    }
+    Ok(())
+}
+
+fn cache_model(machine: &Machine) -> Checked {
+    if !machine.cache.model {
+        return Ok(());
+    }
+    ensure!(machine.cache.l3.is_some(), "cache.model: needs cache.l3");
+    ensure!(
+        machine.rdt.is_some() || machine.qos.is_some() || machine.mpam.is_some(),
+        "cache.model: needs [rdt], [qos] or [mpam], whose counters follow it"
+    );
+    for (name, cache) in [("cache.l2", &machine.cache.l2), ("cache.l3", &machine.cache.l3)] {
+        let ways = cache.as_ref().map_or(0, |cache| cache.ways);
+        ensure!(ways <= MAX_WAYS as u64, "{name}.ways: {ways} are more than the {MAX_WAYS} that cache.model can have");
+    }
+    if let Some(mpam) = &machine.mpam {
+        let labels = (usize::from(mpam.partid_max) + 1) * (usize::from(mpam.pmg_max) + 1);
+        ensure!(
+            labels <= MAX_MONITORS,
+            "mpam: {labels} labels are more than the {MAX_MONITORS} that cache.model can have"
+        );
     }
     Ok(())
 }

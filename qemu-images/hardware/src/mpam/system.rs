@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! MPAM of one whole machine: the processors' system registers, the pages of all MSCs, and the traffic between them.
 
+mod caches;
 mod control;
 mod shown;
 mod traffic;
@@ -11,8 +12,10 @@ use super::registers::{
 };
 use super::t241;
 use super::{Cpu, Label, Level, Msc, SystemRegister};
+use crate::caches::Model;
 use crate::machine::{MSC_STRIDE, Machine, MachineError, MpamFeatures, Place};
 use crate::numbers::{low, place, word};
+use crate::rdt::Caches;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use traffic::Traffic;
@@ -30,6 +33,7 @@ use traffic::Traffic;
 pub struct System {
     machine: Machine,
     features: MpamFeatures,
+    caches: Option<Model>,
     state: Mutex<State>,
 }
 
@@ -103,7 +107,13 @@ impl System {
             log: WriteLog::default(),
             chip: features.t241.then(t241::Chip::default),
         };
-        Ok(Self { machine: machine.clone(), features, state: Mutex::new(state) })
+        let caches = Self::caches_of(machine, &features);
+        let system = Self { machine: machine.clone(), features, caches, state: Mutex::new(state) };
+        if machine.cache.model {
+            // Pages are filled later, see `power_on`.
+            let _ = system.set_caches(Caches::Follow, 0);
+        }
+        Ok(system)
     }
 
     /// The machine this is the hardware of.
@@ -199,6 +209,9 @@ impl System {
             return None;
         }
         let changed = before != state.cpus[cpu].read(register, level);
+        if changed {
+            self.show_labels(&state, cpu);
+        }
         state.log.add(Kind::Assoc, MsrWrite { sequence: 0, cpu, address: register as u32, value, changed });
         Some(effects)
     }
@@ -209,6 +222,7 @@ impl System {
         let mut effects = Effects::default();
         self.settle(&mut state, now, &mut effects);
         state.cpus[cpu].power_cycle();
+        self.show_labels(&state, cpu);
         effects
     }
 
@@ -226,6 +240,7 @@ impl System {
             state.mscs[msc].msc.power_on();
             self.refresh(&mut state, msc, 0, now, &mut effects);
         }
+        self.empty_caches(&state);
         effects
     }
 
@@ -297,6 +312,10 @@ impl System {
             chip.follow(&unit.msc, offset, now);
         }
         let changed = unit.msc.peek32(offset, now) != before;
+        if changed {
+            self.show_controls(state, offset);
+        }
+        let unit = &state.mscs[index];
         let failed = unit.msc.error_status() != errors && offset != Esr::OFFSET && offset != Esr::OFFSET + 4;
         if failed {
             return state.log.record_refused();

@@ -55,6 +55,7 @@ impl Rdt {
         self.settle_flows(state, domain, now);
         let in_use = self.in_use(state, domain, rmid);
         state.l3[domain].settle(rmid, in_use, now);
+        self.settle_occupancy(state, domain, rmid);
         state.l3[domain].advance_assignable(now);
     }
 
@@ -78,7 +79,7 @@ impl Rdt {
     }
 
     /// The RMID by which a CPU's traffic is counted. With nodes that share RMIDs, each has the next part of them.
-    fn counted_rmid(&self, state: &State, cpu: usize, assoc: PqrAssoc) -> usize {
+    pub(super) fn counted_rmid(&self, state: &State, cpu: usize, assoc: PqrAssoc) -> usize {
         let rmid = place(assoc.get(PqrAssoc::RMID));
         let topology = &self.machine.topology;
         let apart = state.snc[topology.l3_domain(cpu)].get(RmidSncConfig::DISTRIBUTED) == 1;
@@ -88,6 +89,7 @@ impl Rdt {
 
     /// Accounts for the flows of a domain's CPUs.
     pub(crate) fn settle_flows(&self, state: &mut State, domain: usize, now: u64) {
+        self.settle_caches(state, domain);
         let since = &mut state.l3[domain].flows_since;
         let elapsed = now.saturating_sub(*since);
         *since = now.max(*since);

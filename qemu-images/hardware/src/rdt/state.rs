@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a machine's registers hold.
 
+use crate::caches::Model;
 use crate::domain::{CacheControl, L3Domain, l2_at_reset};
 use crate::flow::Flow;
-use crate::machine::{Machine, MachineError, QosFeatures, RdtFeatures};
+use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures};
 use crate::qos::{QosDomain, QosThread};
 use crate::registers::{PqrAssoc, RmidSncConfig};
 use crate::telemetry::Telemetry;
@@ -72,6 +73,7 @@ pub struct Rdt {
     /// What only AMD's have.
     pub(crate) qos: Option<QosFeatures>,
     telemetry: Option<Arc<Telemetry>>,
+    pub(super) caches: Option<Model>,
     state: Mutex<State>,
 }
 
@@ -109,20 +111,25 @@ impl State {
     }
 }
 
+/// Classes of service that a CPU can work for.
+fn classes(features: &RdtFeatures, qos: Option<&QosFeatures>) -> usize {
+    let cat = |cat: &Option<Cat>| cat.as_ref().map_or(1, |cat| cat.closids);
+    let mba = features.mba.as_ref().map_or(1, |mba| mba.closids);
+    cat(&features.l3).max(cat(&features.l2)).max(mba).max(qos.map_or(1, QosFeatures::limited_closids))
+}
+
 impl Rdt {
-    /// Powers a machine on. A machine without RDT is a machine whose every RDT register faults.
-    ///
-    /// # Errors
-    ///
-    /// If the description, made by hand, is not a valid one.
-    pub fn new(machine: &Machine) -> Result<Self, MachineError> {
+    /// A machine as after power-on, with its caches still.
+    pub(super) fn at_reset(machine: &Machine) -> Result<Self, MachineError> {
         machine.validate()?;
         let qos = machine.qos.clone();
         let shared = qos.as_ref().map(QosFeatures::as_rdt);
         let features = shared.or_else(|| machine.rdt.clone()).unwrap_or_default();
         let state = State::at_reset(machine, &features, qos.as_ref());
         let telemetry = Telemetry::new(machine).map(Arc::new);
-        Ok(Self { machine: machine.clone(), features, qos, telemetry, state: Mutex::new(state) })
+        let caches =
+            Model::of(machine, classes(&features, qos.as_ref()), features.monitoring.as_ref().map_or(0, |m| m.rmids));
+        Ok(Self { machine: machine.clone(), features, qos, telemetry, caches, state: Mutex::new(state) })
     }
 
     /// The machine this is the hardware of.

@@ -2,7 +2,7 @@
 //! The commands of guest programs, see [`crate::control`].
 
 use super::{Effects, System};
-use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, fault_id, index, label_id};
+use crate::control::{Answer, Call, CounterId, Request, Status, VERSION, answer, counts_of, fault_id, index, label_id};
 use crate::flow::Flow;
 use crate::monitor::{Event, Fault};
 use crate::mpam::registers::{Ecr, MbwMax, MbwMin};
@@ -116,6 +116,11 @@ impl System {
             }
             Request::PowerCycle(_) => return Err(Status::NoSuchCpu),
             Request::LosePower => return done(self.lose_power(now)),
+            Request::Caches(caches) => {
+                let (before, effects) = self.set_caches(caches, now).ok_or(Status::NoCaches)?;
+                return Ok(([before as u64, 0, 0], effects));
+            }
+            Request::CacheCounts(cpu) => counts_of(self.caches(), cpu, self.machine.topology.cpus())?,
             request => return self.carry_out_msc(request, now),
         };
         Ok((values, Effects::default()))

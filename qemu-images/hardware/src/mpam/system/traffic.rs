@@ -16,40 +16,42 @@ use std::collections::BTreeMap;
 
 /// What a label does in an L3 domain.
 #[derive(Debug, Default)]
-struct Use {
-    total: Counter,
-    occupancy: Counter,
+pub(super) struct Use {
+    pub(super) total: Counter,
+    pub(super) occupancy: Counter,
     /// Bytes of `total` that have passed the components.
-    passed: u64,
+    pub(super) passed: u64,
+    /// Bytes of `occupancy` that would have to be written back: only caches that follow the guest know any.
+    pub(super) dirty: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Traffic {
     /// By L3 domain.
-    domains: Vec<Domain>,
+    pub(super) domains: Vec<Domain>,
     /// By CPU.
     flows: Vec<Option<Flow>>,
     /// Nothing changes by itself: time need not be looked at.
-    still: bool,
+    pub(super) still: bool,
     since: u64,
 }
 
 #[derive(Debug, Default)]
-struct Domain {
-    labels: BTreeMap<(u16, u8), Use>,
+pub(super) struct Domain {
+    pub(super) labels: BTreeMap<(u16, u8), Use>,
     drain: u64,
 }
 
 /// One of several equal parts.
 #[derive(Clone, Copy, Debug)]
-struct Slice {
+pub(super) struct Slice {
     number: u64,
     of: u64,
 }
 
 impl Slice {
     /// The part of so many bytes; the parts add up.
-    fn take(self, bytes: u64) -> u64 {
+    pub(super) fn take(self, bytes: u64) -> u64 {
         let up_to = |number: u64| u128::from(bytes) * u128::from(number) / u128::from(self.of);
         u64::try_from(up_to(self.number + 1) - up_to(self.number)).unwrap_or(bytes)
     }
@@ -209,7 +211,7 @@ impl System {
         let now = now.max(state.traffic.since);
         let elapsed = now - state.traffic.since;
         state.traffic.since = now;
-        if state.traffic.still {
+        if state.traffic.still && !self.caches_follow() {
             return;
         }
         let mut still = true;
@@ -241,6 +243,7 @@ impl System {
             (at, requests, self.slice(at, |instance| instance.usage.is_some()))
         });
         let slices: Vec<_> = slices.collect();
+        self.settle_caches(state, domain, &slices);
         let State { mscs, traffic, .. } = state;
         let Domain { labels, drain } = &mut traffic.domains[domain];
         for (&(partid, pmg), usage) in labels {
@@ -260,7 +263,8 @@ impl System {
                     mscs[msc].msc.request(ris, Request { partid, pmg, bytes, write: false });
                 }
                 let total = lines.take(usage.occupancy.bytes());
-                mscs[msc].msc.set_occupancy(ris, partid, pmg, Occupancy { total, dirty: 0 });
+                let dirty = lines.take(usage.dirty);
+                mscs[msc].msc.set_occupancy(ris, partid, pmg, Occupancy { total, dirty });
             }
         }
         still
