@@ -35,8 +35,15 @@ const REPEATED: usize = 60;
 /// Measures, and fails if what operations cost has become worse than the table that is committed.
 const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performance/intel.json"];
 
+/// Programs, files and root file systems in guests of `run-qemu`.
+const VISITS: [&str; 9] =
+    ["test", "--quiet", "--locked", "--package", "xtask", "--features", "guests", "--test", "visits"];
+
 /// A few random sequences on both implementations: the two guests, the way to them, and what they say are tried, if little is found.
 const SEQUENCES: [&str; 7] = ["test-qemu", "--impl", "both", "--scenario", "^differential$", "--ops", "200"];
+
+/// The variable with flags about the tools, one a line, for tests that run subcommands (`xtask/tests/visits`).
+const TOOL_FLAGS: &str = "RIG_TOOL_FLAGS";
 
 /// A command and what it is called in the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let steps = steps(&xtask, options);
     let mut failed = Vec::new();
     for step in &steps {
-        let ended = run_step(step, folded)?;
+        let ended = run_step(step, &options.tools, folded)?;
         if !ended.passed {
             failed.push((step.name, ended.last));
         }
@@ -91,6 +98,8 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
                 "--workspace",
                 "--exclude",
                 "resctrl-module",
+                "--features",
+                "xtask/guests",
                 "--all-targets",
                 "--",
                 "-D",
@@ -105,6 +114,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
+        steps.push(step("programs in guests", cargo(), &VISITS));
         steps.push(step("random sequences", xtask.to_owned(), &SEQUENCES));
         steps.push(step("performance", xtask.to_owned(), &PERFORMANCE));
     }
@@ -123,13 +133,15 @@ struct Ended {
     last: VecDeque<String>,
 }
 
-fn run_step(step: &Step, folded: bool) -> Result<Ended> {
+fn run_step(step: &Step, tools: &ToolOptions, folded: bool) -> Result<Ended> {
     println!("{}{}", if folded { "::group::" } else { "== " }, step.name);
     let start = Instant::now();
     let command = duct::cmd(&step.program, &step.arguments)
         .dir(workspace::root())
         // The profile of .config/nextest.toml that keeps quiet and writes JUnit.
         .env("NEXTEST_PROFILE", "ci")
+        // What tests give to the commands that they run.
+        .env(TOOL_FLAGS, tools.arguments().join("\n".as_ref()))
         .unchecked();
     // On a terminal, programs draw their progress, and whoever looks can scroll.
     let ended = if io::stdout().is_terminal() {
@@ -188,7 +200,8 @@ mod tests {
     #[test]
     fn the_quick_run_leaves_only_the_guests_out() {
         let mut all = names(false);
-        assert_eq!(all.split_off(all.len() - 4), ["guests", "guests for arm64", "random sequences", "performance"]);
+        let guests = ["guests", "guests for arm64", "programs in guests", "random sequences", "performance"];
+        assert_eq!(all.split_off(all.len() - 5), guests);
         assert_eq!(all, names(true));
     }
 
@@ -225,11 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn the_workflow_measures_as_the_command_does() {
+    fn the_workflow_measures_and_boots_as_the_command_does() {
         let workflow = workspace::root().join(".github/workflows/ci.yml");
         let workflow = std::fs::read_to_string(workflow).expect("it is there");
-        let command = format!("- run: cargo xtask {}", PERFORMANCE.join(" "));
-        assert!(workflow.lines().any(|line| line.trim() == command), "{command}");
+        let measure = format!("- run: cargo xtask {}", PERFORMANCE.join(" "));
+        let visit = format!("- run: cargo {}", VISITS.join(" "));
+        for command in [measure, visit] {
+            assert!(workflow.lines().any(|line| line.trim() == command), "{command}");
+        }
     }
 
     #[test]
