@@ -39,6 +39,9 @@ const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performan
 const VISITS: [&str; 9] =
     ["test", "--quiet", "--locked", "--package", "xtask", "--features", "guests", "--test", "visits"];
 
+/// The plugin under a QEMU that is started by its own command line, and refused under others.
+const PLUGIN: [&str; 2] = ["plugin", "--check"];
+
 /// A few random sequences on both implementations: the two guests, the way to them, and what they say are tried, if little is found.
 const SEQUENCES: [&str; 7] = ["test-qemu", "--impl", "both", "--scenario", "^differential$", "--ops", "200"];
 
@@ -115,6 +118,8 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
         steps.push(step("programs in guests", cargo(), &VISITS));
+        steps.push(step("plugin", xtask.to_owned(), &PLUGIN));
+        steps.push(step("plugin for arm64", xtask.to_owned(), &[&PLUGIN[..], &["--machine", "mpam"]].concat()));
         steps.push(step("random sequences", xtask.to_owned(), &SEQUENCES));
         steps.push(step("performance", xtask.to_owned(), &PERFORMANCE));
     }
@@ -200,8 +205,16 @@ mod tests {
     #[test]
     fn the_quick_run_leaves_only_the_guests_out() {
         let mut all = names(false);
-        let guests = ["guests", "guests for arm64", "programs in guests", "random sequences", "performance"];
-        assert_eq!(all.split_off(all.len() - 5), guests);
+        let guests = [
+            "guests",
+            "guests for arm64",
+            "programs in guests",
+            "plugin",
+            "plugin for arm64",
+            "random sequences",
+            "performance",
+        ];
+        assert_eq!(all.split_off(all.len() - guests.len()), guests);
         assert_eq!(all, names(true));
     }
 
@@ -220,6 +233,8 @@ mod tests {
             "module for arm64",
             "guests",
             "guests for arm64",
+            "plugin",
+            "plugin for arm64",
             "random sequences",
             "performance",
         ];

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    bench, build_module, ci, completions, docs, doctor, fuzz, judge, list, run_qemu, setup, test_qemu, timings,
+    bench, build_module, ci, completions, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup, test_qemu, timings,
     unit_tests,
 };
 
@@ -32,6 +32,7 @@ enum Command {
     RunQemu(run_qemu::Options),
     TestQemu(test_qemu::Options),
     Judge(judge::Options),
+    Plugin(plugin::Options),
     Test(unit_tests::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
@@ -72,6 +73,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::RunQemu(options) => run_qemu::run(&options),
         Command::TestQemu(options) => test_qemu::run(&options),
         Command::Judge(options) => judge::run(&options),
+        Command::Plugin(options) => plugin::run(&options),
         Command::Test(options) => unit_tests::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -30,6 +30,7 @@ mod list;
 mod machine;
 mod module_build;
 mod needs;
+mod plugin;
 mod progress;
 mod report;
 mod run_qemu;

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
-use resctrl_hardware::machine::{Component, Machine, MpamFeatures, RdtFeatures};
+use resctrl_hardware::machine::{Component, Machine, MpamFeatures, RdtFeatures, property_number};
 
-use crate::guest::facts::property;
 use crate::guest::facts_of;
 
 /// What a word is.
@@ -235,7 +234,7 @@ struct Model {
 
 impl Model {
     fn of(processor: &str) -> Self {
-        let number = |name: &str| property(processor, name).unwrap_or(0);
+        let number = |name: &str| property_number(processor, name).unwrap_or(0);
         Self { number: number("model"), stepping: number("stepping") }
     }
 

@@ -31,8 +31,8 @@ use component::Resolved;
 pub(crate) use guest_kernel::GuestKernel;
 pub(crate) use packages::folder;
 use packages::{
-    KERNEL_BUILD, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package, kernel_build_component,
-    kernel_component, kernel_folder, tool_components,
+    KERNEL_BUILD, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package, emulator_components,
+    kernel_build_component, kernel_component, kernel_folder, tool_components,
 };
 
 /// The oldest QEMU whose plugins can read and write registers and memory.
@@ -157,6 +157,17 @@ impl ToolRoot {
     /// Something is missing and cannot be fetched or unpacked.
     pub(crate) fn ensure(options: &ToolOptions, kernels: &[Kernel]) -> Result<Self> {
         Self::install(options, kernels, Replace::Nothing)
+    }
+
+    /// Makes sure that there is QEMU for guests of `arch`; nothing else is.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched or unpacked.
+    pub(crate) fn with_emulator(options: &ToolOptions, arch: Arch) -> Result<Self> {
+        options.check()?;
+        provide(options, &emulator_components(options, arch), SAME_COMMAND)?;
+        Ok(Self { options: options.clone(), rust_library: rust_src::Source::find()?.library() })
     }
 
     /// As [`ToolRoot::ensure`], but replaces what is installed where something newer is available.

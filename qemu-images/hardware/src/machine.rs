@@ -11,6 +11,7 @@ mod library;
 mod likeness;
 mod mpam;
 mod place;
+mod processor;
 mod qos;
 mod telemetry;
 mod validate;
@@ -24,6 +25,7 @@ pub use file::MachineFile;
 pub use library::{is_path, name_in_library, names};
 pub use likeness::Likeness;
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
+pub use processor::{TELLING_LEAVES, property_number};
 pub use qos::{Abmc, BandwidthLimit, QosFeatures};
 pub use telemetry::{KNOWN_COUNTERS, TelemetryFeatures, TelemetryGroup};
 

@@ -98,9 +98,11 @@ macro_rules! registers {
     )* };
 }
 
+mod processor;
 mod qos;
 mod telemetry;
 
+pub use processor::{Midr, ProcessorFeatures, Signature, TopologyEbx, TopologyEcx};
 pub use qos::{
     AbmcEax, AbmcEbx, AmdCacheEcx, BandwidthEbx, EvtCfg, ExtendedEbx, ExtendedFeaturesEcx, L3QosAbmcCfg, L3QosAbmcDsc,
     L3QosExtCfg, MbaBandwidth, QmEvtselAmd, SmbaBandwidth, TransactionKinds,

@@ -34,6 +34,7 @@ mod firmware;
 mod instruction;
 
 use crate::count::{Counted, Counts};
+use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
@@ -92,6 +93,7 @@ pub(crate) struct Plugin {
     api: Api,
     handles: OnceLock<Handles>,
     system: System,
+    fit: Fit,
     /// [`System::words_to_watch`], for loads.
     words: [u64; 16],
     log: Option<Log>,
@@ -100,7 +102,7 @@ pub(crate) struct Plugin {
     started: Instant,
     /// The pages have got what registers read as after reset.
     filled: AtomicBool,
-    /// For each CPU the address behind the MRS of features it is executing, or 0.
+    /// For each CPU the address behind the MRS of an identification register it is executing, or 0.
     awaited: Vec<AtomicU64>,
     /// Changes of memory happen in the order of what caused them.
     order: Mutex<()>,
@@ -121,7 +123,7 @@ impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
     pub(crate) fn start(
         api: Api,
-        system: System,
+        (system, fit): (System, Fit),
         (log, kept): (Option<Log>, Option<Kept>),
         counts: Option<Counts>,
         cpus: usize,
@@ -131,6 +133,7 @@ impl Plugin {
             handles: OnceLock::new(),
             words: system.words_to_watch(),
             system,
+            fit,
             log,
             kept,
             counts,
@@ -213,9 +216,21 @@ impl Plugin {
     /// Fills the pages, once. Every kernel reads the features of its processor long before it looks for MSCs, but not
     /// before there is memory.
     fn fill(&self) {
-        if !self.filled.swap(true, Ordering::Relaxed) {
-            self.with_system(|system, now| ((), system.power_on(now)));
+        if self.filled.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.system.power_on(self.now()).memory;
+        let missing = pages.into_iter().find(|&(address, value)| !self.api.write_physical(address, value));
+        drop(order);
+        if let Some((address, _)) = missing {
+            self.fit.refuse_without_memory_at(address);
+        }
+    }
+
+    /// Whether a CPU is behind the MRS that it was executing, now that it gets to this address.
+    fn arrived(&self, cpu: usize, address: u64) -> bool {
+        self.awaited[cpu].compare_exchange(address, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Carries an MRS out. Tells whether it is done; else it is QEMU's to refuse.
@@ -326,8 +341,14 @@ impl Plugin {
                 let word = self.api.memory(address.wrapping_sub(4)).map(u32::from_le_bytes);
                 word.and_then(Instruction::decode)
             });
-            if let Some(Instruction::MrsFeatures(general)) = before {
-                insn.before(on_features, pack(SystemRegister::Mpamidr, general, address));
+            match before {
+                Some(Instruction::MrsFeatures(general)) => {
+                    insn.before(on_features, pack(SystemRegister::Mpamidr, general, address));
+                }
+                Some(Instruction::MrsProcessor(general)) if self.fit.waits_for(Told::Processor) => {
+                    insn.before(on_processor, pack(SystemRegister::Mpamidr, general, address));
+                }
+                _ => {}
             }
             let mut room = [0; 4];
             let word = insn.bytes(&mut room).try_into().ok().map(u32::from_le_bytes);
@@ -338,6 +359,9 @@ impl Plugin {
                 Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
                 Some(Instruction::Msr(register, general)) => insn.instead(on_msr, pack(register, general, address)),
                 Some(Instruction::MrsFeatures(_)) => insn.before(on_mrs_features, address.wrapping_add(4)),
+                Some(Instruction::MrsProcessor(_)) if self.fit.waits_for(Told::Processor) => {
+                    insn.before(on_mrs_processor, address.wrapping_add(4));
+                }
                 Some(Instruction::Firmware) if self.system.soc_id().is_some() => insn.instead(on_firmware, address),
                 Some(Instruction::SetUp) if !kernel => insn.before(on_set_up, 0),
                 Some(Instruction::Channel) => insn.before(on_channel, 0),
@@ -352,6 +376,7 @@ impl Plugin {
                 None
                 | Some(
                     Instruction::Firmware
+                    | Instruction::MrsProcessor(_)
                     | Instruction::SetUp
                     | Instruction::Interrupt(_)
                     | Instruction::Load(..)
@@ -387,19 +412,42 @@ extern "C" fn on_msr(cpu: c_uint, data: *mut c_void) {
 
 extern "C" fn on_mrs_features(cpu: c_uint, next: *mut c_void) {
     let Some(plugin) = plugin() else { return };
-    if plugin.system.shows_mpam(plugin.level()) {
-        plugin.fill();
+    let level = plugin.level();
+    let shown = plugin.system.shows_mpam(level);
+    // At EL0 it is the kernel that answers.
+    if shown || level != Level::El0 && plugin.fit.waits_for(Told::Features) {
         plugin.awaited[current::cpu(cpu)].store(number(next), Ordering::Relaxed);
+    }
+    if shown {
+        plugin.fill();
     }
 }
 
 extern "C" fn on_features(cpu: c_uint, data: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     let (_, general, address) = unpack(number(data));
-    let awaited = &plugin.awaited[current::cpu(cpu)];
-    if awaited.load(Ordering::Relaxed) == address {
-        awaited.store(0, Ordering::Relaxed);
-        plugin.write_general(general, (plugin.read_general(general) & !MPAM_FIELD) | MPAM_VERSION_1);
+    if plugin.arrived(current::cpu(cpu), address) {
+        let native = plugin.read_general(general);
+        plugin.fit.check(Told::Features, |machine| machine.check_features(native));
+        if plugin.system.shows_mpam(plugin.level()) {
+            plugin.write_general(general, (native & !MPAM_FIELD) | MPAM_VERSION_1);
+        }
+    }
+}
+
+extern "C" fn on_mrs_processor(cpu: c_uint, next: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    // At EL0 it is the kernel that answers.
+    if plugin.level() != Level::El0 {
+        plugin.awaited[current::cpu(cpu)].store(number(next), Ordering::Relaxed);
+    }
+}
+
+extern "C" fn on_processor(cpu: c_uint, data: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    let (_, general, address) = unpack(number(data));
+    if plugin.arrived(current::cpu(cpu), address) {
+        plugin.fit.check(Told::Processor, |machine| machine.check_midr(plugin.read_general(general)));
     }
 }
 

@@ -21,6 +21,7 @@
 
 mod aarch64;
 mod count;
+mod fit;
 mod kept;
 mod log;
 mod options;
@@ -30,6 +31,7 @@ mod telemetry;
 mod x86;
 
 use count::Counts;
+use fit::Fit;
 use options::Options;
 use qemu::Guest;
 use resctrl_hardware::Rdt;
@@ -71,7 +73,8 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
     let guest = target.check()?;
     let api = qemu::Api::resolve()?;
     let options = Options::parse(arguments)?;
-    options.check(guest, target.cpus)?;
+    options.check(guest, target)?;
+    let fit = Fit::new(&options.machine_path, &options.machine);
     let counts = options.count.then(Counts::default);
     match guest {
         Guest::X86 => {
@@ -79,12 +82,12 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
             if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
                 telemetry::serve(telemetry, path)?;
             }
-            x86::Plugin::start(id, api, rdt, (options.log, options.kept), counts, target.cpus).register();
+            x86::Plugin::start(id, api, (rdt, fit), (options.log, options.kept), counts, target.cpus).register();
         }
         Guest::Aarch64 => {
             let system = System::new(&options.machine)
                 .map_err(|problem| format!("{}: {problem}", options.machine_path.display()))?;
-            aarch64::Plugin::start(api, system, (options.log, options.kept), counts, target.cpus).register(id);
+            aarch64::Plugin::start(api, (system, fit), (options.log, options.kept), counts, target.cpus).register(id);
         }
     }
     Ok(())

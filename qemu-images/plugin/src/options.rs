@@ -3,7 +3,7 @@
 
 use crate::kept::Kept;
 use crate::log::Log;
-use crate::qemu::Guest;
+use crate::qemu::{Guest, Target};
 use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Arch;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,8 @@ impl Options {
         Ok(Self { machine_path, machine, log, kept, telemetry, count: count.is_some() })
     }
 
-    /// Checks that the machine is one for these guests, with so many CPUs.
-    pub(crate) fn check(&self, guest: Guest, cpus: usize) -> Result<(), String> {
+    /// Checks that the machine is one for these guests, with as many CPUs as QEMU was started with.
+    pub(crate) fn check(&self, guest: Guest, target: &Target) -> Result<(), String> {
         let path = self.machine_path.display();
         let (arch, name) = match guest {
             Guest::X86 => (Arch::X86_64, "x86_64"),
@@ -63,10 +63,17 @@ impl Options {
         if self.machine.arch != arch {
             return Err(format!("{path}: arch is not \"{name}\", which this QEMU emulates"));
         }
+        let Target { cpus, most_cpus, .. } = *target;
         if self.machine.topology.cpus() != cpus {
             return Err(format!(
                 "{path} describes {} CPUs, QEMU was started with {cpus}: use -smp {}",
                 self.machine.topology.cpus(),
+                self.machine.smp()
+            ));
+        }
+        if most_cpus != cpus {
+            return Err(format!(
+                "{path}: QEMU was started with room for {most_cpus} CPUs, and the machine has no more than {cpus}: use -smp {}",
                 self.machine.smp()
             ));
         }
@@ -103,9 +110,13 @@ mod tests {
         let machine = concat!("machine=", env!("CARGO_MANIFEST_DIR"), "/../machines/mpam.toml");
         let options = Options::parse(&[machine.to_owned()]).expect("the file is good");
         assert!(!options.count, "nobody asked for it");
-        assert_eq!(options.check(Guest::Aarch64, 4), Ok(()));
-        assert!(options.check(Guest::X86, 4).unwrap_err().contains("arch is not \"x86_64\""));
-        assert!(options.check(Guest::Aarch64, 2).unwrap_err().contains("describes 4 CPUs, QEMU was started with 2"));
+        let with = Target::with_cpus;
+        assert_eq!(options.check(Guest::Aarch64, &with(4, 4)), Ok(()));
+        assert!(options.check(Guest::X86, &with(4, 4)).unwrap_err().contains("arch is not \"x86_64\""));
+        let fewer = options.check(Guest::Aarch64, &with(2, 2)).unwrap_err();
+        assert!(fewer.contains("describes 4 CPUs, QEMU was started with 2"), "{fewer}");
+        let more = options.check(Guest::Aarch64, &with(4, 8)).unwrap_err();
+        assert!(more.contains("room for 8 CPUs") && more.ends_with("use -smp 4,sockets=1,cores=4,threads=1"), "{more}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::mem::transmute;
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
 
+use crate::fit::refuse;
 pub(crate) use target::{Guest, Target};
 
 /// The version of the interface declared here.
@@ -91,6 +92,9 @@ const LOADS: c_uint = 1;
 const STORES: c_uint = 2;
 /// `QEMU_PLUGIN_DISCON_INTERRUPT` and `QEMU_PLUGIN_DISCON_EXCEPTION`.
 const DISCON_INTERRUPTION: c_uint = INTERRUPT | 2;
+
+/// `QEMU_PLUGIN_HWADDR_OPERATION_OK`.
+const HWADDR_OK: c_int = 0;
 
 /// Called for a CPU.
 pub(crate) type CpuCallback = extern "C" fn(c_uint, *mut c_void);
@@ -272,12 +276,13 @@ impl Api {
         })
     }
 
-    /// Writes to the guest's physical memory, devices included, from the callback of a CPU.
-    pub(crate) fn write_physical(&self, address: u64, value: u32) {
+    /// Writes to the guest's physical memory, devices included, from the callback of a CPU. Tells whether there is something
+    /// at this address.
+    pub(crate) fn write_physical(&self, address: u64, value: u32) -> bool {
         self.with_bytes(&value.to_le_bytes(), |buffer| {
             // SAFETY: the buffer is a byte array of this thread; a callback of a CPU is running.
-            unsafe { (self.qemu_plugin_write_memory_hwaddr)(address, buffer.as_ptr()) };
-        });
+            unsafe { (self.qemu_plugin_write_memory_hwaddr)(address, buffer.as_ptr()) == HWADDR_OK }
+        })
     }
 
     /// The physical address of an access, in the callback for it; `None` where QEMU does not know.
@@ -320,11 +325,7 @@ impl Api {
             Ok(found) => {
                 handles.get_or_init(|| found);
             }
-            Err(problem) => {
-                // QEMU takes no answer here, and a guest without its hardware would only fail later and less clearly.
-                eprintln!("resctrl plugin: {problem}");
-                std::process::exit(1);
-            }
+            Err(problem) => refuse(&problem),
         }
     }
 

@@ -21,6 +21,7 @@ mod instruction;
 mod pending;
 
 use crate::count::{Counted, Counts};
+use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
@@ -64,6 +65,7 @@ pub(crate) struct Plugin {
     api: Api,
     handles: OnceLock<Handles>,
     rdt: Rdt,
+    fit: Fit,
     log: Option<Log>,
     kept: Option<Kept>,
     counts: Option<Counts>,
@@ -98,7 +100,7 @@ impl Plugin {
     pub(crate) fn start(
         id: PluginId,
         api: Api,
-        rdt: Rdt,
+        (rdt, fit): (Rdt, Fit),
         (log, kept): (Option<Log>, Option<Kept>),
         counts: Option<Counts>,
         cpus: usize,
@@ -109,6 +111,7 @@ impl Plugin {
             api,
             handles: OnceLock::new(),
             rdt,
+            fit,
             log,
             kept,
             counts,
@@ -171,6 +174,8 @@ impl Plugin {
             self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
         } else if self.rdt.patches_cpuid(leaf) {
             self.later(cpu, next, Late::Patch { leaf, subleaf });
+        } else if Told::of_leaf(leaf, subleaf).is_some_and(|told| self.fit.waits_for(told)) {
+            self.later(cpu, next, Late::Look { leaf, subleaf });
         }
     }
 
@@ -280,6 +285,12 @@ impl Plugin {
             Some(Late::Cpuid(values)) => {
                 for (register, value) in general.into_iter().zip(values) {
                     self.write(register, value);
+                }
+            }
+            Some(Late::Look { leaf, subleaf }) => {
+                let native = general.map(|register| self.read_low(register));
+                if let Some(told) = Told::of_leaf(leaf, subleaf) {
+                    self.fit.check(told, |machine| machine.check_cpuid(leaf, subleaf, native));
                 }
             }
             Some(Late::Patch { leaf, subleaf }) => {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use resctrl_hardware::Event;
 use resctrl_hardware::machine::{
-    Cache, Cat, Instance, Machine, Monitoring, MpamFeatures, Place, QosFeatures, RdtFeatures,
+    Cache, Cat, Instance, Machine, Monitoring, MpamFeatures, Place, QosFeatures, RdtFeatures, property_number,
 };
 
 /// Name and value of every fact about `machine`.
@@ -217,14 +217,8 @@ fn places(machine: &Machine, mpam: &MpamFeatures) -> [String; 2] {
 /// Whether Linux knows how to turn the prefetchers of this QEMU processor off: of Broadwell-X, Goldmont and Goldmont Plus
 /// (`resctrl_arch_get_prefetch_disable_bits()`). Family 6 is that of QEMU's `max`.
 fn can_lock_regions(processor: &str) -> bool {
-    property(processor, "family").is_none_or(|family| family == 6)
-        && matches!(property(processor, "model"), Some(0x4f | 0x5c | 0x7a))
-}
-
-/// The number that a processor of QEMU's (`-cpu`) is told for one of its properties.
-pub(crate) fn property(processor: &str, name: &str) -> Option<u32> {
-    let value = processor.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='))?;
-    value.parse().ok()
+    property_number(processor, "family").is_none_or(|family| family == 6)
+        && matches!(property_number(processor, "model"), Some(0x4f | 0x5c | 0x7a))
 }
 
 /// The CPUs that each resource instance of a cache is for: `MSC.RIS=FIRST-LAST`. They are numbered domain by domain.

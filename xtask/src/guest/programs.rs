@@ -39,11 +39,18 @@ pub(crate) fn provisions(tools: &ToolRoot, arch: Arch) -> Result<Provisions> {
         firmware: tools.firmware(arch),
         busybox: tools.busybox(arch),
         tools: guest_tools(&shell, tools, arch)?,
-        plugin: plugin(&shell)?,
+        plugin: plugin()?,
     })
 }
 
-fn plugin(shell: &Shell) -> Result<PathBuf> {
+/// Builds the plugin if it is out of date.
+///
+/// # Errors
+///
+/// It does not build; cargo has said why.
+pub(crate) fn plugin() -> Result<PathBuf> {
+    let shell = Shell::new()?;
+    shell.change_dir(workspace::root());
     let target = workspace::target().join("plugin");
     cmd!(shell, "cargo build --quiet --release --package resctrl-qemu-plugin --target-dir {target}")
         .quiet()

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
+use resctrl_hardware::Machine;
+
 use super::{Pace, Plan, Provisions, Spec};
 use crate::kernels::Arch;
 
@@ -71,10 +73,66 @@ pub(super) fn option_path(path: &Path) -> String {
 
 /// Where a guest's sockets are. Their path must be short, which that of the guest's folder need not be; it is
 /// that folder's alone, and no two guests share one.
-pub(super) fn short_path(folder: &Folder) -> PathBuf {
+pub(crate) fn short_path(folder: &Folder) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     std::path::absolute(&folder.0).unwrap_or_else(|_| folder.0.clone()).hash(&mut hasher);
     std::env::temp_dir().join(format!("resctrl-rig-{:016x}", hasher.finish()))
+}
+
+/// The plugin below a guest.
+#[derive(Debug)]
+pub(crate) struct Plugin<'a> {
+    /// Its file.
+    pub(crate) library: &'a Path,
+    /// The machine, all in one file.
+    pub(crate) machine: &'a Path,
+    /// Where it writes down what the registers hold.
+    pub(crate) registers: Option<&'a Path>,
+    /// Where the devices of package telemetry are served: the beginning of the path of the sockets.
+    pub(crate) sockets: &'a Path,
+    /// It counts what the guest does.
+    pub(crate) counts: bool,
+}
+
+/// The part of a command line that makes QEMU the machine: how it executes, processors, memory, firmware.
+pub(crate) fn machine_arguments(machine: &Machine, pace: Pace, firmware: Option<&Path>) -> Vec<String> {
+    let accelerator: &[&str] = match pace {
+        // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
+        Pace::Time => &["-accel", "tcg,thread=multi"],
+        // Nobody waits for the time that an idle guest lets pass.
+        Pace::Instructions => &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"],
+    };
+    let mut words: Vec<String> = accelerator.iter().map(|&word| word.to_owned()).collect();
+    words.extend(machine.qemu_args());
+    if let Some(firmware) = firmware {
+        words.extend(["-bios".to_owned(), firmware.display().to_string()]);
+    }
+    words
+}
+
+/// The part of a command line that puts the emulated hardware below the guest. None for a machine without any.
+pub(crate) fn plugin_arguments(machine: &Machine, plugin: &Plugin<'_>) -> Vec<String> {
+    if machine.rdt.is_none() && machine.qos.is_none() && machine.mpam.is_none() {
+        return Vec::new();
+    }
+    let Plugin { library, machine: file, registers, sockets, counts } = plugin;
+    let mut options = format!("{},machine={}", option_path(library), option_path(file));
+    if let Some(registers) = registers {
+        options.push_str(&format!(",registers={}", option_path(registers)));
+    }
+    if *counts {
+        options.push_str(",count=yes");
+    }
+    let mut words = Vec::new();
+    if machine.telemetry.is_some() {
+        options.push_str(&format!(",telemetry={}", option_path(sockets)));
+        for package in 0..machine.topology.sockets {
+            let socket = format!(r#"{{"type":"unix","path":"{}.{package}"}}"#, sockets.display());
+            words.extend(["-device".to_owned(), format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
+        }
+    }
+    words.extend(["-plugin".to_owned(), options]);
+    words
 }
 
 /// The command line for `spec` with its files in `folder`.
@@ -84,17 +142,8 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     // If xtask dies without cleaning up, the kernel ends QEMU for it.
     add(&["-run-with", "exit-with-parent=on"]);
     add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-    match spec.pace {
-        // One thread a vCPU: without it the races that hotplug stress looks for cannot happen.
-        Pace::Time => add(&["-accel", "tcg,thread=multi"]),
-        // Nobody waits for the time that an idle guest lets pass.
-        Pace::Instructions => add(&["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]),
-    }
-    for argument in spec.hardware.qemu_args() {
+    for argument in machine_arguments(&spec.hardware, spec.pace, provisions.firmware.as_deref()) {
         add(&[&argument]);
-    }
-    if let Some(firmware) = &provisions.firmware {
-        add(&["-bios", &firmware.display().to_string()]);
     }
     let file = |id: &str, path: PathBuf| format!("file,id={id},path={}", option_path(&path));
     add(&["-chardev", &file("console", folder.console()), "-serial", "chardev:console"]);
@@ -121,21 +170,15 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     add(&["-kernel", &spec.system.installed.image.display().to_string()]);
     add(&["-initrd", &folder.initramfs().display().to_string()]);
     add(&["-append", &spec.kernel_command_line()]);
-    if spec.hardware.rdt.is_some() || spec.hardware.qos.is_some() || spec.hardware.mpam.is_some() {
-        let mut plugin = format!("{},machine={}", option_path(&provisions.plugin), option_path(&folder.machine()));
-        plugin.push_str(&format!(",registers={}", option_path(&folder.registers())));
-        if spec.pace == Pace::Instructions {
-            plugin.push_str(",count=yes");
-        }
-        if spec.hardware.telemetry.is_some() {
-            let path = short_path(folder);
-            plugin.push_str(&format!(",telemetry={}", option_path(&path)));
-            for package in 0..spec.hardware.topology.sockets {
-                let socket = format!(r#"{{"type":"unix","path":"{}.{package}"}}"#, path.display());
-                add(&["-device", &format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
-            }
-        }
-        add(&["-plugin", &plugin]);
+    let plugin = Plugin {
+        library: &provisions.plugin,
+        machine: &folder.machine(),
+        registers: Some(&folder.registers()),
+        sockets: &short_path(folder),
+        counts: spec.pace == Pace::Instructions,
+    };
+    for argument in plugin_arguments(&spec.hardware, &plugin) {
+        add(&[&argument]);
     }
     for argument in &spec.qemu_arguments {
         add(&[argument]);

@@ -46,16 +46,13 @@ pub(super) const UEFI: &str = "usr/share/qemu-efi-aarch64";
 const BUILD_TOOLS: [&str; 4] = ["make", "libelf1t64", "libssl3t64", "pahole"];
 const BUILD_FOLDERS: &[&str] = &["usr/bin", "usr/libexec"];
 
-/// Everything guests of `arch` need beside a kernel.
-pub(super) fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> {
-    let mut components = vec![Component::packages(busybox(arch), &["busybox-static"]).of_arch(arch)];
+/// QEMU for guests of `arch`, and the firmware that it has to be told of.
+pub(super) fn emulator_components(options: &ToolOptions, arch: Arch) -> Vec<Component> {
+    let mut components = Vec::new();
     let packaged_qemu = options.qemu_for(arch).is_none();
     match arch {
         Arch::Amd64 => {
             components.extend(packaged_qemu.then(|| Component::packages("qemu", &["qemu-system-x86"])));
-            if options.kernel_tree(arch)?.is_none() {
-                components.push(compiler_component(arch));
-            }
         }
         Arch::Arm64 => {
             components.extend(packaged_qemu.then(|| Component::packages("qemu-arm64", &["qemu-system-arm"])));
@@ -66,8 +63,17 @@ pub(super) fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<C
                 UEFI,
                 "guests for arm64 boot through UEFI",
             ));
-            components.push(compiler_component(arch));
         }
+    }
+    components
+}
+
+/// Everything guests of `arch` need beside a kernel.
+pub(super) fn tool_components(options: &ToolOptions, arch: Arch) -> Result<Vec<Component>> {
+    let mut components = vec![Component::packages(busybox(arch), &["busybox-static"]).of_arch(arch)];
+    components.extend(emulator_components(options, arch));
+    if arch == Arch::Arm64 || options.kernel_tree(arch)?.is_none() {
+        components.push(compiler_component(arch));
     }
     Ok(components)
 }

@@ -28,6 +28,7 @@ impl Machine {
         memory_bytes(&self.memory)?;
         ensure!(!self.qemu.machine.is_empty(), "qemu.machine: is empty");
         ensure!(!self.qemu.cpu.is_empty(), "qemu.cpu: is empty");
+        self.validate_processor()?;
         topology(&self.topology)?;
         for (name, geometry) in [("cache.l2", &self.cache.l2), ("cache.l3", &self.cache.l3)] {
             if let Some(geometry) = geometry {

@@ -15,6 +15,8 @@ pub(crate) enum Instruction {
     Msr(SystemRegister, u8),
     /// MRS of the register that tells whether there is MPAM.
     MrsFeatures(u8),
+    /// MRS of the register that tells which processor it is.
+    MrsProcessor(u8),
     /// HVC or SMC, by which firmware is called.
     Firmware,
     /// MSR of `MAIR_EL1`, which is part of setting a processor up.
@@ -40,6 +42,8 @@ const fn system_register(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u3
 }
 
 const ID_AA64PFR0_EL1: u32 = system_register(3, 0, 0, 4, 0);
+
+const MIDR_EL1: u32 = system_register(3, 0, 0, 0, 0);
 
 const YIELD: u32 = 0xd503_203f;
 const WFE: u32 = 0xd503_205f;
@@ -88,6 +92,9 @@ impl Instruction {
                 let source = word & 0x001f_ffe0;
                 if source == ID_AA64PFR0_EL1 {
                     return Some(Self::MrsFeatures(register));
+                }
+                if source == MIDR_EL1 {
+                    return Some(Self::MrsProcessor(register));
                 }
                 emulated(source).map(|source| Self::Mrs(source, register))
             }
@@ -146,6 +153,7 @@ mod tests {
     #[test]
     fn accesses_to_the_registers_of_mpam_are_recognised() {
         // As GNU as encodes them.
+        assert_eq!(Instruction::decode(0xd538_0003), Some(Instruction::MrsProcessor(3)));
         assert_eq!(Instruction::decode(0xd538_a4a3), None);
         assert_eq!(Instruction::decode(0xd538_a483), Some(Instruction::Mrs(SystemRegister::Mpamidr, 3)));
         assert_eq!(Instruction::decode(0xd538_a500), Some(Instruction::Mrs(SystemRegister::Mpam1, 0)));

@@ -20,6 +20,8 @@ pub(crate) struct Target {
     system_emulation: bool,
     /// CPUs of the guest.
     pub(crate) cpus: usize,
+    /// CPUs that it can have if more are plugged in.
+    pub(crate) most_cpus: usize,
 }
 
 impl Target {
@@ -39,6 +41,7 @@ impl Target {
             current_version: info.current_version,
             system_emulation: info.system_emulation,
             cpus: usize::try_from(info.smp_vcpus).unwrap_or(0),
+            most_cpus: usize::try_from(info.max_vcpus).unwrap_or(0),
         }
     }
 
@@ -69,8 +72,22 @@ impl Target {
 mod tests {
     use super::*;
 
+    impl Target {
+        /// QEMU 11 with so many CPUs.
+        pub(crate) fn with_cpus(cpus: usize, most_cpus: usize) -> Self {
+            Self {
+                name: "x86_64".into(),
+                oldest_version: 2,
+                current_version: 7,
+                system_emulation: true,
+                cpus,
+                most_cpus,
+            }
+        }
+    }
+
     fn qemu_11() -> Target {
-        Target { name: "x86_64".into(), oldest_version: 2, current_version: 7, system_emulation: true, cpus: 4 }
+        Target::with_cpus(4, 4)
     }
 
     #[test]

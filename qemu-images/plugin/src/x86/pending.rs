@@ -23,6 +23,8 @@ pub(crate) enum Late {
     Cpuid([u64; 4]),
     /// Complete what the processor answered for this leaf and subleaf.
     Patch { leaf: u32, subleaf: u32 },
+    /// Look at what the processor answered for this leaf and subleaf.
+    Look { leaf: u32, subleaf: u32 },
     /// Put this into EDX:EAX.
     Rdmsr(u64),
 }
