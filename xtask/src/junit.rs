@@ -44,6 +44,11 @@ fn test_case(run: &Run, outcome: &Outcome) -> TestCase {
     };
     let mut test = TestCase::new(outcome.case.scenario.name.clone(), status);
     test.set_time(outcome.took);
-    test.set_system_out([outcome.output.as_slice(), outcome.fault.as_slice()].concat().join("\n"));
+    let mut output = [outcome.output.as_slice(), outcome.fault.as_slice()].concat();
+    if let Some(why) = &outcome.not_compared {
+        test.add_property(("not compared", why.as_str()));
+        output.push(format!("# not compared: {why}"));
+    }
+    test.set_system_out(output.join("\n"));
     test
 }

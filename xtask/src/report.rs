@@ -4,6 +4,7 @@
 
 pub(crate) mod html;
 pub(crate) mod plot;
+pub(crate) mod verdicts;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -57,12 +58,13 @@ impl Run {
         for outcome in &self.outcomes {
             let case = &outcome.case;
             let retried = if outcome.retried { " (retried)" } else { "" };
+            let alone = if outcome.not_compared.is_some() { ", not compared" } else { "" };
             table.add_row([
                 case.scenario.name.clone(),
                 case.machine.to_string(),
                 case.kernel.clone(),
                 case.implementation.to_string(),
-                format!("{}{retried}", outcome.verdict),
+                format!("{}{retried}{alone}", outcome.verdict),
                 outcome.checks.to_string(),
                 format!("{:.1}", outcome.took.as_secs_f64()),
                 format!("{:.1}", outcome.processor.as_secs_f64()),
@@ -128,6 +130,10 @@ impl Run {
         );
         if retried > 0 {
             text.push_str(&format!(", {retried} on a second boot"));
+        }
+        let alone = self.outcomes.iter().filter(|outcome| outcome.not_compared.is_some()).count();
+        if alone > 0 {
+            text.push_str(&format!(", {alone} not compared"));
         }
         text.push_str(&format!(
             "; builds {:.1} s, guests {:.1} s",

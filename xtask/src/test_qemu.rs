@@ -22,7 +22,7 @@ use crate::guest::interrupt;
 use crate::guest::platform::{Kind, PlatformOptions};
 use crate::kernels::Arch;
 use crate::machine::{self, Chosen};
-use crate::report::{Run, html};
+use crate::report::{Run, html, verdicts};
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
 use crate::stages::Stages;
@@ -296,6 +296,7 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     fs::write(&checks, run.checks.tsv()).with_context(|| format!("cannot write {}", checks.display()))?;
     fs::write(&junit, junit::xml(run)?).with_context(|| format!("cannot write {}", junit.display()))?;
     fs::write(&page, html::page(run)?).with_context(|| format!("cannot write {}", page.display()))?;
+    verdicts::write(run)?;
     println!("\n{}", run.table());
     print!("{}", run.provoked());
     let failures = run.failures();

@@ -108,6 +108,7 @@ fn table(run: &Run) -> Markup {
                     td { (outcome.case.implementation) }
                     td class=(class(outcome.verdict)) {
                         (outcome.verdict) @if outcome.retried { " (retried)" }
+                        @if let Some(why) = &outcome.not_compared { span class="skip" title=(why) { ", not compared" } }
                     }
                     td { (outcome.checks) }
                     td { (format!("{:.1}", outcome.took.as_secs_f64())) }

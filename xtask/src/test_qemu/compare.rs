@@ -6,8 +6,12 @@ use similar::{ChangeTag, TextDiff};
 use super::outcome::{Check, Outcome, Verdict};
 use crate::scenario::Implementation;
 
-/// Fails the Rust side of every pair whose outputs differ.
+/// Fails the Rust side of every pair whose outputs differ, and notes what was compared with nothing.
 pub(crate) fn check(outcomes: &mut [Outcome]) {
+    let alone: Vec<Option<String>> = outcomes.iter().map(|outcome| why_not_compared(outcomes, outcome)).collect();
+    for (outcome, why) in outcomes.iter_mut().zip(alone) {
+        outcome.not_compared = why;
+    }
     let differences: Vec<(usize, String)> = outcomes
         .iter()
         .enumerate()
@@ -24,6 +28,33 @@ pub(crate) fn check(outcomes: &mut [Outcome]) {
         .collect();
     for (index, difference) in differences {
         outcomes[index].fail(format!("it prints something else than the kernel's own resctrl:\n{difference}"));
+    }
+}
+
+/// Why a case that is there to be compared was not.
+fn why_not_compared(outcomes: &[Outcome], of: &Outcome) -> Option<String> {
+    let Outcome { case, verdict, .. } = of;
+    if *verdict == Verdict::Skip || !case.scenario.compare && !case.scenario.lockstep {
+        return None;
+    }
+    let partner = outcomes.iter().find(|other| {
+        other.case.implementation != case.implementation
+            && other.case.scenario.name == case.scenario.name
+            && other.case.machine == case.machine
+            && other.case.kernel == case.kernel
+    });
+    let whose = match case.implementation {
+        Implementation::Rust => "the kernel's own",
+        Implementation::Kernel => "resctrl.ko",
+    };
+    match partner.map(|partner| partner.verdict) {
+        None => Some(format!("{whose} is not in this run")),
+        Some(Verdict::Skip) => Some(format!("{whose} was skipped")),
+        // What is printed up to a failure is no answer. Guests in lockstep are compared as long as both go on.
+        Some(Verdict::Fail) if case.implementation == Implementation::Rust && !case.scenario.lockstep => {
+            Some(format!("{whose} failed"))
+        }
+        Some(_) => None,
     }
 }
 
@@ -75,6 +106,42 @@ fn lines(output: &[String], known: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Arch;
+    use crate::scenario::{Case, Scenario};
+    use crate::test_qemu::outcome::tests::finished;
+
+    fn outcome(header: &str, implementation: Implementation, line: &str) -> Outcome {
+        let case = Case {
+            scenario: Scenario::parse("info", &format!("# Info.\n# machines: intel\n{header}\n")).unwrap(),
+            machine: crate::machine::tests::named("intel"),
+            arch: Arch::Amd64,
+            kernel: "stock".to_owned(),
+            like: "stock".to_owned(),
+            implementation,
+            known: Vec::new(),
+        };
+        finished(case, &[line])
+    }
+
+    #[test]
+    fn a_case_without_its_partner_was_not_compared_and_says_why() {
+        use Implementation::{Kernel, Rust};
+        let why = |outcomes: &mut [Outcome]| {
+            check(outcomes);
+            outcomes.iter().map(|outcome| outcome.not_compared.clone().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let compared = |implementation, line| outcome("# compare: yes", implementation, line);
+        assert_eq!(why(&mut [compared(Rust, "ok 1 - x")]), ["the kernel's own is not in this run"]);
+        assert_eq!(why(&mut [compared(Kernel, "ok 1 - x")]), ["resctrl.ko is not in this run"]);
+        assert_eq!(why(&mut [compared(Kernel, "ok 1 - x"), compared(Rust, "ok 1 - x")]), ["", ""]);
+        assert_eq!(
+            why(&mut [compared(Kernel, "not ok 1 - x"), compared(Rust, "ok 1 - x")]),
+            ["", "the kernel's own failed"]
+        );
+        // Others are not there to be compared.
+        assert_eq!(why(&mut [outcome("", Rust, "ok 1 - x")]), [""]);
+        assert_eq!(why(&mut [outcome("# lockstep: yes", Rust, "ok 1 - x")]), ["the kernel's own is not in this run"]);
+    }
 
     fn text(lines: &[&str]) -> Vec<String> {
         lines.iter().map(|&line| line.to_owned()).collect()

@@ -95,6 +95,8 @@ pub(crate) struct Outcome {
     pub(crate) console: PathBuf,
     /// What random sequences have shown.
     pub(crate) compared: Option<Compared>,
+    /// Why its answers were compared with nobody's, although they are there for that.
+    pub(crate) not_compared: Option<String>,
 }
 
 impl Outcome {
@@ -116,6 +118,7 @@ impl Outcome {
             booted: true,
             console: PathBuf::new(),
             compared: None,
+            not_compared: None,
         }
     }
 
