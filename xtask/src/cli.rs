@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::toolroot::default_cache;
 use crate::{
-    bench, build_module, ci, completions, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup, test_qemu, timings,
-    unit_tests,
+    bench, build_module, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup, test_qemu,
+    timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -52,7 +54,8 @@ pub(crate) fn command() -> clap::Command {
 /// Parses the command line, runs the subcommand, and says why it failed if it did; the result is the exit code of the process.
 /// A command line that does not parse does not return: clap prints the reason and exits with 2.
 pub(crate) fn run() -> ExitCode {
-    let command = Cli::parse().command;
+    let matches = Cli::command().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let failure = match command {
         // What keeps it from a verdict is no verdict.
         Command::TestQemu(_) | Command::RunQemu(_) | Command::Judge(_) => test_qemu::NO_VERDICT.into(),
@@ -60,8 +63,17 @@ pub(crate) fn run() -> ExitCode {
     };
     carry_out(command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
+        if let Some(advice) = disk::advice(&error, &disk::places(workspace::target(), cache(&matches))) {
+            eprintln!("{advice}");
+        }
         failure
     })
+}
+
+/// The folder for downloads that the command line names, or that is taken otherwise.
+fn cache(matches: &ArgMatches) -> PathBuf {
+    let given = matches.subcommand().and_then(|(_, matches)| matches.try_get_one::<PathBuf>("cache").ok().flatten());
+    given.cloned().unwrap_or_else(default_cache)
 }
 
 fn carry_out(command: Command) -> Result<ExitCode> {
@@ -87,6 +99,13 @@ fn carry_out(command: Command) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_folder_for_downloads_is_known_whatever_is_called() {
+        let of = |arguments: &[&str]| super::cache(&super::command().get_matches_from(arguments));
+        assert_eq!(of(&["xtask", "setup", "--cache", "/c"]).to_str(), Some("/c"));
+        assert_eq!(of(&["xtask", "list", "machines"]), super::default_cache());
+    }
+
     #[test]
     fn the_command_line_is_well_formed() {
         super::command().debug_assert();

@@ -5,16 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use rustix::fs::statvfs;
 
+use crate::disk::{self, Place};
 use crate::toolroot::{ToolOptions, cache_folder};
 use crate::workspace;
-
-/// Bytes that tools, one kernel and a module take.
-const TOOLS: u64 = 4 << 30;
-
-/// Bytes that the packages for both instruction sets take.
-const PACKAGES: u64 = 1 << 30;
 
 /// Looks whether this machine has what the rig needs, and says what to do where it has not
 ///
@@ -78,8 +72,7 @@ enum Finding {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut findings = vec![machine(), checkout(workspace::root())];
     findings.extend(PROGRAMS.iter().map(|program| found(program, find(program.name))));
-    findings.push(space("this checkout's tools", &workspace::target(), TOOLS));
-    findings.push(space("packages (--cache takes another folder)", &cache_folder(&options.tools)?, PACKAGES));
+    findings.extend(disk::places(workspace::target(), cache_folder(&options.tools)?).iter().map(space));
     findings.push(user_tools(&options.tools));
     println!("checkout {} at {}", workspace::root().display(), workspace::commit());
     for finding in &findings {
@@ -133,16 +126,16 @@ fn found(program: &Program, place: Option<PathBuf>) -> Finding {
     }
 }
 
-/// Room for `what` where `folder` is, or will be.
-fn space(what: &str, folder: &Path, wanted: u64) -> Finding {
-    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let Ok(disk) = statvfs(there) else {
+/// Room where something goes.
+fn space(place: &Place) -> Finding {
+    let Place { what, folder, wanted, elsewhere } = place;
+    let (there, free) = disk::free(folder);
+    let Some(free) = free else {
         return Finding::Doubtful(format!("{what}: nothing is known of the disk of {}", there.display()));
     };
-    let free = disk.f_bavail * disk.f_frsize;
     let text = format!("{what}: {} free in {}", indicatif::HumanBytes(free), there.display());
-    if free < wanted {
-        Finding::Doubtful(format!("{text}; up to {} may be needed", indicatif::HumanBytes(wanted)))
+    if free < *wanted {
+        Finding::Doubtful(format!("{text}; up to {} may be needed: {elsewhere}", indicatif::HumanBytes(*wanted)))
     } else {
         Finding::Good(text)
     }
@@ -175,8 +168,11 @@ mod tests {
     #[test]
     fn a_disk_with_less_room_than_is_wanted_is_doubtful() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(space("x", &folder.path().join("not/there/yet"), 1), Finding::Good(_)));
-        assert!(matches!(space("x", folder.path(), u64::MAX), Finding::Doubtful(_)));
+        let place =
+            |wanted| Place { what: "x", folder: folder.path().join("not/there/yet"), wanted, elsewhere: "move it" };
+        assert!(matches!(space(&place(1)), Finding::Good(_)));
+        let Finding::Doubtful(text) = space(&place(u64::MAX)) else { panic!("no disk has that much") };
+        assert!(text.ends_with("move it"), "{text}");
     }
 
     #[test]

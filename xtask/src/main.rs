@@ -15,6 +15,7 @@ mod cli;
 mod completions;
 mod console;
 mod differential;
+mod disk;
 mod docs;
 mod doctor;
 mod files;

@@ -137,6 +137,7 @@ impl TreeOptions {
     pub(crate) fn kernels(&self, names: &[String], arches: &[Arch]) -> Result<(Vec<Kernel>, Absent)> {
         let Some(tree) = &self.tree else { return Kernel::load_all(names, arches) };
         let tree = UserTree::open(tree, self.config.as_deref(), self.debug)?;
+        arches.iter().try_for_each(|&arch| tree.check(arch))?;
         let kernels = arches.iter().map(|&arch| Kernel::of_tree(&tree, arch)).collect::<Result<_>>()?;
         Ok((kernels, Absent::new()))
     }
@@ -533,7 +534,8 @@ pub(crate) fn cache_folder(options: &ToolOptions) -> Result<PathBuf> {
     })
 }
 
-fn default_cache() -> PathBuf {
+/// The folder for downloads and kernels where none is named.
+pub(crate) fn default_cache() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("XDG_CACHE_HOME")
         .filter(|folder| folder.is_absolute())

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::Arch;
 use crate::{files, git, progress};
 
 /// How long a name may be: with it, a kernel's release must not be longer than 64 bytes.
@@ -52,6 +53,40 @@ impl UserTree {
         let config =
             config.map(|config| config.canonicalize().with_context(|| format!("--config {}", config.display())));
         Ok(Self { name: name_of(&folder), folder, config: config.transpose()?, checks })
+    }
+
+    /// Looks whether it can be built for guests of `arch`, before anything is.
+    ///
+    /// # Errors
+    ///
+    /// The tree has no such instruction set, or no control hardware of it; its configuration is for another one.
+    pub(crate) fn check(&self, arch: Arch) -> Result<()> {
+        let flag = format!("--tree {}", self.folder.display());
+        let (folder, option, drivers): (_, _, &[&str]) = match arch {
+            Arch::Amd64 => ("arch/x86", "CONFIG_X86_64", &["arch/x86/kernel/cpu/resctrl"]),
+            Arch::Arm64 => ("arch/arm64", "CONFIG_ARM64", &["drivers/resctrl", "drivers/platform/mpam"]),
+        };
+        let instead = "choose other machines (--machine), or another tree";
+        ensure!(
+            self.folder.join(folder).is_dir(),
+            "{flag}: the machines that are asked for are of {arch}, and this tree is not for it: it has no {folder}; {instead}"
+        );
+        ensure!(
+            drivers.iter().any(|driver| self.folder.join(driver).is_dir()),
+            "{flag}: the machines that are asked for are of {arch}, whose part of resctrl this Linux does not have: no {}; {instead}",
+            drivers.join(", no ")
+        );
+        let Some(config) = &self.config else { return Ok(()) };
+        let text = fs::read_to_string(config).with_context(|| format!("--config {}", config.display()))?;
+        let others = [("CONFIG_X86_64=y", Arch::Amd64), ("CONFIG_ARM64=y", Arch::Arm64)];
+        let other = others.into_iter().find(|(line, other)| *other != arch && text.lines().any(|it| it == *line));
+        if let Some((line, other)) = other.filter(|_| !text.lines().any(|it| it == format!("{option}=y"))) {
+            bail!(
+                "--config {}: this is a configuration for {other} ({line}), and the machines that are asked for are of {arch}",
+                config.display()
+            );
+        }
+        Ok(())
     }
 
     /// The same by another name.
@@ -301,6 +336,30 @@ mod tests {
         assert!(why.ends_with("this Linux has no resctrl: no fs/resctrl, no arch/x86/kernel/cpu/resctrl"), "{why}");
         fs::remove_file(tree.path().join("Kbuild")).unwrap();
         assert!(open(tree.path(), None).unwrap_err().ends_with("it has no Kbuild"));
+    }
+
+    #[test]
+    fn a_tree_or_configuration_of_another_instruction_set_is_refused_before_anything_is_built() {
+        let tree = tree();
+        let open = |config: Option<&Path>| UserTree::open(tree.path(), config, false).unwrap();
+        let why = |tree: &UserTree, arch| tree.check(arch).unwrap_err().to_string();
+        assert!(
+            why(&open(None), Arch::Arm64).contains("are of arm64, and this tree is not for it: it has no arch/arm64")
+        );
+        assert!(why(&open(None), Arch::Amd64).contains("it has no arch/x86"));
+        fs::create_dir_all(tree.path().join("arch/x86/kernel/cpu/resctrl")).unwrap();
+        fs::create_dir_all(tree.path().join("arch/arm64")).unwrap();
+        assert!(open(None).check(Arch::Amd64).is_ok());
+        let without = why(&open(None), Arch::Arm64);
+        assert!(without.contains("whose part of resctrl this Linux does not have: no drivers/resctrl"), "{without}");
+        fs::create_dir_all(tree.path().join("drivers/resctrl")).unwrap();
+        assert!(open(None).check(Arch::Arm64).is_ok());
+        let config = tree.path().join("arm.config");
+        fs::write(&config, "CONFIG_64BIT=y\nCONFIG_ARM64=y\n").unwrap();
+        let tree = open(Some(&config));
+        assert!(tree.check(Arch::Arm64).is_ok());
+        let why = why(&tree, Arch::Amd64);
+        assert!(why.contains("for arm64 (CONFIG_ARM64=y), and the machines that are asked for are of amd64"), "{why}");
     }
 
     #[test]

@@ -17,7 +17,9 @@ fn a_commit_that_does_not_build_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path();
     fs::create_dir_all(tree.join("scripts/kconfig")).unwrap();
-    fs::create_dir_all(tree.join("fs/resctrl")).unwrap();
+    for folder in ["fs/resctrl", "arch/x86/kernel/cpu/resctrl"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+    }
     git(tree, &["init", "--quiet"]);
     for number in 0..3 {
         for (path, text) in [("Makefile", "%:\n\tfalse\n"), ("Kbuild", ""), ("Kconfig", ""), ("scripts/kconfig/a", "")]
