@@ -22,6 +22,9 @@
 //!
 //! YIELD and WFE are left to QEMU, and to [`crate::spin`].
 //!
+//! While caches follow what the guest does, all loads, stores and fetches are watched too ([`crate::feed`]), and what `caching`
+//! has.
+//!
 //! An interrupt is raised as another device's would be, only by a register of the interrupt controller that software uses.
 //!
 //! On a machine that is a chip of its own, HVC and SMC of the calls that ask for it are skipped as well, and its registers
@@ -30,17 +33,21 @@
 //! A hint that means nothing to any processor is the way for guest programs to the emulated hardware, see
 //! [`resctrl_hardware::control`].
 
+mod caching;
 mod firmware;
 mod instruction;
 
 use crate::count::{Counted, Counts};
+use crate::feed;
 use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
 use crate::qemu::{Api, Block, Handles, Physical, PluginId, current, number};
 use crate::spin::give_way_at;
+use caching::Caching;
 use instruction::Instruction;
+use resctrl_hardware::caches::Mode;
 use resctrl_hardware::control;
 use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, Level, System, SystemRegister};
 use resctrl_hardware::write_log::Kind;
@@ -90,6 +97,7 @@ enum Target {
 /// Everything a callback needs.
 #[derive(Debug)]
 pub(crate) struct Plugin {
+    id: PluginId,
     api: Api,
     handles: OnceLock<Handles>,
     system: System,
@@ -108,6 +116,11 @@ pub(crate) struct Plugin {
     order: Mutex<()>,
 }
 
+/// Whose code is at an address: Linux has the upper half.
+fn mode(address: u64) -> Mode {
+    if address & KERNEL == KERNEL { Mode::Kernel } else { Mode::User }
+}
+
 /// What an instruction is about, packed into the number a callback gets.
 fn pack(register: SystemRegister, general: u8, address: u64) -> u64 {
     // Of an address the uppermost bits are all alike.
@@ -122,13 +135,15 @@ fn unpack(data: u64) -> (SystemRegister, u8, u64) {
 impl Plugin {
     /// Sets the plugin up; QEMU calls the entry point once.
     pub(crate) fn start(
+        id: PluginId,
         api: Api,
         (system, fit): (System, Fit),
         (log, kept): (Option<Log>, Option<Kept>),
         counts: Option<Counts>,
         cpus: usize,
     ) -> &'static Self {
-        PLUGIN.get_or_init(|| Self {
+        let plugin = PLUGIN.get_or_init(|| Self {
+            id,
             api,
             handles: OnceLock::new(),
             words: system.words_to_watch(),
@@ -141,12 +156,14 @@ impl Plugin {
             filled: AtomicBool::new(false),
             awaited: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
             order: Mutex::new(()),
-        })
+        });
+        feed::begin(&plugin.api, plugin.system.caches());
+        plugin
     }
 
     /// Has the hooks called.
-    pub(crate) fn register(&self, id: PluginId) {
-        self.api.register(id, on_init, on_translate, on_exit);
+    pub(crate) fn register(&self) {
+        self.api.register(self.id, on_init, on_translate, on_exit);
     }
 
     /// Nanoseconds since the plugin was set up.
@@ -287,6 +304,9 @@ impl Plugin {
         for (register, value) in (0..).zip([status, first, second, third]) {
             self.write_general(register, value);
         }
+        if let Ok(control::Request::Caches(_)) = control::Request::decode(call) {
+            self.api.reset(self.id, on_registrable);
+        }
     }
 
     /// What an access of the kernel is to, if it is to a register.
@@ -333,6 +353,11 @@ impl Plugin {
             // SAFETY: the block is the one this callback was called with.
             unsafe { Counts::watch(&self.api, block) };
         }
+        let feed = feed::running();
+        if let Some(feed) = feed {
+            // SAFETY: the block is the one this callback was called with.
+            unsafe { feed.watch_fetches(block, mode) };
+        }
         // SAFETY: the block is the one this callback was called with.
         for insn in unsafe { self.api.instructions(block) } {
             let address = insn.address();
@@ -354,6 +379,12 @@ impl Plugin {
             let word = insn.bytes(&mut room).try_into().ok().map(u32::from_le_bytes);
             let watched = word.and_then(Instruction::decode);
             features_before = Some(watched);
+            if let Some(feed) = feed {
+                feed.watch_data(&insn, mode(address));
+                if let Some(caching) = word.and_then(Caching::decode) {
+                    caching.watch(&insn, mode(address));
+                }
+            }
             let kernel = address & KERNEL == KERNEL;
             match watched {
                 Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
@@ -390,6 +421,13 @@ impl Plugin {
 /// The plugin, in a callback: they are registered after it is set up.
 fn plugin() -> Option<&'static Plugin> {
     PLUGIN.get()
+}
+
+/// QEMU has forgotten everything, and takes callbacks again.
+extern "C" fn on_registrable(_data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.register();
+    }
 }
 
 extern "C" fn on_mrs(cpu: c_uint, data: *mut c_void) {

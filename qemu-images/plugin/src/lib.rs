@@ -21,6 +21,7 @@
 
 mod aarch64;
 mod count;
+mod feed;
 mod fit;
 mod kept;
 mod log;
@@ -87,7 +88,7 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
         Guest::Aarch64 => {
             let system = System::new(&options.machine)
                 .map_err(|problem| format!("{}: {problem}", options.machine_path.display()))?;
-            aarch64::Plugin::start(api, (system, fit), (options.log, options.kept), counts, target.cpus).register(id);
+            aarch64::Plugin::start(id, api, (system, fit), (options.log, options.kept), counts, target.cpus).register();
         }
     }
     Ok(())

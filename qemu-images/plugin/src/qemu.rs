@@ -145,6 +145,8 @@ api! {
     fn qemu_plugin_hwaddr_is_io(*const HardwareAddress) -> bool;
     fn qemu_plugin_hwaddr_phys_addr(*const HardwareAddress) -> u64;
     fn qemu_plugin_mem_get_value(c_uint) -> AccessValue;
+    fn qemu_plugin_mem_size_shift(c_uint) -> c_uint;
+    fn qemu_plugin_translate_vaddr(u64, *mut u64) -> bool;
     fn qemu_plugin_write_memory_hwaddr(u64, *mut GArray) -> c_int;
     fn qemu_plugin_set_pc(u64);
     fn qemu_plugin_tb_n_insns(*const Block) -> usize;
@@ -257,8 +259,32 @@ impl Api {
     pub(crate) unsafe fn before_block(&self, block: *mut Block, callback: CpuCallback) {
         // SAFETY: the block is valid, says the caller.
         let count = unsafe { (self.qemu_plugin_tb_n_insns)(block) };
-        // SAFETY: as above; the callback treats its data as a number.
-        unsafe { (self.qemu_plugin_register_vcpu_tb_exec_cb)(block, callback, NO_REGS, data(count as u64)) };
+        // SAFETY: as this function requires of its caller.
+        unsafe { self.before_block_with(block, callback, count as u64) };
+    }
+
+    /// Has a callback called with a number of the caller's choice, each time a CPU begins to execute a block.
+    ///
+    /// # Safety
+    ///
+    /// `block` is the one the running translation callback was called with.
+    pub(crate) unsafe fn before_block_with(&self, block: *mut Block, callback: CpuCallback, number: u64) {
+        // SAFETY: the block is valid, says the caller; the callback treats its data as a number.
+        unsafe { (self.qemu_plugin_register_vcpu_tb_exec_cb)(block, callback, NO_REGS, data(number)) };
+    }
+
+    /// The physical address of a virtual one, as the CPU whose callback is running translates it now; `None` where nothing is
+    /// mapped.
+    pub(crate) fn translate(&self, address: u64) -> Option<u64> {
+        let mut physical = 0;
+        // SAFETY: a callback of a CPU is running, and there is room for the answer.
+        unsafe { (self.qemu_plugin_translate_vaddr)(address, &raw mut physical) }.then_some(physical)
+    }
+
+    /// How many bytes are accessed, in the callback for it.
+    pub(crate) fn access_size(&self, access: c_uint) -> u64 {
+        // SAFETY: it is what the callback was called with.
+        1 << unsafe { (self.qemu_plugin_mem_size_shift)(access) }
     }
 
     /// Reads guest memory at a virtual address; `None` where nothing is mapped.
@@ -470,6 +496,12 @@ impl Translated<'_> {
     pub(crate) fn after_loads(&self, callback: AccessCallback, number: u64) {
         // SAFETY: as above.
         unsafe { (self.api.qemu_plugin_register_vcpu_mem_cb)(self.insn, callback, RW_REGS, LOADS, data(number)) };
+    }
+
+    /// Calls after each load it makes; the callback leaves registers alone.
+    pub(crate) fn after_loads_without_registers(&self, callback: AccessCallback, number: u64) {
+        // SAFETY: as above.
+        unsafe { (self.api.qemu_plugin_register_vcpu_mem_cb)(self.insn, callback, NO_REGS, LOADS, data(number)) };
     }
 
     /// Calls after each store it makes.

@@ -8,6 +8,7 @@
 //!   registers (`pending`). Skipping the instruction instead would lose the lazily computed flags.
 //! * WRMSR is carried out before QEMU drops it.
 //! * PAUSE is left to QEMU, and to [`crate::spin`].
+//! * While caches follow what the guest does, loads, stores and fetches are watched too ([`crate::feed`]), and what `caching` has.
 //! * The first instruction behind reset finds every register of RDT at its reset value: suspend to RAM takes the power away.
 //! * A breakpoint of the kernel's is executed if it is still there (`breakpoint`).
 //! * A general protection fault is raised by QEMU itself: the plugin swaps the arguments for ones QEMU refuses, and puts
@@ -17,16 +18,19 @@
 //! [`resctrl_hardware::control`].
 
 mod breakpoint;
+mod caching;
 mod instruction;
 mod pending;
 
 use crate::count::{Counted, Counts};
+use crate::feed;
 use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
 use crate::qemu::{Api, Block, CpuCallback, Handles, INTERRUPT, PluginId, current, number};
 use crate::spin::give_way_at;
+use caching::Caching;
 use instruction::{Instruction, MAX_LENGTH};
 use pending::{Displaced, InFlight, Late, Place};
 use resctrl_hardware::control::{Answer, Call, Request};
@@ -47,13 +51,26 @@ enum Register {
     Rdx,
     Rsi,
     Rdi,
+    Rbp,
+    Rsp,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
     Cs,
     Cr0,
     Cr3,
 }
 
 /// QEMU's names for them.
-const REGISTERS: [&CStr; 9] = [c"rax", c"rbx", c"rcx", c"rdx", c"rsi", c"rdi", c"cs", c"cr0", c"cr3"];
+const REGISTERS: [&CStr; 19] = [
+    c"rax", c"rbx", c"rcx", c"rdx", c"rsi", c"rdi", c"rbp", c"rsp", c"r8", c"r9", c"r10", c"r11", c"r12", c"r13",
+    c"r14", c"r15", c"cs", c"cr0", c"cr3",
+];
 
 /// The one plugin of this process; callbacks carry an address in the only word QEMU hands them.
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
@@ -106,7 +123,7 @@ impl Plugin {
         cpus: usize,
     ) -> &'static Self {
         let cpus = (0..cpus).map(|_| Mutex::default()).collect();
-        PLUGIN.get_or_init(|| Self {
+        let plugin = PLUGIN.get_or_init(|| Self {
             id,
             api,
             handles: OnceLock::new(),
@@ -120,7 +137,9 @@ impl Plugin {
             displaced: Mutex::default(),
             displaced_count: AtomicUsize::new(0),
             slow_read: AtomicU64::new(0),
-        })
+        });
+        feed::begin(&plugin.api, plugin.rdt.caches());
+        plugin
     }
 
     /// Has the hooks called.
@@ -184,9 +203,19 @@ impl Plugin {
         match Request::decode(call) {
             Ok(Request::SlowRead(nanoseconds)) => self.slow_read.store(nanoseconds, Ordering::Relaxed),
             Ok(Request::Keep) => self.keep("asked for by the guest"),
+            Ok(Request::Caches(_)) => {
+                let answer = self.rdt.control(call, self.now());
+                self.translate_anew();
+                return Some(answer);
+            }
             _ => return None,
         }
         Some(control::answer(Ok([0; 3])))
+    }
+
+    /// Has all that was translated thrown away.
+    fn translate_anew(&self) {
+        self.api.reset(self.id, on_registrable);
     }
 
     /// Writes down what the registers hold.
@@ -325,6 +354,11 @@ impl Plugin {
             // SAFETY: the block is the one this callback was called with.
             unsafe { Counts::watch(&self.api, block) };
         }
+        let feed = feed::running();
+        if let Some(feed) = feed {
+            // SAFETY: the block is the one this callback was called with.
+            unsafe { feed.watch_fetches(block, caching::mode) };
+        }
         // SAFETY: the block is the one this callback was called with.
         for insn in unsafe { self.api.instructions(block) } {
             let address = insn.address();
@@ -346,6 +380,12 @@ impl Plugin {
             }
             let watched = Instruction::decode(bytes);
             let next = address.wrapping_add(size as u64);
+            if let Some(feed) = feed {
+                feed.watch_data(&insn, caching::mode(address));
+                if let Some(caching) = Caching::decode(insn.bytes(&mut [0; MAX_LENGTH]), next) {
+                    caching.watch(&insn);
+                }
+            }
             results_due = Some(matches!(watched, Some(Instruction::Cpuid | Instruction::Rdmsr)));
             let Some(watched) = watched else { continue };
             let hook: CpuCallback = match watched {
@@ -359,6 +399,13 @@ impl Plugin {
             };
             insn.before(hook, next);
         }
+    }
+}
+
+/// QEMU has forgotten everything, and takes callbacks again.
+extern "C" fn on_registrable(_data: *mut c_void) {
+    if let Some(plugin) = plugin() {
+        plugin.register();
     }
 }
 

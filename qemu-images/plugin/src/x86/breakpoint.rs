@@ -55,7 +55,7 @@ impl Plugin {
         eprintln!(
             "resctrl plugin: cpu {cpu} ran into a breakpoint that is gone, at {address:#x}; all is translated anew"
         );
-        self.api.reset(self.id, on_reset);
+        self.translate_anew();
         // SAFETY: nothing in this function or in the callback waits to be dropped.
         unsafe { self.api.go_on_at(address) };
     }
@@ -64,12 +64,6 @@ impl Plugin {
 extern "C" fn on_breakpoint(cpu: c_uint, address: *mut c_void) {
     if let Some(plugin) = plugin() {
         plugin.breakpoint(current::cpu(cpu), number(address));
-    }
-}
-
-extern "C" fn on_reset(_data: *mut c_void) {
-    if let Some(plugin) = plugin() {
-        plugin.register();
     }
 }
 

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Tells the caches of the emulated hardware what the guest's CPUs load, store and fetch, while caches are to follow that.
+//!
+//! While they are still, blocks are translated without any of this, so it costs nothing. Turning them on or off has QEMU throw
+//! away all that it has translated.
+//!
+//! * **Loads and stores**: after each, a callback. The filter of the CPU knows lines by their virtual addresses, and is emptied
+//!   when these come to mean other lines (a write to a control register or a base of page tables, an invalidation of the TLB).
+//!   What it does not hide goes on with its physical address, which QEMU has at hand: its own TLB was just used for it.
+//! * **Fetches**: before each block, one callback for each page that it is in, which has the physical lines of its instructions.
+//! * **Instructions that flush** lines or caches are carried out on the model as well, see the modules of the architectures.
+//!
+//! Not seen: what devices and QEMU's walks of page tables access, and what helpers of QEMU's access without telling plugins.
+
+use crate::qemu::{Api, Block, Physical, Translated, current, number};
+use resctrl_hardware::caches::{Access, Filter, Flush, LINE_SIZE, Mode, Model, Write};
+use std::ffi::{c_uint, c_void};
+use std::sync::OnceLock;
+
+/// What callbacks need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Feed {
+    api: &'static Api,
+    caches: &'static Model,
+}
+
+/// The one of this process.
+static FEED: OnceLock<Feed> = OnceLock::new();
+
+/// Smallest page of any guest.
+const PAGE: u64 = 4096;
+
+/// An access that ends beyond its line begins behind this offset in it: none is longer than 16 bytes.
+const LONGEST: u64 = 16;
+
+/// Sets it up, once the plugin is where it stays. Without caches there is nothing to feed.
+pub(crate) fn begin(api: &'static Api, caches: Option<&'static Model>) {
+    if let Some(caches) = caches {
+        FEED.get_or_init(|| Feed { api, caches });
+    }
+}
+
+/// The feed, while caches are to be told.
+pub(crate) fn running() -> Option<Feed> {
+    FEED.get().copied().filter(|feed| feed.caches.is_running())
+}
+
+/// Instructions of a page, packed into the number a callback gets: physical line, how many lines, mode.
+fn pack(line: u64, lines: u64, mode: Mode) -> u64 {
+    line << 16 | lines << 1 | mode as u64
+}
+
+fn unpack(data: u64) -> (u64, u64, Mode) {
+    (data >> 16, data >> 1 & 0x7fff, mode_of(data & 1))
+}
+
+fn mode_of(number: u64) -> Mode {
+    if number == Mode::Kernel as u64 { Mode::Kernel } else { Mode::User }
+}
+
+/// The pieces of a range of addresses, page by page: address and the number of lines that are touched.
+fn pieces(begin: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut at = begin;
+    std::iter::from_fn(move || {
+        let next = (at / PAGE + 1).saturating_mul(PAGE).min(end);
+        let piece = (at < end).then(|| (at, (next - 1) / LINE_SIZE - at / LINE_SIZE + 1));
+        at = next;
+        piece
+    })
+}
+
+impl Feed {
+    /// Has the fetches of a block told.
+    ///
+    /// # Safety
+    ///
+    /// `block` is the one the running translation callback was called with.
+    pub(crate) unsafe fn watch_fetches(&self, block: *mut Block, mode: impl Fn(u64) -> Mode) {
+        // SAFETY: as this function requires of its caller.
+        let range = unsafe { self.api.instructions(block) }.fold(None, |range: Option<(u64, u64)>, insn| {
+            let (begin, end) = (insn.address(), insn.address().wrapping_add(insn.size() as u64));
+            Some((range.map_or(begin, |(first, _)| first), end))
+        });
+        let Some((begin, end)) = range else { return };
+        for (address, lines) in pieces(begin, end) {
+            if let Some(physical) = self.api.translate(address) {
+                let data = pack(physical / LINE_SIZE, lines, mode(address));
+                // SAFETY: as this function requires of its caller.
+                unsafe { self.api.before_block_with(block, on_fetch, data) };
+            }
+        }
+    }
+
+    /// Has the loads and stores of an instruction told.
+    pub(crate) fn watch_data(&self, insn: &Translated<'_>, mode: Mode) {
+        insn.after_loads_without_registers(on_load, mode as u64);
+        insn.after_stores(on_store, mode as u64);
+    }
+
+    /// A CPU writes whole lines of a page, by an instruction whose stores are not told.
+    pub(crate) fn zeroed(&self, cpu: usize, address: u64, bytes: u64, mode: Mode) {
+        let Some(physical) = self.api.translate(address) else { return };
+        for line in 0..bytes / LINE_SIZE {
+            self.caches.access(cpu, Access::Store, mode, physical + line * LINE_SIZE);
+        }
+    }
+
+    /// A CPU flushes the line of a virtual address.
+    pub(crate) fn flushed(&self, address: u64, how: Flush) {
+        if let Some(physical) = self.api.translate(address) {
+            self.caches.flush(physical, how);
+        }
+    }
+
+    /// A CPU flushes its caches.
+    pub(crate) fn all_flushed(&self, cpu: usize, how: Flush) {
+        self.caches.flush_all(cpu, how);
+    }
+
+    /// Virtual addresses of a CPU mean other lines from now on.
+    pub(crate) fn translated_anew(&self, cpu: usize) {
+        let [data, _] = self.caches.filters(cpu);
+        data.empty();
+    }
+
+    /// Virtual addresses of all CPUs mean other lines from now on.
+    pub(crate) fn all_translated_anew(&self) {
+        self.caches.empty_filters();
+    }
+
+    fn accessed(&self, cpu: c_uint, access: c_uint, address: u64, what: Access, mode: Mode) {
+        let cpu = current::cpu(cpu);
+        let [data, _] = self.caches.filters(cpu);
+        let write = if what == Access::Store { Write::Yes } else { Write::No };
+        if !data.hides(address / LINE_SIZE, write)
+            && let Some(Physical::Memory(physical)) = self.api.physical(access, address)
+        {
+            self.caches.access(cpu, what, mode, physical);
+        }
+        if address % LINE_SIZE > LINE_SIZE - LONGEST {
+            self.accessed_beyond(cpu, access, address, data, (what, mode));
+        }
+    }
+
+    /// The second line of an access, if it has one. Where it is on the next page, QEMU does not say where that is.
+    #[cold]
+    fn accessed_beyond(&self, cpu: usize, access: c_uint, address: u64, data: &Filter, (what, mode): (Access, Mode)) {
+        let next = (address / LINE_SIZE + 1) * LINE_SIZE;
+        if address + self.api.access_size(access) <= next {
+            return;
+        }
+        let write = if what == Access::Store { Write::Yes } else { Write::No };
+        if data.hides(next / LINE_SIZE, write) {
+            return;
+        }
+        let physical = match self.api.physical(access, address) {
+            Some(Physical::Memory(physical)) if !next.is_multiple_of(PAGE) => {
+                Some(physical - address % LINE_SIZE + LINE_SIZE)
+            }
+            _ => self.api.translate(next),
+        };
+        if let Some(physical) = physical {
+            self.caches.access(cpu, what, mode, physical);
+        }
+    }
+}
+
+extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
+    if let Some(feed) = FEED.get() {
+        feed.accessed(cpu, access, address, Access::Load, mode_of(number(data)));
+    }
+}
+
+extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
+    if let Some(feed) = FEED.get() {
+        feed.accessed(cpu, access, address, Access::Store, mode_of(number(data)));
+    }
+}
+
+extern "C" fn on_fetch(cpu: c_uint, data: *mut c_void) {
+    let Some(feed) = FEED.get() else { return };
+    let (first, lines, mode) = unpack(number(data));
+    let cpu = current::cpu(cpu);
+    let [_, code] = feed.caches.filters(cpu);
+    for line in first..first + lines {
+        if !code.hides(line, Write::No) {
+            feed.caches.access(cpu, Access::Fetch, mode, line * LINE_SIZE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_callback_needs_survives_in_one_number() {
+        for (line, lines, mode) in [(0, 1, Mode::User), ((1 << 46) - 1, 64, Mode::Kernel), (7, 0x7fff, Mode::User)] {
+            assert_eq!(unpack(pack(line, lines, mode)), (line, lines, mode));
+        }
+    }
+
+    #[test]
+    fn a_range_is_told_by_pages_and_the_lines_that_it_touches() {
+        let all = |begin, end| pieces(begin, end).collect::<Vec<_>>();
+        assert_eq!(all(0x1000, 0x1001), [(0x1000, 1)]);
+        assert_eq!(all(0x103e, 0x1041), [(0x103e, 2)]);
+        assert_eq!(all(0x1fc0, 0x2080), [(0x1fc0, 1), (0x2000, 2)]);
+        assert_eq!(all(0x1ffe, 0x2002), [(0x1ffe, 1), (0x2000, 1)]);
+        assert_eq!(all(0x1000, 0x1000), []);
+        assert_eq!(all(u64::MAX - 3, u64::MAX), [(u64::MAX - 3, 1)]);
+    }
+}
