@@ -8,7 +8,7 @@ use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number
 use resctrl_hardware::control::{CounterId, Request, label_id};
 use resctrl_hardware::telemetry::TelemetryEvent;
 use resctrl_hardware::write_log::Kind;
-use resctrl_hardware::{Event, Fault, Flow};
+use resctrl_hardware::{Caches, Event, Fault, Flow};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,6 +40,12 @@ Traffic of programs, which follows them from group to group.
   flow CPU off                    let it stop
   drain DOMAIN BYTES              let an RMID no CPU works for lose so much of the cache a
                                   second; 0, as at power-on, for none
+
+Caches that follow what the guest does (docs/hardware-model.md).
+  caches follow                   let them, beginning empty; llc_occupancy is theirs alone then
+  caches still                    let them hold nothing, as at power-on of most machines
+  cache-counts CPU                print what CPU has done since: accesses, those that got to the
+                                  L3, and those that the L3 did not have
 
 What the hardware saw.
   assoc CPU                       print RMID and CLOSID, or PMG and PARTID, the CPU works for
@@ -87,6 +93,19 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         "telemetry" => telemetry(arguments)?,
         "flow" => flow(arguments)?,
         "drain" => Request::SetDrain(arguments.number("DOMAIN")?, arguments.number("BYTES")?),
+        "caches" => {
+            let state = arguments.text("STATE")?;
+            let known = [("follow", Caches::Follow), ("still", Caches::Still)];
+            let known = known.into_iter().find(|(name, _)| *name == state);
+            Request::Caches(known.ok_or_else(|| Failure::Usage(format!("STATE: there is no \"{state}\"")))?.1)
+        }
+        "cache-counts" => {
+            let cpu = arguments.number("CPU")?;
+            arguments.end()?;
+            let [accesses, references, misses] = send(Request::CacheCounts(cpu))?;
+            println!("{accesses} {references} {misses}");
+            return Ok(());
+        }
         "assoc" => {
             let cpu = arguments.number("CPU")?;
             arguments.end()?;
