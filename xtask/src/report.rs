@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) stages: Stages,
     /// What was found of each behaviour of the catalogue.
     pub(crate) checks: checks::Table,
+    /// What snapshots were compared with.
+    pub(crate) held: snapshot::Held,
     /// Of each machine of the user's, the scenarios that do not fit it.
     pub(crate) misfits: Vec<String>,
 }
@@ -115,7 +117,7 @@ impl Run {
                 let _ = writeln!(text, "known difference not seen: {}: {}", outcome.case, known.check);
             }
         }
-        text.push_str(&snapshot::not_compared(&self.outcomes).unwrap_or_default());
+        text.push_str(&snapshot::not_compared(&self.outcomes, self.held).unwrap_or_default());
         text
     }
 

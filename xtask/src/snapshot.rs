@@ -20,12 +20,21 @@ use crate::workspace;
 /// The kernel that snapshots are made on. Others may differ, so they are not compared.
 const KERNEL: &str = "stock";
 
+/// What snapshots are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// What they were made on.
+    Debians,
+    /// Trees of the user's as well, as asked for.
+    Trees,
+}
+
 /// Snapshots that were made and are not compared, because they are of a machine of the user's or another kernel; `None` if there are
 /// none.
-pub(crate) fn not_compared(outcomes: &[Outcome]) -> Option<String> {
+pub(crate) fn not_compared(outcomes: &[Outcome], held: Held) -> Option<String> {
     let cases: Vec<String> = outcomes
         .iter()
-        .filter(|outcome| !outcome.snapshots.is_empty() && !has_snapshots(outcome))
+        .filter(|outcome| !outcome.snapshots.is_empty() && !has_snapshots(outcome, held))
         .map(|outcome| outcome.case.to_string())
         .collect();
     let cases = (!cases.is_empty()).then(|| cases.join(", "))?;
@@ -33,8 +42,10 @@ pub(crate) fn not_compared(outcomes: &[Outcome]) -> Option<String> {
 }
 
 /// There are files that its snapshots are compared with, or should be.
-fn has_snapshots(outcome: &Outcome) -> bool {
-    outcome.case.kernel == KERNEL && !outcome.case.machine.is_the_users()
+fn has_snapshots(outcome: &Outcome, held: Held) -> bool {
+    let case = &outcome.case;
+    let kernel = case.kernel == KERNEL || held == Held::Trees && case.like == KERNEL;
+    kernel && !case.machine.is_the_users()
 }
 
 /// Compares the snapshots of every outcome; those that differ make it a failure, unless they are to
@@ -43,12 +54,12 @@ fn has_snapshots(outcome: &Outcome) -> bool {
 /// # Errors
 ///
 /// A file cannot be written.
-pub(crate) fn check(outcomes: &mut [Outcome], accept: bool) -> Result<usize> {
+pub(crate) fn check(outcomes: &mut [Outcome], accept: bool, held: Held) -> Result<usize> {
     let folder = workspace::root().join("qemu-images/guest/snapshots");
     let mut accepted = 0;
     for outcome in outcomes {
         // What a failed scenario hands over is not worth comparing, much less accepting.
-        if outcome.verdict != Verdict::Pass || !has_snapshots(outcome) {
+        if outcome.verdict != Verdict::Pass || !has_snapshots(outcome, held) {
             continue;
         }
         for (name, text) in outcome.snapshots.clone() {
@@ -160,6 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn a_users_tree_is_compared_if_that_is_asked_for() {
+        let case = Case {
+            scenario: Scenario::parse("info", "# Info.\n# machines: intel\n# snapshot: none\n").unwrap(),
+            machine: crate::machine::tests::named("intel"),
+            arch: Arch::Amd64,
+            kernel: "v7.4-rc1".to_owned(),
+            like: KERNEL.to_owned(),
+            implementation: Implementation::Kernel,
+            known: Vec::new(),
+        };
+        let outcomes = [finished(case, &["ok 1 - x", "|none|a line"])];
+        assert!(!has_snapshots(&outcomes[0], Held::Debians) && has_snapshots(&outcomes[0], Held::Trees));
+        assert!(not_compared(&outcomes, Held::Debians).unwrap().ends_with(": info [intel v7.4-rc1 kernel]\n"));
+        assert_eq!(not_compared(&outcomes, Held::Trees), None);
+    }
+
+    #[test]
     fn snapshots_of_a_users_machine_are_not_compared_which_is_said() {
         let (_folder, mine) = crate::machine::tests::of_a_user("mine.toml", "like = \"intel\"\n");
         let case = Case {
@@ -173,12 +201,12 @@ mod tests {
         };
         let mut outcomes = [finished(case, &["ok 1 - x", "|tree|of a file that there is not"])];
         assert_eq!(outcomes[0].snapshots.len(), 1);
-        assert_eq!(check(&mut outcomes, false).unwrap(), 0);
+        assert_eq!(check(&mut outcomes, false, Held::Debians).unwrap(), 0);
         assert_eq!((outcomes[0].verdict, outcomes[0].reasons.len()), (Verdict::Pass, 0));
-        let said = not_compared(&outcomes).unwrap();
+        let said = not_compared(&outcomes, Held::Debians).unwrap();
         assert!(said.ends_with(": info [mine.toml stock rust]\n"), "{said}");
         outcomes[0].case.machine = crate::machine::tests::named("intel");
-        assert_eq!(not_compared(&outcomes), None);
+        assert_eq!(not_compared(&outcomes, Held::Debians), None);
     }
 
     #[test]

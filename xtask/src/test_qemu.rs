@@ -25,6 +25,7 @@ use crate::machine::{self, Chosen};
 use crate::report::{Run, html, verdicts};
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{self, Again, Case, Implementation, Selection, Shard};
+use crate::snapshot::Held;
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, TreeOptions};
 use crate::{junit, list, snapshot, workspace};
@@ -73,6 +74,9 @@ pub(crate) struct Options {
     /// Take over snapshots that differ (never when CI is set)
     #[arg(long)]
     accept: bool,
+    /// Compare the snapshots, which are of Debian's kernel, with a --tree as well
+    #[arg(long, requires = "tree", conflicts_with = "accept")]
+    snapshots: bool,
     /// More arguments for the kernel's command line
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
@@ -122,6 +126,7 @@ impl Options {
             // With a dash at its beginning it would be taken for a flag.
             flags.push(format!("--append={}", self.append).into());
         }
+        flags.extend(self.snapshots.then(|| "--snapshots".into()));
         flags.extend(self.debugging.arguments());
         flags.extend(self.platform.arguments());
         Again {
@@ -220,10 +225,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut outcomes = in_order(outcomes, &cases)?;
     let guests = start.elapsed();
     compare::check(&mut outcomes);
-    let accepted = snapshot::check(&mut outcomes, options.accept)?;
+    let held = if options.snapshots { Held::Trees } else { Held::Debians };
+    let accepted = snapshot::check(&mut outcomes, options.accept, held)?;
     checks.add(&outcomes);
     let again = options.again(settings);
-    let run = Run { outcomes, again, folder, build, guests, stages, checks, misfits };
+    let run = Run { outcomes, again, folder, build, guests, stages, checks, held, misfits };
     conclude(&run, accepted, options.checks)
 }
 

@@ -25,6 +25,7 @@ use anyhow::{Context, Result, bail};
 use crate::apt::{self, Cache};
 use crate::kernel_build::{self, UserTree, Workshop};
 use crate::kernels::{Absent, Arch, Kernel, Recipe};
+use crate::shell::word;
 use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 use component::Resolved;
@@ -208,7 +209,7 @@ impl ToolRoot {
         workspace::check_path(workspace::root())?;
         options.check()?;
         let needed = Needed::of(options, kernels, replace)?;
-        let otherwise = setup_command(kernels);
+        let otherwise = setup_command(options, kernels);
         match replace {
             Replace::Older => install_all(options, &needed.components, replace, &otherwise)?,
             Replace::Nothing => provide(options, &needed.components, &otherwise)?,
@@ -430,7 +431,7 @@ enum Replace {
 const SAME_COMMAND: &str = "the same command without --offline";
 
 /// The command that fetches all that guests with `kernels` need.
-fn setup_command(kernels: &[Kernel]) -> String {
+fn setup_command(options: &ToolOptions, kernels: &[Kernel]) -> String {
     let mut command = "`cargo xtask setup".to_owned();
     let packaged = || kernels.iter().filter(|kernel| !kernel.is_the_users());
     for name in packaged().map(|kernel| kernel.name.as_str()).collect::<BTreeSet<_>>() {
@@ -438,6 +439,11 @@ fn setup_command(kernels: &[Kernel]) -> String {
     }
     for arch in kernels.iter().map(|kernel| kernel.arch).collect::<BTreeSet<_>>() {
         command.push_str(&format!(" --arch {arch}"));
+    }
+    // Else it would fetch into another folder, or what is not needed.
+    let options = ToolOptions { offline: false, ..options.clone() };
+    for flag in options.arguments() {
+        command.push_str(&format!(" {}", word(&flag.to_string_lossy())));
     }
     command + "`"
 }
@@ -577,9 +583,11 @@ mod tests {
         let kernel = |name, arch| Kernel::load(name, arch).expect("well formed");
         let kernels = [kernel("stock", Arch::Arm64), kernel("stock", Arch::Amd64), kernel("stable", Arch::Amd64)];
         assert_eq!(
-            setup_command(&kernels),
+            setup_command(&ToolOptions { offline: true, ..ToolOptions::default() }, &kernels),
             "`cargo xtask setup --kernel stable --kernel stock --arch amd64 --arch arm64`"
         );
+        let options = ToolOptions { offline: true, cache: Some("/my cache".into()), ..ToolOptions::default() };
+        assert_eq!(setup_command(&options, &[]), "`cargo xtask setup --cache '/my cache'`");
     }
 
     #[test]

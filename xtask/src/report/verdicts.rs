@@ -119,6 +119,7 @@ mod tests {
     use crate::kernels::Arch;
     use crate::report::html;
     use crate::scenario::{Again, Case, Implementation, Scenario};
+    use crate::snapshot::Held;
     use crate::stages::Stages;
     use crate::test_qemu::compare;
     use crate::test_qemu::outcome::tests::finished;
@@ -154,6 +155,7 @@ mod tests {
             guests: Duration::ZERO,
             stages: Stages::default(),
             checks: Table::new(&catalogue, &[], false),
+            held: Held::Debians,
             misfits: Vec::new(),
         }
     }
