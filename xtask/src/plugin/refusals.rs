@@ -14,7 +14,7 @@ use crate::kernels::{Arch, Kernel};
 use crate::toolroot::ToolRoot;
 
 /// How long QEMU may take to come to where it is refused. On Arm the kernel has to come up for one of them.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Firmware of x86 that asks the processor who it is and ends QEMU, with [`ASKED`]: the uppermost 64 KiB of the address space.
 const PROGRAM: &[u8] = &[
