@@ -79,7 +79,8 @@ pub enum Arch {
 pub struct Qemu {
     /// Value of `-machine`.
     pub machine: String,
-    /// Value of `-cpu`.
+    /// Value of `-cpu`. The plugin compares vendor, family, model, stepping and levels, as far as they are said, with QEMU's processor.
+    /// Of x86's `max`, QEMU takes model and stepping only with a family.
     pub cpu: String,
 }
 
