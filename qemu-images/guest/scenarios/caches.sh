@@ -57,7 +57,7 @@ done
 # What does not fit is read for each access; what is written is read first, and written back when it leaves.
 for access in read write; do
 	in_group walker cache-load walk $much 4 $access $counters/mbm_total_bytes >/tmp/walk
-	read -r moved counted references misses </tmp/walk
+	read -r moved counted references misses _ </tmp/walk
 	[ $access = read ] || moved=$((moved * 2))
 	note "$access: moved $moved, counted $counted, references $references, misses $misses"
 	echo "# stat counted_permille_of_${access} $((counted * 1000 / moved))"
@@ -79,7 +79,7 @@ for confined in no yes; do
 	# Lines of memory that is used again may be in any way: begin with none.
 	rdt-traffic caches follow
 	in_group walker cache-load return $((L3_SIZE / 4)) read sh -c "$neighbour >/dev/null" >/tmp/walk
-	read -r moved counted references misses </tmp/walk
+	read -r moved _ references misses _ </tmp/walk
 	missed=$((misses * 64 * 100 / moved))
 	note "neighbour confined: $confined; $((moved / 64)) lines, references $references, misses $misses"
 	echo "# stat missed_percent_confined_${confined} $missed"

@@ -23,8 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     machine.cache.model = true;
     let rdt = Rdt::new(&machine)?;
     let caches: &Model = rdt.caches().ok_or("no caches")?;
-    let load = |address: u64| caches.access(0, Access::Load, Mode::User, address);
-    let store = |address: u64| caches.access(0, Access::Store, Mode::User, address);
+    let access = |access, address: u64| {
+        black_box(caches.access(0, access, Mode::User, address));
+    };
+    let load = |address: u64| access(Access::Load, address);
+    let store = |address: u64| access(Access::Store, address);
     let filter = Filter::default();
     // The same numbers each time: a linear congruential generator's upper bits.
     let mut state = 1_u64;

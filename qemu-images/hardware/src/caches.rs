@@ -21,6 +21,7 @@
 //!   for the line's owner.
 //! * **Levels** are neither inclusive nor exclusive: a miss fills L2 and L3, and each evicts on its own. A dirty line that
 //!   leaves the L2 makes the line in the L3 dirty; where there is none it goes on to memory.
+//! * **Bandwidth**: where memory is given a speed, each CPU has a [`Pace`]: its share of that speed under the limits of the moment.
 //! * **Memory** is divided evenly, in order of addresses, among the NUMA nodes of the sockets, see [`Memory`]. With
 //!   sub-NUMA clustering the sets of an L3 are divided in the same way.
 //!
@@ -32,12 +33,14 @@ mod filter;
 mod memory;
 mod model;
 mod moved;
+mod pace;
 
 pub use array::{Cache, Dirties, Fill, Flush, Held, Limit, Outcome, Victim};
 pub use filter::{Filter, Write};
 pub use memory::Memory;
 pub use model::{Counts, Model, Port, Ports};
 pub use moved::{Bytes, Moved};
+pub use pace::Pace;
 
 pub use crate::machine::LINE_SIZE;
 

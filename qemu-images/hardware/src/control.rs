@@ -137,6 +137,8 @@ pub enum Request {
     Caches(Caches),
     /// [`Model::counts`](crate::caches::Model::counts) of a CPU: answers accesses, references of the L3, and misses of the L3.
     CacheCounts(u64),
+    /// [`Rdt::set_memory_speed`]: bytes a second, 0 for any number.
+    MemorySpeed(u64),
 }
 
 /// How a command ended.
@@ -293,6 +295,7 @@ impl Request {
             Self::Keep => [29, 0, 0, 0, 0],
             Self::Caches(caches) => [30, caches as u64, 0, 0, 0],
             Self::CacheCounts(cpu) => [31, cpu, 0, 0, 0],
+            Self::MemorySpeed(bytes) => [32, bytes, 0, 0, 0],
         }
     }
 
@@ -343,6 +346,7 @@ impl Request {
             29 => Self::Keep,
             30 => Self::Caches(Caches::from_id(first).ok_or(Status::NoSuchKind)?),
             31 => Self::CacheCounts(first),
+            32 => Self::MemorySpeed(first),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -447,6 +451,8 @@ impl Rdt {
                 let before = self.set_caches(caches).ok_or(Status::NoCaches)?;
                 return Ok([before as u64, 0, 0]);
             }
+            Request::MemorySpeed(bytes) if self.set_memory_speed(bytes) => {}
+            Request::MemorySpeed(_) => return Err(Status::NoCaches),
             Request::CacheCounts(cpu) => return counts_of(self.caches(), cpu, self.machine().topology.cpus()),
             Request::Msc(_)
             | Request::MscControl(..)
@@ -512,6 +518,7 @@ mod tests {
             Request::Keep,
             Request::Caches(Caches::Follow),
             Request::CacheCounts(3),
+            Request::MemorySpeed(64 << 20),
         ] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
@@ -519,7 +526,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([32, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([33, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([30, 2, 0, 0, 0]), Err(Status::NoSuchKind));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));

@@ -397,3 +397,64 @@ fn a_guest_can_turn_it_on_and_off_and_ask_what_was_seen() {
     assert_eq!(ask(&none, Request::Caches(Caches::Follow)), Err(Status::NoCaches));
     assert_eq!(ask(&none, Request::CacheCounts(0)), Err(Status::NoCaches));
 }
+
+/// Bytes that a CPU gets in a second of virtual time, from a second on, if it does nothing but miss, 50 ns each.
+fn throughput(rdt: &Rdt, cpu: usize, from: u64, second: u64) -> u64 {
+    let caches = rdt.caches().expect("it has caches");
+    let (mut now, mut bytes) = (second * 1_000_000_000, 0);
+    let end = now + 1_000_000_000;
+    for address in (from..).step_by(LINE as usize) {
+        if now >= end {
+            break;
+        }
+        now += 50;
+        let lines = caches.access(cpu, Access::Load, Mode::User, address);
+        bytes += lines * LINE;
+        if let Some(wait) = caches.pace(cpu).wait(lines, now) {
+            now += u64::try_from(wait.as_nanos()).expect("a short time");
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_delay_leaves_its_part_of_the_speed_of_memory() {
+    const SPEED: u64 = 200_000_000;
+    for delay in (0..=90).step_by(10) {
+        let rdt = following("intel");
+        assert!(rdt.set_memory_speed(SPEED));
+        rdt.wrmsr(0, MbaThrottle::ADDRESS + 3, delay, 0).expect("it takes this delay");
+        work_for(&rdt, 0, 1, 3);
+        let expected = SPEED / 100 * (100 - delay);
+        let got = throughput(&rdt, 0, 0, 5);
+        assert!(got.abs_diff(expected) <= SPEED / 20, "{got} of {expected}");
+        assert!(throughput(&rdt, 1, 700 * MIB, 5).abs_diff(SPEED) <= SPEED / 20, "class 0 has no delay");
+        rdt.wrmsr(0, MbaThrottle::ADDRESS + 3, 0, 0).expect("it takes this delay");
+        assert!(throughput(&rdt, 0, 400 * MIB, 9).abs_diff(SPEED) <= SPEED / 20, "it takes effect at once");
+    }
+}
+
+#[test]
+fn without_a_speed_of_memory_nobody_waits() {
+    let rdt = following("intel");
+    rdt.wrmsr(0, MbaThrottle::ADDRESS, 90, 0).expect("it takes this delay");
+    assert!(!rdt.caches().expect("it has caches").pace(0).is_limited());
+    rdt.set_memory_speed(1 << 20);
+    assert!(rdt.caches().expect("it has caches").pace(0).is_limited());
+    rdt.set_memory_speed(0);
+    assert!(!rdt.caches().expect("it has caches").pace(0).is_limited());
+}
+
+#[test]
+fn cpus_of_a_class_share_the_limit_of_amd() {
+    let rdt = following("amd");
+    rdt.set_memory_speed(1_000_000_000);
+    rdt.wrmsr(0, resctrl_hardware::registers::MbaBandwidth::ADDRESS + 2, 2, 0).expect("it takes this limit");
+    work_for(&rdt, 0, 1, 2);
+    // Two eighths of 10^9 bytes a second; the first 20 ms may be used at once.
+    let alone = throughput(&rdt, 0, 0, 5);
+    assert!(alone.abs_diff(250_000_000) <= 10_000_000, "{alone}");
+    work_for(&rdt, 1, 1, 2);
+    let shared = throughput(&rdt, 1, 400 * MIB, 5);
+    assert!(shared.abs_diff(125_000_000) <= 10_000_000, "{shared}");
+}

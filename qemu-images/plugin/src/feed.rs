@@ -16,12 +16,14 @@ use crate::qemu::{Api, Block, Physical, Translated, current, number};
 use resctrl_hardware::caches::{Access, Filter, Flush, LINE_SIZE, Mode, Model, Write};
 use std::ffi::{c_uint, c_void};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// What callbacks need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Feed {
     api: &'static Api,
     caches: &'static Model,
+    started: Instant,
 }
 
 /// The one of this process.
@@ -30,13 +32,16 @@ static FEED: OnceLock<Feed> = OnceLock::new();
 /// Smallest page of any guest.
 const PAGE: u64 = 4096;
 
+/// A CPU that waits takes no interrupts, so it waits no longer at a time; what is left counts for its next line.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
 /// An access that ends beyond its line begins behind this offset in it: none is longer than 16 bytes.
 const LONGEST: u64 = 16;
 
 /// Sets it up, once the plugin is where it stays. Without caches there is nothing to feed.
 pub(crate) fn begin(api: &'static Api, caches: Option<&'static Model>) {
     if let Some(caches) = caches {
-        FEED.get_or_init(|| Feed { api, caches });
+        FEED.get_or_init(|| Feed { api, caches, started: Instant::now() });
     }
 }
 
@@ -101,7 +106,7 @@ impl Feed {
     pub(crate) fn zeroed(&self, cpu: usize, address: u64, bytes: u64, mode: Mode) {
         let Some(physical) = self.api.translate(address) else { return };
         for line in 0..bytes / LINE_SIZE {
-            self.caches.access(cpu, Access::Store, mode, physical + line * LINE_SIZE);
+            self.access(cpu, Access::Store, mode, physical + line * LINE_SIZE);
         }
     }
 
@@ -135,7 +140,7 @@ impl Feed {
         if !data.hides(address / LINE_SIZE, write)
             && let Some(Physical::Memory(physical)) = self.api.physical(access, address)
         {
-            self.caches.access(cpu, what, mode, physical);
+            self.access(cpu, what, mode, physical);
         }
         if address % LINE_SIZE > LINE_SIZE - LONGEST {
             self.accessed_beyond(cpu, access, address, data, (what, mode));
@@ -160,7 +165,20 @@ impl Feed {
             _ => self.api.translate(next),
         };
         if let Some(physical) = physical {
-            self.caches.access(cpu, what, mode, physical);
+            self.access(cpu, what, mode, physical);
+        }
+    }
+
+    /// Tells an access that the filter does not hide. Who has moved more than its pace allows waits, on the thread that executes the
+    /// CPU.
+    fn access(&self, cpu: usize, what: Access, mode: Mode, physical: u64) {
+        let lines = self.caches.access(cpu, what, mode, physical);
+        let pace = self.caches.pace(cpu);
+        if lines > 0 && pace.is_limited() {
+            let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            if let Some(wait) = pace.wait(lines, now) {
+                std::thread::sleep(wait.min(LONGEST_WAIT));
+            }
         }
     }
 }
@@ -184,7 +202,7 @@ extern "C" fn on_fetch(cpu: c_uint, data: *mut c_void) {
     let [_, code] = feed.caches.filters(cpu);
     for line in first..first + lines {
         if !code.hides(line, Write::No) {
-            feed.caches.access(cpu, Access::Fetch, mode, line * LINE_SIZE);
+            feed.access(cpu, Access::Fetch, mode, line * LINE_SIZE);
         }
     }
 }

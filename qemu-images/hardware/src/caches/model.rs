@@ -3,10 +3,10 @@
 
 use super::array::{Cache, Dirties, Fill, Flush, Held, Limit, Outcome, Victim};
 use super::moved::{Ledger, Moved, Why};
-use super::{Access, Filter, Home, LINE_SIZE, Label, MAX_MONITORS, MAX_WAYS, Memory, Mode};
+use super::{Access, Filter, Home, LINE_SIZE, Label, MAX_MONITORS, MAX_WAYS, Memory, Mode, Pace};
 use crate::machine::{Machine, Topology};
 use crate::numbers::place;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What requests of a CPU carry, and where they may fill.
@@ -64,6 +64,9 @@ pub struct Model {
     domains: Vec<Mutex<Option<Domain>>>,
     /// For data and instructions of each CPU.
     filters: Vec<[Filter; 2]>,
+    paces: Vec<Pace>,
+    /// Bytes a second that a CPU can move; 0 for any number.
+    speed: AtomicU64,
     /// Of each CPU its domain, and its place there.
     places: Vec<(usize, usize)>,
 }
@@ -123,6 +126,8 @@ impl Model {
             running: AtomicBool::new(false),
             memory: Memory::of(machine),
             domains: (0..topology.l3_domains()).map(|_| Mutex::new(None)).collect(),
+            paces: (0..topology.cpus()).map(|_| Pace::default()).collect(),
+            speed: AtomicU64::new(0),
             filters: (0..topology.cpus()).map(|_| Default::default()).collect(),
             shape: Shape { topology, l2, l3, classes: classes.max(1), monitors: monitors.max(1) },
         })
@@ -156,6 +161,27 @@ impl Model {
     #[must_use]
     pub fn filters(&self, cpu: usize) -> &[Filter; 2] {
         &self.filters[cpu]
+    }
+
+    /// The pace of a CPU.
+    #[must_use]
+    pub fn pace(&self, cpu: usize) -> &Pace {
+        &self.paces[cpu]
+    }
+
+    /// Bytes a second that a CPU can move, unless limits leave it less; `None` for any number.
+    #[must_use]
+    pub fn speed(&self) -> Option<u64> {
+        Some(self.speed.load(Ordering::Relaxed)).filter(|speed| *speed != 0)
+    }
+
+    pub(crate) fn set_speed(&self, bytes: u64) {
+        self.speed.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets a CPU move so many bytes a second from now on; `None` for any number.
+    pub(crate) fn set_rate(&self, cpu: usize, bytes: Option<u64>) {
+        self.paces[cpu].set_rate(bytes);
     }
 
     fn domain(&self, domain: usize) -> MutexGuard<'_, Option<Domain>> {
@@ -201,11 +227,12 @@ impl Model {
         }
     }
 
-    /// A CPU accesses the line of a physical address.
-    pub fn access(&self, cpu: usize, access: Access, mode: Mode, address: u64) {
-        let Some(line) = self.memory.line(address) else { return };
+    /// A CPU accesses the line of a physical address. Answers how many lines were moved between the L3 and memory for it, which
+    /// is what its [`Pace`] is about.
+    pub fn access(&self, cpu: usize, access: Access, mode: Mode, address: u64) -> u64 {
+        let Some(line) = self.memory.line(address) else { return 0 };
         let home = self.memory.home(line);
-        self.with_cpu(cpu, |domain, thread| domain.access(thread, access, mode, line, home));
+        self.with_cpu(cpu, |domain, thread| domain.access(thread, access, mode, line, home)).unwrap_or(0)
     }
 
     /// A CPU flushes the line of a physical address, from all caches.
@@ -289,7 +316,7 @@ impl Shape {
 }
 
 impl Domain {
-    fn access(&mut self, thread: usize, access: Access, mode: Mode, line: u64, home: u64) {
+    fn access(&mut self, thread: usize, access: Access, mode: Mode, line: u64, home: u64) -> u64 {
         let thread = &mut self.threads[thread];
         let port = *thread.ports.of(access, mode);
         let home = if thread.node == home { Home::Own } else { Home::Other };
@@ -302,35 +329,39 @@ impl Domain {
         };
         // What the L2 has taken is dirty there.
         let (dirties, victim) = match upper {
-            Outcome::Hit => return,
+            Outcome::Hit => return 0,
             Outcome::Filled(victim) => (Dirties::No, victim),
             Outcome::Passed => (dirties, None),
         };
         thread.counts.l3_references += 1;
+        let mut moved = 0;
         match self.l3.access(line, fill(port.l3_ways), dirties) {
             Outcome::Hit => {}
             outcome => {
                 thread.counts.l3_misses += 1;
+                moved += 1;
                 match outcome {
                     // Nobody keeps the line: the store itself goes to memory.
                     Outcome::Passed if dirties == Dirties::Yes => self.ledger.add(port.label, Why::Write, home),
                     _ => self.ledger.add(port.label, Why::Read, home),
                 }
                 if let Outcome::Filled(victim) = outcome {
-                    self.written_back(victim);
+                    moved += self.written_back(victim);
                 }
             }
         }
         if let Some(victim) = victim.filter(|victim| victim.dirty)
             && !self.l3.write_back_to(victim.line)
         {
-            self.written_back(Some(victim));
+            moved += self.written_back(Some(victim));
         }
+        moved
     }
 
-    fn written_back(&mut self, victim: Option<Victim>) {
-        if let Some(victim) = victim.filter(|victim| victim.dirty) {
-            self.ledger.add(victim.label, Why::Victim, victim.home);
-        }
+    /// Counts a line that is written back; answers how many are, one or none.
+    fn written_back(&mut self, victim: Option<Victim>) -> u64 {
+        let Some(victim) = victim.filter(|victim| victim.dirty) else { return 0 };
+        self.ledger.add(victim.label, Why::Victim, victim.home);
+        1
     }
 }

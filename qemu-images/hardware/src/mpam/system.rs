@@ -188,6 +188,7 @@ impl System {
         if let Some(chip) = &mut state.chip {
             chip.write64(offset, value);
         }
+        self.show_chip(&state);
         effects
     }
 

@@ -45,6 +45,7 @@ impl Rdt {
                 rmid.counter(Event::LlcOccupancy).set(0);
             }
         }
+        self.show_paces(&state, model);
         match caches {
             Caches::Follow => model.start(|cpu| self.ports(&state, model, cpu)),
             Caches::Still => model.stop(),
@@ -60,6 +61,9 @@ impl Rdt {
     pub(super) fn show_caches(&self, state: &State, cpu: usize, msr: Msr) {
         let Some(model) = self.running() else { return };
         let topology = &self.machine.topology;
+        if !matches!(msr, Msr::QmEvtsel) {
+            self.show_paces(state, model);
+        }
         let cpus = match msr {
             Msr::PqrAssoc => cpu..cpu + 1,
             Msr::L3QosCfg | Msr::L3Mask(_) | Msr::L2QosCfg | Msr::L2Mask(_) | Msr::RmidSncConfig => {
@@ -72,9 +76,35 @@ impl Rdt {
         }
     }
 
+    /// Gives memory a speed: bytes a second that each CPU can move, where its limits leave it all; 0 for any number.
+    /// Whether the machine has caches that can follow.
+    pub fn set_memory_speed(&self, bytes: u64) -> bool {
+        let Some(model) = &self.caches else { return false };
+        let state = self.state();
+        model.set_speed(bytes);
+        self.show_paces(&state, model);
+        true
+    }
+
+    /// Tells how fast each CPU may move lines: what its delay leaves of memory's speed; on AMD no more than its part of the
+    /// limit of its class, which the CPUs of a domain share.
+    fn show_paces(&self, state: &State, model: &Model) {
+        let Some(speed) = model.speed() else {
+            return (0..state.threads.len()).for_each(|cpu| model.set_rate(cpu, None));
+        };
+        for cpu in 0..state.threads.len() {
+            let rate = match self.limit(state, cpu) {
+                Some(limit) => speed.min(limit),
+                None => speed / 100 * (100 - self.delay(state, cpu)),
+            };
+            model.set_rate(cpu, Some(rate));
+        }
+    }
+
     /// The machine has lost its power.
     pub(super) fn empty_caches(&self, state: &State) {
         if let Some(model) = self.running() {
+            self.show_paces(state, model);
             model.start(|cpu| self.ports(state, model, cpu));
         }
     }

@@ -50,6 +50,20 @@ impl Rdt {
         if wanted > granted { (granted, wanted) } else { (1, 1) }
     }
 
+    /// A CPU's part of AMD's limit of its class, in bytes a second: all of the domain that work for the class have equal ones.
+    pub(super) fn limit(&self, state: &State, cpu: usize) -> Option<u64> {
+        let domain = self.machine.topology.l3_domain(cpu);
+        let closid = |cpu: usize| state.threads[cpu].assoc.get(PqrAssoc::CLOSID);
+        let qos = state.l3[domain].qos.as_ref()?;
+        let limit = qos.limits.get(place(closid(cpu)))?.0;
+        if limit == self.qos.as_ref()?.mba.as_ref()?.unlimited() {
+            return None;
+        }
+        let sharers =
+            self.machine.topology.l3_domain_cpus(domain).filter(|other| closid(*other) == closid(cpu)).count();
+        Some(limit.saturating_mul(LIMIT_STEP) / sharers.max(1) as u64)
+    }
+
     /// Brings the counters of an RMID up to date.
     pub(crate) fn settle(&self, state: &mut State, domain: usize, rmid: usize, now: u64) {
         self.settle_flows(state, domain, now);
@@ -137,7 +151,7 @@ impl Rdt {
     }
 
     /// Delay in percent that the hardware applies to a CPU.
-    fn delay(&self, state: &State, cpu: usize) -> u64 {
+    pub(super) fn delay(&self, state: &State, cpu: usize) -> u64 {
         let Some(mba) = &self.features.mba else { return 0 };
         let topology = &self.machine.topology;
         let core = topology.core(cpu);

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 const HELP: &str = "\
 Works on memory line by line.
@@ -21,11 +22,13 @@ write. The program has to stay on one CPU (taskset), whose accesses to caches it
 got to the L3, and those that the L3 did not have; both are 0 unless caches follow what the guest
 does (rdt-traffic caches follow).
   walk SIZE ROUNDS ACCESS [FILE]  walk over SIZE bytes ROUNDS times; print the bytes, how much larger
-                                  the number in FILE is then (0 without), references and misses
+                                  the number in FILE is then (0 without), references, misses and
+                                  microseconds
   chase SIZE STEPS                go from line to line of SIZE bytes in no order, each of which says
-                                  where the next one is; print bytes, 0, references and misses
+                                  where the next one is; print bytes, 0, references, misses and
+                                  microseconds
   return SIZE ACCESS COMMAND...   run COMMAND, then walk over SIZE bytes once; print bytes, 0,
-                                  references and misses of that walk
+                                  references, misses and microseconds of that walk
 ";
 
 /// Bytes of a line.
@@ -136,11 +139,13 @@ fn measure(bytes: u64, file: Option<&Path>, act: impl FnOnce() -> Outcome) -> Ou
     let cpu = sched_getcpu()? as u64;
     let counted = || file.map_or(Ok(0), number_in);
     let before = (counted()?, caches(cpu)?);
+    let begin = Instant::now();
     act()?;
+    let microseconds = begin.elapsed().as_micros();
     // First what the walk is followed by at once.
     let after = (caches(cpu)?, counted()?);
     let [references, misses] = [1, 2].map(|which| after.0[which] - before.1[which]);
-    println!("{bytes} {} {references} {misses}", after.1.saturating_sub(before.0));
+    println!("{bytes} {} {references} {misses} {microseconds}", after.1.saturating_sub(before.0));
     Ok(())
 }
 

@@ -44,6 +44,8 @@ Traffic of programs, which follows them from group to group.
 Caches that follow what the guest does (docs/hardware-model.md).
   caches follow                   let them, beginning empty; llc_occupancy is theirs alone then
   caches still                    let them hold nothing, as at power-on of most machines
+  memory-speed BYTES              let each CPU that misses move no more than BYTES a second, of which
+                                  limits to its bandwidth leave it their part; 0 for any number
   cache-counts CPU                print what CPU has done since: accesses, those that got to the
                                   L3, and those that the L3 did not have
 
@@ -99,6 +101,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             let known = known.into_iter().find(|(name, _)| *name == state);
             Request::Caches(known.ok_or_else(|| Failure::Usage(format!("STATE: there is no \"{state}\"")))?.1)
         }
+        "memory-speed" => Request::MemorySpeed(arguments.number("BYTES")?),
         "cache-counts" => {
             let cpu = arguments.number("CPU")?;
             arguments.end()?;

@@ -8,7 +8,7 @@ use super::traffic::Slice;
 use super::{Effects, State, System};
 use crate::caches::{Label as Owner, Limit, Mode, Model, Port, Ports, ways_of};
 use crate::machine::{LINE_SIZE, Machine, MpamFeatures, Place};
-use crate::mpam::registers::{Cmax, Cpbm, Intpartid};
+use crate::mpam::registers::{Cmax, Cpbm, Intpartid, MbwMax, MbwMin};
 use crate::mpam::{Label, Level, Request};
 use crate::numbers::word;
 use crate::rdt::Caches;
@@ -58,7 +58,34 @@ impl System {
         self.running().is_some()
     }
 
+    /// Gives memory a speed: bytes a second that each CPU can move, where its limits leave it all; 0 for any number.
+    /// Whether the machine has caches that can follow.
+    pub fn set_memory_speed(&self, bytes: u64) -> bool {
+        let Some(model) = &self.caches else { return false };
+        let state = self.state();
+        model.set_speed(bytes);
+        self.show_paces(&state, model);
+        true
+    }
+
+    /// Tells how fast each CPU may move lines: the part of memory's speed that the limit of its PARTID at EL0 leaves.
+    fn show_paces(&self, state: &State, model: &Model) {
+        for cpu in 0..self.machine.topology.cpus() {
+            let label = state.cpus[cpu].label(Level::El0, false);
+            let domain = self.machine.topology.l3_domain(cpu);
+            model.set_rate(cpu, model.speed().map(|speed| self.limited(state, domain, label, speed)));
+        }
+    }
+
+    /// A register of the chip has changed.
+    pub(super) fn show_chip(&self, state: &State) {
+        if let Some(model) = self.running() {
+            self.show_paces(state, model);
+        }
+    }
+
     fn start_caches(&self, state: &State, model: &Model) {
+        self.show_paces(state, model);
         model.start(|cpu| self.ports(state, model, cpu));
         self.show_limits(state, model);
     }
@@ -74,17 +101,20 @@ impl System {
     pub(super) fn show_labels(&self, state: &State, cpu: usize) {
         if let Some(model) = self.running() {
             model.set_ports(cpu, self.ports(state, model, cpu));
+            self.show_paces(state, model);
         }
     }
 
     /// A register at an offset of an MSC has changed.
     pub(super) fn show_controls(&self, state: &State, offset: u32) {
-        let controls = offset == Cmax::OFFSET || offset == Intpartid::OFFSET || offset >= Cpbm::OFFSET;
+        let controls = [Cmax::OFFSET, Intpartid::OFFSET, MbwMax::OFFSET, MbwMin::OFFSET].contains(&offset)
+            || offset >= Cpbm::OFFSET;
         let Some(model) = self.running().filter(|_| controls) else { return };
         for cpu in 0..self.machine.topology.cpus() {
             model.set_ports(cpu, self.ports(state, model, cpu));
         }
         self.show_limits(state, model);
+        self.show_paces(state, model);
     }
 
     /// What requests of a CPU carry, and where they may fill.

@@ -120,6 +120,8 @@ impl System {
                 let (before, effects) = self.set_caches(caches, now).ok_or(Status::NoCaches)?;
                 return Ok(([before as u64, 0, 0], effects));
             }
+            Request::MemorySpeed(bytes) if self.set_memory_speed(bytes) => [0; 3],
+            Request::MemorySpeed(_) => return Err(Status::NoCaches),
             Request::CacheCounts(cpu) => counts_of(self.caches(), cpu, self.machine.topology.cpus())?,
             request => return self.carry_out_msc(request, now),
         };

@@ -294,7 +294,7 @@ impl System {
     }
 
     /// A rate as far as the limits to a label's bandwidth let it.
-    fn limited(&self, state: &State, domain: usize, label: Label, rate: u64) -> u64 {
+    pub(super) fn limited(&self, state: &State, domain: usize, label: Label, rate: u64) -> u64 {
         let limits = self.passed_by(domain).into_iter().filter_map(|(msc, ris)| {
             if let Some(chip) = &state.chip {
                 return Some(chip.share(label.partid, self.features.msc[msc].ris[ris].bandwidth?.bits));

@@ -46,7 +46,9 @@ fn label(system: &System, cpu: usize, user: (u64, u64), kernel: (u64, u64)) {
 
 fn walk(system: &System, access: CacheAccess, mode: Mode, from: u64, bytes: u64) {
     let caches = system.caches().expect("it has caches");
-    (from..from + bytes).step_by(64).for_each(|address| caches.access(0, access, mode, RAM + address));
+    for address in (from..from + bytes).step_by(64) {
+        caches.access(0, access, mode, RAM + address);
+    }
 }
 
 /// What a usage monitor shows.
@@ -178,6 +180,25 @@ fn an_l2_hides_what_it_holds() {
     let counts = system.caches().expect("it has caches").counts(0);
     let lines = MIB / 2 / 64;
     assert_eq!((counts.accesses, counts.l3_references, counts.l3_misses), (2 * lines, lines, lines));
+}
+
+#[test]
+fn a_maximum_bandwidth_leaves_its_part_of_the_speed_of_memory() {
+    const SPEED: u64 = 64_000_000;
+    let system = system(without_l2);
+    assert!(system.set_memory_speed(SPEED));
+    label(&system, 0, (3, 0), (0, 0));
+    let caches = system.caches().expect("it has caches");
+    // The time that a hundred thousand lines take, long after all before: 20 ms of it have not been used.
+    let time = |now| caches.pace(0).wait(100_000, now).map_or(0, |wait| wait.as_millis() + 20);
+    // Of PARTID 3 nobody has set the limit yet: the least there is. Then a half, and all.
+    for (now, value, milliseconds) in [(1, None, 25_600), (2, Some(0x7fff), 200), (3, Some(0xffff), 100)] {
+        if let Some(value) = value {
+            control(&system, MEMORY, 3, MbwMax::OFFSET, value);
+        }
+        let took = time(now * 1_000_000_000_000);
+        assert!(took.abs_diff(milliseconds) <= 1, "{value:?}: {took} ms");
+    }
 }
 
 #[test]
