@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Attributes of files and directories: extended ones, setgid, links, and that nobody sees an old one, however many look.
-# needs: l3.cat monitoring l3.closids>=3
+# needs: x86 l3.cat monitoring l3.closids>=3 rmids>=8 | mpam l3.cat monitoring l3.closids>=3 pmgs>=4
 # machines: intel amd mpam
 # timeout: 150
 # seconds: LOOK_SECONDS=15 unasked=2

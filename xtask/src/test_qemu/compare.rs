@@ -48,6 +48,9 @@ fn why_not_compared(outcomes: &[Outcome], of: &Outcome) -> Option<String> {
         Implementation::Kernel => "resctrl.ko",
     };
     match partner.map(|partner| partner.verdict) {
+        None if case.scenario.lockstep => {
+            Some(format!("only with a second guest of its own: {whose} is not in this run"))
+        }
         None => Some(format!("{whose} is not in this run")),
         Some(Verdict::Skip) => Some(format!("{whose} was skipped")),
         // What is printed up to a failure is no answer. Guests in lockstep are compared as long as both go on.
@@ -140,7 +143,8 @@ mod tests {
         );
         // Others are not there to be compared.
         assert_eq!(why(&mut [outcome("", Rust, "ok 1 - x")]), [""]);
-        assert_eq!(why(&mut [outcome("# lockstep: yes", Rust, "ok 1 - x")]), ["the kernel's own is not in this run"]);
+        let twins = "only with a second guest of its own: the kernel's own is not in this run";
+        assert_eq!(why(&mut [outcome("# lockstep: yes", Rust, "ok 1 - x")]), [twins]);
     }
 
     fn text(lines: &[&str]) -> Vec<String> {
