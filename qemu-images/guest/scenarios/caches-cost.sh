@@ -3,7 +3,7 @@
 #
 # What it costs that caches follow: the same work with still caches and with ones that follow, in turns.
 # needs: l3.cat llc_occupancy
-# machines: intel mpam
+# machines: intel
 # run: asked
 # guest: own
 # timeout: 600
