@@ -377,22 +377,14 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Arch;
-    use crate::scenario::{Implementation, Scenario};
+    use crate::scenario::Implementation;
+    use crate::scenario::tests::case_of;
     use crate::test_qemu::outcome::Verdict;
 
     const ASKED: Asked = Asked { seed: 7, operations: 100 };
 
     fn case(implementation: Implementation) -> Case {
-        Case {
-            scenario: Scenario::parse("differential", "# Both do the same.\n# machines: intel\n").unwrap(),
-            machine: crate::machine::tests::named("intel"),
-            arch: Arch::Amd64,
-            kernel: "stock".to_owned(),
-            like: "stock".to_owned(),
-            implementation,
-            known: Vec::new(),
-        }
+        case_of("differential", "# Both do the same.\n# machines: intel\n", implementation)
     }
 
     #[test]

@@ -416,4 +416,4 @@ fn read(path: &Path) -> Result<Scenario> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

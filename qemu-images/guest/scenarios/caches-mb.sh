@@ -4,6 +4,7 @@
 # Bandwidth allocation slows down who misses caches: throughput follows the setting.
 # needs: l3.cat mb llc_occupancy
 # machines: intel mpam
+# run: asked
 # guest: own
 # timeout: 300
 

@@ -225,21 +225,12 @@ fn ranges(numbers: &BTreeSet<u16>) -> String {
 mod tests {
     use super::*;
     use crate::checks::tests::catalogue;
-    use crate::kernels::Arch;
-    use crate::scenario::Case;
+    use crate::scenario::tests::case_of;
     use crate::test_qemu::outcome::tests::finished;
 
     fn outcome(implementation: Implementation, lines: &[&str]) -> Outcome {
-        let case = Case {
-            scenario: Scenario::parse("a", "# Shows a.\n# machines: intel\nis \"abi-2 x\"; is \"abi-5 y\"").unwrap(),
-            machine: crate::machine::tests::named("intel"),
-            arch: Arch::Amd64,
-            kernel: "stock".to_owned(),
-            like: "stock".to_owned(),
-            implementation,
-            known: Vec::new(),
-        };
-        finished(case, lines)
+        let text = "# Shows a.\n# machines: intel\nis \"abi-2 x\"; is \"abi-5 y\"";
+        finished(case_of("a", text, implementation), lines)
     }
 
     fn row(table: &Table, number: u16) -> (Found, Found) {

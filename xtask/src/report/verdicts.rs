@@ -116,9 +116,9 @@ mod tests {
     use super::*;
     use crate::checks::{Catalogue, Table};
     use crate::differential::Asked;
-    use crate::kernels::Arch;
     use crate::report::html;
-    use crate::scenario::{Again, Case, Implementation, Scenario};
+    use crate::scenario::tests::case_of;
+    use crate::scenario::{Again, Implementation};
     use crate::snapshot::Held;
     use crate::stages::Stages;
     use crate::test_qemu::compare;
@@ -127,15 +127,7 @@ mod tests {
 
     /// A run of one case that is there to be compared, on these implementations.
     fn run(implementations: &[Implementation]) -> Run {
-        let case = |&implementation| Case {
-            scenario: Scenario::parse("info", "# Info.\n# machines: intel\n# compare: yes\n").unwrap(),
-            machine: crate::machine::tests::named("intel"),
-            arch: Arch::Amd64,
-            kernel: "stock".to_owned(),
-            like: "stock".to_owned(),
-            implementation,
-            known: Vec::new(),
-        };
+        let case = |&implementation| case_of("info", "# Info.\n# machines: intel\n# compare: yes\n", implementation);
         let mut outcomes: Vec<_> =
             implementations.iter().map(|implementation| finished(case(implementation), &["ok 1 - x"])).collect();
         compare::check(&mut outcomes);

@@ -58,16 +58,21 @@ fn a_scenario_runs_on_the_kernels_it_names() {
     assert_eq!(select("debug"), ["anywhere [intel debug rust]", "faults [intel debug rust]"]);
 }
 
-fn case(name: &str, header: &str) -> Case {
+/// A case of a scenario with this text, on machine `intel` and kernel `stock`.
+pub(crate) fn case_of(name: &str, text: &str, implementation: Implementation) -> Case {
     Case {
-        scenario: scenario(name, header),
+        scenario: Scenario::parse(name, text).unwrap(),
         machine: machine("intel").name,
         arch: Arch::Amd64,
         kernel: "stock".to_owned(),
         like: "stock".to_owned(),
-        implementation: Implementation::Rust,
+        implementation,
         known: Vec::new(),
     }
+}
+
+fn case(name: &str, header: &str) -> Case {
+    Case { scenario: scenario(name, header), ..case_of(name, "# A.\n# machines: intel\n", Implementation::Rust) }
 }
 
 fn groups(boots: &[Boot]) -> Vec<Vec<&str>> {
@@ -397,15 +402,7 @@ fn scenarios_share_a_guest_unless_they_ask_for_their_own() {
 
 #[test]
 fn a_case_prints_the_command_that_repeats_it() {
-    let mut case = Case {
-        scenario: scenario("mount", ""),
-        machine: machine("intel").name,
-        arch: Arch::Amd64,
-        kernel: "stock".to_owned(),
-        like: "stock".to_owned(),
-        implementation: Implementation::Rust,
-        known: Vec::new(),
-    };
+    let mut case = case("mount", "");
     let mut again = Again {
         settings: BTreeMap::from([("STRESS".to_owned(), "5 s".to_owned())]),
         both: true,

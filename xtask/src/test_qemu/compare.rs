@@ -109,20 +109,11 @@ fn lines(output: &[String], known: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Arch;
-    use crate::scenario::{Case, Scenario};
+    use crate::scenario::tests::case_of;
     use crate::test_qemu::outcome::tests::finished;
 
     fn outcome(header: &str, implementation: Implementation, line: &str) -> Outcome {
-        let case = Case {
-            scenario: Scenario::parse("info", &format!("# Info.\n# machines: intel\n{header}\n")).unwrap(),
-            machine: crate::machine::tests::named("intel"),
-            arch: Arch::Amd64,
-            kernel: "stock".to_owned(),
-            like: "stock".to_owned(),
-            implementation,
-            known: Vec::new(),
-        };
+        let case = case_of("info", &format!("# Info.\n# machines: intel\n{header}\n"), implementation);
         finished(case, &[line])
     }
 

@@ -2,20 +2,12 @@
 
 use super::*;
 use crate::differential::Compared;
-use crate::kernels::Arch;
-use crate::scenario::{Case, Implementation, Scenario};
+use crate::scenario::tests::case_of;
+use crate::scenario::{Case, Implementation};
 
 fn case(kernel: &str) -> Case {
-    Case {
-        scenario: Scenario::parse("mount", "# It mounts.\n# needs: resctrl\n# machines: intel\n# compare: yes\n")
-            .unwrap(),
-        machine: crate::machine::tests::named("intel"),
-        arch: Arch::Amd64,
-        kernel: kernel.to_owned(),
-        like: "stock".to_owned(),
-        implementation: Implementation::Kernel,
-        known: Vec::new(),
-    }
+    let text = "# It mounts.\n# needs: resctrl\n# machines: intel\n# compare: yes\n";
+    Case { kernel: kernel.to_owned(), ..case_of("mount", text, Implementation::Kernel) }
 }
 
 fn outcome(kernel: &str, output: &[&str]) -> Outcome {

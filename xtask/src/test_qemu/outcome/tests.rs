@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 use super::*;
 use crate::guest::protocol::Available;
-use crate::scenario::{Implementation, Scenario};
+use crate::scenario::Implementation;
+use crate::scenario::tests::case_of;
 
 fn case(name: &str, header: &str) -> Case {
-    Case {
-        scenario: Scenario::parse(name, &format!("# Shows {name}.\n# machines: intel\n{header}")).unwrap(),
-        machine: crate::machine::tests::named("intel"),
-        arch: crate::kernels::Arch::Amd64,
-        kernel: "stock".to_owned(),
-        like: "stock".to_owned(),
-        implementation: Implementation::Kernel,
-        known: Vec::new(),
-    }
+    case_of(name, &format!("# Shows {name}.\n# machines: intel\n{header}"), Implementation::Kernel)
 }
 
 fn booted() -> Event {
