@@ -16,8 +16,15 @@ pub(super) enum Caching {
     Line(Flush, u8),
     /// DC ZVA: writes the block of the address in a general register.
     Zero(u8),
-    /// Virtual addresses may mean other lines behind it, on every CPU.
-    Translation,
+    /// Virtual addresses may mean other lines behind it.
+    Translation(Whose),
+}
+
+/// On which CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Own,
+    All,
 }
 
 /// SYS, and MSR of a register, with op0 and L as they have it.
@@ -53,9 +60,11 @@ impl Caching {
             (SYS, IVAC) => Some(Self::Line(Flush::Invalidate, register)),
             (SYS, CIVAC) => Some(Self::Line(Flush::CleanAndInvalidate, register)),
             (SYS, fields) if CLEAN.contains(&fields) => Some(Self::Line(Flush::Clean, register)),
-            // TLBI, also in its form without waiting.
-            (SYS, _) if matches!(word >> 12 & 0xf, 8 | 9) => Some(Self::Translation),
-            (MSR, TTBR0 | TTBR1) => Some(Self::Translation),
+            // TLBI, also in its form without waiting. CRm 6 and 7 are those that are not broadcast.
+            (SYS, _) if matches!(word >> 12 & 0xf, 8 | 9) => {
+                Some(Self::Translation(if matches!(word >> 8 & 0xf, 6 | 7) { Whose::Own } else { Whose::All }))
+            }
+            (MSR, TTBR0 | TTBR1) => Some(Self::Translation(Whose::Own)),
             _ => None,
         }
     }
@@ -65,7 +74,8 @@ impl Caching {
         match self {
             Self::Line(how, register) => insn.before(on_line, pack(how as u64, register)),
             Self::Zero(register) => insn.before(on_zero, pack(mode as u64, register)),
-            Self::Translation => insn.before_without_registers(on_translation, 0),
+            Self::Translation(Whose::Own) => insn.before_without_registers(on_own_translation, 0),
+            Self::Translation(Whose::All) => insn.before_without_registers(on_translation, 0),
         }
     }
 }
@@ -97,6 +107,10 @@ extern "C" fn on_zero(cpu: c_uint, data: *mut c_void) {
     });
 }
 
+extern "C" fn on_own_translation(cpu: c_uint, _data: *mut c_void) {
+    with(|feed, _| feed.translated_anew(current::cpu(cpu)));
+}
+
 extern "C" fn on_translation(_cpu: c_uint, _data: *mut c_void) {
     with(|feed, _| feed.all_translated_anew());
 }
@@ -122,10 +136,15 @@ mod tests {
 
     #[test]
     fn changes_of_what_addresses_mean_are_recognised() {
-        // tlbi vmalle1is; tlbi vaae1is, x2; msr ttbr0_el1, x1; msr ttbr1_el1, x2.
-        for word in [0xd508_831f, 0xd508_8362, 0xd518_2001, 0xd518_2022] {
-            assert_eq!(Caching::decode(word), Some(Caching::Translation), "{word:#x}");
-        }
+        let whose = |word| match Caching::decode(word) {
+            Some(Caching::Translation(whose)) => whose,
+            other => panic!("{word:#x}: {other:?}"),
+        };
+        // tlbi vmalle1is; tlbi vaae1is, x2; tlbi vmalle1os.
+        assert_eq!([0xd508_831f, 0xd508_8362, 0xd508_811f].map(whose), [Whose::All; 3]);
+        // tlbi vmalle1; tlbi vae1, x1; tlbi vmalle1nxs; msr ttbr0_el1, x1; msr ttbr1_el1, x2.
+        let own = [0xd508_871f, 0xd508_8721, 0xd508_971f, 0xd518_2001, 0xd518_2022];
+        assert_eq!(own.map(whose), [Whose::Own; 5]);
     }
 
     #[test]
