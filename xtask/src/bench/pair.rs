@@ -70,6 +70,11 @@ impl Cost {
     }
 }
 
+/// Not what neither kernel lets be measured.
+fn was_measured(row: &Row) -> bool {
+    row.instructions.kernel != 0 || row.instructions.rust != 0
+}
+
 /// Measures two systems, which `sides` name, with the short form of `cargo xtask bench`. Nothing comes of it if the user
 /// interrupts.
 ///
@@ -92,7 +97,7 @@ pub(crate) fn costs(sides: [(String, Spec); 2], provisions: &Provisions, folder:
         kernel: before.release,
     };
     let table = Table::new(origin, &before.boots, &after.boots);
-    let judged = table.operations.iter().filter(|row| row.is_judged());
+    let judged = table.operations.iter().filter(|row| row.is_judged() && was_measured(row));
     Ok(Some(judged.chain(&table.memory).map(Cost::of).collect()))
 }
 
@@ -118,5 +123,14 @@ mod tests {
         assert!(cost.is_worse());
         cost.tolerance = 0.1;
         assert!(!cost.is_worse() && !cost.is_better());
+    }
+
+    #[test]
+    fn what_neither_kernel_lets_be_measured_is_no_cost() {
+        let measured = |before: u64, after: u64| {
+            let figure = |cost| format!("a\tcost={cost}");
+            was_measured(&table(&figure(before), &figure(after)).operations[0])
+        };
+        assert!(!measured(0, 0) && measured(0, 5) && measured(5, 0));
     }
 }
