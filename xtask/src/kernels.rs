@@ -212,6 +212,7 @@ impl Kernel {
     ///
     /// The file with its description does not parse.
     pub(crate) fn of_tree(tree: &UserTree, arch: Arch) -> Result<Self> {
+        tree.check(arch)?;
         let kind = if tree.checks { format!("{arch}-debug") } else { arch.to_string() };
         let path = folder().join("tree").join(kind).with_extension("toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

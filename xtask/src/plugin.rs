@@ -49,9 +49,8 @@ pub(crate) struct Options {
 /// cannot be written; with `--check`: what the guest shows is not the machine.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let machine = machine::load(&options.machine, Kind::Qemu)?;
-    let hardware = &machine.hardware;
     ensure!(
-        hardware.rdt.is_some() || hardware.qos.is_some() || hardware.mpam.is_some(),
+        machine.hardware.has_controls(),
         "machine `{}` has neither [rdt] nor [qos] nor [mpam]: there is nothing to emulate",
         machine.name
     );

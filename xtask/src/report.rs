@@ -59,14 +59,12 @@ impl Run {
         table.set_header(["scenario", "machine", "kernel", "impl", "verdict", "checks", "seconds", "processor"]);
         for outcome in &self.outcomes {
             let case = &outcome.case;
-            let retried = if outcome.retried { " (retried)" } else { "" };
-            let alone = if outcome.not_compared.is_some() { ", not compared" } else { "" };
             table.add_row([
                 case.scenario.name.clone(),
                 case.machine.to_string(),
                 case.kernel.clone(),
                 case.implementation.to_string(),
-                format!("{}{retried}{alone}", outcome.verdict),
+                outcome.marked_verdict(),
                 outcome.checks.to_string(),
                 format!("{:.1}", outcome.took.as_secs_f64()),
                 format!("{:.1}", outcome.processor.as_secs_f64()),

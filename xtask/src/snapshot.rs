@@ -150,8 +150,8 @@ fn normalise_dmesg(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Arch;
-    use crate::scenario::{Case, Implementation, Scenario};
+    use crate::scenario::tests::case_of;
+    use crate::scenario::{Case, Implementation};
     use crate::test_qemu::outcome::tests::finished;
 
     #[test]
@@ -172,15 +172,8 @@ mod tests {
 
     #[test]
     fn a_users_tree_is_compared_if_that_is_asked_for() {
-        let case = Case {
-            scenario: Scenario::parse("info", "# Info.\n# machines: intel\n# snapshot: none\n").unwrap(),
-            machine: crate::machine::tests::named("intel"),
-            arch: Arch::Amd64,
-            kernel: "v7.4-rc1".to_owned(),
-            like: KERNEL.to_owned(),
-            implementation: Implementation::Kernel,
-            known: Vec::new(),
-        };
+        let text = "# Info.\n# machines: intel\n# snapshot: none\n";
+        let case = Case { kernel: "v7.4-rc1".to_owned(), ..case_of("info", text, Implementation::Kernel) };
         let outcomes = [finished(case, &["ok 1 - x", "|none|a line"])];
         assert!(!has_snapshots(&outcomes[0], Held::Debians) && has_snapshots(&outcomes[0], Held::Trees));
         assert!(not_compared(&outcomes, Held::Debians).unwrap().ends_with(": info [intel v7.4-rc1 kernel]\n"));
@@ -190,15 +183,8 @@ mod tests {
     #[test]
     fn snapshots_of_a_users_machine_are_not_compared_which_is_said() {
         let (_folder, mine) = crate::machine::tests::of_a_user("mine.toml", "like = \"intel\"\n");
-        let case = Case {
-            scenario: Scenario::parse("info", "# Info.\n# machines: intel\n# snapshot: tree\n").unwrap(),
-            machine: mine.name,
-            arch: Arch::Amd64,
-            kernel: KERNEL.to_owned(),
-            like: KERNEL.to_owned(),
-            implementation: Implementation::Rust,
-            known: Vec::new(),
-        };
+        let text = "# Info.\n# machines: intel\n# snapshot: tree\n";
+        let case = Case { machine: mine.name, ..case_of("info", text, Implementation::Rust) };
         let mut outcomes = [finished(case, &["ok 1 - x", "|tree|of a file that there is not"])];
         assert_eq!(outcomes[0].snapshots.len(), 1);
         assert_eq!(check(&mut outcomes, false, Held::Debians).unwrap(), 0);

@@ -265,13 +265,7 @@ fn paired(cases: &[Case], platform: Kind) -> (Vec<Case>, Vec<[Case; 2]>, Vec<Out
         let skipped = lockstep.into_iter().map(|case| Outcome::skipped(case, "it needs two guests at once, in QEMU"));
         return (alone, Vec::new(), skipped.collect());
     }
-    let partner = |case: &Case| {
-        let is_other = |other: &&Case| {
-            other.implementation != case.implementation
-                && (&other.scenario, &other.machine, &other.kernel) == (&case.scenario, &case.machine, &case.kernel)
-        };
-        lockstep.iter().find(is_other)
-    };
+    let partner = |case: &Case| lockstep.iter().find(|other| other.is_partner_of(case));
     let pairs = lockstep.iter().filter_map(|case| match (partner(case), case.implementation) {
         (Some(oracle), Implementation::Rust) => Some([oracle.clone(), case.clone()]),
         (Some(_), Implementation::Kernel) => None,

@@ -69,6 +69,22 @@ pub enum Home {
     Other,
 }
 
+/// Whether caches follow what the guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caches {
+    /// There are no lines: occupancy and traffic are what the traffic source says.
+    Still = 0,
+    /// They hold and move lines; what an RMID occupies is what the model says, and the traffic source's does not matter.
+    Follow = 1,
+}
+
+impl Caches {
+    /// That of a number.
+    pub fn from_id(id: u64) -> Option<Self> {
+        [Self::Still, Self::Follow].into_iter().find(|caches| *caches as u64 == id)
+    }
+}
+
 /// What a CPU does with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

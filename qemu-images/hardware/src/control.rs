@@ -17,10 +17,10 @@
 //!
 //! [`Request`] lists the commands; both sides use its [`encode`](Request::encode) and [`decode`](Request::decode).
 
-use crate::caches::{Counts, Model};
+use crate::caches::{Caches, Counts, Model};
 use crate::flow::{Flow, TrafficError};
 use crate::monitor::{Event, Fault};
-use crate::rdt::{Caches, Rdt};
+use crate::rdt::Rdt;
 use crate::registers::PqrAssoc;
 use crate::telemetry::TelemetryEvent;
 use crate::write_log::{Kind, MsrWrite};

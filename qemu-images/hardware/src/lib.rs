@@ -57,7 +57,8 @@ pub mod registers;
 pub mod telemetry;
 pub mod write_log;
 
+pub use caches::Caches;
 pub use flow::{Flow, TrafficError};
 pub use machine::{Machine, MachineError};
 pub use monitor::{Event, Fault};
-pub use rdt::{Caches, Gp, Rdt};
+pub use rdt::{Gp, Rdt};

@@ -25,7 +25,7 @@ pub use file::MachineFile;
 pub use library::{is_path, name_in_library, names};
 pub use likeness::Likeness;
 pub use mpam::{Component, Instance, MSC_STRIDE, MpamFeatures, Place, TableDefect};
-pub use processor::{TELLING_LEAVES, property_number};
+pub use processor::{TELLING_LEAVES, processor_name, property_number};
 pub use qos::{Abmc, BandwidthLimit, QosFeatures};
 pub use telemetry::{KNOWN_COUNTERS, TelemetryFeatures, TelemetryGroup};
 
@@ -231,6 +231,12 @@ impl fmt::Display for MachineError {
 impl std::error::Error for MachineError {}
 
 impl Machine {
+    /// Whether there is anything to emulate below QEMU: RDT, AMD's QoS, or MPAM.
+    #[must_use]
+    pub fn has_controls(&self) -> bool {
+        self.rdt.is_some() || self.qos.is_some() || self.mpam.is_some()
+    }
+
     /// Reads and validates the text of a machine file that is like no other.
     ///
     /// # Errors

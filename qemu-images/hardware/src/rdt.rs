@@ -7,10 +7,10 @@ mod settle;
 pub(crate) mod shown;
 mod state;
 
-pub use caches::Caches;
 use state::State;
 pub use state::{Gp, Rdt};
 
+use crate::caches::Caches;
 use crate::cpuid;
 use crate::domain::CacheControl;
 use crate::machine::{Cat, Machine, MachineError, QosFeatures, RdtFeatures, TelemetryFeatures};

@@ -59,8 +59,15 @@ fn unpack(data: u64) -> (u64, u64, Mode) {
     (data >> 16, data >> 1 & 0x7fff, mode_of(data & 1))
 }
 
-fn mode_of(number: u64) -> Mode {
+/// The mode of a number that a callback got.
+pub(crate) fn mode_of(number: u64) -> Mode {
     if number == Mode::Kernel as u64 { Mode::Kernel } else { Mode::User }
+}
+
+/// The flush of a number that a callback got.
+pub(crate) fn flush_of(number: u64) -> Flush {
+    let all = [Flush::Clean, Flush::CleanAndInvalidate, Flush::Invalidate];
+    all.into_iter().find(|how| *how as u64 == number).unwrap_or(Flush::CleanAndInvalidate)
 }
 
 /// The pieces of a range of addresses, page by page: address and the number of lines that are touched.

@@ -112,7 +112,7 @@ pub(crate) fn machine_arguments(machine: &Machine, pace: Pace, firmware: Option<
 
 /// The part of a command line that puts the emulated hardware below the guest. None for a machine without any.
 pub(crate) fn plugin_arguments(machine: &Machine, plugin: &Plugin<'_>) -> Vec<String> {
-    if machine.rdt.is_none() && machine.qos.is_none() && machine.mpam.is_none() {
+    if !machine.has_controls() {
         return Vec::new();
     }
     let Plugin { library, machine: file, registers, sockets, counts } = plugin;

@@ -62,9 +62,9 @@ impl UserTree {
     /// The tree has no such instruction set, or no control hardware of it; its configuration is for another one.
     pub(crate) fn check(&self, arch: Arch) -> Result<()> {
         let flag = format!("--tree {}", self.folder.display());
-        let (folder, option, drivers): (_, _, &[&str]) = match arch {
-            Arch::Amd64 => ("arch/x86", "CONFIG_X86_64", &["arch/x86/kernel/cpu/resctrl"]),
-            Arch::Arm64 => ("arch/arm64", "CONFIG_ARM64", &["drivers/resctrl", "drivers/platform/mpam"]),
+        let (folder, drivers): (_, &[&str]) = match arch {
+            Arch::Amd64 => ("arch/x86", &["arch/x86/kernel/cpu/resctrl"]),
+            Arch::Arm64 => ("arch/arm64", &["drivers/resctrl", "drivers/platform/mpam"]),
         };
         let instead = "choose other machines (--machine), or another tree";
         ensure!(
@@ -78,12 +78,12 @@ impl UserTree {
         );
         let Some(config) = &self.config else { return Ok(()) };
         let text = fs::read_to_string(config).with_context(|| format!("--config {}", config.display()))?;
-        let others = [("CONFIG_X86_64=y", Arch::Amd64), ("CONFIG_ARM64=y", Arch::Arm64)];
-        let other = others.into_iter().find(|(line, other)| *other != arch && text.lines().any(|it| it == *line));
-        if let Some((line, other)) = other.filter(|_| !text.lines().any(|it| it == format!("{option}=y"))) {
+        let is_for = |arch: &Arch| text.lines().any(|line| line == setting_of(*arch));
+        if let Some(other) = [Arch::Amd64, Arch::Arm64].into_iter().find(is_for).filter(|_| !is_for(&arch)) {
             bail!(
-                "--config {}: this is a configuration for {other} ({line}), and the machines that are asked for are of {arch}",
-                config.display()
+                "--config {}: this is a configuration for {other} ({}), and the machines that are asked for are of {arch}",
+                config.display(),
+                setting_of(other)
             );
         }
         Ok(())
@@ -92,6 +92,14 @@ impl UserTree {
     /// The same by another name.
     pub(crate) fn called(self, name: &str) -> Self {
         Self { name: plain(name), ..self }
+    }
+}
+
+/// The line that a configuration for guests of `arch` has.
+const fn setting_of(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "CONFIG_X86_64=y",
+        Arch::Arm64 => "CONFIG_ARM64=y",
     }
 }
 

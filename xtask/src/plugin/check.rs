@@ -74,9 +74,9 @@ fn wanted(facts: &BTreeMap<String, String>) -> Vec<(String, String)> {
             wanted.extend(fact(&format!("{resource}_{name}")).map(|value| (format!("info/{resource}/{file}"), value)));
         }
     }
-    if fact("MON_EVENTS").is_some_and(|events| !events.is_empty()) {
+    if let Some(events) = fact("MON_EVENTS").filter(|events| !events.is_empty()) {
         wanted.extend(fact("RMIDS").map(|value| ("info/L3_MON/num_rmids".to_owned(), value)));
-        wanted.extend(fact("MON_EVENTS").map(|value| ("info/L3_MON/mon_features".to_owned(), value)));
+        wanted.push(("info/L3_MON/mon_features".to_owned(), events));
     }
     wanted
 }
@@ -204,11 +204,10 @@ pub(super) fn run(parts: &Parts, kernel: &Kernel, tools: &ToolRoot) -> Result<()
             let last: Vec<&str> = last.into_iter().rev().collect();
             bail!("the guest has not come to its end; last it said:\n{}", last.join("\n"));
         }
-        let compared = match kernel.no_kernel_impl {
-            Some(_) => compare_driver(&said, &facts)?,
-            None => compare(&said, &facts)?,
+        let (whose, compared) = match kernel.no_kernel_impl {
+            Some(_) => ("driver", compare_driver(&said, &facts)?),
+            None => ("own resctrl", compare(&said, &facts)?),
         };
-        let whose = if kernel.no_kernel_impl.is_some() { "driver" } else { "own resctrl" };
         eprintln!("booted by that command line, kernel {}: its {whose} shows {}", kernel.name, compared.join(", "));
         return Ok(());
     }

@@ -2,7 +2,6 @@
 //! Starts QEMU with other arguments than the machine's: the plugin has to refuse each, and to say which it should have been.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -122,16 +121,10 @@ pub(super) fn run(parts: &Parts, kernel: &Kernel, tools: &ToolRoot) -> Result<()
         Arch::Amd64 => {
             let rom = folder.path().join("firmware");
             fs::write(&rom, firmware())?;
-            let device = "isa-debug-exit,iobase=0xf4".to_owned();
-            vec![
-                "-nodefaults".into(),
-                "-display".into(),
-                "none".into(),
-                "-device".into(),
-                device,
-                "-bios".into(),
-                show(&rom),
-            ]
+            let device = "isa-debug-exit,iobase=0xf4";
+            ["-nodefaults", "-display", "none", "-device", device, "-bios", &rom.display().to_string()]
+                .map(str::to_owned)
+                .to_vec()
         }
         Arch::Arm64 => {
             let initrd = check::initrd(parts, &tools.busybox(kernel.arch), folder.path())?;
@@ -159,10 +152,6 @@ pub(super) fn run(parts: &Parts, kernel: &Kernel, tools: &ToolRoot) -> Result<()
     }
     eprintln!("{} other command lines were refused", others.len());
     Ok(())
-}
-
-fn show(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -90,8 +90,6 @@ fn markdown(run: &Run) -> String {
     }
     text.push_str("| case | verdict | why |\n|---|---|---|\n");
     for outcome in notable {
-        let retried = if outcome.retried { " (retried)" } else { "" };
-        let alone = if outcome.not_compared.is_some() { ", not compared" } else { "" };
         let reason = outcome.reasons.first().and_then(|reason| reason.lines().next()).unwrap_or_default();
         let why = [reason, outcome.not_compared.as_deref().unwrap_or_default()];
         let why: Vec<String> =
@@ -101,8 +99,7 @@ fn markdown(run: &Run) -> String {
             _ => String::new(),
         };
         // Writing to a string does not fail.
-        let _ =
-            writeln!(text, "| {} | {}{retried}{alone} | {}{again} |", outcome.case, outcome.verdict, why.join("; "));
+        let _ = writeln!(text, "| {} | {} | {}{again} |", outcome.case, outcome.marked_verdict(), why.join("; "));
     }
     text.push('\n');
     text

@@ -76,6 +76,12 @@ impl Case {
         self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.like, self.implementation))
     }
 
+    /// Whether `other` is the same on the other implementation: what this one's answers are compared with.
+    pub(crate) fn is_partner_of(&self, other: &Self) -> bool {
+        self.implementation != other.implementation
+            && (&self.scenario, &self.machine, &self.kernel) == (&other.scenario, &other.machine, &other.kernel)
+    }
+
     /// The command that runs this case and no other.
     pub(crate) fn command(&self, again: &Again) -> String {
         let Self { scenario, machine, kernel, implementation, .. } = self;

@@ -17,7 +17,8 @@ pub(crate) fn check(outcomes: &mut [Outcome]) {
         .enumerate()
         .filter(|(_, ours)| ours.case.implementation == Implementation::Rust && ours.case.scenario.compare)
         .filter_map(|(index, ours)| {
-            let oracle = outcomes.iter().find(|other| is_oracle(other, ours))?;
+            let is_oracle = |other: &&Outcome| other.verdict != Verdict::Fail && other.case.is_partner_of(&ours.case);
+            let oracle = outcomes.iter().find(is_oracle)?;
             let known: Vec<&str> = [oracle, ours]
                 .iter()
                 .flat_map(|outcome| &outcome.case.known)
@@ -37,12 +38,7 @@ fn why_not_compared(outcomes: &[Outcome], of: &Outcome) -> Option<String> {
     if *verdict == Verdict::Skip || !case.scenario.compare && !case.scenario.lockstep {
         return None;
     }
-    let partner = outcomes.iter().find(|other| {
-        other.case.implementation != case.implementation
-            && other.case.scenario.name == case.scenario.name
-            && other.case.machine == case.machine
-            && other.case.kernel == case.kernel
-    });
+    let partner = outcomes.iter().find(|other| other.case.is_partner_of(case));
     let whose = match case.implementation {
         Implementation::Rust => "the kernel's own",
         Implementation::Kernel => "resctrl.ko",
@@ -59,16 +55,6 @@ fn why_not_compared(outcomes: &[Outcome], of: &Outcome) -> Option<String> {
         }
         Some(_) => None,
     }
-}
-
-/// `other` is the same scenario as `ours` on the kernel's own resctrl, and ran to its end.
-fn is_oracle(other: &Outcome, ours: &Outcome) -> bool {
-    let (theirs, ours) = (other, &ours.case);
-    theirs.verdict != Verdict::Fail
-        && theirs.case.implementation == Implementation::Kernel
-        && theirs.case.scenario.name == ours.scenario.name
-        && theirs.case.machine == ours.machine
-        && theirs.case.kernel == ours.kernel
 }
 
 /// The lines that differ, `-` the oracle's, `+` ours; `None` if there are none. Checks in `known` may.

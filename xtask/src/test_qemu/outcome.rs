@@ -100,6 +100,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// The verdict as tables show it: with whether its guest was booted twice, and whether it was compared.
+    pub(crate) fn marked_verdict(&self) -> String {
+        let retried = if self.retried { " (retried)" } else { "" };
+        let alone = if self.not_compared.is_some() { ", not compared" } else { "" };
+        format!("{}{retried}{alone}", self.verdict)
+    }
+
     /// A pass, until something is known of it.
     pub(crate) fn new(case: Case) -> Self {
         Self {

@@ -83,11 +83,11 @@ fn images_that_a_guest_makes_are_roots_of_others_and_stay_as_they_are() {
         "make",
         "#!/bin/sh\n\
          set -e\n\
-         mkdir -p /tmp/root/etc\n\
-         echo 'of the image' >/tmp/root/etc/words\n\
-         mke2fs -q -t ext4 -d /tmp/root /out/ext4 8M\n\
-         mksquashfs /tmp/root /out/squashfs -quiet -no-progress\n\
-         mkfs.erofs --quiet /out/erofs /tmp/root\n",
+         mkdir -p root/etc\n\
+         echo 'of the image' >root/etc/words\n\
+         mke2fs -q -t ext4 -d root /out/ext4 8M\n\
+         mksquashfs root /out/squashfs -quiet -no-progress\n\
+         mkfs.erofs --quiet /out/erofs root\n",
     );
     let out = at.join("out").to_str().unwrap().to_owned();
     let packages = ["e2fsprogs", "squashfs-tools", "erofs-utils"].map(|name| ["--package", name]);

@@ -3,7 +3,7 @@
 
 use super::array::{Cache, Dirties, Fill, Flush, Held, Limit, Outcome, Victim};
 use super::moved::{Ledger, Moved, Why};
-use super::{Access, Filter, Home, LINE_SIZE, Label, MAX_MONITORS, MAX_WAYS, Memory, Mode, Pace};
+use super::{Access, Caches, Filter, Home, LINE_SIZE, Label, MAX_MONITORS, MAX_WAYS, Memory, Mode, Pace};
 use crate::machine::{Machine, Topology};
 use crate::numbers::place;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -139,6 +139,12 @@ impl Model {
         self.running.load(Ordering::Acquire)
     }
 
+    /// What the caches do.
+    #[must_use]
+    pub fn caches(&self) -> Caches {
+        if self.is_running() { Caches::Follow } else { Caches::Still }
+    }
+
     /// The memory behind the caches.
     #[must_use]
     pub fn memory(&self) -> &Memory {
@@ -175,13 +181,21 @@ impl Model {
         Some(self.speed.load(Ordering::Relaxed)).filter(|speed| *speed != 0)
     }
 
+    /// 0 for any number. Who calls this [sets the rates](Model::set_rates) next.
     pub(crate) fn set_speed(&self, bytes: u64) {
         self.speed.store(bytes, Ordering::Relaxed);
+        if bytes == 0 {
+            self.paces.iter().for_each(|pace| pace.set_rate(None));
+        }
     }
 
-    /// Lets a CPU move so many bytes a second from now on; `None` for any number.
-    pub(crate) fn set_rate(&self, cpu: usize, bytes: Option<u64>) {
-        self.paces[cpu].set_rate(bytes);
+    /// Lets each CPU move as many bytes a second from now on as `rate_of` tells from memory's speed, if it has one.
+    pub(crate) fn set_rates(&self, rate_of: impl Fn(usize, u64) -> u64) {
+        // Asked for at every context switch, and of use to few.
+        let Some(speed) = self.speed() else { return };
+        for (cpu, pace) in self.paces.iter().enumerate() {
+            pace.set_rate(Some(rate_of(cpu, speed)));
+        }
     }
 
     fn domain(&self, domain: usize) -> MutexGuard<'_, Option<Domain>> {

@@ -33,6 +33,17 @@ const PARTS: [(&str, u32, u32); 12] = [
     ("a64fx", 0x46, 0x001),
 ];
 
+/// What a processor (`-cpu`) is called, without its properties.
+#[must_use]
+pub fn processor_name(cpu: &str) -> &str {
+    cpu.split(',').next().unwrap_or_default()
+}
+
+/// Whether it is QEMU's own and has the family, model and stepping of that.
+fn is_plain(cpu: &str) -> bool {
+    processor_name(cpu) == MAX && property(cpu, "family").is_none()
+}
+
 /// What a property of a processor (`-cpu`) is set to.
 fn property<'a>(cpu: &'a str, name: &str) -> Option<&'a str> {
     cpu.split(',').find_map(|property| property.strip_prefix(name)?.strip_prefix('='))
@@ -101,7 +112,7 @@ impl Machine {
             said.get(Signature::STEPPING),
         ];
         let cpu = &self.qemu.cpu;
-        let is_plain = cpu.split(',').next() == Some(MAX) && property(cpu, "family").is_none();
+        let is_plain = is_plain(cpu);
         for ((name, of_max), said) in MAX_SIGNATURE.into_iter().zip(said) {
             // What others of QEMU's are is not known here, but for what the file says.
             let wanted = property_number(cpu, name).or(is_plain.then_some(of_max));
@@ -120,7 +131,7 @@ impl Machine {
         let cpu = &self.qemu.cpu;
         let lost = ["model", "stepping"].into_iter().find(|name| property(cpu, name).is_some());
         match lost {
-            Some(lost) if cpu.split(',').next() == Some(MAX) && property(cpu, "family").is_none() => {
+            Some(lost) if is_plain(cpu) => {
                 Err(MachineError(format!("qemu.cpu: QEMU takes {lost} of `max` only if family is given, too")))
             }
             _ => Ok(()),
@@ -147,7 +158,7 @@ impl Machine {
     ///
     /// `MIDR_EL1` is that of another processor than the file names. Processors that are not known here pass.
     pub fn check_midr(&self, midr: u64) -> Checked {
-        let name = self.qemu.cpu.split(',').next().unwrap_or_default();
+        let name = processor_name(&self.qemu.cpu);
         let Some((_, implementer, part)) = PARTS.into_iter().find(|(known, ..)| *known == name) else { return Ok(()) };
         let said = (Midr(midr).get(Midr::IMPLEMENTER), Midr(midr).get(Midr::PART));
         if said == (u64::from(implementer), u64::from(part)) {

@@ -107,10 +107,7 @@ fn cache_model(machine: &Machine) -> Checked {
         return Ok(());
     }
     ensure!(machine.cache.l3.is_some(), "cache.model: needs cache.l3");
-    ensure!(
-        machine.rdt.is_some() || machine.qos.is_some() || machine.mpam.is_some(),
-        "cache.model: needs [rdt], [qos] or [mpam], whose counters follow it"
-    );
+    ensure!(machine.has_controls(), "cache.model: needs [rdt], [qos] or [mpam], whose counters follow it");
     for (name, cache) in [("cache.l2", &machine.cache.l2), ("cache.l3", &machine.cache.l3)] {
         let ways = cache.as_ref().map_or(0, |cache| cache.ways);
         ensure!(ways <= MAX_WAYS as u64, "{name}.ways: {ways} are more than the {MAX_WAYS} that cache.model can have");

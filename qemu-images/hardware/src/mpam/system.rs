@@ -12,10 +12,9 @@ use super::registers::{
 };
 use super::t241;
 use super::{Cpu, Label, Level, Msc, SystemRegister};
-use crate::caches::Model;
+use crate::caches::{Caches, Model};
 use crate::machine::{MSC_STRIDE, Machine, MachineError, MpamFeatures, Place};
 use crate::numbers::{low, place, word};
-use crate::rdt::Caches;
 use crate::write_log::{Kind, MsrWrite, WriteLog};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use traffic::Traffic;

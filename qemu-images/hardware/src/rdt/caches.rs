@@ -4,28 +4,12 @@
 //! The lock of the registers is taken first, then that of a domain's caches; accesses of CPUs take the second alone.
 
 use super::state::{Rdt, State};
-use crate::caches::{Bytes, Model, Port, Ports, ways_of};
+use crate::caches::{Bytes, Caches, Model, Port, Ports, ways_of};
 use crate::domain::{CacheControl, Side};
 use crate::machine::Cat;
 use crate::monitor::Event;
 use crate::numbers::place;
 use crate::registers::{L3QosCfg, Msr, PqrAssoc, TransactionKinds};
-
-/// Whether caches follow what the guest does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caches {
-    /// There are no lines: occupancy and traffic are what the traffic source says.
-    Still = 0,
-    /// They hold and move lines; what an RMID occupies is what the model says, and the traffic source's does not matter.
-    Follow = 1,
-}
-
-impl Caches {
-    /// That of a number.
-    pub fn from_id(id: u64) -> Option<Self> {
-        [Self::Still, Self::Follow].into_iter().find(|caches| *caches as u64 == id)
-    }
-}
 
 impl Rdt {
     /// The caches, if the machine file has a geometry that can be modelled. They may be still.
@@ -38,7 +22,7 @@ impl Rdt {
     pub fn set_caches(&self, caches: Caches) -> Option<Caches> {
         let model = self.caches.as_ref()?;
         let mut state = self.state();
-        let before = if model.is_running() { Caches::Follow } else { Caches::Still };
+        let before = model.caches();
         for domain in 0..state.l3.len() {
             self.settle_caches(&mut state, domain);
             for rmid in &mut state.l3[domain].rmids {
@@ -89,16 +73,10 @@ impl Rdt {
     /// Tells how fast each CPU may move lines: what its delay leaves of memory's speed; on AMD no more than its part of the
     /// limit of its class, which the CPUs of a domain share.
     fn show_paces(&self, state: &State, model: &Model) {
-        let Some(speed) = model.speed() else {
-            return (0..state.threads.len()).for_each(|cpu| model.set_rate(cpu, None));
-        };
-        for cpu in 0..state.threads.len() {
-            let rate = match self.limit(state, cpu) {
-                Some(limit) => speed.min(limit),
-                None => speed / 100 * (100 - self.delay(state, cpu)),
-            };
-            model.set_rate(cpu, Some(rate));
-        }
+        model.set_rates(|cpu, speed| match self.limit(state, cpu) {
+            Some(limit) => speed.min(limit),
+            None => speed / 100 * (100 - self.delay(state, cpu)),
+        });
     }
 
     /// The machine has lost its power.

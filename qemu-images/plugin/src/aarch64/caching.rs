@@ -5,9 +5,10 @@
 //! left out: no system uses them once it runs, and they mean nothing to software that does not know all caches.
 
 use super::{Plugin, plugin};
-use crate::feed::{self, Feed};
+use crate::feed::{self, Feed, flush_of, mode_of};
 use crate::qemu::{Translated, current, number};
 use resctrl_hardware::caches::{Flush, Mode};
+use resctrl_hardware::machine::processor_name;
 use std::ffi::{c_uint, c_void};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ const TTBR1: u32 = fields(0, 2, 0, 1);
 
 /// Bytes of a block of DC ZVA: QEMU's `max` has `DCZID_EL0` say 512, the models of products 64.
 fn block_size(cpu: &str) -> u64 {
-    if cpu.split(',').next() == Some("max") { 512 } else { 64 }
+    if processor_name(cpu) == "max" { 512 } else { 64 }
 }
 
 impl Caching {
@@ -92,18 +93,15 @@ fn with(act: impl FnOnce(Feed, &'static Plugin)) {
 
 extern "C" fn on_line(_cpu: c_uint, data: *mut c_void) {
     with(|feed, plugin| {
-        let hows = [Flush::Clean, Flush::CleanAndInvalidate, Flush::Invalidate];
-        let how = hows.into_iter().find(|how| *how as u64 == number(data) >> 8).unwrap_or(Flush::CleanAndInvalidate);
-        feed.flushed(plugin.read_general((number(data) & 0x1f) as u8), how);
+        feed.flushed(plugin.read_general((number(data) & 0x1f) as u8), flush_of(number(data) >> 8));
     });
 }
 
 extern "C" fn on_zero(cpu: c_uint, data: *mut c_void) {
     with(|feed, plugin| {
-        let mode = if number(data) >> 8 == Mode::Kernel as u64 { Mode::Kernel } else { Mode::User };
         let size = block_size(&plugin.system.machine().qemu.cpu);
         let block = plugin.read_general((number(data) & 0x1f) as u8) / size * size;
-        feed.zeroed(current::cpu(cpu), block, size, mode);
+        feed.zeroed(current::cpu(cpu), block, size, mode_of(number(data) >> 8));
     });
 }
 

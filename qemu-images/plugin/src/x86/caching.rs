@@ -4,7 +4,7 @@
 //! Source: SDM Vol. 2, "CLFLUSH", "CLFLUSHOPT", "CLWB", "INVD", "WBINVD", "WBNOINVD"; "ModR/M and SIB Bytes".
 
 use super::{Plugin, Register, plugin};
-use crate::feed::{self, Feed};
+use crate::feed::{self, Feed, flush_of};
 use crate::qemu::{Translated, current, number};
 use resctrl_hardware::caches::{Flush, Mode};
 use std::ffi::{c_uint, c_void};
@@ -127,12 +127,6 @@ fn operand(rex: u8, modrm: u8, tail: &[u8], next: u64) -> Option<Operand> {
     Some(Operand::Sum { base, index, shift, displacement })
 }
 
-const HOWS: [Flush; 3] = [Flush::Clean, Flush::CleanAndInvalidate, Flush::Invalidate];
-
-fn how_of(number: u64) -> Flush {
-    HOWS.into_iter().find(|how| *how as u64 == number).unwrap_or(Flush::CleanAndInvalidate)
-}
-
 /// What a callback needs, packed into the number it gets. Of an address the uppermost bits are all alike.
 fn pack(how: Flush, operand: Operand) -> u64 {
     (how as u64)
@@ -158,7 +152,7 @@ fn unpack(data: u64) -> (Flush, Operand) {
             displacement: crate::low(data >> 32).cast_signed(),
         }
     };
-    (how_of(data & 3), operand)
+    (flush_of(data & 3), operand)
 }
 
 impl Operand {
@@ -190,7 +184,7 @@ extern "C" fn on_all(cpu: c_uint, how: *mut c_void) {
     with(|feed, plugin| {
         // Anybody else gets a fault.
         if plugin.privileged() {
-            feed.all_flushed(current::cpu(cpu), how_of(number(how)));
+            feed.all_flushed(current::cpu(cpu), flush_of(number(how)));
         }
     });
 }
@@ -270,7 +264,7 @@ mod tests {
             Operand::Sum { base: 15, index: NONE, shift: 3, displacement: -1 },
             Operand::Sum { base: NONE, index: 7, shift: 0, displacement: i32::MAX },
         ] {
-            for how in HOWS {
+            for how in [Flush::Clean, Flush::CleanAndInvalidate, Flush::Invalidate] {
                 assert_eq!(unpack(pack(how, operand)), (how, operand));
             }
         }

@@ -4,7 +4,7 @@
 
 use super::{Component, GIB, Instance, MSC_LIMIT, MSC_STRIDE, Machine, MpamFeatures, Place};
 use crate::machine::validate::{Checked, ensure, memory_bytes};
-use crate::machine::{Arch, MachineError};
+use crate::machine::{Arch, MachineError, processor_name};
 use crate::mpam::registers::PAGE_SIZE;
 use crate::mpam::{BandwidthMonitors, UsageMonitors};
 use std::ops::RangeInclusive;
@@ -44,7 +44,7 @@ impl Machine {
                 );
             }
         }
-        let has_sme = self.qemu.cpu.split(',').next() == Some("max") && !self.qemu.cpu.contains("sme=off");
+        let has_sme = processor_name(&self.qemu.cpu) == "max" && !self.qemu.cpu.contains("sme=off");
         ensure!(
             features.streaming == has_sme,
             "mpam.streaming: is {}, but processor \"{}\" {} FEAT_SME",

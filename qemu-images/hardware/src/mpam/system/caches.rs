@@ -6,12 +6,11 @@
 
 use super::traffic::Slice;
 use super::{Effects, State, System};
-use crate::caches::{Label as Owner, Limit, Mode, Model, Port, Ports, ways_of};
+use crate::caches::{Caches, Label as Owner, Limit, Mode, Model, Port, Ports, ways_of};
 use crate::machine::{LINE_SIZE, Machine, MpamFeatures, Place};
 use crate::mpam::registers::{Cmax, Cpbm, Intpartid, MbwMax, MbwMin};
 use crate::mpam::{Label, Level, Request};
 use crate::numbers::word;
-use crate::rdt::Caches;
 
 /// An instance, with the part of all requests that it counts, and of all lines.
 type Passed = ((usize, usize), Slice, Slice);
@@ -35,7 +34,7 @@ impl System {
         let mut state = self.state();
         let mut effects = Effects::default();
         self.settle(&mut state, now, &mut effects);
-        let before = if model.is_running() { Caches::Follow } else { Caches::Still };
+        let before = model.caches();
         for usage in state.traffic.domains.iter_mut().flat_map(|domain| domain.labels.values_mut()) {
             usage.occupancy.set(0);
             usage.dirty = 0;
@@ -70,11 +69,10 @@ impl System {
 
     /// Tells how fast each CPU may move lines: the part of memory's speed that the limit of its PARTID at EL0 leaves.
     fn show_paces(&self, state: &State, model: &Model) {
-        for cpu in 0..self.machine.topology.cpus() {
+        model.set_rates(|cpu, speed| {
             let label = state.cpus[cpu].label(Level::El0, false);
-            let domain = self.machine.topology.l3_domain(cpu);
-            model.set_rate(cpu, model.speed().map(|speed| self.limited(state, domain, label, speed)));
-        }
+            self.limited(state, self.machine.topology.l3_domain(cpu), label, speed)
+        });
     }
 
     /// A register of the chip has changed.
