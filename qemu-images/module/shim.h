@@ -128,11 +128,12 @@ u64 shim_task_word(struct task_struct *task);
 s32 shim_relabel_task(struct task_struct *task, u64 word);
 u64 shim_current_word(void);
 void shim_owner(u32 *uid, u32 *gid);
-int shim_sched_watch(void);
+/* The file system that rust_sched_in() is called with, until shim_sched_stop() has returned. */
+int shim_sched_watch(void *resctrl);
 void shim_sched_unwatch(void);
 void shim_sched_stop(void);
 
-void rust_sched_in(u32 cpu, u64 word);
+void rust_sched_in(const void *resctrl, u32 cpu, u64 word);
 
 /* ---- shim_vfs.c: the file system ---- */
 

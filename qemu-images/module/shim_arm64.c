@@ -204,11 +204,6 @@ void shim_msc_write64(struct shim_msc *page, u32 offset, u64 value)
 
 /* ---- The processor ---- */
 
-u64 shim_mpamidr(void)
-{
-	return read_sysreg_s(SYS_MPAMIDR_EL1);
-}
-
 bool shim_has_streaming(void)
 {
 	return system_supports_sme();
@@ -217,35 +212,6 @@ bool shim_has_streaming(void)
 bool shim_has_guests(void)
 {
 	return is_kernel_in_hyp_mode();
-}
-
-void shim_mpam_write(u32 reg, u64 value)
-{
-	switch (reg) {
-	case SHIM_MPAM0:
-		write_sysreg_s(value, SYS_MPAM0_EL1);
-		break;
-	case SHIM_MPAM1:
-		/*
-		 * At EL2 this is MPAM2_EL2. Guests have not been told of MPAM and shall neither see it nor choose labels;
-		 * the trap of MPAMIDR_EL1 is of no effect on a processor that has none, or another one (set_up_el2()).
-		 */
-		if (is_kernel_in_hyp_mode())
-			value |= MPAM2_EL2_TRAPMPAM0EL1 | MPAM2_EL2_TRAPMPAM1EL1 | MPAM2_EL2_TIDR;
-		write_sysreg_s(value, SYS_MPAM1_EL1);
-		break;
-	case SHIM_MPAM1_GUEST:
-		write_sysreg_s(value, SYS_MPAM1_EL12);
-		break;
-	case SHIM_MPAMSM:
-		write_sysreg_s(value, SYS_MPAMSM_EL1);
-		break;
-	}
-}
-
-void shim_synchronize(void)
-{
-	isb();
 }
 
 void shim_wait_us(u32 us)

@@ -42,14 +42,9 @@ void shim_msc_write64(struct shim_msc *page, u32 offset, u64 value);
 
 /* ---- The processor that runs ---- */
 
-enum shim_mpam_register { SHIM_MPAM0 = 0, SHIM_MPAM1 = 1, SHIM_MPAMSM = 2, SHIM_MPAM1_GUEST = 3 };
-
-u64 shim_mpamidr(void);
 bool shim_has_streaming(void);
-/* The kernel runs at EL2; only then there is SHIM_MPAM1_GUEST. */
+/* The kernel runs at EL2. */
 bool shim_has_guests(void);
-void shim_mpam_write(u32 reg, u64 value);
-void shim_synchronize(void);
 void shim_wait_us(u32 us);
 
 /* ---- Error interrupts ---- */

@@ -116,11 +116,6 @@ bool shim_task_may_move(struct task_struct *task)
 	return may;
 }
 
-u64 shim_current_word(void)
-{
-	return task_word(current);
-}
-
 void shim_owner(u32 *uid, u32 *gid)
 {
 	*uid = __kuid_val(current_fsuid());
@@ -133,13 +128,13 @@ void shim_owner(u32 *uid, u32 *gid)
  * the two on both sides, either the mover sees the CPU or the CPU sees the
  * word. task->on_cpu alone would not do: it is set after the tracepoint.
  */
-static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
+static void on_sched_switch(void *resctrl, bool preempt, struct task_struct *prev,
 			    struct task_struct *next, unsigned int prev_state)
 {
 	lockdep_assert_irqs_disabled();
 	__this_cpu_write(switched_to, next);
 	smp_mb();
-	rust_sched_in(raw_smp_processor_id(), task_word(next));
+	rust_sched_in(resctrl, raw_smp_processor_id(), task_word(next));
 }
 
 /*
@@ -148,26 +143,42 @@ static void on_sched_switch(void *data, bool preempt, struct task_struct *prev,
  * (Where somebody else watches the tracepoint, a CPU may still be going through
  * the old list of probes.) What it missed is made up for here.
  */
-static void see_current(void *unused)
+static void see_current(void *resctrl)
 {
 	__this_cpu_write(switched_to, current);
 	smp_mb();
-	rust_sched_in(raw_smp_processor_id(), task_word(current));
+	rust_sched_in(resctrl, raw_smp_processor_id(), task_word(current));
 }
 
 /*
- * How many mounts, successful or under way, need the context switch; and whether
- * it is watched. That ends a while after the last mount: to end it takes
- * interrupts of all CPUs and a grace period, nobody is to wait for that, and who
- * mounts again soon finds everything as it was. Without a mount every task and
- * CPU has the same ids, and nothing is written meanwhile.
+ * A task that was being created while its group went keeps the group's ids, and
+ * its CPU would go on with them for all others, too.
+ */
+static void see_nobody(void *resctrl)
+{
+	rust_sched_in(resctrl, raw_smp_processor_id(), 0);
+}
+
+/*
+ * How many need the context switch; and whether it is watched. That ends a while
+ * after the last: to end it takes interrupts of all CPUs and a grace period,
+ * nobody is to wait for that, and who begins again soon finds everything as it
+ * was. Meanwhile every task and CPU has the same ids, and nothing is written.
  */
 static DEFINE_MUTEX(watch_lock);
-static unsigned int watchers;
+static atomic_t watchers = ATOMIC_INIT(0);
 static bool watched;
+/* What rust_sched_in() is called with, while watched. */
+static void *watching;
 static struct tracepoint *sched_switch;
 
 #define UNWATCH_AFTER_MS 100
+
+/* Not that of a task which see_nobody() is about. */
+u64 shim_current_word(void)
+{
+	return READ_ONCE(watched) ? task_word(current) : 0;
+}
 
 static void find_sched_switch(struct tracepoint *tracepoint, void *unused)
 {
@@ -176,7 +187,7 @@ static void find_sched_switch(struct tracepoint *tracepoint, void *unused)
 }
 
 /* Not to be called with the hotplug lock held: the tracepoint takes it. */
-int shim_sched_watch(void)
+int shim_sched_watch(void *resctrl)
 {
 	int err = 0;
 
@@ -184,14 +195,15 @@ int shim_sched_watch(void)
 	if (!watched) {
 		/* The tracepoint itself is not exported, the list of all of them is. */
 		for_each_kernel_tracepoint(find_sched_switch, NULL);
-		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, NULL) : -ENODEV;
+		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, resctrl) : -ENODEV;
 		if (!err) {
-			watched = true;
-			on_each_cpu(see_current, NULL, true);
+			watching = resctrl;
+			WRITE_ONCE(watched, true);
+			on_each_cpu(see_current, resctrl, true);
 		}
 	}
 	if (!err)
-		watchers++;
+		atomic_inc(&watchers);
 	mutex_unlock(&watch_lock);
 	return err;
 }
@@ -199,20 +211,20 @@ int shim_sched_watch(void)
 static void end_watch(struct work_struct *unused)
 {
 	mutex_lock(&watch_lock);
-	if (!watchers && watched) {
-		tracepoint_probe_unregister(sched_switch, on_sched_switch, NULL);
-		watched = false;
+	if (!atomic_read(&watchers) && watched) {
+		tracepoint_probe_unregister(sched_switch, on_sched_switch, watching);
+		WRITE_ONCE(watched, false);
+		on_each_cpu(see_nobody, watching, true);
 	}
 	mutex_unlock(&watch_lock);
 }
 static DECLARE_DELAYED_WORK(end_watch_work, end_watch);
 
+/* Called with the hotplug lock held, too, for which those wait who have watch_lock. */
 void shim_sched_unwatch(void)
 {
-	mutex_lock(&watch_lock);
-	if (!--watchers)
+	if (atomic_dec_and_test(&watchers))
 		mod_delayed_work(system_dfl_long_wq, &end_watch_work, msecs_to_jiffies(UNWATCH_AFTER_MS));
-	mutex_unlock(&watch_lock);
 }
 
 /* Nothing is mounted and nothing will be: returns when no CPU is in here. */

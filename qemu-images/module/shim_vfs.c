@@ -277,26 +277,18 @@ static int resctrl_get_tree(struct fs_context *fc)
 	struct resctrl_fs_context *context = fc->fs_private;
 	int err;
 
-	err = shim_sched_watch();
+	err = rust_mount(context->options);
 	if (err)
 		return err;
-	err = rust_mount(context->options);
-	if (err) {
-		shim_sched_unwatch();
-		return err;
-	}
 	err = get_tree_nodev(fc, fill_super);
-	if (err && !context->has_super) {
+	if (err && !context->has_super)
 		rust_unmount();
-		shim_sched_unwatch();
-	}
 	return err;
 }
 
 static void resctrl_kill_sb(struct super_block *sb)
 {
 	rust_unmount();
-	shim_sched_unwatch();
 	kill_anon_super(sb);
 }
 

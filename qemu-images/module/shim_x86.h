@@ -18,6 +18,8 @@ const char *shim_rdt_parameter(void);
 void shim_cpuid(u32 leaf, u32 subleaf, struct shim_cpuid *out);
 int shim_rdmsr(u32 msr, u64 *value);
 int shim_wrmsr(u32 msr, u64 value);
+/* Where it is said whether somebody traces writes of MSRs; then it is not 0. For good. */
+const s32 *shim_wrmsr_traced(void);
 void shim_flush_caches(void);
 
 /* ---- shim_telemetry.c: what is counted by package ---- */

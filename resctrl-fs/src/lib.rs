@@ -83,6 +83,7 @@ fn first_state<A: Arch<P>, P: Platform>(
         mount: None,
         groups,
         next_group: 0,
+        switches: None,
         online,
         ctrl_domains: Default::default(),
         mon_domains: KVec::new(),

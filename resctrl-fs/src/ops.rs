@@ -172,6 +172,9 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
             Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => {
                 Self::refuse_at_once(this, Errno::EINVAL, NO_COMMANDS)
             }
+            Node::GroupFile(group, file @ (GroupFile::Tasks | GroupFile::Cpus | GroupFile::CpusList)) => {
+                Self::give_members(this, group, &group_name, |op, place| write_group_file(op, place, dir, file, data))
+            }
             Node::GroupFile(group, file) => Self::command_on(this, group, &group_name, Errno::ENOENT, |op, place| {
                 write_group_file(op, place, dir, file, data)
             }),
@@ -208,6 +211,37 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         f: impl FnOnce(&mut Op<'_, A, P>, Place) -> Done<T>,
     ) -> Result<T> {
         Self::on_group(this, group, name, gone, f).map_err(|refusal| refusal.errno())
+    }
+
+    /// Carries out a command that gives tasks or CPUs to a group. Before the first that gives them to another than the default
+    /// group, context switches begin to be watched, without the locks.
+    fn give_members(
+        this: &Ref<Self>,
+        group: GroupId,
+        name: &Name,
+        f: impl Fn(&mut Op<'_, A, P>, Place) -> Done,
+    ) -> Result<()> {
+        let mut begun = None;
+        loop {
+            let done = Self::command_on(this, group, name, Errno::ENOENT, |op, place| {
+                let state = op.state();
+                if state.switches.is_none() && !state.is_default(place) {
+                    let Some(switches) = begun.take() else {
+                        tasks::begin(op);
+                        return Ok(None);
+                    };
+                    state.switches = Some(switches);
+                }
+                f(op, place).map(Some)
+            })?;
+            if let Some(done) = done {
+                return Ok(done);
+            }
+            let switches = this.platform.watch_switches();
+            begun = Some(switches.or_else(|errno| {
+                Self::command(this, |op| Err(op.failed(errno, format_args!("watch context switches"))))
+            })?);
+        }
     }
 
     /// Refuses a command for which nothing need be looked at.

@@ -64,7 +64,6 @@ pub struct Mpam<M, S> {
     pub(crate) resources: Resources,
     options: Options,
     cdp: CdpSwitches,
-    /// Held is the word that the registers have the labels of.
     cpus: KVec<CpuLabels>,
     possible: CpuMask,
     /// An MSC reported an error: what it does is not known any more, and nothing is changed or read until the end.

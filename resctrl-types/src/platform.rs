@@ -196,6 +196,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     type Work: Send + Sync + 'static;
     /// A thread, for as long as a callback runs.
     type Task;
+    /// That context switches are [watched](Platform::watch_switches), until it is dropped: anywhere, under any lock of these.
+    type Switches: Send + Sync + 'static;
     /// What pseudo-locking asks of the kernel: [`NoPseudoLocking`](crate::pseudo_lock::NoPseudoLocking) where there is none.
     type PseudoLocking: PseudoLocking;
 
@@ -348,11 +350,20 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// The word stored in `task`.
     fn task_word(&self, task: &Self::Task) -> TaskWord;
 
-    /// The word of the task that this CPU runs, or was running when the interrupt came. Callable with interrupts off.
-    ///
-    /// From a successful mount until the unmount has returned, the platform calls
-    /// [`Ids::sched_in`](crate::arch::Ids::sched_in) with the next task's word at every context switch.
+    /// The word of the task that this CPU runs, or was running when the interrupt came; 0 while nobody watches context
+    /// switches. Callable with interrupts off.
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord;
+
+    /// Watches context switches until what it gives is dropped: the platform calls `Resctrl::sched_in` with the next task's word
+    /// at each, and has called it on each online CPU, with the word of what runs there, before this returns. Who holds several
+    /// is called once. After the last has been dropped that goes on for as long as the platform likes, at whose end each CPU is
+    /// switched to the word 0: nobody watches what has no effect, which is when every task has that word.
+    ///
+    /// To begin takes long, and locks before the CPU hotplug lock: called without any lock of these but that of the first mount.
+    ///
+    /// # Errors
+    /// `ENOMEM` or `ENODEV`; nothing is watched.
+    fn watch_switches(&self) -> Result<Self::Switches>;
 
     // ---- Pseudo-locking ----
 

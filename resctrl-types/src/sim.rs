@@ -82,6 +82,7 @@ pub use pseudo_lock::{SimCounters, SimLatencyLimit, SimLockMemory, SimRegionNode
 pub use regions::{Reading, Refusal, RegionCounts};
 pub use tally::{tallied, tally};
 pub use task::{SimTask, TaskSpec};
+pub use tasks::SimSwitches;
 pub use thread::current_cpu;
 pub use topology::{CpuTopology, Topology};
 pub use workqueue::{Clock, SimWork};

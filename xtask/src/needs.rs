@@ -224,6 +224,8 @@ fn is_refused(mpam: &MpamFeatures) -> bool {
 
 /// Model of the Xeons that are known for something, where the family is 6.
 const HASWELL: u32 = 63;
+/// Bits of the mask with which Linux tries whether there is L3 allocation on a Haswell: other registers refuse it.
+const HASWELL_CBM_LEN: u32 = 20;
 const SKYLAKE: u32 = 85;
 
 /// The model of a processor of QEMU's.
@@ -245,7 +247,7 @@ impl Model {
         let unannounced = rdt.l3.as_ref().is_some_and(|l3| l3.unannounced);
         match self.number {
             SKYLAKE => (false, self.stepping > 4),
-            HASWELL => (true, true),
+            HASWELL => (rdt.l3.as_ref().is_none_or(|l3| !unannounced || l3.cbm_len == HASWELL_CBM_LEN), true),
             _ => (!unannounced, true),
         }
     }
@@ -387,6 +389,7 @@ mod tests {
             // What Linux finds, not what is there.
             ("errata mb !l3.cat !monitoring", "intel-skylake"),
             ("l3.cat l3.unannounced", "intel-haswell"),
+            ("intel llc_occupancy !allocation !l3.unannounced", "intel-haswell-small"),
             ("x86 intel !allocation !monitoring", "none"),
             ("pseudo_lock", "intel-pseudo-lock"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),

@@ -2,7 +2,7 @@
 //! The one resctrl of this kernel.
 
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 
 use resctrl_fs::Resctrl;
 use resctrl_types::platform::LogLevel;
@@ -139,13 +139,23 @@ unsafe extern "C" fn rust_system_resumed() {
     Resctrl::system_resumed(instance());
 }
 
-/// The context switch to a task with this word.
+/// The context switch to a task with this word. The instance comes with it, which saves each switch the way to it.
 ///
 /// # Safety
-/// The caller is on `cpu` with interrupts off.
+/// The caller is on `cpu` with interrupts off, and has `resctrl` from [`watch_switches`], before [`rust_stop`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rust_sched_in(cpu: u32, word: u64) {
+unsafe extern "C" fn rust_sched_in(resctrl: *const c_void, cpu: u32, word: u64) {
     // SAFETY: by the contract.
-    let here = unsafe { IrqOff::new(CpuId(cpu)) };
-    instance().sched_in(here, TaskWord(word));
+    let (instance, here) = unsafe { (&*resctrl.cast::<Instance>(), IrqOff::new(CpuId(cpu))) };
+    instance.sched_in(here, TaskWord(word));
+}
+
+/// Has [`rust_sched_in`] called at every context switch; see [`Platform::watch_switches`]. One of those that the shim counts.
+///
+/// # Errors
+/// Those of the shim.
+pub(crate) fn watch_switches() -> Result<()> {
+    let instance: *const Instance = &raw const **instance();
+    // SAFETY: there until `rust_stop`. It is passed back, and never written through.
+    convert::from_ret(unsafe { ffi::shim_sched_watch(instance.cast_mut().cast()) })
 }

@@ -47,5 +47,5 @@ pub(crate) fn new(platform: &KernelPlatform) -> Result<KernelArch> {
     };
     let options = Options { expert: ffi::shim_expert_parameter() };
     let cpus = platform.cpus_read_lock();
-    Mpam::new(platform, cpus.held(), &firmware, KernelSystem, options, &mut KernelMsc::map)
+    Mpam::new(platform, cpus.held(), &firmware, KernelSystem::new(), options, &mut KernelMsc::map)
 }

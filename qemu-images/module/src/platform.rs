@@ -12,7 +12,7 @@ use resctrl_types::{
 
 use crate::line::Line;
 use crate::lock::{CpusRead, KernelMutex, KernelRwLock};
-use crate::task::Task;
+use crate::task::{Switches, Task};
 use crate::work::{self, KernelWork};
 use crate::{convert, cpu, ffi, task};
 
@@ -25,6 +25,7 @@ impl Platform for KernelPlatform {
     type CpusReadGuard<'a> = CpusRead;
     type Work = KernelWork;
     type Task = Task;
+    type Switches = Switches;
     #[cfg(target_arch = "x86_64")]
     type PseudoLocking = Self;
     #[cfg(target_arch = "aarch64")]
@@ -147,6 +148,10 @@ impl Platform for KernelPlatform {
 
     fn current_word(&self, _: IrqOff<'_>) -> TaskWord {
         TaskWord(ffi::shim_current_word())
+    }
+
+    fn watch_switches(&self) -> Result<Switches> {
+        Switches::watch()
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -6,9 +6,9 @@ use core::ffi::c_void;
 use core::ops::ControlFlow;
 use core::ptr;
 
-use resctrl_types::{CpuMask, TaskWord, TaskWords};
+use resctrl_types::{CpuMask, Result, TaskWord, TaskWords};
 
-use crate::{convert, ffi};
+use crate::{convert, ffi, instance};
 use resctrl_types::CpuId;
 
 /// `struct task_struct`, alive for as long as a callback runs: under the RCU read lock.
@@ -40,6 +40,23 @@ impl Task {
     pub(crate) fn relabel(&self, word: TaskWord) -> Option<CpuId> {
         // SAFETY: the task is alive.
         convert::cpu(unsafe { ffi::shim_relabel_task(self.raw(), word.0) })
+    }
+}
+
+/// That context switches are watched: one of those that `shim_sched_watch` counts.
+#[must_use = "they are watched while it is there"]
+pub(crate) struct Switches(());
+
+impl Switches {
+    pub(crate) fn watch() -> Result<Self> {
+        instance::watch_switches().map(|()| Switches(()))
+    }
+}
+
+impl Drop for Switches {
+    fn drop(&mut self) {
+        // SAFETY: this was counted, and is not any more.
+        unsafe { ffi::shim_sched_unwatch() };
     }
 }
 

@@ -27,5 +27,5 @@ pub(crate) fn new(platform: &KernelPlatform) -> Result<KernelArch> {
     // SAFETY: the module parameter is a C string that lives as long as the module.
     let parameter = if parameter.is_null() { c"" } else { unsafe { CStr::from_ptr(parameter) } };
     let options = Options::parse(parameter.to_str().unwrap_or_default());
-    X86::new(KernelRegisters, platform, options)
+    X86::new(KernelRegisters::new(), platform, options)
 }

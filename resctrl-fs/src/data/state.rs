@@ -130,6 +130,9 @@ pub(crate) struct State<A: Arch<P>, P: Platform> {
     /// The control groups, newest first; the default group is always the last and always there.
     pub(crate) groups: Groups<CtrlGroup>,
     pub(crate) next_group: u64,
+    /// That context switches are watched: from the first command that gives tasks or CPUs to a group other than the default one
+    /// until no such group is left. Without it every task and every CPU has the default group's ids.
+    pub(crate) switches: Option<P::Switches>,
     /// How resctrl stands to each CPU.
     pub(crate) online: OnlineCpus,
     /// Control domains of each resource, ascending by id.
@@ -174,6 +177,11 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
             }
             group.children.iter().position(|child| child.id == id).map(|mon| Place::Mon(ctrl, mon))
         })
+    }
+
+    /// Whether this is the default group.
+    pub(crate) fn is_default(&self, place: Place) -> bool {
+        place == Place::Ctrl(self.groups.len().saturating_sub(1))
     }
 
     /// The default group.

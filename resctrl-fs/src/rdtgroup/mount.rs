@@ -315,6 +315,7 @@ fn remove_all_groups<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
         tasks::set_cpu_default(fs, cpu, default);
     }
     tasks::refresh(op.fs, op.cpus, op.locked.state.online.mask());
+    op.state().switches = None;
 }
 
 fn free_children<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, closid: Closid, children: &[KBox<MonGroup>]) {

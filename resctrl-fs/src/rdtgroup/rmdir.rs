@@ -34,6 +34,10 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                         }
                     };
                     this.tree.remove(dir);
+                    let state = op.state();
+                    if state.groups.len() == 1 && state.default_group().children.is_empty() {
+                        state.switches = None;
+                    }
                     Ok(region)
                 })?;
                 // No lock is held any more.

@@ -13,7 +13,8 @@
 //! do we: to close the gap takes a hook at the end of `fork`, and repeating the walk only makes it narrower. Such a task
 //! runs with what those ids mean next, and whoever writes its id to some `tasks` file gets it back. Which ids tasks may have is
 //! known from what they were given and what CPUs switch to ([`Resctrl::sched_in`]), so such a task is found again as soon as it
-//! has run; and the next mount takes in whoever missed the unmount.
+//! has run. Who misses that the last group goes runs as one of the default group's, since nobody watches context switches any
+//! more, and is taken in before anybody is given other ids.
 
 use core::ops::ControlFlow;
 use core::sync::atomic::{Ordering, fence};
@@ -218,7 +219,7 @@ fn move_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
     fence(Ordering::SeqCst);
 }
 
-/// Gives the default group's ids to those that were being created when the file system was unmounted, before anybody can get others.
+/// Gives the default group's ids to those that were being created when the last group went, before anybody can get others.
 pub(crate) fn begin<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>) {
     let fs = op.fs;
     if fs.history.forget_all() {

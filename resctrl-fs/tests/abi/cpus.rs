@@ -214,6 +214,7 @@ fn without_memory_for_a_mask_nothing_changes_and_the_status_says_so() {
         machine.mkdir("g");
         for (file, command) in [("cpus", "6\n"), ("cpus_list", "1-2\n")] {
             let path = format!("g/{file}");
+            machine.set(&path, "\n");
             let words = format!("{file}: Kernel allocation failure\n");
             let mut said = 0;
             for n in 0.. {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `tasks`: who is listed, who may be moved by whom, and what moves.
 
-use resctrl_types::sim::TaskSpec;
+use resctrl_types::sim::{TaskSpec, fail_allocation};
 use resctrl_types::{CpuId, Errno, Platform, TaskWord};
 
 use crate::arch::{INTEL, MONITOR_ONLY};
@@ -55,6 +55,55 @@ fn nought_is_the_writer() {
     });
 }
 
+/// Who switches what nobody can notice need not be watched: see `State::switches`.
+#[test]
+fn context_switches_are_watched_from_the_first_member_of_a_group_until_the_last_group_has_gone() {
+    on(INTEL, PLAIN, |machine| {
+        let watched = || machine.sim.watches_switches();
+        let (pid, other) = (machine.spawn_on(0).to_string(), machine.spawn_on(1).to_string());
+        let gifts: [(&str, &str, &str); 3] =
+            [("g", "tasks", &pid), ("mon_groups/m", "cpus", "2"), ("g/mon_groups/m", "cpus_list", "")];
+        for (group, file, gift) in gifts {
+            machine.mkdir("g");
+            if group != "g" {
+                machine.mkdir(group);
+            }
+            machine.set("tasks", &pid);
+            machine.set("cpus", "f");
+            machine.set("g/schemata", "L3:0=1\n");
+            assert!(!watched(), "nobody is in {group}");
+            machine.set(&format!("{group}/{file}"), gift);
+            assert!(watched(), "{group}/{file}");
+            machine.mkdir("another");
+            machine.set("another/tasks", &other);
+            for gone in ["another", "mon_groups/m", "g"].into_iter().filter(|&gone| machine.has(gone)) {
+                assert!(watched(), "{gone} is there");
+                machine.rmdir(gone);
+            }
+            assert!(!watched(), "after {group}");
+        }
+        machine.mkdir("g");
+        machine.set("g/tasks", &pid);
+        Fs::unmount(&machine.fs);
+        assert!(!watched());
+    });
+}
+
+#[test]
+fn when_context_switches_cannot_be_watched_nobody_is_moved() {
+    on(INTEL, PLAIN, |machine| {
+        let pid = machine.spawn_on(0);
+        machine.mkdir("g");
+        let (moved, failed) = fail_allocation(0, || machine.write("g/tasks", pid.to_string()));
+        assert_eq!((moved, failed), (Err(Errno::ENOMEM), true));
+        assert_eq!(machine.status(), "Failed to watch context switches: error -12\n");
+        assert!(!machine.sim.watches_switches());
+        assert_eq!(members(machine, "g"), []);
+        machine.set("g/tasks", pid.to_string());
+        assert_eq!(members(machine, "g"), [pid]);
+    });
+}
+
 /// How often all tasks are walked through because of `f`.
 fn walks(machine: &Machine, f: impl FnOnce()) -> usize {
     let before = machine.sim.stats().walks;
@@ -103,6 +152,7 @@ fn member_of_g(machine: &Machine) -> (i32, TaskWord) {
 #[test]
 fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
     on(INTEL, PLAIN, |machine| {
+        machine.mkdir("another");
         let (a, word) = member_of_g(machine);
         machine.rmdir("g");
         // His word was copied before, and he is in the list of all now.
@@ -116,10 +166,27 @@ fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
     });
 }
 
+#[test]
+fn who_was_being_created_while_the_last_group_went_is_taken_in_before_anybody_is_moved() {
+    on(INTEL, DEBUG, |machine| {
+        let (a, word) = member_of_g(machine);
+        machine.rmdir("g");
+        let late = machine.sim.spawn_task(TaskSpec::default());
+        machine.sim.set_task_word(&late, word);
+        machine.mkdir("g");
+        machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
+        assert_eq!(machine.arch().running(1).0, 0, "whoever has that id now");
+        machine.set("g/tasks", a.to_string());
+        assert_eq!((members(machine, "g"), members(machine, "")), (vec![a], vec![1, late.pid()]));
+        assert_eq!(machine.arch().running(1).0, 0);
+    });
+}
+
 /// Where a CPU finds nothing new in a switch it takes no note; what was forgotten is new.
 #[test]
 fn who_was_being_created_is_found_on_a_cpu_that_ran_a_member_before_the_group_went() {
     on(INTEL, PLAIN, |machine| {
+        machine.mkdir("another");
         let (_, word) = member_of_g(machine);
         let late = machine.sim.spawn_task(TaskSpec::default());
         machine.sim.set_task_word(&late, word);
@@ -158,6 +225,7 @@ fn a_running_task_is_known_to_its_cpu_at_once_and_nobody_else_is_asked() {
     on(INTEL, DEBUG, |machine| {
         let pid = machine.spawn_on(2);
         machine.mkdir("g");
+        machine.set("g/tasks", "");
         machine.arch().take_switches();
         machine.set("g/tasks", pid.to_string());
         assert_eq!(machine.arch().running(2).0.to_string() + "\n", machine.read("g/ctrl_hw_id"));
@@ -172,6 +240,7 @@ fn a_sleeping_task_disturbs_no_cpu() {
     on(INTEL, PLAIN, |machine| {
         let task = machine.sim.spawn_task(TaskSpec::default());
         machine.mkdir("g");
+        machine.set("g/tasks", "");
         machine.arch().take_switches();
         machine.set("g/tasks", task.pid().to_string());
         assert_eq!(machine.arch().take_switches(), [0, 0, 0, 0]);

@@ -107,17 +107,18 @@ impl<M: Msc, S: SystemRegisters> Ids for Mpam<M, S> {
         self.cpus.get(cpu.index())
     }
 
-    /// The word of which the registers have the labels. A failed system has none but the default group's.
+    /// A failed system has no labels but the default group's.
     fn effective(&self, task: TaskWord, default: TaskWord) -> u64 {
-        match task {
-            _ if self.has_failed() => 0,
-            TaskWord(0) => default.0,
-            TaskWord(own) => own,
-        }
+        self.labels(match task {
+            _ if self.has_failed() => TaskWord(0),
+            TaskWord(0) => default,
+            own => own,
+        })
     }
 
-    fn write_labels(&self, here: Here<'_>, word: u64) {
-        self.write_word(here, TaskWord(word));
+    #[inline]
+    fn write_labels(&self, here: Here<'_>, labels: u64) {
+        super::sched::write_labels(&self.system, here, labels);
     }
 
     fn cdp_enabled(&self, resource: ResourceId) -> bool {

@@ -12,6 +12,7 @@ use crate::registers::Labels;
 use crate::{Msc, SystemRegister, SystemRegisters};
 
 /// Writes the labels of a CPU, those of guests that its tasks run included.
+#[inline]
 pub(super) fn write_labels(system: &impl SystemRegisters, here: Here<'_>, labels: u64) {
     let enabled = labels | Labels::MPAMEN.put(1);
     system.write(here, SystemRegister::Mpam1, enabled);
@@ -61,7 +62,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
                 Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
                 Here::Thread(_) => {
                     // Whatever this thread works for, the next switch writes again.
-                    self.write_word(here, TaskWord(state.default_word()));
+                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
                     state.forget();
                 }
             }
@@ -97,13 +98,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         if self.has_failed() { Reached::LeftAlone } else { Reached::Used }
     }
 
-    /// Writes the labels of a word. Rare among context switches, most of which find that the CPU has them.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn write_word(&self, here: Here<'_>, word: TaskWord) {
-        write_labels(&self.system, here, self.labels(word));
-    }
-
     /// The labels of words have changed, and so those of this CPU, with interrupts off.
     pub(super) fn relabel(&self, here: IrqOff<'_>, word: TaskWord) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
@@ -116,13 +110,13 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
-        state.write_from_thread(0, |word| self.write_word(here, TaskWord(word)));
+        state.write_from_thread(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here, labels));
     }
 
     /// The power management of this CPU has lost its registers: writes them again from memory.
     pub fn cpu_resumed(&self, here: IrqOff<'_>) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
-            self.write_word(here.into(), TaskWord(state.held().unwrap_or(0)));
+            write_labels(&self.system, here.into(), state.held().unwrap_or_else(|| self.labels(TaskWord(0))));
         }
     }
 
@@ -131,6 +125,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
         state.forget();
-        state.switch(0, |word| self.write_word(here.into(), TaskWord(word)));
+        state.switch(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here.into(), labels));
     }
 }

@@ -152,6 +152,7 @@ fn a_handler_in_a_thread_may_be_preempted_before_each_of_its_accesses() {
             rig.sim.set_task_word(&task, word);
             let driver = Arc::clone(&rig.driver);
             rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
+            let _watching = rig.sim.watch_switches().unwrap();
             rig.board.msc(0).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });
 
             let seen = Arc::new(Mutex::new(Vec::new()));
@@ -189,6 +190,7 @@ fn handlers_in_threads_end_the_use_of_mpam_once() {
         rig.sim.set_task_word(&task, Ids::task_word(&*rig.driver, id(5, 1)));
         let driver = Arc::clone(&rig.driver);
         rig.sim.set_sched_in(move |here, word| driver.sched_in(here, word));
+        let _watching = rig.sim.watch_switches().unwrap();
         rig.board.preempt(|_| shuttle::thread::yield_now());
         let handlers = [0, 1].map(|msc| {
             rig.board.msc(msc).request(0, Request { partid: 40, pmg: 1, bytes: 1, write: false });

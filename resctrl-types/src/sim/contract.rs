@@ -22,6 +22,7 @@ use super::fault;
 use super::locks::{SimCpusReadGuard, SimMutex, SimRwLock};
 use super::platform::{LimboEvent, SimPlatform};
 use super::task::SimTask;
+use super::tasks::SimSwitches;
 use super::thread::{Place, Thread, atomically, current_cpu, on_cpu, preemption_point};
 use super::workqueue::SimWork;
 
@@ -33,6 +34,7 @@ impl Platform for SimPlatform {
     type CpusReadGuard<'a> = SimCpusReadGuard<'a>;
     type Work = SimWork;
     type Task = SimTask;
+    type Switches = SimSwitches;
     type PseudoLocking = Self;
 
     fn mutex<T: Send + 'static>(&self, class: LockClass, value: T) -> Result<SimMutex<T>> {
@@ -219,7 +221,12 @@ impl Platform for SimPlatform {
 
     fn current_word(&self, here: IrqOff<'_>) -> TaskWord {
         assert_eq!(Thread::current().cpu(), Some(here.cpu()), "the proof of another CPU");
-        self.kernel.state().tasks.on(here.cpu()).map_or(TaskWord(0), |task| task.word())
+        let state = self.kernel.state();
+        state.tasks.on(here.cpu()).filter(|_| state.watchers > 0).map_or(TaskWord(0), |task| task.word())
+    }
+
+    fn watch_switches(&self) -> Result<SimSwitches> {
+        SimSwitches::begin(self)
     }
 
     fn pseudo_locking(&self) -> Option<&Self> {

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
     pub(super) callbacks: Option<Arc<Callbacks>>,
     pub(super) sched_in: Option<Arc<SchedIn>>,
+    /// How many watch context switches.
+    pub(super) watchers: usize,
     pub(super) sleep: Option<Arc<SleepCallbacks>>,
     pub(super) freezer: Freezer,
     pub(super) clock_stops: bool,
@@ -158,6 +160,7 @@ impl SimPlatform {
             tasks: Tasks::new(cpus),
             callbacks: None,
             sched_in: None,
+            watchers: 0,
             sleep: None,
             freezer: Freezer::default(),
             clock_stops: false,

@@ -7,7 +7,9 @@ use std::vec::Vec;
 use crate::context::IrqOff;
 use crate::errno::{Errno, Result};
 use crate::ids::{CpuId, TaskWord};
+use crate::platform::Platform;
 
+use super::fault;
 use super::platform::SimPlatform;
 use super::task::{SimTask, TaskSpec};
 use super::thread::{Place, Thread, on_cpu, preemption_point};
@@ -66,11 +68,16 @@ impl SimPlatform {
         Thread::current().task().unwrap_or_else(|| self.kernel.state().tasks.init())
     }
 
-    /// Sets what is called at every context switch, on the CPU with interrupts off, with the next task's word: what a
-    /// platform does with [`Ids::sched_in`](crate::arch::Ids::sched_in) while mounted. Held until
-    /// [`SimPlatform::clear_sched_in`].
+    /// Sets what is called at every context switch, on the CPU with interrupts off, with the next task's word, while somebody
+    /// [watches](Platform::watch_switches) them. Held until [`SimPlatform::clear_sched_in`].
     pub fn set_sched_in(&self, hook: impl Fn(IrqOff<'_>, TaskWord) + Send + Sync + 'static) {
         self.kernel.state().sched_in = Some(Arc::new(hook));
+    }
+
+    /// Whether anybody [watches](Platform::watch_switches) context switches.
+    #[must_use]
+    pub fn watches_switches(&self) -> bool {
+        self.kernel.state().watchers > 0
     }
 
     /// Calls nothing at context switches any more.
@@ -98,7 +105,14 @@ impl SimPlatform {
         }
         self.kernel.state().tasks.running[cpu.index()] = task.cloned();
         preemption_point();
-        let word = task.map_or(TaskWord(0), SimTask::word);
+        if self.kernel.state().watchers > 0 {
+            self.sched_in(cpu, task.map_or(TaskWord(0), SimTask::word));
+        }
+        Ok(())
+    }
+
+    /// With the CPU's interrupts off.
+    fn sched_in(&self, cpu: CpuId, word: TaskWord) {
         let hook = self.kernel.state().sched_in.clone();
         if let Some(hook) = hook {
             on_cpu(Place::Irq, cpu, || {
@@ -106,7 +120,52 @@ impl SimPlatform {
                 hook(unsafe { IrqOff::new(cpu) }, word);
             });
         }
-        Ok(())
+    }
+
+    /// Tells of what each CPU runs, if anybody is told; otherwise of the word 0.
+    fn see_each_cpu(&self) {
+        for cpu in (0..self.nr_cpu_ids()).map(CpuId) {
+            let _irq = self.kernel.irq_lock(cpu);
+            if self.is_online(cpu) {
+                // In here, so that whoever has begun to watch meanwhile has the last word.
+                let state = self.kernel.state();
+                let task = state.tasks.on(cpu).filter(|_| state.watchers > 0);
+                drop(state);
+                self.sched_in(cpu, task.map_or(TaskWord(0), |task| task.word()));
+            }
+        }
+    }
+}
+
+/// That context switches are watched, until it is dropped: at once, where a kernel may take its time.
+#[must_use = "they are watched while it is there"]
+pub struct SimSwitches(SimPlatform);
+
+impl SimSwitches {
+    pub(super) fn begin(sim: &SimPlatform) -> Result<Self> {
+        if fault::fails() {
+            return Err(Errno::ENOMEM);
+        }
+        // As a kernel does that changes its code; whoever holds it already waits for himself.
+        drop(sim.cpus_read_lock());
+        sim.kernel.state().watchers += 1;
+        let watching = SimSwitches(sim.clone());
+        preemption_point();
+        sim.see_each_cpu();
+        Ok(watching)
+    }
+}
+
+impl Drop for SimSwitches {
+    fn drop(&mut self) {
+        let watchers = {
+            let mut state = self.0.kernel.state();
+            state.watchers -= 1;
+            state.watchers
+        };
+        if watchers == 0 {
+            self.0.see_each_cpu();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
 use resctrl_types::arch::{Ids, MonId};
 use resctrl_types::sim::{self, SimTask, TaskSpec};
-use resctrl_types::{Closid, CpuId, Rmid, TaskWord, TaskWords};
+use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord, TaskWords};
 use resctrl_x86_board::Side;
 
 use crate::machine::{Rig, intel, intel_l2, intel_mon_only};
@@ -166,6 +166,7 @@ fn switched_in_the_middle_of_a_reset(side: Side, check: fn(&Rig, &SimTask)) {
         rig.sim.set_sched_in(move |here, word| {
             Ids::sched_in(&*hook, here, word);
         });
+        let _watching = rig.sim.watch_switches().unwrap();
         rig.sim.offline(CpuId(3)).unwrap();
         let (machine, switched_to) = (rig.sim.clone(), task.clone());
         let switch = move || machine.switch_to(CpuId(3), Some(&switched_to)).unwrap();

@@ -10,15 +10,6 @@ opaque! {
     MscPage;
 }
 
-/// `enum shim_mpam_register`.
-pub(super) const MPAM0: u32 = 0;
-/// See [`MPAM0`].
-pub(super) const MPAM1: u32 = 1;
-/// See [`MPAM0`].
-pub(super) const MPAMSM: u32 = 2;
-/// See [`MPAM0`].
-pub(super) const MPAM1_GUEST: u32 = 3;
-
 /// `enum shim_interrupt`.
 pub(super) const INTERRUPT_EDGE: u32 = 1;
 /// See [`INTERRUPT_EDGE`].
@@ -42,11 +33,8 @@ unsafe extern "C" {
     pub(super) fn shim_msc_read64(page: *mut MscPage, offset: u32) -> u64;
     pub(super) fn shim_msc_write64(page: *mut MscPage, offset: u32, value: u64);
 
-    pub(super) fn shim_mpamidr() -> u64;
     pub(super) safe fn shim_has_streaming() -> bool;
     pub(super) safe fn shim_has_guests() -> bool;
-    pub(super) fn shim_mpam_write(reg: u32, value: u64);
-    pub(super) safe fn shim_synchronize();
     pub(super) safe fn shim_wait_us(us: u32);
 
     pub(super) safe fn shim_error_interrupt_watch(gsi: u32, kind: u32) -> c_int;

@@ -52,6 +52,7 @@ unsafe extern "C" {
     pub(super) fn shim_cpuid(leaf: u32, subleaf: u32, out: *mut Cpuid);
     pub(super) fn shim_rdmsr(msr: u32, value: *mut u64) -> c_int;
     pub(super) fn shim_wrmsr(msr: u32, value: u64) -> c_int;
+    pub(super) safe fn shim_wrmsr_traced() -> *const i32;
     pub(super) safe fn shim_flush_caches();
 
     pub(super) safe fn shim_telemetry_get(feature: u32) -> *mut TelemetryGroup;

@@ -108,13 +108,24 @@ fn a_context_switch_loads_the_next_tasks_word_on_the_cpu() {
         });
         sim.switch_to(CpuId(0), Some(&task)).unwrap();
         assert_eq!(sim.running_on(&task), Some(CpuId(0)));
+        let watching = [(); 2].map(|()| sim.watch_switches().unwrap());
         sim.switch_to(CpuId(1), Some(&task)).unwrap();
         assert_eq!(sim.running_on(&task), Some(CpuId(1)));
-        sim.clear_sched_in();
+        let [first, second] = watching;
+        drop(first);
+        sim.switch_to(CpuId(1), Some(&task)).unwrap();
+        drop(second);
+        sim.switch_to(CpuId(1), Some(&task)).unwrap();
         sim.offline(CpuId(1)).unwrap();
         assert_eq!(sim.running_on(&task), None);
         assert_eq!(sim.switch_to(CpuId(1), Some(&task)), Err(Errno::ENODEV));
-        assert_eq!(*seen.lock().unwrap(), [(0, 5), (0, 0), (1, 5)]);
+        // Nothing before, everywhere to begin with, and nothing afterwards.
+        let begins = [(0, 5), (1, 0)];
+        let nobody = [(0, 0), (1, 0)];
+        assert_eq!(
+            *seen.lock().unwrap(),
+            [&begins[..], &begins[..], &[(0, 0), (1, 5), (1, 5)][..], &nobody[..]].concat()
+        );
     });
 }
 
@@ -128,6 +139,7 @@ fn move_during_switch(store_first: bool) {
         let loads = |word: TaskWord| usize::try_from(word.0).unwrap();
         let hook = Arc::clone(&register);
         sim.set_sched_in(move |_, word| hook.store(loads(word), Ordering::SeqCst));
+        let _watching = sim.watch_switches().unwrap();
         let (other, theirs) = (sim.clone(), task.clone());
         let switcher = shuttle::thread::spawn(move || other.switch_to(CpuId(1), Some(&theirs)).unwrap());
         let cpus = sim.cpus_read_lock();
