@@ -128,8 +128,9 @@ u64 shim_task_word(struct task_struct *task);
 s32 shim_relabel_task(struct task_struct *task, u64 word);
 u64 shim_current_word(void);
 void shim_owner(u32 *uid, u32 *gid);
-/* The file system that rust_sched_in() is called with, until shim_sched_stop() has returned. */
-int shim_sched_watch(void *resctrl);
+/* Before anybody watches: the file system that rust_sched_in() is called with, until shim_sched_stop() has returned. */
+void shim_sched_start(void *resctrl);
+int shim_sched_watch(void);
 void shim_sched_unwatch(void);
 void shim_sched_stop(void);
 

@@ -168,7 +168,7 @@ static void see_nobody(void *resctrl)
 static DEFINE_MUTEX(watch_lock);
 static atomic_t watchers = ATOMIC_INIT(0);
 static bool watched;
-/* What rust_sched_in() is called with, while watched. */
+/* What rust_sched_in() is called with. */
 static void *watching;
 static struct tracepoint *sched_switch;
 
@@ -186,8 +186,13 @@ static void find_sched_switch(struct tracepoint *tracepoint, void *unused)
 		sched_switch = tracepoint;
 }
 
+void shim_sched_start(void *resctrl)
+{
+	watching = resctrl;
+}
+
 /* Not to be called with the hotplug lock held: the tracepoint takes it. */
-int shim_sched_watch(void *resctrl)
+int shim_sched_watch(void)
 {
 	int err = 0;
 
@@ -195,11 +200,10 @@ int shim_sched_watch(void *resctrl)
 	if (!watched) {
 		/* The tracepoint itself is not exported, the list of all of them is. */
 		for_each_kernel_tracepoint(find_sched_switch, NULL);
-		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, resctrl) : -ENODEV;
+		err = sched_switch ? tracepoint_probe_register(sched_switch, on_sched_switch, watching) : -ENODEV;
 		if (!err) {
-			watching = resctrl;
 			WRITE_ONCE(watched, true);
-			on_each_cpu(see_current, resctrl, true);
+			on_each_cpu(see_current, watching, true);
 		}
 	}
 	if (!err)

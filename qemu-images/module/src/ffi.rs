@@ -180,7 +180,8 @@ unsafe extern "C" {
     pub(crate) fn shim_task_word(task: *mut TaskStruct) -> u64;
     pub(crate) fn shim_relabel_task(task: *mut TaskStruct, word: u64) -> i32;
     pub(crate) safe fn shim_current_word() -> u64;
-    pub(crate) fn shim_sched_watch(resctrl: *mut c_void) -> c_int;
+    pub(crate) fn shim_sched_start(resctrl: *mut c_void);
+    pub(crate) safe fn shim_sched_watch() -> c_int;
     pub(crate) fn shim_sched_unwatch();
     pub(crate) fn shim_owner(uid: *mut u32, gid: *mut u32);
 }

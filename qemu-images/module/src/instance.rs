@@ -52,6 +52,9 @@ fn start() -> Result<Ref<Instance>> {
 unsafe extern "C" fn rust_start() -> c_int {
     match start() {
         Ok(instance) => {
+            let pointer: *const Instance = &raw const *instance;
+            // SAFETY: there until `rust_stop`. It comes back to `rust_sched_in`, and is never written through.
+            unsafe { ffi::shim_sched_start(pointer.cast_mut().cast()) };
             // SAFETY: by the contract nobody reads the slot yet.
             unsafe { *SLOT.0.get() = Some(instance) };
             0
@@ -142,20 +145,12 @@ unsafe extern "C" fn rust_system_resumed() {
 /// The context switch to a task with this word. The instance comes with it, which saves each switch the way to it.
 ///
 /// # Safety
-/// The caller is on `cpu` with interrupts off, and has `resctrl` from [`watch_switches`], before [`rust_stop`].
+/// The caller is on `cpu` with interrupts off, and has `resctrl` from [`rust_start`], before [`rust_stop`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rust_sched_in(resctrl: *const c_void, cpu: u32, word: u64) {
     // SAFETY: by the contract.
-    let (instance, here) = unsafe { (&*resctrl.cast::<Instance>(), IrqOff::new(CpuId(cpu))) };
+    let instance = unsafe { &*resctrl.cast::<Instance>() };
+    // SAFETY: by the contract.
+    let here = unsafe { IrqOff::new(CpuId(cpu)) };
     instance.sched_in(here, TaskWord(word));
-}
-
-/// Has [`rust_sched_in`] called at every context switch; see [`Platform::watch_switches`]. One of those that the shim counts.
-///
-/// # Errors
-/// Those of the shim.
-pub(crate) fn watch_switches() -> Result<()> {
-    let instance: *const Instance = &raw const **instance();
-    // SAFETY: there until `rust_stop`. It is passed back, and never written through.
-    convert::from_ret(unsafe { ffi::shim_sched_watch(instance.cast_mut().cast()) })
 }

@@ -8,7 +8,7 @@ use core::ptr;
 
 use resctrl_types::{CpuMask, Result, TaskWord, TaskWords};
 
-use crate::{convert, ffi, instance};
+use crate::{convert, ffi};
 use resctrl_types::CpuId;
 
 /// `struct task_struct`, alive for as long as a callback runs: under the RCU read lock.
@@ -49,7 +49,7 @@ pub(crate) struct Switches(());
 
 impl Switches {
     pub(crate) fn watch() -> Result<Self> {
-        instance::watch_switches().map(|()| Switches(()))
+        convert::from_ret(ffi::shim_sched_watch()).map(|()| Switches(()))
     }
 }
 
