@@ -73,12 +73,13 @@ impl Sub for Counts {
     }
 }
 
-/// For how many nanoseconds each of the kernel's worker threads has run, by its number.
+/// For how many nanoseconds each of the kernel's worker threads has run, by its number; `None` where the kernel does not say
+/// (without `CONFIG_SCHEDSTATS`).
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub(crate) fn workers() -> Result<BTreeMap<u32, u64>, Failure> {
+pub(crate) fn workers() -> Result<Option<BTreeMap<u32, u64>>, Failure> {
     let mut workers = BTreeMap::new();
     for entry in read_dir("/proc")? {
         let path = entry?.path();
@@ -92,7 +93,7 @@ pub(crate) fn workers() -> Result<BTreeMap<u32, u64>, Failure> {
             workers.insert(id, ran.ok_or_else(|| Failure::Hardware(format!("schedstat: \"{text}\"")))?);
         }
     }
-    Ok(workers)
+    Ok(Some(workers).filter(|workers| !workers.is_empty()))
 }
 
 /// For how long they ran in between. One that was not there before has begun since.
