@@ -77,6 +77,7 @@ pub(crate) const WORDS: &[(&str, Kind, &str)] = &[
     ("telemetry", Kind::Feature, "packages count energy and performance (Intel)"),
     ("telemetry.few", Kind::Feature, "and that for fewer RMIDs than their tables have room for"),
     ("telemetry.wrong", Kind::Feature, "and firmware describes that wrongly"),
+    ("pmu", Kind::Feature, "processors have counters for programs"),
     ("pseudo_lock", Kind::Feature, "Linux can lock regions of the L3 (Intel)"),
     ("errata", Kind::Feature, "Linux leaves L3 allocation and monitoring alone unless told otherwise (Skylake)"),
     ("mpam.split", Kind::Feature, "some component can only be reached from some CPUs (Arm)"),
@@ -174,6 +175,7 @@ impl Found {
         }
         if let Some(rdt) = &machine.rdt {
             found.set(&[
+                ("pmu", machine.pmu.is_some().into()),
                 ("errata", u64::from(model.number == SKYLAKE)),
                 ("l3.unannounced", u64::from(has_l3 && rdt.l3.as_ref().is_some_and(|l3| l3.unannounced))),
                 ("mb.nonlinear", u64::from(rdt.mba.as_ref().is_some_and(|mba| !mba.linear))),
@@ -392,6 +394,7 @@ mod tests {
             ("intel llc_occupancy !allocation !l3.unannounced", "intel-haswell-small"),
             ("x86 intel !allocation !monitoring", "none"),
             ("pseudo_lock", "intel-pseudo-lock"),
+            ("pmu rmids=32", "intel-perf"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),
         ] {
             let expected = match machine {

@@ -3,7 +3,7 @@
 #
 # Programs that others wrote for resctrl do their work: pqos, crun, runc, goresctrl, and a client in Python.
 # needs: l3.cat l3.bits>=4 mb llc_occupancy cpus>=2
-# machines: intel amd mpam
+# machines: intel intel-perf amd mpam
 # run: asked
 # packages: intel-cmt-cat/amd64 crun runc python3
 # programs: goresctrl
@@ -36,10 +36,30 @@ if has pqos; then
 	check "pqos: it moves a CPU" inside pqos -I -a "llc:1=1"
 	is "pqos: it is there" 1 "$(cat $M/COS1/cpus_list)"
 	inside pqos -I -s 2>&1 | said pqos
-	# No emulated processor counts its instructions, nor misses of its cache.
+	# Without counters of the processor it must not ask for its instructions, nor for misses of its cache.
 	inside pqos -I -m all:0 -t 1 --disable-mon-ipc --disable-mon-llc_miss >/tmp/pqos 2>&1
 	is "pqos: it monitors" 0 $?
 	check "pqos: it has counts of CPU 0" grep -q '^ *0  *[0-9.]' /tmp/pqos
+	if [ -d /sys/bus/event_source/devices/cpu ]; then
+		check "pqos: caches begin to follow" rdt-traffic caches follow
+		taskset 1 cache-load walk $((L3_SIZE * 2)) 1000 read >/dev/null &
+		loader=$!
+		sleep 1
+		inside pqos -I -m all:0 -t 3 >/tmp/pqos 2>/tmp/pqos.errors
+		is "pqos: with counters of the processor it monitors all there is" 0 $?
+		kill $loader
+		rdt-traffic caches still
+		# Of the last second.
+		awk '/^ *0 +[0-9.]/ { line = $0 } END { print line }' /tmp/pqos >/tmp/line
+		read -r _ ipc misses llc mbl mbr </tmp/line
+		echo "# stat pqos_ipc $ipc"
+		echo "# stat pqos_thousand_misses ${misses%k}"
+		echo "# stat pqos_llc_kib $llc"
+		echo "# stat pqos_mbl_mib $mbl"
+		echo "# stat pqos_mbr_mib $mbr"
+		fits=$(awk '{ print ($2 > 0 && $3 + 0 > 0 && $4 > 1000 && $5 > 0) }' /tmp/line)
+		is "abi-410 pqos: instructions, misses, occupancy and bandwidth are a loader's" 1 "$fits"
+	fi
 	check "pqos: it resets" inside pqos -I -R
 	check "pqos: every mask is whole again" of_all "$L3_MASK" L3 COS1
 	umount_resctrl

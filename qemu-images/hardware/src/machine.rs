@@ -52,6 +52,8 @@ pub struct Machine {
     pub cache: Caches,
     /// Intel Resource Director Technology.
     pub rdt: Option<RdtFeatures>,
+    /// Counters of Intel's processors: architectural performance monitoring.
+    pub pmu: Option<PmuFeatures>,
     /// Intel Application Energy Telemetry.
     pub telemetry: Option<TelemetryFeatures>,
     /// AMD Platform Quality of Service.
@@ -216,6 +218,16 @@ pub struct Monitoring {
     pub counter_bits: u32,
     /// Events there are.
     pub events: Vec<Event>,
+}
+
+/// Counters of the processor: architectural performance monitoring, version 2, with three fixed ones besides.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PmuFeatures {
+    /// General-purpose counters of each CPU, 2 to 8. They count cycles, which are nanoseconds, and, while caches follow what the guest
+    /// does, instructions, and references and misses of the L3.
+    pub counters: usize,
 }
 
 /// Why a machine file is no good, in a sentence that names the place.

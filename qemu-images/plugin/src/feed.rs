@@ -16,6 +16,7 @@ use crate::qemu::{Api, Block, Physical, Translated, current, number};
 use resctrl_hardware::caches::{Access, Filter, Flush, LINE_SIZE, Mode, Model, Write};
 use std::ffi::{c_uint, c_void};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What callbacks need.
@@ -24,6 +25,8 @@ pub(crate) struct Feed {
     api: &'static Api,
     caches: &'static Model,
     started: Instant,
+    /// Instructions that each CPU has executed meanwhile, by [`Mode`]. Only its own thread writes them.
+    instructions: &'static [[AtomicU64; 2]],
 }
 
 /// The one of this process.
@@ -41,7 +44,13 @@ const LONGEST: u64 = 16;
 /// Sets it up, once the plugin is where it stays. Without caches there is nothing to feed.
 pub(crate) fn begin(api: &'static Api, caches: Option<&'static Model>) {
     if let Some(caches) = caches {
-        FEED.get_or_init(|| Feed { api, caches, started: Instant::now() });
+        FEED.get_or_init(|| Feed {
+            api,
+            caches,
+            started: Instant::now(),
+            // For as long as the process lives, as the rest.
+            instructions: (0..caches.cpus()).map(|_| Default::default()).collect::<Vec<_>>().leak(),
+        });
     }
 }
 
@@ -50,13 +59,43 @@ pub(crate) fn running() -> Option<Feed> {
     FEED.get().copied().filter(|feed| feed.caches.is_running())
 }
 
-/// Instructions of a page, packed into the number a callback gets: physical line, how many lines, mode.
-fn pack(line: u64, lines: u64, mode: Mode) -> u64 {
-    line << 16 | lines << 1 | mode as u64
+/// How many instructions a CPU has executed while caches followed, by [`Mode`].
+pub(crate) fn instructions(cpu: usize) -> [u64; 2] {
+    let counts = FEED.get().and_then(|feed| feed.instructions.get(cpu));
+    counts.map_or([0; 2], |counts| counts.each_ref().map(|count| count.load(Ordering::Relaxed)))
 }
 
-fn unpack(data: u64) -> (u64, u64, Mode) {
-    (data >> 16, data >> 1 & 0x7fff, mode_of(data & 1))
+/// What a callback for instructions in a page gets, packed into a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fetch {
+    /// The first physical line.
+    line: u64,
+    /// How many lines, at most those of a page.
+    lines: u64,
+    /// How many instructions begin to be executed with it, at most 512: no block of QEMU's has more.
+    instructions: u64,
+    mode: Mode,
+}
+
+impl Fetch {
+    const LINES: u32 = 7;
+    const INSTRUCTIONS: u32 = 10;
+
+    fn pack(self) -> u64 {
+        let Self { line, lines, instructions, mode } = self;
+        ((line << Self::INSTRUCTIONS | instructions) << Self::LINES | lines) << 1 | mode as u64
+    }
+
+    fn unpack(data: u64) -> Self {
+        let low = |data: u64, bits: u32| data & ((1 << bits) - 1);
+        let (lines, instructions) = (data >> 1, data >> (1 + Self::LINES));
+        Self {
+            line: instructions >> Self::INSTRUCTIONS,
+            lines: low(lines, Self::LINES),
+            instructions: low(instructions, Self::INSTRUCTIONS),
+            mode: mode_of(data & 1),
+        }
+    }
 }
 
 /// The mode of a number that a callback got.
@@ -88,17 +127,21 @@ impl Feed {
     ///
     /// `block` is the one the running translation callback was called with.
     pub(crate) unsafe fn watch_fetches(&self, block: *mut Block, mode: impl Fn(u64) -> Mode) {
+        let mut instructions = 0;
         // SAFETY: as this function requires of its caller.
         let range = unsafe { self.api.instructions(block) }.fold(None, |range: Option<(u64, u64)>, insn| {
+            instructions += 1;
             let (begin, end) = (insn.address(), insn.address().wrapping_add(insn.size() as u64));
             Some((range.map_or(begin, |(first, _)| first), end))
         });
         let Some((begin, end)) = range else { return };
         for (address, lines) in pieces(begin, end) {
             if let Some(physical) = self.api.translate(address) {
-                let data = pack(physical / LINE_SIZE, lines, mode(address));
+                // Those of the whole block go with its first page.
+                let instructions = std::mem::take(&mut instructions);
+                let fetch = Fetch { line: physical / LINE_SIZE, lines, instructions, mode: mode(address) };
                 // SAFETY: as this function requires of its caller.
-                unsafe { self.api.before_block_with(block, on_fetch, data) };
+                unsafe { self.api.before_block_with(block, on_fetch, fetch.pack()) };
             }
         }
     }
@@ -204,8 +247,12 @@ extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_v
 
 extern "C" fn on_fetch(cpu: c_uint, data: *mut c_void) {
     let Some(feed) = FEED.get() else { return };
-    let (first, lines, mode) = unpack(number(data));
+    let Fetch { line: first, lines, instructions, mode } = Fetch::unpack(number(data));
     let cpu = current::cpu(cpu);
+    if let Some(counts) = feed.instructions.get(cpu) {
+        let count = &counts[mode as usize];
+        count.store(count.load(Ordering::Relaxed) + instructions, Ordering::Relaxed);
+    }
     let [_, code] = feed.caches.filters(cpu);
     for line in first..first + lines {
         if !code.hides(line, Write::No) {
@@ -220,8 +267,13 @@ mod tests {
 
     #[test]
     fn what_a_callback_needs_survives_in_one_number() {
-        for (line, lines, mode) in [(0, 1, Mode::User), ((1 << 46) - 1, 64, Mode::Kernel), (7, 0x7fff, Mode::User)] {
-            assert_eq!(unpack(pack(line, lines, mode)), (line, lines, mode));
+        let line = (1 << 46) - 1;
+        for fetch in [
+            Fetch { line: 0, lines: 1, instructions: 0, mode: Mode::User },
+            Fetch { line, lines: 64, instructions: 1, mode: Mode::Kernel },
+            Fetch { line: 7, lines: 1, instructions: 512, mode: Mode::User },
+        ] {
+            assert_eq!(Fetch::unpack(fetch.pack()), fetch);
         }
     }
 

@@ -21,6 +21,7 @@ mod breakpoint;
 mod caching;
 mod instruction;
 mod pending;
+mod pmu;
 
 use crate::count::{Counted, Counts};
 use crate::feed;
@@ -34,6 +35,7 @@ use caching::Caching;
 use instruction::{Instruction, MAX_LENGTH};
 use pending::{Displaced, InFlight, Late, Place};
 use resctrl_hardware::control::{Answer, Call, Request};
+use resctrl_hardware::pmu::Pmu;
 use resctrl_hardware::registers::{Msr, PqrAssoc, QmEvtsel};
 use resctrl_hardware::write_log::Kind;
 use resctrl_hardware::{Gp, Rdt, control};
@@ -64,12 +66,14 @@ enum Register {
     Cs,
     Cr0,
     Cr3,
+    Cr4,
+    Rip,
 }
 
 /// QEMU's names for them.
-const REGISTERS: [&CStr; 19] = [
+const REGISTERS: [&CStr; 21] = [
     c"rax", c"rbx", c"rcx", c"rdx", c"rsi", c"rdi", c"rbp", c"rsp", c"r8", c"r9", c"r10", c"r11", c"r12", c"r13",
-    c"r14", c"r15", c"cs", c"cr0", c"cr3",
+    c"r14", c"r15", c"cs", c"cr0", c"cr3", c"cr4", c"rip",
 ];
 
 /// The one plugin of this process; callbacks carry an address in the only word QEMU hands them.
@@ -82,6 +86,7 @@ pub(crate) struct Plugin {
     api: Api,
     handles: OnceLock<Handles>,
     rdt: Rdt,
+    pmu: Option<Pmu>,
     fit: Fit,
     log: Option<Log>,
     kept: Option<Kept>,
@@ -127,6 +132,7 @@ impl Plugin {
             id,
             api,
             handles: OnceLock::new(),
+            pmu: Pmu::of(rdt.machine()),
             rdt,
             fit,
             log,
@@ -189,6 +195,8 @@ impl Plugin {
             let counted = self.counts.as_ref().and_then(|counts| counts.answer(call));
             let answer = counted.or_else(|| self.answer(call)).unwrap_or_else(|| self.rdt.control(call, self.now()));
             self.later(cpu, next, Late::Cpuid(answer));
+        } else if let Some(answer) = self.pmu.as_ref().and_then(|pmu| pmu.cpuid(leaf)) {
+            self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
         } else if let Some(answer) = self.rdt.cpuid(cpu, leaf, subleaf) {
             self.later(cpu, next, Late::Cpuid(answer.map(u64::from)));
         } else if self.rdt.patches_cpuid(leaf) {
@@ -227,6 +235,10 @@ impl Plugin {
 
     fn rdmsr(&self, cpu: usize, next: u64) {
         let address = self.read_low(Register::Rcx);
+        if let Some(value) = self.read_performance(cpu, address) {
+            self.later(cpu, next, Late::Rdmsr(value));
+            return;
+        }
         let Some(register) = Msr::at(address).filter(|_| self.privileged()) else { return };
         self.count(Counted::Read);
         if register == Msr::QmCtr {
@@ -245,11 +257,19 @@ impl Plugin {
 
     fn wrmsr(&self, cpu: usize) {
         let address = self.read_low(Register::Rcx);
+        let value = || u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
+        if let Some(written) = self.write_performance(cpu, address, value) {
+            if let Err(fault) = written {
+                self.note_fault(cpu, "wrmsr", address, Some(value()), fault);
+                self.fault(cpu, REFUSED_WRITE);
+            }
+            return;
+        }
         if Msr::at(address).is_none() || !self.privileged() {
             return;
         }
         self.count(Counted::Write);
-        let value = u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
+        let value = value();
         match self.rdt.wrmsr(cpu, address, value, self.now()) {
             Ok(_) => self.note_write(cpu, address, value),
             Err(fault) => {
@@ -378,6 +398,9 @@ impl Plugin {
             if breakpoint::is_kernels(size, bytes, address) {
                 breakpoint::watch(&insn, address);
             }
+            if self.pmu.is_some() && pmu::is_rdpmc(bytes) {
+                insn.instead(pmu::on_rdpmc, address.wrapping_add(size as u64));
+            }
             let watched = Instruction::decode(bytes);
             let next = address.wrapping_add(size as u64);
             if let Some(feed) = feed {
@@ -412,6 +435,7 @@ extern "C" fn on_registrable(_data: *mut c_void) {
 extern "C" fn on_reset(_cpu: c_uint, _address: *mut c_void) {
     let Some(plugin) = plugin() else { return };
     plugin.rdt.lose_power();
+    plugin.pmu.iter().for_each(Pmu::lose_power);
     if let Some(log) = &plugin.log {
         log.line(plugin.now(), format_args!("power"));
     }

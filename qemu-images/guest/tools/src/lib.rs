@@ -11,6 +11,7 @@ pub mod channel;
 pub mod escape;
 pub mod hibernation;
 pub mod operation;
+pub mod perf;
 pub mod steadiness;
 pub mod xattr;
 

@@ -41,10 +41,10 @@ impl Ports {
 pub struct Counts {
     /// Accesses that got here.
     pub accesses: u64,
-    /// Those that went on to the L3.
-    pub l3_references: u64,
+    /// Those that went on to the L3, by [`Mode`].
+    pub l3_references: [u64; 2],
     /// Those that it did not have.
-    pub l3_misses: u64,
+    pub l3_misses: [u64; 2],
 }
 
 /// The caches of a machine, which follow what its CPUs do while the model runs.
@@ -137,6 +137,12 @@ impl Model {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// CPUs of the machine.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        self.places.len()
     }
 
     /// What the caches do.
@@ -347,12 +353,12 @@ impl Domain {
             Outcome::Filled(victim) => (Dirties::No, victim),
             Outcome::Passed => (dirties, None),
         };
-        thread.counts.l3_references += 1;
+        thread.counts.l3_references[mode as usize] += 1;
         let mut moved = 0;
         match self.l3.access(line, fill(port.l3_ways), dirties) {
             Outcome::Hit => {}
             outcome => {
-                thread.counts.l3_misses += 1;
+                thread.counts.l3_misses[mode as usize] += 1;
                 moved += 1;
                 match outcome {
                     // Nobody keeps the line: the store itself goes to memory.

@@ -38,6 +38,11 @@ impl Machine {
         cache_ids(self)?;
         cache_model(self)?;
         nodes(self)?;
+        if let Some(features) = &self.pmu {
+            ensure!(self.rdt.is_some(), "pmu: only a machine with [rdt] can have it");
+            // With one, Linux takes it for none.
+            ensure!((2..=8).contains(&features.counters), "pmu.counters: is {}, not 2 to 8", features.counters);
+        }
         if let Some(features) = &self.telemetry {
             self.validate_telemetry(features)?;
         }

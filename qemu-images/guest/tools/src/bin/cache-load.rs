@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 use guest_tools::channel::send;
+use guest_tools::perf::{Counter, Event};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, unknown_command};
 use nix::sched::sched_getcpu;
 use resctrl_hardware::control::Request;
@@ -29,6 +30,10 @@ does (rdt-traffic caches follow).
                                   microseconds
   return SIZE ACCESS COMMAND...   run COMMAND, then walk over SIZE bytes once; print bytes, 0,
                                   references, misses and microseconds of that walk
+  counters SIZE ROUNDS ACCESS     walk as above; print what counters of the processor counted of it,
+                                  in user mode: instructions, cycles, references and misses; and by
+                                  how much the last read of them by RDPMC (x86) was more than one by
+                                  the kernel before it, and one behind it more than that
 ";
 
 /// Bytes of a line.
@@ -91,8 +96,45 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
                 Ok(())
             })
         }
+        "counters" => {
+            let mut memory = memory(arguments)?;
+            let rounds = arguments.number("ROUNDS")?;
+            let access = access(arguments)?;
+            arguments.end()?;
+            round(&mut memory, access);
+            count(|| (0..rounds).for_each(|_| round(&mut memory, access)))
+        }
         _ => Err(unknown_command()),
     }
+}
+
+/// Does something, and prints what the processor counted meanwhile.
+fn count(act: impl FnOnce()) -> Outcome {
+    let events = [Event::Instructions, Event::Cycles, Event::References, Event::Misses];
+    let mut counters = events.map(Counter::begin).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut all = || counters.iter_mut().map(Counter::read).collect::<Result<Vec<_>, _>>();
+    let before = all()?;
+    act();
+    let after = all()?;
+    let counted = before.iter().zip(&after).map(|(before, after)| (after - before).to_string());
+    println!("{}{}", counted.collect::<Vec<_>>().join(" "), directly(&mut counters[0])?);
+    Ok(())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn directly(counter: &mut Counter) -> Result<String, Failure> {
+    let first = counter.read()?;
+    let Some(second) = counter.read_directly() else {
+        return Err(Failure::Hardware("the kernel lets nobody read the counter".to_owned()));
+    };
+    let third = counter.read()?;
+    let more = |later: u64, earlier: u64| later.wrapping_sub(earlier).cast_signed();
+    Ok(format!(" {} {}", more(second, first), more(third, second)))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn directly(_counter: &mut Counter) -> Result<String, Failure> {
+    Ok(String::new())
 }
 
 /// Memory of so many bytes, all of it touched.

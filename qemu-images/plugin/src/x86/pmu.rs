@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Counters of the processor, of which QEMU has none: it reads their registers as zero, and does not know RDPMC.
+//!
+//! RDPMC is not executed: the guest goes on behind it. That loses flags which QEMU has not computed yet; compilers expect that
+//! any instruction they do not know changes the flags.
+//!
+//! Source: SDM Vol. 2, "RDPMC".
+
+use super::{Plugin, Register, plugin};
+use crate::feed;
+use crate::qemu::{current, number};
+use resctrl_hardware::Gp;
+use resctrl_hardware::pmu::Happened;
+use std::ffi::{c_uint, c_void};
+
+/// `CR4.PCE`: programs may execute RDPMC.
+const PCE: u64 = 1 << 8;
+
+/// Whether an instruction is RDPMC.
+pub(super) fn is_rdpmc(bytes: &[u8]) -> bool {
+    bytes == [0x0f, 0x33]
+}
+
+impl Plugin {
+    /// What a CPU has done.
+    fn happened(&self, cpu: usize) -> Happened {
+        let counts = self.rdt.caches().map(|caches| caches.counts(cpu)).unwrap_or_default();
+        Happened {
+            time: self.now(),
+            instructions: feed::instructions(cpu),
+            references: counts.l3_references,
+            misses: counts.l3_misses,
+        }
+    }
+
+    /// What RDMSR reads of a register of the counters; `None` if it is none of them, or is not to be read.
+    pub(super) fn read_performance(&self, cpu: usize, address: u32) -> Option<u64> {
+        let pmu = self.pmu.as_ref().filter(|pmu| pmu.has(address) && self.privileged())?;
+        pmu.rdmsr(cpu, address, self.happened(cpu))
+    }
+
+    /// Carries out a write to a register of the counters; `None` if it is none of them, or is not to be written.
+    pub(super) fn write_performance(
+        &self,
+        cpu: usize,
+        address: u32,
+        value: impl Fn() -> u64,
+    ) -> Option<Result<(), Gp>> {
+        let pmu = self.pmu.as_ref().filter(|pmu| pmu.has(address) && self.privileged())?;
+        Some(pmu.wrmsr(cpu, address, value(), self.happened(cpu)).map(|_| ()))
+    }
+
+    /// Executes RDPMC. False where it faults, which is left to QEMU.
+    fn rdpmc(&self, cpu: usize) -> bool {
+        if !self.privileged() && self.read(Register::Cr4) & PCE == 0 {
+            return false;
+        }
+        let ecx = self.read_low(Register::Rcx);
+        let Some(value) = self.pmu.as_ref().and_then(|pmu| pmu.rdpmc(cpu, ecx, self.happened(cpu))) else {
+            return false;
+        };
+        self.write(Register::Rax, value & u64::from(u32::MAX));
+        self.write(Register::Rdx, value >> 32);
+        true
+    }
+}
+
+/// The address behind an instruction, of which it is known where it was when it was translated, and that the block which is
+/// executed begins at RIP or behind it. Translations are shared by all who have the same page, wherever they have it.
+fn behind(next_when_translated: u64, rip: u64) -> u64 {
+    rip.wrapping_add(next_when_translated.wrapping_sub(rip) & (PAGE - 1))
+}
+
+/// Smallest page; no block is longer.
+const PAGE: u64 = 4096;
+
+pub(super) extern "C" fn on_rdpmc(cpu: c_uint, next: *mut c_void) {
+    let Some(plugin) = plugin() else { return };
+    if plugin.rdpmc(current::cpu(cpu)) {
+        let next = behind(number(next), plugin.read(Register::Rip));
+        // SAFETY: nothing here waits to be dropped.
+        unsafe { plugin.api.go_on_at(next) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{behind, is_rdpmc};
+
+    #[test]
+    fn a_program_goes_on_where_it_has_the_page_that_another_has_elsewhere() {
+        assert_eq!(behind(0x5000_1234, 0x5000_1200), 0x5000_1234);
+        assert_eq!(behind(0x5000_1234, 0x7fff_0000_9200), 0x7fff_0000_9234);
+        // A block that begins in the page before.
+        assert_eq!(behind(0x5000_1004, 0x7000_0ff0), 0x7000_1004);
+        assert_eq!(behind(0x5000_1000, 0x7000_0ffe), 0x7000_1000);
+    }
+
+    #[test]
+    fn rdpmc_is_told_from_its_neighbours() {
+        assert!(is_rdpmc(&[0x0f, 0x33]));
+        assert!(!is_rdpmc(&[0x0f, 0x32]) && !is_rdpmc(&[0x0f, 0x33, 0x90]) && !is_rdpmc(&[]));
+    }
+}
