@@ -19,7 +19,7 @@ use object::{Object, ObjectSymbol};
 use crate::kernels::{Arch, Kernel};
 use crate::toolroot::ToolRoot;
 use crate::{apt, workspace};
-use staticlib::Flavour;
+use staticlib::{Branches, Flavour};
 
 /// What a build gives.
 #[derive(Debug, Clone)]
@@ -44,7 +44,8 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let folder = workspace::target().join("module");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
-    let flavour = Flavour { arch: guest.arch, kasan: guest.has("CONFIG_KASAN_GENERIC") };
+    let branches = Branches::of(|option| guest.has(option));
+    let flavour = Flavour { arch: guest.arch, kasan: guest.has("CONFIG_KASAN_GENERIC"), branches };
     let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
@@ -69,7 +70,8 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
 /// clippy found something.
 pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
     for arch in [Arch::Amd64, Arch::Arm64] {
-        staticlib::clippy(Flavour { arch, kasan: false }, tools.rust_library(), tools.offline())?;
+        let flavour = Flavour { arch, kasan: false, branches: Branches::LandAndSign };
+        staticlib::clippy(flavour, tools.rust_library(), tools.offline())?;
     }
     Ok(())
 }

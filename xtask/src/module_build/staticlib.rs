@@ -19,6 +19,40 @@ pub(super) struct Flavour {
     pub(super) arch: Arch,
     /// The kernel has KASAN: memory accesses are checked.
     pub(super) kasan: bool,
+    /// What protects returns and indirect branches, on arm64.
+    pub(super) branches: Branches,
+}
+
+/// What an arm64 kernel has its branches protected by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Branches {
+    /// Landing pads and signed return addresses: `CONFIG_ARM64_BTI_KERNEL`.
+    LandAndSign,
+    /// Signed return addresses: `CONFIG_ARM64_PTR_AUTH_KERNEL`.
+    Sign,
+    /// Nothing. What it calls would be as slow as if it had something.
+    Unprotected,
+}
+
+impl Branches {
+    /// As the kernel's own code has it, by its configuration (arch/arm64/Makefile).
+    pub(super) fn of(has: impl Fn(&str) -> bool) -> Self {
+        match () {
+            () if has("CONFIG_ARM64_BTI_KERNEL") => Self::LandAndSign,
+            () if has("CONFIG_ARM64_PTR_AUTH_KERNEL") => Self::Sign,
+            () => Self::Unprotected,
+        }
+    }
+
+    /// The compiler's flag, and what folders of libraries with it are called.
+    const fn flag(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            // Hints, where the processor has none.
+            Self::LandAndSign => (&["-Zbranch-protection=bti,pac-ret"], ""),
+            Self::Sign => (&["-Zbranch-protection=pac-ret"], "-pac"),
+            Self::Unprotected => (&[], "-unprotected"),
+        }
+    }
 }
 
 /// What every kernel is compiled with, as far as it shows in object code, so that objtool and modpost accept
@@ -76,8 +110,6 @@ const RUSTFLAGS_ARM64: &[&str] = &[
     "-Ctarget-cpu=generic",
     // Kernels with a shadow call stack keep it there.
     "-Zfixed-x18",
-    // Landing pads and signed return addresses; hints where the processor or the kernel has none.
-    "-Zbranch-protection=bti,pac-ret",
     // What stack traces follow.
     "-Cforce-frame-pointers=y",
 ];
@@ -103,12 +135,15 @@ impl Flavour {
             Arch::Arm64 => RUSTFLAGS_ARM64,
         };
         let checks = if self.checks_memory() { RUSTFLAGS_KASAN_AMD64 } else { &[] };
-        [RUSTFLAGS, arch, checks].concat()
+        let (branches, _) = self.branches.flag();
+        [RUSTFLAGS, arch, checks, if self.arch == Arch::Arm64 { branches } else { &[] }].concat()
     }
 
     /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.
     fn target_dir(self) -> PathBuf {
-        workspace::target().join(if self.kasan { "module-rust-kasan" } else { "module-rust" })
+        let kasan = if self.kasan { "-kasan" } else { "" };
+        let (_, branches) = self.branches.flag();
+        workspace::target().join(format!("module-rust{kasan}{}", if self.arch == Arch::Arm64 { branches } else { "" }))
     }
 }
 
@@ -177,4 +212,26 @@ fn cargo<'a>(shell: &'a Shell, flavour: Flavour, rust_library: &Path, action: &[
         // Of core itself, which is what it is.
         .env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never")
         .quiet()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn branches_are_protected_as_the_kernels_are_and_on_arm64_alone() {
+        let flags = |arch, options: &[&str]| {
+            let branches = Branches::of(|option| options.contains(&option));
+            let flavour = Flavour { arch, kasan: false, branches };
+            let flag = flavour.rustflags().into_iter().find(|flag| flag.starts_with("-Zbranch-protection="));
+            let folder = flavour.target_dir().file_name().map(|name| name.to_string_lossy().into_owned());
+            (flag, folder.unwrap_or_default())
+        };
+        let (bti, pac) = ("CONFIG_ARM64_BTI_KERNEL", "CONFIG_ARM64_PTR_AUTH_KERNEL");
+        let is = |flag: Option<&'static str>, folder: &str| (flag, folder.to_owned());
+        assert_eq!(flags(Arch::Arm64, &[pac, bti]), is(Some("-Zbranch-protection=bti,pac-ret"), "module-rust"));
+        assert_eq!(flags(Arch::Arm64, &[pac]), is(Some("-Zbranch-protection=pac-ret"), "module-rust-pac"));
+        assert_eq!(flags(Arch::Arm64, &[]), is(None, "module-rust-unprotected"));
+        assert_eq!(flags(Arch::Amd64, &[]), is(None, "module-rust"));
+    }
 }
