@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, fork, getpid};
 use crate::files::OpenOften;
 use crate::groups::make;
 use crate::readers::Reading;
-use crate::sample::{Prepared, Sampler};
+use crate::sample::{Around, Prepared, Sampler};
 use crate::{Machine, at, command, stay_on, umount_resctrl};
 
 /// A thread on the measuring CPU that answers each byte, so that each byte is two context switches.
@@ -155,7 +155,23 @@ pub(crate) fn measure(sampler: &mut Sampler, machine: &Machine) -> Outcome {
     drop(sleepers);
     remove_dir(at("mon_groups/m"))?;
     remove_dir(at("g"))?;
-    Ok(())
+    first(sampler)
+}
+
+/// How long it takes until nobody watches context switches any more, at most.
+const UNWATCHED: Duration = Duration::from_millis(300);
+
+/// Moving the first task into a group other than the default one.
+fn first(sampler: &mut Sampler) -> Outcome {
+    let alone = || {
+        sleep(UNWATCHED);
+        make("first")
+    };
+    let leave = || {
+        command(&at("tasks"), "0\n")?;
+        Ok(remove_dir(at("first"))?)
+    };
+    sampler.seldom("tasks-write/first-member", &mut Around(alone, || command(&at("first/tasks"), "0\n"), leave))
 }
 
 /// Moving so many threads into a group takes a while: above this only groups without members are removed.
