@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """A client in Python, with nothing but its standard library. Scenario `peers` runs it."""
 import errno
