@@ -4,8 +4,11 @@
 import errno
 import os
 import pathlib
+import subprocess
 
 root = pathlib.Path("/sys/fs/resctrl")
+if not (root / "info").exists():
+    subprocess.run(["mount", "-t", "resctrl", "resctrl", root], check=True)
 
 
 def masks(group):
