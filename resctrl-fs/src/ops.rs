@@ -225,7 +225,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
         loop {
             let done = Self::command_on(this, group, name, Errno::ENOENT, |op, place| {
                 let state = op.state();
-                if state.switches.is_none() && !state.is_default(place) {
+                if state.switches.is_none() && place != Place::Ctrl(state.default_ctrl()) {
                     let Some(switches) = begun.take() else {
                         tasks::begin(op);
                         return Ok(None);

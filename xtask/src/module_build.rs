@@ -44,7 +44,7 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     let folder = workspace::target().join("module");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
-    let branches = Branches::of(|option| guest.has(option));
+    let branches = Branches::of(guest.arch, |option| guest.has(option));
     let flavour = Flavour { arch: guest.arch, kasan: guest.has("CONFIG_KASAN_GENERIC"), branches };
     let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
@@ -70,7 +70,7 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
 /// clippy found something.
 pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
     for arch in [Arch::Amd64, Arch::Arm64] {
-        let flavour = Flavour { arch, kasan: false, branches: Branches::LandAndSign };
+        let flavour = Flavour { arch, kasan: false, branches: Branches::of(arch, |_| true) };
         staticlib::clippy(flavour, tools.rust_library(), tools.offline())?;
     }
     Ok(())

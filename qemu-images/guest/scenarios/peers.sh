@@ -45,7 +45,7 @@ if has pqos; then
 		taskset 1 cache-load walk $((L3_SIZE * 2)) 1000 read >/dev/null &
 		loader=$!
 		sleep 1
-		inside pqos -I -m all:0 -t 3 >/tmp/pqos 2>/tmp/pqos.errors
+		inside pqos -I -m all:0 -t 3 >/tmp/pqos
 		is "pqos: with counters of the processor it monitors all there is" 0 $?
 		kill $loader
 		rdt-traffic caches still

@@ -16,6 +16,11 @@
 # find that there is no such cache.
 counts() { [ -d /sys/bus/event_source/devices/cpu ]; }
 follows() { [ $1 = CMT ] || { [ $1 = L3_CAT ] && counts; }; }
+# failed CHECK: the test has, and all that it said.
+failed() {
+	fail "$1"
+	sed 's/^/#   /' /tmp/$test
+}
 for test in L3_NONCONT_CAT L2_NONCONT_CAT CMT L3_CAT MBM MBA; do
 	! follows $test || check "caches follow" rdt-traffic caches follow
 	resctrl_tests -t $test >/tmp/$test 2>&1
@@ -23,21 +28,14 @@ for test in L3_NONCONT_CAT L2_NONCONT_CAT CMT L3_CAT MBM MBA; do
 	result=$(grep '^\(not \)\?ok 1 ' /tmp/$test)
 	case $test,$result in
 	L?_NONCONT_CAT,"ok 1 "*) pass "abi-241 $test: $result" ;;
-	L?_NONCONT_CAT,*)
-		fail "abi-241 $test"
-		sed 's/^/#   /' /tmp/$test
-		;;
+	L?_NONCONT_CAT,*) failed "abi-241 $test" ;;
 	CMT,"ok 1 "*SKIP*) note "skipped: abi-242, $result" ;;
 	CMT,"ok 1 "*) pass "abi-242 $test: $result" ;;
-	CMT,*)
-		fail "abi-242 $test"
-		sed 's/^/#   /' /tmp/$test
-		;;
+	CMT,*) failed "abi-242 $test" ;;
 	L3_CAT,"ok 1 "*) pass "abi-243 $test: $result" ;;
 	L3_CAT,*)
 		if counts; then
-			fail "abi-243 $test"
-			sed 's/^/#   /' /tmp/$test
+			failed "abi-243 $test"
 		else
 			note "skipped: abi-243, no counter of cache misses; it said: $result"
 		fi

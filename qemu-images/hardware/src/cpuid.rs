@@ -12,7 +12,7 @@ use crate::registers::{
 pub(crate) type Registers = [u32; 4];
 
 /// A register of a leaf is 32 bits wide; the field declarations keep to that.
-fn narrow(value: u64) -> u32 {
+pub(crate) fn narrow(value: u64) -> u32 {
     u32::try_from(value).expect("the fields of a CPUID register end at bit 31")
 }
 

@@ -9,59 +9,34 @@
 //! * A counter that overflows says so in `IA32_PERF_GLOBAL_STATUS`, and interrupts nobody: programs can count, not sample.
 //! * Edge detection, counter masks, inversion and the any-thread bits are kept and change nothing.
 //!
-//! Source: SDM Vol. 3, "Architectural Performance Monitoring" and "Performance Monitoring Events"; Vol. 4 for the addresses; Vol. 2,
-//! "CPUID", leaf 0AH, and "RDPMC".
+//! Source: SDM Vol. 3, "Performance Monitoring Events"; registers: [`crate::registers`].
 
 use crate::Gp;
 use crate::caches::Mode;
+use crate::cpuid::narrow;
 use crate::machine::{Machine, PmuFeatures};
+use crate::numbers::{low, place, word};
+use crate::registers::{
+    FixedCtr, FixedCtrCtrl, PerfEvtSel, PerfGlobalCtrl, PerfGlobalOvfCtrl, PerfGlobalStatus, Pmc, PmuEax, PmuEbx,
+    PmuEdx, RdpmcEcx,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// CPUID leaf of architectural performance monitoring.
 pub(crate) const LEAF: u32 = 0xa;
 
-/// `IA32_PMC0`, the first of the counters.
-const PMC: u32 = 0xc1;
-/// `IA32_PERFEVTSEL0`, what it counts.
-const PERFEVTSEL: u32 = 0x186;
-/// `IA32_FIXED_CTR0`, the first of those that count one thing.
-const FIXED_CTR: u32 = 0x309;
-/// `IA32_FIXED_CTR_CTRL`, when they do.
-const FIXED_CTR_CTRL: u32 = 0x38d;
-/// `IA32_PERF_GLOBAL_STATUS`.
-const GLOBAL_STATUS: u32 = 0x38e;
-/// `IA32_PERF_GLOBAL_CTRL`.
-const GLOBAL_CTRL: u32 = 0x38f;
-/// `IA32_PERF_GLOBAL_OVF_CTRL`.
-const GLOBAL_OVF_CTRL: u32 = 0x390;
-
 /// The version of all this.
-const VERSION: u32 = 2;
-/// How many events CPUID speaks of, and which of them are not there: branches, and those that were mispredicted.
-const EVENTS: u32 = 7;
-const MISSING_EVENTS: u32 = 3 << 5;
+const VERSION: u64 = 2;
+/// How many events CPUID speaks of.
+const EVENTS: u64 = 7;
 
 /// The bit of the first fixed counter in the global registers.
 const FIRST_FIXED_BIT: usize = 32;
-/// What else `IA32_PERF_GLOBAL_OVF_CTRL` takes: that a buffer has overflowed, and that something has changed.
-const CONDITIONS: u64 = 3 << 62;
-
 /// Bits of every counter.
-const WIDTH: u32 = 48;
-const COUNTER: u64 = (1 << WIDTH) - 1;
-/// Fixed counters: instructions, cycles, cycles of the reference clock.
-const FIXED: usize = 3;
-/// Of the ECX that RDPMC reads: a fixed counter is meant.
-const RDPMC_FIXED: u32 = 1 << 30;
-
-/// Fields of `IA32_PERFEVTSELx`.
-const EVENT: u64 = 0xffff;
-const USER: u64 = 1 << 16;
-const KERNEL: u64 = 1 << 17;
-const ENABLE: u64 = 1 << 22;
-/// Fields of a fixed counter in `IA32_FIXED_CTR_CTRL`, four bits each.
-const FIXED_KERNEL: u64 = 1;
-const FIXED_USER: u64 = 2;
+const WIDTH: u64 = 48;
+const COUNTER: u64 = Pmc::VALUE.max();
+/// Fixed counters.
+const FIXED: usize = FIXED_EVENTS.len();
 
 /// An event that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +49,8 @@ enum Event {
 
 impl Event {
     /// By unit mask and number; an event that is not counted here has none.
-    fn of(select: u64) -> Option<Self> {
-        match select & EVENT {
+    fn of(select: PerfEvtSel) -> Option<Self> {
+        match select.get(PerfEvtSel::EVENT) {
             0x003c | 0x013c => Some(Self::Cycles),
             0x00c0 => Some(Self::Instructions),
             0x4f2e => Some(Self::References),
@@ -86,7 +61,7 @@ impl Event {
 }
 
 /// What the fixed counters count.
-const FIXED_EVENTS: [Event; FIXED] = [Event::Instructions, Event::Cycles, Event::Cycles];
+const FIXED_EVENTS: [Event; 3] = [Event::Instructions, Event::Cycles, Event::Cycles];
 
 /// What a CPU has done, by [`Mode`] where there are two, since whenever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,22 +79,24 @@ pub struct Happened {
 impl Happened {
     fn of(&self, event: Event, modes: Modes) -> u64 {
         let by_mode = match event {
-            Event::Cycles => return if modes.user || modes.kernel { self.time } else { 0 },
+            Event::Cycles => return if modes.contains(&true) { self.time } else { 0 },
             Event::Instructions => self.instructions,
             Event::References => self.references,
             Event::Misses => self.misses,
         };
-        let user = if modes.user { by_mode[Mode::User as usize] } else { 0 };
-        let kernel = if modes.kernel { by_mode[Mode::Kernel as usize] } else { 0 };
-        user.wrapping_add(kernel)
+        by_mode.into_iter().zip(modes).filter(|(_, counts)| *counts).map(|(count, _)| count).sum()
     }
 }
 
-/// Whose doings a counter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Modes {
-    user: bool,
-    kernel: bool,
+/// Whose doings a counter counts, by [`Mode`].
+type Modes = [bool; 2];
+
+/// The two of them, by the order of [`Mode`].
+const fn modes(user: bool, kernel: bool) -> Modes {
+    let mut modes = [false; 2];
+    modes[Mode::User as usize] = user;
+    modes[Mode::Kernel as usize] = kernel;
+    modes
 }
 
 /// The counters of a machine.
@@ -168,8 +145,7 @@ impl Counters {
     /// The bit of a counter in the global registers.
     fn bit(&self, counter: usize) -> u32 {
         let fixed = counter.checked_sub(self.select.len());
-        // There are few.
-        u32::try_from(fixed.map_or(counter, |fixed| FIRST_FIXED_BIT + fixed)).unwrap_or(u32::MAX)
+        word(fixed.map_or(counter, |fixed| FIRST_FIXED_BIT + fixed))
     }
 
     /// What a counter counts, if it does.
@@ -177,15 +153,16 @@ impl Counters {
         if self.enabled >> self.bit(counter) & 1 == 0 {
             return None;
         }
-        match self.select.get(counter) {
+        match self.select.get(counter).copied().map(PerfEvtSel) {
             Some(select) => {
-                let modes = Modes { user: select & USER != 0, kernel: select & KERNEL != 0 };
-                Event::of(*select).filter(|_| select & ENABLE != 0).map(|event| (event, modes))
+                let set = |field| select.get(field) != 0;
+                let modes = modes(set(PerfEvtSel::USR), set(PerfEvtSel::OS));
+                Event::of(select).filter(|_| set(PerfEvtSel::EN)).map(|event| (event, modes))
             }
             None => {
                 let fixed = counter - self.select.len();
-                let control = self.fixed_control >> (4 * fixed);
-                let modes = Modes { user: control & FIXED_USER != 0, kernel: control & FIXED_KERNEL != 0 };
+                let control = self.fixed_control >> (FixedCtrCtrl::STRIDE * fixed);
+                let modes = modes(control & FixedCtrCtrl::USR != 0, control & FixedCtrCtrl::OS != 0);
                 Some((FIXED_EVENTS[fixed], modes))
             }
         }
@@ -219,10 +196,14 @@ impl Pmu {
     /// Answers CPUID for a leaf that is theirs: EAX, EBX, ECX, EDX. `None` for any other leaf.
     #[must_use]
     pub fn cpuid(&self, leaf: u32) -> Option<[u32; 4]> {
-        let counters = u32::try_from(self.counters).unwrap_or(0);
-        let fixed = u32::try_from(FIXED).unwrap_or(0);
-        let general = VERSION | counters << 8 | WIDTH << 16 | EVENTS << 24;
-        (leaf == LEAF).then_some([general, MISSING_EVENTS, 0, fixed | WIDTH << 5])
+        let general = PmuEax::default()
+            .with(&PmuEax::VERSION, VERSION)
+            .with(&PmuEax::COUNTERS, self.counters as u64)
+            .with(&PmuEax::WIDTH, WIDTH)
+            .with(&PmuEax::EVENTS, EVENTS);
+        let missing = PmuEbx::default().with(&PmuEbx::BRANCHES, 1).with(&PmuEbx::MISPREDICTED, 1);
+        let fixed = PmuEdx::default().with(&PmuEdx::FIXED, FIXED as u64).with(&PmuEdx::WIDTH, WIDTH);
+        (leaf == LEAF).then(|| [narrow(general.0), narrow(missing.0), 0, narrow(fixed.0)])
     }
 
     /// Takes power from all CPUs and gives it back.
@@ -264,15 +245,15 @@ impl Pmu {
     pub fn wrmsr(&self, cpu: usize, address: u32, value: u64, happened: Happened) -> Result<bool, Gp> {
         let Some(register) = self.register(address) else { return Ok(false) };
         let mut counters = self.counters(cpu);
-        let all = ((1 << self.counters) - 1) | (((1 << FIXED) - 1) << FIRST_FIXED_BIT);
+        // Of general-purpose counters, those that there are.
+        let missing = PerfGlobalCtrl::PMC.mask() & !((1 << self.counters) - 1);
         let allowed = match register {
-            // Written with 32 bits, of which the highest is that of all above.
             Register::Value(counter) if counter < self.counters => u64::MAX,
-            Register::Value(_) => COUNTER,
-            Register::Select(_) => u64::from(u32::MAX),
-            Register::FixedControl => (1 << (4 * FIXED)) - 1,
-            Register::Control => all,
-            Register::OverflowControl => all | CONDITIONS,
+            Register::Value(_) => FixedCtr::DEFINED,
+            Register::Select(_) => PerfEvtSel::DEFINED,
+            Register::FixedControl => FixedCtrCtrl::DEFINED,
+            Register::Control => PerfGlobalCtrl::DEFINED & !missing,
+            Register::OverflowControl => PerfGlobalOvfCtrl::DEFINED & !missing,
             Register::Status => return Err(Gp::ReadOnly),
         };
         if value & !allowed != 0 {
@@ -281,8 +262,8 @@ impl Pmu {
         counters.settle(happened);
         match register {
             Register::Value(counter) if counter < self.counters => {
-                let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
-                counters.values[counter] = i64::from(low.cast_signed()).cast_unsigned() & COUNTER;
+                // 32 bits, of which the highest is that of all above.
+                counters.values[counter] = i64::from(low(value).cast_signed()).cast_unsigned() & COUNTER;
             }
             Register::Value(counter) => counters.values[counter] = value,
             Register::Select(counter) => counters.select[counter] = value,
@@ -297,25 +278,31 @@ impl Pmu {
     /// Executes RDPMC with this ECX on a CPU which has done so much. `None` where it faults.
     #[must_use]
     pub fn rdpmc(&self, cpu: usize, ecx: u32, happened: Happened) -> Option<u64> {
-        let address = if ecx & RDPMC_FIXED == 0 { PMC } else { FIXED_CTR }.checked_add(ecx & !RDPMC_FIXED)?;
-        let value = matches!(self.register(address), Some(Register::Value(_)));
-        self.rdmsr(cpu, address, happened).filter(|_| value)
+        let which = RdpmcEcx(ecx.into());
+        let (place, fixed) = (place(which.get(RdpmcEcx::COUNTER)), which.get(RdpmcEcx::FIXED) != 0);
+        let (first, count) = if fixed { (self.counters, FIXED) } else { (0, self.counters) };
+        if which.has_reserved_bits() || place >= count {
+            return None;
+        }
+        let mut counters = self.counters(cpu);
+        counters.settle(happened);
+        Some(counters.values[first + place])
     }
 
     fn register(&self, address: u32) -> Option<Register> {
         let among = |first: u32, count: usize| {
-            let place = address.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            let place = address.checked_sub(first).map(|offset| place(offset.into()));
             place.filter(|place| *place < count)
         };
         match address {
-            FIXED_CTR_CTRL => Some(Register::FixedControl),
-            GLOBAL_STATUS => Some(Register::Status),
-            GLOBAL_CTRL => Some(Register::Control),
-            GLOBAL_OVF_CTRL => Some(Register::OverflowControl),
-            _ => among(PMC, self.counters)
+            FixedCtrCtrl::ADDRESS => Some(Register::FixedControl),
+            PerfGlobalStatus::ADDRESS => Some(Register::Status),
+            PerfGlobalCtrl::ADDRESS => Some(Register::Control),
+            PerfGlobalOvfCtrl::ADDRESS => Some(Register::OverflowControl),
+            _ => among(Pmc::ADDRESS, self.counters)
                 .map(Register::Value)
-                .or_else(|| among(PERFEVTSEL, self.counters).map(Register::Select))
-                .or_else(|| among(FIXED_CTR, FIXED).map(|fixed| Register::Value(self.counters + fixed))),
+                .or_else(|| among(PerfEvtSel::ADDRESS, self.counters).map(Register::Select))
+                .or_else(|| among(FixedCtr::ADDRESS, FIXED).map(|fixed| Register::Value(self.counters + fixed))),
         }
     }
 

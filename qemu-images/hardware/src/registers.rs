@@ -98,10 +98,15 @@ macro_rules! registers {
     )* };
 }
 
+mod pmu;
 mod processor;
 mod qos;
 mod telemetry;
 
+pub use pmu::{
+    FixedCtr, FixedCtrCtrl, PerfEvtSel, PerfGlobalCtrl, PerfGlobalOvfCtrl, PerfGlobalStatus, Pmc, PmuEax, PmuEbx,
+    PmuEdx, RdpmcEcx,
+};
 pub use processor::{Midr, ProcessorFeatures, Signature, TopologyEbx, TopologyEcx};
 pub use qos::{
     AbmcEax, AbmcEbx, AmdCacheEcx, BandwidthEbx, EvtCfg, ExtendedEbx, ExtendedFeaturesEcx, L3QosAbmcCfg, L3QosAbmcDsc,

@@ -235,7 +235,8 @@ impl Plugin {
 
     fn rdmsr(&self, cpu: usize, next: u64) {
         let address = self.read_low(Register::Rcx);
-        if let Some(value) = self.read_performance(cpu, address) {
+        let pmu = self.pmu_with(address).filter(|_| self.privileged());
+        if let Some(value) = pmu.and_then(|pmu| pmu.rdmsr(cpu, address, self.happened(cpu))) {
             self.later(cpu, next, Late::Rdmsr(value));
             return;
         }
@@ -257,25 +258,21 @@ impl Plugin {
 
     fn wrmsr(&self, cpu: usize) {
         let address = self.read_low(Register::Rcx);
-        let value = || u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
-        if let Some(written) = self.write_performance(cpu, address, value) {
-            if let Err(fault) = written {
-                self.note_fault(cpu, "wrmsr", address, Some(value()), fault);
-                self.fault(cpu, REFUSED_WRITE);
-            }
+        let pmu = self.pmu_with(address);
+        if pmu.is_none() && Msr::at(address).is_none() || !self.privileged() {
             return;
         }
-        if Msr::at(address).is_none() || !self.privileged() {
-            return;
-        }
-        self.count(Counted::Write);
-        let value = value();
-        match self.rdt.wrmsr(cpu, address, value, self.now()) {
-            Ok(_) => self.note_write(cpu, address, value),
-            Err(fault) => {
-                self.note_fault(cpu, "wrmsr", address, Some(value), fault);
-                self.fault(cpu, REFUSED_WRITE);
+        let value = u64::from(self.read_low(Register::Rax)) | self.read(Register::Rdx) << 32;
+        let written = match pmu {
+            Some(pmu) => pmu.wrmsr(cpu, address, value, self.happened(cpu)),
+            None => {
+                self.count(Counted::Write);
+                self.rdt.wrmsr(cpu, address, value, self.now()).inspect(|_| self.note_write(cpu, address, value))
             }
+        };
+        if let Err(fault) = written {
+            self.note_fault(cpu, "wrmsr", address, Some(value), fault);
+            self.fault(cpu, REFUSED_WRITE);
         }
     }
 
@@ -398,9 +395,6 @@ impl Plugin {
             if breakpoint::is_kernels(size, bytes, address) {
                 breakpoint::watch(&insn, address);
             }
-            if self.pmu.is_some() && pmu::is_rdpmc(bytes) {
-                insn.instead(pmu::on_rdpmc, address.wrapping_add(size as u64));
-            }
             let watched = Instruction::decode(bytes);
             let next = address.wrapping_add(size as u64);
             if let Some(feed) = feed {
@@ -414,6 +408,12 @@ impl Plugin {
             let hook: CpuCallback = match watched {
                 Instruction::Pause => {
                     give_way_at(&insn);
+                    continue;
+                }
+                Instruction::Rdpmc => {
+                    if self.pmu.is_some() {
+                        insn.instead(pmu::on_rdpmc, next);
+                    }
                     continue;
                 }
                 Instruction::Cpuid => on_cpuid,

@@ -4,8 +4,8 @@
 //! An id is noted before a task gets it, and at each context switch to a task that has it, unless the CPU knows the task's word from
 //! a switch before and nothing was forgotten meanwhile: the epoch tells. It is forgotten before all tasks that have it are given
 //! others. A task that was being created meanwhile is in no list yet and keeps the id (see [`crate::rdtgroup::tasks`]); it cannot
-//! have run, so it notes the id when it does. What is noted is kept over an unmount, for the next mount to see whether there can be
-//! such tasks.
+//! have run, so it notes the id when it does. What is noted is kept when the last group goes, for whoever gives something to a group next,
+//! or mounts, to see whether there can be such tasks.
 //!
 //! Of two ids in a word each is noted by itself. An id that is not known here, and the default group's, tasks may always have.
 

@@ -179,15 +179,15 @@ impl<A: Arch<P>, P: Platform> State<A, P> {
         })
     }
 
-    /// Whether this is the default group.
-    pub(crate) fn is_default(&self, place: Place) -> bool {
-        place == Place::Ctrl(self.groups.len().saturating_sub(1))
+    /// Where the default group is.
+    pub(crate) fn default_ctrl(&self) -> usize {
+        self.groups.len().saturating_sub(1)
     }
 
     /// The default group.
     pub(crate) fn default_group(&mut self) -> &mut CtrlGroup {
-        let last = self.groups.len().saturating_sub(1);
-        &mut self.groups[last]
+        let default = self.default_ctrl();
+        &mut self.groups[default]
     }
 
     /// An id for a new group.

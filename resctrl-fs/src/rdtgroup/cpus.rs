@@ -122,7 +122,7 @@ pub(crate) fn write<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, place: Place
 fn write_ctrl<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, mut sets: Sets) -> Done {
     let state = op.state();
     sets.compare(&state.groups[ctrl].cpus);
-    let default = state.groups.len().saturating_sub(1);
+    let default = state.default_ctrl();
     if ctrl == default && !sets.lost.is_empty() {
         return Err(state.status.refuse(Errno::EINVAL, "Can't drop CPUs from default group\n"));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `tasks`: who is listed, who may be moved by whom, and what moves.
 
-use resctrl_types::sim::{TaskSpec, fail_allocation};
+use resctrl_types::sim::{SimTask, TaskSpec, fail_allocation};
 use resctrl_types::{CpuId, Errno, Platform, TaskWord};
 
 use crate::arch::{INTEL, MONITOR_ONLY};
@@ -149,15 +149,20 @@ fn member_of_g(machine: &Machine) -> (i32, TaskWord) {
     (pid, machine.sim.task_word(&task))
 }
 
+/// A task whose word was copied before, and who is in the list of all only now.
+fn created_late(machine: &Machine, word: TaskWord) -> SimTask {
+    let late = machine.sim.spawn_task(TaskSpec::default());
+    machine.sim.set_task_word(&late, word);
+    late
+}
+
 #[test]
 fn who_was_being_created_while_his_group_went_is_found_when_he_has_run() {
     on(INTEL, PLAIN, |machine| {
         machine.mkdir("another");
         let (a, word) = member_of_g(machine);
         machine.rmdir("g");
-        // His word was copied before, and he is in the list of all now.
-        let late = machine.sim.spawn_task(TaskSpec::default());
-        machine.sim.set_task_word(&late, word);
+        let late = created_late(machine, word);
         machine.mkdir("g");
         machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
         assert_eq!(members(machine, "g"), [late.pid()]);
@@ -171,8 +176,7 @@ fn who_was_being_created_while_the_last_group_went_is_taken_in_before_anybody_is
     on(INTEL, DEBUG, |machine| {
         let (a, word) = member_of_g(machine);
         machine.rmdir("g");
-        let late = machine.sim.spawn_task(TaskSpec::default());
-        machine.sim.set_task_word(&late, word);
+        let late = created_late(machine, word);
         machine.mkdir("g");
         machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
         assert_eq!(machine.arch().running(1).0, 0, "whoever has that id now");
@@ -188,8 +192,7 @@ fn who_was_being_created_is_found_on_a_cpu_that_ran_a_member_before_the_group_we
     on(INTEL, PLAIN, |machine| {
         machine.mkdir("another");
         let (_, word) = member_of_g(machine);
-        let late = machine.sim.spawn_task(TaskSpec::default());
-        machine.sim.set_task_word(&late, word);
+        let late = created_late(machine, word);
         machine.sim.switch_to(CpuId(1), Some(&late)).unwrap();
         // The walk comes by before he is in the list.
         machine.sim.set_task_word(&late, TaskWord(0));
@@ -206,8 +209,7 @@ fn who_was_being_created_while_the_file_system_went_is_found_by_the_next_mount()
     on(INTEL, PLAIN, |machine| {
         let (a, word) = member_of_g(machine);
         Fs::unmount(&machine.fs);
-        let late = machine.sim.spawn_task(TaskSpec::default());
-        machine.sim.set_task_word(&late, word);
+        let late = created_late(machine, word);
         assert_eq!(walks(machine, || Fs::mount(&machine.fs, &PLAIN).unwrap()), 1);
         machine.mkdir("g");
         assert_eq!(members(machine, "g"), []);

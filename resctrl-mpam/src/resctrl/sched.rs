@@ -62,7 +62,7 @@ impl<P: Platform, M: Msc, S: SystemRegisters> Cpus<P> for Mpam<M, S> {
                 Here::Irq(here) => self.sched_in(here, platform.current_word(here)),
                 Here::Thread(_) => {
                     // Whatever this thread works for, the next switch writes again.
-                    write_labels(&self.system, here, self.labels(TaskWord(state.default_word())));
+                    self.write_labels(here, self.labels(TaskWord(state.default_word())));
                     state.forget();
                 }
             }
@@ -110,13 +110,13 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
     fn reset_labels(&self, here: Here<'_>) {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
-        state.write_from_thread(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here, labels));
+        state.write_from_thread(self.labels(TaskWord(0)), |labels| self.write_labels(here, labels));
     }
 
     /// The power management of this CPU has lost its registers: writes them again from memory.
     pub fn cpu_resumed(&self, here: IrqOff<'_>) {
         if let Some(state) = self.cpus.get(here.cpu().index()) {
-            write_labels(&self.system, here.into(), state.held().unwrap_or_else(|| self.labels(TaskWord(0))));
+            self.write_labels(here.into(), state.held().unwrap_or_else(|| self.labels(TaskWord(0))));
         }
     }
 
@@ -125,6 +125,6 @@ impl<M: Msc, S: SystemRegisters> Mpam<M, S> {
         let Some(state) = self.cpus.get(here.cpu().index()) else { return };
         state.set_default_word(0);
         state.forget();
-        state.switch(self.labels(TaskWord(0)), |labels| write_labels(&self.system, here.into(), labels));
+        state.switch(self.labels(TaskWord(0)), |labels| self.write_labels(here.into(), labels));
     }
 }

@@ -19,13 +19,15 @@ pub(super) struct Flavour {
     pub(super) arch: Arch,
     /// The kernel has KASAN: memory accesses are checked.
     pub(super) kasan: bool,
-    /// What protects returns and indirect branches, on arm64.
+    /// What protects returns and indirect branches.
     pub(super) branches: Branches,
 }
 
-/// What an arm64 kernel has its branches protected by.
+/// What a kernel has its branches protected by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Branches {
+    /// What all kernels for x86-64 have: it is among their flags.
+    Always,
     /// Landing pads and signed return addresses: `CONFIG_ARM64_BTI_KERNEL`.
     LandAndSign,
     /// Signed return addresses: `CONFIG_ARM64_PTR_AUTH_KERNEL`.
@@ -36,17 +38,19 @@ pub(super) enum Branches {
 
 impl Branches {
     /// As the kernel's own code has it, by its configuration (arch/arm64/Makefile).
-    pub(super) fn of(has: impl Fn(&str) -> bool) -> Self {
-        match () {
-            () if has("CONFIG_ARM64_BTI_KERNEL") => Self::LandAndSign,
-            () if has("CONFIG_ARM64_PTR_AUTH_KERNEL") => Self::Sign,
-            () => Self::Unprotected,
+    pub(super) fn of(arch: Arch, has: impl Fn(&str) -> bool) -> Self {
+        match arch {
+            Arch::Amd64 => Self::Always,
+            Arch::Arm64 if has("CONFIG_ARM64_BTI_KERNEL") => Self::LandAndSign,
+            Arch::Arm64 if has("CONFIG_ARM64_PTR_AUTH_KERNEL") => Self::Sign,
+            Arch::Arm64 => Self::Unprotected,
         }
     }
 
     /// The compiler's flag, and what folders of libraries with it are called.
     const fn flag(self) -> (&'static [&'static str], &'static str) {
         match self {
+            Self::Always => (&[], ""),
             // Hints, where the processor has none.
             Self::LandAndSign => (&["-Zbranch-protection=bti,pac-ret"], ""),
             Self::Sign => (&["-Zbranch-protection=pac-ret"], "-pac"),
@@ -136,14 +140,14 @@ impl Flavour {
         };
         let checks = if self.checks_memory() { RUSTFLAGS_KASAN_AMD64 } else { &[] };
         let (branches, _) = self.branches.flag();
-        [RUSTFLAGS, arch, checks, if self.arch == Arch::Arm64 { branches } else { &[] }].concat()
+        [RUSTFLAGS, arch, checks, branches].concat()
     }
 
     /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.
     fn target_dir(self) -> PathBuf {
         let kasan = if self.kasan { "-kasan" } else { "" };
         let (_, branches) = self.branches.flag();
-        workspace::target().join(format!("module-rust{kasan}{}", if self.arch == Arch::Arm64 { branches } else { "" }))
+        workspace::target().join(format!("module-rust{kasan}{branches}"))
     }
 }
 
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn branches_are_protected_as_the_kernels_are_and_on_arm64_alone() {
         let flags = |arch, options: &[&str]| {
-            let branches = Branches::of(|option| options.contains(&option));
+            let branches = Branches::of(arch, |option| options.contains(&option));
             let flavour = Flavour { arch, kasan: false, branches };
             let flag = flavour.rustflags().into_iter().find(|flag| flag.starts_with("-Zbranch-protection="));
             let folder = flavour.target_dir().file_name().map(|name| name.to_string_lossy().into_owned());

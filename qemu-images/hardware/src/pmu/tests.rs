@@ -4,6 +4,18 @@
 use super::*;
 use crate::machine::Machine;
 
+const PMC: u32 = Pmc::ADDRESS;
+const PERFEVTSEL: u32 = PerfEvtSel::ADDRESS;
+const FIXED_CTR: u32 = FixedCtr::ADDRESS;
+const FIXED_CTR_CTRL: u32 = FixedCtrCtrl::ADDRESS;
+const GLOBAL_STATUS: u32 = PerfGlobalStatus::ADDRESS;
+const GLOBAL_CTRL: u32 = PerfGlobalCtrl::ADDRESS;
+const GLOBAL_OVF_CTRL: u32 = PerfGlobalOvfCtrl::ADDRESS;
+const USER: u64 = PerfEvtSel::USR.mask();
+const KERNEL: u64 = PerfEvtSel::OS.mask();
+const ENABLE: u64 = PerfEvtSel::EN.mask();
+const RDPMC_FIXED: u32 = 1 << 30;
+
 const SELECT: [u32; 2] = [PERFEVTSEL, PERFEVTSEL + 1];
 const VALUE: [u32; 2] = [PMC, PMC + 1];
 const LLC_MISSES: u64 = 0x412e;
@@ -63,7 +75,12 @@ fn other_events_are_kept_and_count_nothing() {
 #[test]
 fn fixed_counters_count_instructions_and_time() {
     let pmu = pmu();
-    write(&pmu, FIXED_CTR_CTRL, FIXED_USER | (FIXED_USER | FIXED_KERNEL) << 4, Happened::default());
+    write(
+        &pmu,
+        FIXED_CTR_CTRL,
+        FixedCtrCtrl::USR | (FixedCtrCtrl::USR | FixedCtrCtrl::OS) << FixedCtrCtrl::STRIDE,
+        Happened::default(),
+    );
     write(&pmu, GLOBAL_CTRL, 0x7_0000_0000, Happened::default());
     let happened = Happened { time: 1000, instructions: [30, 4], ..Happened::default() };
     let fixed = [0, 1, 2].map(|counter| pmu.rdpmc(0, RDPMC_FIXED | counter, happened));

@@ -10,6 +10,7 @@ pub(crate) enum Instruction {
     Wrmsr,
     /// PAUSE, the hint that the CPU spins.
     Pause,
+    Rdpmc,
 }
 
 /// Longest encoding an x86 instruction can have.
@@ -24,6 +25,7 @@ impl Instruction {
         match (opcode, bytes.len() - opcode.len()) {
             ([0x0f, 0xa2], _) => Some(Self::Cpuid),
             ([0x0f, 0x32], _) => Some(Self::Rdmsr),
+            ([0x0f, 0x33], _) => Some(Self::Rdpmc),
             // With a mandatory prefix 0F 01 C6 is another instruction than WRMSRNS.
             // Without its prefix, NOP.
             ([0x90], _) if bytes.contains(&0xf3) => Some(Self::Pause),
@@ -47,6 +49,7 @@ mod tests {
         assert_eq!(Instruction::decode(&[0x0f, 0xa2]), Some(Instruction::Cpuid));
         assert_eq!(Instruction::decode(&[0x3e, 0x0f, 0x30]), Some(Instruction::Wrmsr));
         assert_eq!(Instruction::decode(&[0x2e, 0x66, 0x0f, 0x32]), Some(Instruction::Rdmsr));
+        assert_eq!(Instruction::decode(&[0x0f, 0x33]), Some(Instruction::Rdpmc));
         assert_eq!(Instruction::decode(&[0x0f, 0x01, 0xc6]), Some(Instruction::Wrmsr));
     }
 
@@ -64,6 +67,7 @@ mod tests {
             &[0x90],
             &[0x3e],
             &[0x0f, 0xa2, 0x90],
+            &[0x0f, 0x33, 0x90],
             &[0x0f, 0x31],
             &[0xf3, 0x0f, 0x01, 0xc6],
             &[0xf0, 0x0f, 0xa2],

@@ -9,21 +9,15 @@
 use super::{Plugin, Register, plugin};
 use crate::feed;
 use crate::qemu::{current, number};
-use resctrl_hardware::Gp;
-use resctrl_hardware::pmu::Happened;
+use resctrl_hardware::pmu::{Happened, Pmu};
 use std::ffi::{c_uint, c_void};
 
 /// `CR4.PCE`: programs may execute RDPMC.
 const PCE: u64 = 1 << 8;
 
-/// Whether an instruction is RDPMC.
-pub(super) fn is_rdpmc(bytes: &[u8]) -> bool {
-    bytes == [0x0f, 0x33]
-}
-
 impl Plugin {
     /// What a CPU has done.
-    fn happened(&self, cpu: usize) -> Happened {
+    pub(super) fn happened(&self, cpu: usize) -> Happened {
         let counts = self.rdt.caches().map(|caches| caches.counts(cpu)).unwrap_or_default();
         Happened {
             time: self.now(),
@@ -33,21 +27,9 @@ impl Plugin {
         }
     }
 
-    /// What RDMSR reads of a register of the counters; `None` if it is none of them, or is not to be read.
-    pub(super) fn read_performance(&self, cpu: usize, address: u32) -> Option<u64> {
-        let pmu = self.pmu.as_ref().filter(|pmu| pmu.has(address) && self.privileged())?;
-        pmu.rdmsr(cpu, address, self.happened(cpu))
-    }
-
-    /// Carries out a write to a register of the counters; `None` if it is none of them, or is not to be written.
-    pub(super) fn write_performance(
-        &self,
-        cpu: usize,
-        address: u32,
-        value: impl Fn() -> u64,
-    ) -> Option<Result<(), Gp>> {
-        let pmu = self.pmu.as_ref().filter(|pmu| pmu.has(address) && self.privileged())?;
-        Some(pmu.wrmsr(cpu, address, value(), self.happened(cpu)).map(|_| ()))
+    /// The counters, if a model specific register is one of theirs.
+    pub(super) fn pmu_with(&self, address: u32) -> Option<&Pmu> {
+        self.pmu.as_ref().filter(|pmu| pmu.has(address))
     }
 
     /// Executes RDPMC. False where it faults, which is left to QEMU.
@@ -85,7 +67,7 @@ pub(super) extern "C" fn on_rdpmc(cpu: c_uint, next: *mut c_void) {
 
 #[cfg(test)]
 mod tests {
-    use super::{behind, is_rdpmc};
+    use super::behind;
 
     #[test]
     fn a_program_goes_on_where_it_has_the_page_that_another_has_elsewhere() {
@@ -94,11 +76,5 @@ mod tests {
         // A block that begins in the page before.
         assert_eq!(behind(0x5000_1004, 0x7000_0ff0), 0x7000_1004);
         assert_eq!(behind(0x5000_1000, 0x7000_0ffe), 0x7000_1000);
-    }
-
-    #[test]
-    fn rdpmc_is_told_from_its_neighbours() {
-        assert!(is_rdpmc(&[0x0f, 0x33]));
-        assert!(!is_rdpmc(&[0x0f, 0x32]) && !is_rdpmc(&[0x0f, 0x33, 0x90]) && !is_rdpmc(&[]));
     }
 }
