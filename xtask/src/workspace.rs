@@ -42,11 +42,12 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     )
 }
 
-/// The commit that is checked out, and whether tracked files have changed since. Not all have their sources from a repository.
+/// The commit that is checked out, and whether tracked files have changed since, other than the documentation, into which
+/// measurements are written. Not all have their sources from a repository.
 pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| git::text(root(), arguments);
     let Ok(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "an unknown commit".to_owned() };
-    match git(&["status", "--porcelain", "--untracked-files=no"]).as_deref() {
+    match git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!docs"]).as_deref() {
         Ok("") => commit,
         _ => format!("{commit} with changes"),
     }
