@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A whole machine: emulated RDT below the shipped x86 code, below the file system, on the simulated kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +94,16 @@ pub(crate) fn assert_covered() {
     }
 }
 
+/// The machine of a description. Each schedule boots one, and to read the description takes longer than that.
+fn described(description: &str) -> Arc<resctrl_hardware::Machine> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<resctrl_hardware::Machine>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = known
+        .entry(description.to_owned())
+        .or_insert_with(|| Arc::new(resctrl_hardware::Machine::parse(description).unwrap()));
+    Arc::clone(machine)
+}
+
 /// A booted machine with the module loaded. Clones are the same machine.
 #[derive(Clone)]
 pub(crate) struct Machine {
@@ -108,7 +118,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Boots the machine of a description and loads the module. No file system is mounted yet.
     pub(crate) fn boot(description: &str) -> Machine {
-        let machine = resctrl_hardware::Machine::parse(description).unwrap();
+        let machine = described(description);
         let sim = SimPlatform::new(resctrl_x86_board::topology(&machine));
         // Prefetchers can be turned off, or nodes be told apart.
         let version = if machine.topology.nodes > 1 { SAPPHIRE_RAPIDS_X } else { GOLDMONT };
