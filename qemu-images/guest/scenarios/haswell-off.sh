@@ -6,6 +6,7 @@
 # append: rdt=!l3cat
 # parameters: rdt=!l3cat
 # compare: yes
+# guest: own
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
