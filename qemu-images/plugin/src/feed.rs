@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Feed {
     api: &'static Api,
     caches: &'static Model,
+    /// Those of each CPU, for data and for instructions.
+    filters: &'static [[Filter; 2]],
     started: Instant,
     /// Instructions that each CPU has executed meanwhile, by [`Mode`]. Only its own thread writes them.
     instructions: &'static [[AtomicU64; 2]],
@@ -47,6 +49,7 @@ pub(crate) fn begin(api: &'static Api, caches: Option<&'static Model>) {
         FEED.get_or_init(|| Feed {
             api,
             caches,
+            filters: caches.all_filters(),
             started: Instant::now(),
             // For as long as the process lives, as the rest.
             instructions: (0..caches.cpus()).map(|_| Default::default()).collect::<Vec<_>>().leak(),
@@ -183,8 +186,21 @@ impl Feed {
         self.caches.empty_filters();
     }
 
+    /// Whether a load or store need not go on to the caches. Nearly all need not, so this is what following costs.
+    #[inline]
+    fn is_hidden(&self, cpu: c_uint, address: u64, write: Write) -> bool {
+        address % LINE_SIZE <= LINE_SIZE - LONGEST
+            && self
+                .filters
+                .get(current::cpu_of_access(cpu))
+                .is_some_and(|[data, _]| data.holds(address / LINE_SIZE, write))
+    }
+
+    /// A load or store that may have to go on.
+    #[cold]
+    #[inline(never)]
     fn accessed(&self, cpu: c_uint, access: c_uint, address: u64, what: Access, mode: Mode) {
-        let cpu = current::cpu(cpu);
+        let cpu = current::cpu_of_access(cpu);
         let [data, _] = self.caches.filters(cpu);
         let write = if what == Access::Store { Write::Yes } else { Write::No };
         if !data.hides(address / LINE_SIZE, write)
@@ -219,6 +235,15 @@ impl Feed {
         }
     }
 
+    /// A fetch that may have to go on.
+    #[cold]
+    #[inline(never)]
+    fn fetched(&self, cpu: usize, code: &Filter, line: u64, mode: Mode) {
+        if !code.hides(line, Write::No) {
+            self.access(cpu, Access::Fetch, mode, line * LINE_SIZE);
+        }
+    }
+
     /// Tells an access that the filter does not hide. Who has moved more than its pace allows waits, on the thread that executes the
     /// CPU.
     fn access(&self, cpu: usize, what: Access, mode: Mode, physical: u64) {
@@ -234,13 +259,17 @@ impl Feed {
 }
 
 extern "C" fn on_load(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
-    if let Some(feed) = FEED.get() {
+    if let Some(feed) = FEED.get()
+        && !feed.is_hidden(cpu, address, Write::No)
+    {
         feed.accessed(cpu, access, address, Access::Load, mode_of(number(data)));
     }
 }
 
 extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_void) {
-    if let Some(feed) = FEED.get() {
+    if let Some(feed) = FEED.get()
+        && !feed.is_hidden(cpu, address, Write::Yes)
+    {
         feed.accessed(cpu, access, address, Access::Store, mode_of(number(data)));
     }
 }
@@ -248,15 +277,15 @@ extern "C" fn on_store(cpu: c_uint, access: c_uint, address: u64, data: *mut c_v
 extern "C" fn on_fetch(cpu: c_uint, data: *mut c_void) {
     let Some(feed) = FEED.get() else { return };
     let Fetch { line: first, lines, instructions, mode } = Fetch::unpack(number(data));
-    let cpu = current::cpu(cpu);
+    let cpu = current::cpu_of_access(cpu);
     if let Some(counts) = feed.instructions.get(cpu) {
         let count = &counts[mode as usize];
         count.store(count.load(Ordering::Relaxed) + instructions, Ordering::Relaxed);
     }
-    let [_, code] = feed.caches.filters(cpu);
+    let Some([_, code]) = feed.filters.get(cpu) else { return };
     for line in first..first + lines {
-        if !code.hides(line, Write::No) {
-            feed.access(cpu, Access::Fetch, mode, line * LINE_SIZE);
+        if !code.holds(line, Write::No) {
+            feed.fetched(cpu, code, line, mode);
         }
     }
 }

@@ -33,29 +33,38 @@ impl Default for Filter {
 }
 
 impl Filter {
+    /// Whether an access need not go on to the caches. What nearly every access of a guest comes to: short, and without a call.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, line: u64, write: Write) -> bool {
+        let held = self.entry(line).load(Ordering::Relaxed);
+        let wanted = line << 2 | PRESENT;
+        let is_held = match write {
+            Write::No => held & !WRITTEN == wanted,
+            Write::Yes => held == wanted | WRITTEN,
+        };
+        is_held && self.done.load(Ordering::Relaxed) == self.asked.load(Ordering::Acquire)
+    }
+
     /// Whether an access need not go on to the caches. From now on the line is in it.
     #[must_use]
     pub fn hides(&self, line: u64, write: Write) -> bool {
+        if self.holds(line, write) {
+            return true;
+        }
         let asked = self.asked.load(Ordering::Acquire);
         if self.done.load(Ordering::Relaxed) != asked {
             self.lines.iter().for_each(|line| line.store(0, Ordering::Relaxed));
             self.done.store(asked, Ordering::Relaxed);
         }
-        let entry = &self.lines[crate::numbers::place(line) % LINES];
-        let wanted = line << 2 | PRESENT;
-        let held = entry.load(Ordering::Relaxed);
-        match write {
-            Write::No if held & !WRITTEN == wanted => true,
-            Write::Yes if held == wanted | WRITTEN => true,
-            Write::No => {
-                entry.store(wanted, Ordering::Relaxed);
-                false
-            }
-            Write::Yes => {
-                entry.store(wanted | WRITTEN, Ordering::Relaxed);
-                false
-            }
-        }
+        let written = if write == Write::Yes { WRITTEN } else { 0 };
+        self.entry(line).store(line << 2 | PRESENT | written, Ordering::Relaxed);
+        false
+    }
+
+    #[inline]
+    fn entry(&self, line: u64) -> &AtomicU64 {
+        &self.lines[crate::numbers::place(line) % LINES]
     }
 
     /// Has it emptied before the next access.

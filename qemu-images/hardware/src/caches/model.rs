@@ -175,6 +175,12 @@ impl Model {
         &self.filters[cpu]
     }
 
+    /// Those of all CPUs.
+    #[must_use]
+    pub fn all_filters(&self) -> &[[Filter; 2]] {
+        &self.filters
+    }
+
     /// The pace of a CPU.
     #[must_use]
     pub fn pace(&self, cpu: usize) -> &Pace {

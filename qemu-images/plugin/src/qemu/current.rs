@@ -9,12 +9,17 @@
 use std::cell::Cell;
 use std::ffi::{c_uint, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// QEMU's pointer of each CPU, as a number; 0 where it is not known.
 static POINTERS: OnceLock<Vec<AtomicUsize>> = OnceLock::new();
 
+/// Whether one thread executes several CPUs.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
+    /// The CPU that this thread executes, the first one if there are several.
+    static EXECUTES: Cell<Option<c_uint>> = const { Cell::new(None) };
     /// Where this thread's `current_cpu` is: `Some(null)` where this QEMU does not show it.
     static PLACE: Cell<Option<*const *const c_void>> = const { Cell::new(None) };
 }
@@ -25,11 +30,23 @@ pub(crate) fn cpu(told: c_uint) -> usize {
     POINTERS.get().and_then(|pointers| find(pointers, current(), told)).unwrap_or(told)
 }
 
+/// The CPU that executes, for callbacks that come with nearly every instruction: where each CPU has a thread of its own, it is who
+/// was told, but for the few instructions for which QEMU stops all others.
+#[inline]
+pub(crate) fn cpu_of_access(told: c_uint) -> usize {
+    if SHARED.load(Ordering::Relaxed) { cpu(told) } else { told as usize }
+}
+
 /// Notes who is who, in the callback that begins a CPU, of so many.
 pub(crate) fn begin(cpu: c_uint, cpus: usize) {
     let pointers = POINTERS.get_or_init(|| (0..cpus).map(|_| AtomicUsize::new(0)).collect());
     if let Some(pointer) = pointers.get(cpu as usize) {
         pointer.store(current(), Ordering::Relaxed);
+    }
+    if EXECUTES.get().is_some_and(|first| first != cpu) {
+        SHARED.store(true, Ordering::Relaxed);
+    } else {
+        EXECUTES.set(Some(cpu));
     }
 }
 
