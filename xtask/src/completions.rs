@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(offers(&["cargo", "xtask", "test-q"]), "test-qemu");
         assert_eq!(offers(&["xtask", "test-q"]), "test-qemu");
         assert_eq!(offers(&["cargo", "xtask", "test-qemu", "--boot"]), "--boot-timeout");
-        assert_eq!(offers(&["cargo", "xtask", "run-qemu", "--machine", "intel-pse"]), "intel-pseudo-lock");
+        assert_eq!(offers(&["cargo", "xtask", "run-qemu", "--machine", "intel-pe"]), "intel-perf");
         assert_eq!(offers(&["cargo", "xtask", "test-qemu", "--kernel", "orac"]), "oracle");
         assert_eq!(offers(&["cargo", "xtask", "list", "mach"]), "machines");
         assert_eq!(offers(&["cargo", "bui"]), "", "that is not ours to complete");

@@ -49,6 +49,8 @@ const fn modules(arch: Arch) -> &'static [&'static str] {
     }
 }
 
+/// The one that a machine with counters of memory controllers needs besides.
+const MEMORY_CONTROLLER_MODULES: &[&str] = &["intel_uncore"];
 /// Those that a machine with package telemetry needs besides, each after what it depends on.
 const TELEMETRY_MODULES: &[&str] = &["intel_vsec", "pmt_class", "pmt_discovery", "intel_vsec_tpmi", "pmt_telemetry"];
 
@@ -257,9 +259,11 @@ impl Spec {
         root.copy_folder("rig/lib", &guest.join("lib"))?;
         root.copy_folder("rig/clients", &guest.join("clients"))?;
         let telemetry: &[&str] = if self.hardware.telemetry.is_some() { TELEMETRY_MODULES } else { &[] };
+        let memory: &[&str] = if self.hardware.memory_controllers.is_some() { MEMORY_CONTROLLER_MODULES } else { &[] };
         let mut drivers: Vec<PathBuf> = modules(self.arch())
             .iter()
             .chain(telemetry)
+            .chain(memory)
             .filter_map(|name| self.system.installed.module(name))
             .collect();
         drivers.extend(self.visit.modules(&self.system.installed)?);

@@ -78,6 +78,7 @@ pub(crate) const WORDS: &[(&str, Kind, &str)] = &[
     ("telemetry.few", Kind::Feature, "and that for fewer RMIDs than their tables have room for"),
     ("telemetry.wrong", Kind::Feature, "and firmware describes that wrongly"),
     ("pmu", Kind::Feature, "processors have counters for programs"),
+    ("memory_controllers", Kind::Feature, "and memory controllers"),
     ("pseudo_lock", Kind::Feature, "Linux can lock regions of the L3 (Intel)"),
     ("errata", Kind::Feature, "Linux leaves L3 allocation and monitoring alone unless told otherwise (Skylake)"),
     ("mpam.split", Kind::Feature, "some component can only be reached from some CPUs (Arm)"),
@@ -176,6 +177,7 @@ impl Found {
         if let Some(rdt) = &machine.rdt {
             found.set(&[
                 ("pmu", machine.pmu.is_some().into()),
+                ("memory_controllers", machine.memory_controllers.is_some().into()),
                 ("errata", u64::from(model.number == SKYLAKE)),
                 ("l3.unannounced", u64::from(has_l3 && rdt.l3.as_ref().is_some_and(|l3| l3.unannounced))),
                 ("mb.nonlinear", u64::from(rdt.mba.as_ref().is_some_and(|mba| !mba.linear))),
@@ -390,10 +392,12 @@ mod tests {
             ("telemetry !telemetry.few telemetry.wrong", "intel-aet-broken"),
             // What Linux finds, not what is there.
             ("errata mb !l3.cat !monitoring", "intel-skylake"),
+            ("errata memory_controllers mb !l3.cat monitoring sockets=1", "intel-imc"),
             ("l3.cat l3.unannounced", "intel-haswell"),
             ("intel llc_occupancy !allocation !l3.unannounced", "intel-haswell-small"),
             ("x86 intel !allocation !monitoring", "none"),
-            ("pseudo_lock", "intel-pseudo-lock"),
+            ("pseudo_lock !pmu", "intel-pseudo-lock"),
+            ("pseudo_lock pmu", "intel-pseudo-lock-perf"),
             ("pmu rmids=32", "intel-perf"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),
         ] {

@@ -43,7 +43,7 @@ monotonic=yes
 for percent in 10 20 30 40 50 60 70 80 90 100; do
 	got=$(throughput $percent)
 	note "MB $percent: $got bytes a second, $((got * 1000 / speed)) thousandths of memory's speed"
-	echo "# stat permille_of_speed_at_$percent $((got * 1000 / speed))"
+	echo "# point MB thousandths_of_memory's_speed $percent $((got * 1000 / speed))"
 	[ "$got" -gt $before ] || monotonic="no, at $percent"
 	before=$got
 	echo "$percent $got" >>/tmp/points

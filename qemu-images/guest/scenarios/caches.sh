@@ -3,7 +3,7 @@
 #
 # Caches that follow what programs do: occupancy is the share of a mask, bandwidth counters count what is moved, who is confined takes nothing away.
 # needs: l3.cat llc_occupancy mbm_total_bytes cpus>=2 l3.cpus>=2
-# machines: intel amd mpam
+# machines: intel amd amd-abmc mpam
 # guest: own
 # timeout: 240
 
@@ -49,7 +49,7 @@ for width in 1 $((bits / 4)) $((bits / 2)) $((bits - 1)); do
 	in_group walker cache-load walk $much 1 read >/tmp/walk
 	occupancy=$(cat $counters/llc_occupancy)
 	share=$((L3_SIZE / bits * width))
-	echo "# stat occupancy_percent_of_${width}_of_${bits} $((occupancy * 100 / L3_SIZE))"
+	echo "# point bits_of_the_mask occupancy_in_percent_of_the_L3 $width $((occupancy * 100 / L3_SIZE))"
 	note "mask $(low $width): $occupancy of $share bytes; walked, counted, references, misses: $(cat /tmp/walk)"
 	between "abi-400 a walker confined to $width of $bits occupies its share" $((share * 98 / 100)) $((share * 102 / 100)) "$occupancy"
 done

@@ -39,7 +39,7 @@ pub use array::{Cache, Dirties, Fill, Flush, Held, Limit, Outcome, Victim};
 pub use filter::{Filter, Write};
 pub use memory::Memory;
 pub use model::{Counts, Model, Port, Ports};
-pub use moved::{Bytes, Moved};
+pub use moved::{Bytes, Lines, Moved};
 pub use pace::Pace;
 
 pub use crate::machine::LINE_SIZE;

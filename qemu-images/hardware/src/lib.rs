@@ -14,7 +14,7 @@
 //! * [`Rdt`]: `cpuid`, `rdmsr` and `wrmsr` of each CPU, and the traffic source behind the counters; of Intel's RDT and of
 //!   AMD's Platform Quality of Service, which has the same registers and some of its own.
 //! * [`caches`]: caches that behave: what they hold and move because of what the guest does, where that is asked for.
-//! * [`pmu`]: counters of the processor, which count what those caches miss.
+//! * [`pmu`]: counters of the processor, which count what those caches miss; [`memory_controller`]: those of the memory behind them.
 //! * [`write_log`]: what was written to the registers, to prove that something was, or was not.
 //! * [`telemetry`]: what the management units of packages count, and the PCI devices that show it.
 //! * [`control`]: how software inside a guest drives the traffic source.
@@ -53,6 +53,7 @@ mod traffic;
 pub mod caches;
 pub mod control;
 pub mod machine;
+pub mod memory_controller;
 pub mod mpam;
 pub mod pmu;
 pub mod registers;

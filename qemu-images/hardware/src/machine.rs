@@ -6,6 +6,7 @@
 //! hardware of each make has a table of its own, `[rdt]`, `[qos]` or `[mpam]`; a file that names one this crate cannot
 //! emulate is refused as an unknown field, not half honoured.
 
+mod device;
 mod file;
 mod library;
 mod likeness;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
+pub use device::Device;
 pub use file::MachineFile;
 pub use library::{is_path, name_in_library, names};
 pub use likeness::Likeness;
@@ -54,6 +56,8 @@ pub struct Machine {
     pub rdt: Option<RdtFeatures>,
     /// Counters of Intel's processors: architectural performance monitoring.
     pub pmu: Option<PmuFeatures>,
+    /// Counters of Intel's memory controllers.
+    pub memory_controllers: Option<MemoryControllers>,
     /// Intel Application Energy Telemetry.
     pub telemetry: Option<TelemetryFeatures>,
     /// AMD Platform Quality of Service.
@@ -229,6 +233,19 @@ pub struct PmuFeatures {
     /// does, instructions, and references and misses of the L3.
     pub counters: usize,
 }
+
+/// Memory controllers with counters in PCI functions, as Xeon Scalable processors have them. Linux' driver looks for them on processors of
+/// family 6, model 85.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemoryControllers {
+    /// Channels of the socket, 1 to 6. They count lines read and written while caches follow what the guest does.
+    pub channels: usize,
+}
+
+/// Most channels of a socket.
+pub const MAX_CHANNELS: usize = 6;
 
 /// Why a machine file is no good, in a sentence that names the place.
 #[derive(Clone, Debug, PartialEq, Eq)]

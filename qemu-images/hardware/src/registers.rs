@@ -98,11 +98,13 @@ macro_rules! registers {
     )* };
 }
 
+mod memory_controller;
 mod pmu;
 mod processor;
 mod qos;
 mod telemetry;
 
+pub use memory_controller::{ImcBoxCtl, ImcCtl, ImcFixedCtl};
 pub use pmu::{
     FixedCtr, FixedCtrCtrl, PerfEvtSel, PerfGlobalCtrl, PerfGlobalOvfCtrl, PerfGlobalStatus, Pmc, PmuEax, PmuEbx,
     PmuEdx, RdpmcEcx,

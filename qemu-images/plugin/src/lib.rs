@@ -9,8 +9,8 @@
 //! `log` tells of register writes as they happen; `registers` has what the registers hold at the end, and when the guest asked for
 //! it (`rdt-traffic keep`).
 //!
-//! Where the machine has package telemetry, its devices are QEMU's to be made: `telemetry=PATH` lets the plugin serve them
-//! on sockets, for a `-device vfio-user-pci` with each of them (`PATH.0`, `PATH.1`, ...).
+//! Where the machine has PCI devices ([`Machine::devices`](resctrl_hardware::Machine::devices)), they are QEMU's to be made:
+//! `devices=PATH` lets the plugin serve them on sockets, for a `-device vfio-user-pci` with each of them (`PATH.0`, `PATH.1`, ...).
 //!
 //! One library serves both: what QEMU says of itself decides between RDT (`x86`) and MPAM (`aarch64`). The machine file
 //! must be of that architecture, and QEMU be started with the arguments that the file leads to
@@ -21,6 +21,7 @@
 
 mod aarch64;
 mod count;
+mod devices;
 mod feed;
 mod fit;
 mod kept;
@@ -28,7 +29,6 @@ mod log;
 mod options;
 mod qemu;
 mod spin;
-mod telemetry;
 mod x86;
 
 use count::Counts;
@@ -80,10 +80,11 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
     match guest {
         Guest::X86 => {
             let rdt = Rdt::new(&options.machine).map_err(|problem| problem.to_string())?;
-            if let (Some(telemetry), Some(path)) = (rdt.telemetry(), &options.telemetry) {
-                telemetry::serve(telemetry, path)?;
+            let plugin = x86::Plugin::start(id, api, (rdt, fit), (options.log, options.kept), counts, target.cpus);
+            if let Some(path) = &options.devices {
+                devices::serve(plugin.rdt(), path)?;
             }
-            x86::Plugin::start(id, api, (rdt, fit), (options.log, options.kept), counts, target.cpus).register();
+            plugin.register();
         }
         Guest::Aarch64 => {
             let system = System::new(&options.machine)

@@ -8,7 +8,7 @@ use resctrl_hardware::Machine;
 use resctrl_hardware::machine::Arch;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = "options are machine=PATH (required), log=PATH, registers=PATH, telemetry=PATH and count=yes";
+const USAGE: &str = "options are machine=PATH (required), log=PATH, registers=PATH, devices=PATH and count=yes";
 
 /// The options, with the files behind them opened.
 #[derive(Debug)]
@@ -21,21 +21,21 @@ pub(crate) struct Options {
     pub(crate) log: Option<Log>,
     /// Where what the registers hold is written down; nowhere if not given.
     pub(crate) kept: Option<Kept>,
-    /// Path of the sockets on which the devices of package telemetry are served; not at all if not given.
-    pub(crate) telemetry: Option<String>,
+    /// Path of the sockets on which the machine's PCI devices are served; not at all if not given.
+    pub(crate) devices: Option<String>,
     /// Count what the guest does, for [`Request::Executed`](resctrl_hardware::control::Request::Executed).
     pub(crate) count: bool,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (mut machine, mut log, mut kept, mut telemetry, mut count) = (None, None, None, None, None);
+        let (mut machine, mut log, mut kept, mut devices, mut count) = (None, None, None, None, None);
         for argument in arguments {
             let slot = match argument.split_once('=') {
                 Some(("machine", path)) => (&mut machine, path),
                 Some(("log", path)) => (&mut log, path),
                 Some(("registers", path)) => (&mut kept, path),
-                Some(("telemetry", path)) => (&mut telemetry, path),
+                Some(("devices", path)) => (&mut devices, path),
                 Some(("count", "yes")) => (&mut count, "yes"),
                 _ => return Err(format!("option \"{argument}\" is not known; {USAGE}")),
             };
@@ -50,7 +50,7 @@ impl Options {
         let machine = Machine::load(&machine_path).map_err(|problem| problem.to_string())?;
         let log = log.map(|path| Log::create(Path::new(&path))).transpose()?;
         let kept = kept.map(|path| Kept::create(Path::new(&path))).transpose()?;
-        Ok(Self { machine_path, machine, log, kept, telemetry, count: count.is_some() })
+        Ok(Self { machine_path, machine, log, kept, devices, count: count.is_some() })
     }
 
     /// Checks that the machine is one for these guests, with as many CPUs as QEMU was started with.

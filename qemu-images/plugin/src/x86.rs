@@ -148,6 +148,11 @@ impl Plugin {
         plugin
     }
 
+    /// What it puts under the guest.
+    pub(crate) fn rdt(&self) -> &Rdt {
+        &self.rdt
+    }
+
     /// Has the hooks called.
     pub(crate) fn register(&self) {
         self.api.register(self.id, on_init, on_translate, on_exit);

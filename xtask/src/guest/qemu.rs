@@ -88,7 +88,7 @@ pub(crate) struct Plugin<'a> {
     pub(crate) machine: &'a Path,
     /// Where it writes down what the registers hold.
     pub(crate) registers: Option<&'a Path>,
-    /// Where the devices of package telemetry are served: the beginning of the path of the sockets.
+    /// Where the machine's PCI devices are served: the beginning of the path of the sockets.
     pub(crate) sockets: &'a Path,
     /// It counts what the guest does.
     pub(crate) counts: bool,
@@ -124,12 +124,15 @@ pub(crate) fn plugin_arguments(machine: &Machine, plugin: &Plugin<'_>) -> Vec<St
         options.push_str(",count=yes");
     }
     let mut words = Vec::new();
-    if machine.telemetry.is_some() {
-        options.push_str(&format!(",telemetry={}", option_path(sockets)));
-        for package in 0..machine.topology.sockets {
-            let socket = format!(r#"{{"type":"unix","path":"{}.{package}"}}"#, sockets.display());
-            words.extend(["-device".to_owned(), format!(r#"{{"driver":"vfio-user-pci","socket":{socket}}}"#)]);
-        }
+    let devices = machine.devices();
+    if !devices.is_empty() {
+        options.push_str(&format!(",devices={}", option_path(sockets)));
+    }
+    for (place, device) in devices.iter().enumerate() {
+        let socket = format!(r#"{{"type":"unix","path":"{}.{place}"}}"#, sockets.display());
+        let address = device.address().map(|address| format!(r#","addr":"{address}","multifunction":true"#));
+        let address = address.unwrap_or_default();
+        words.extend(["-device".to_owned(), format!(r#"{{"driver":"vfio-user-pci","socket":{socket}{address}}}"#)]);
     }
     words.extend(["-plugin".to_owned(), options]);
     words
@@ -208,12 +211,31 @@ mod tests {
         };
         let words = line("/run/1");
         let plugin = words.iter().find(|word| word.starts_with("p.so,")).unwrap();
-        let socket = plugin.split_once(",telemetry=").unwrap().1;
+        let socket = plugin.split_once(",devices=").unwrap().1;
         for package in ["0", "1"] {
             let path = format!("\"path\":\"{socket}.{package}\"");
             assert_eq!(words.iter().filter(|word| word.contains(&path)).count(), 1, "{words:?}");
         }
         assert!(!line("/run/2").contains(plugin), "two guests share a socket");
+    }
+
+    #[test]
+    fn functions_of_memory_controllers_have_their_places() {
+        let machine = crate::guest::tests::spec_of("intel-imc", Arch::Amd64, None).hardware;
+        let plugin = Plugin {
+            library: Path::new("p.so"),
+            machine: Path::new("m.toml"),
+            registers: None,
+            sockets: Path::new("/s"),
+            counts: false,
+        };
+        let words = plugin_arguments(&machine, &plugin);
+        let devices: Vec<_> = words.iter().filter(|word| word.contains("vfio-user-pci")).collect();
+        assert_eq!(devices.len(), 1 + 4 + 6, "{words:?}");
+        assert_eq!(
+            devices[2],
+            r#"{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/s.2"},"addr":"0a.2","multifunction":true}"#
+        );
     }
 
     #[test]

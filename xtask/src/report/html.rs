@@ -8,8 +8,9 @@ use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Run;
-use super::plot::{self, Bar};
+use super::plot::{self, Bar, Line};
 use crate::checks::Found;
+use crate::scenario::Case;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// Lines of a console log that a failure shows.
@@ -55,6 +56,10 @@ pub(crate) fn page(run: &Run) -> Result<String> {
             .collect();
         charts.push((outcome.case.to_string(), plot::bars(&bars, "count")?));
     }
+    let mut curves = Vec::new();
+    for (name, [across, up], lines) in curves_of(&run.outcomes) {
+        curves.push((format!("{name}: {up} by {across}"), plot::lines(&lines, &across, &up)?));
+    }
     let failed = run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail);
     let body = html! {
                 h1 { "resctrl in guests" }
@@ -68,12 +73,41 @@ pub(crate) fn page(run: &Run) -> Result<String> {
                 (checks(run))
                 h2 { "Timings" }
                 (PreEscaped(timings))
+                @if !curves.is_empty() {
+                    h2 { "Curves" }
+                    p { "Blue: the kernel's own. Orange: ours." }
+                }
+                @for (name, chart) in &curves {
+                    h3 { (name) }
+                    (PreEscaped(chart))
+                }
                 @for (case, chart) in &charts {
                     h2 { "Counts of " (case) }
                     (PreEscaped(chart))
                 }
     };
     Ok(document(&run.summary(), &body))
+}
+
+/// A scenario on a machine, what is across and up, and the line of each implementation.
+type Curve = (String, [String; 2], [Line; 2]);
+
+/// The curves of scenarios, both implementations on one chart.
+fn curves_of(outcomes: &[Outcome]) -> Vec<Curve> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for outcome in outcomes {
+        let Case { scenario, machine, kernel, implementation, .. } = &outcome.case;
+        let name = format!("{} on {machine}, {kernel}", scenario.name);
+        for (axes, line) in &outcome.curves {
+            let known = curves.iter().position(|(of, known, _)| *of == name && known == axes);
+            let index = known.unwrap_or_else(|| {
+                curves.push((name.clone(), axes.clone(), Default::default()));
+                curves.len() - 1
+            });
+            curves[index].2[*implementation as usize].clone_from(line);
+        }
+    }
+    curves
 }
 
 fn timing(outcome: &Outcome) -> Bar {

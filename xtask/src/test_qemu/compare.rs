@@ -84,7 +84,7 @@ fn lines(output: &[String], known: &[&str]) -> String {
             Some(check) => leaving_out = known.contains(&check.name),
             None => leaving_out &= line.starts_with("#   "),
         }
-        if !leaving_out && !line.starts_with("# stat ") {
+        if !leaving_out && !["# stat ", "# point "].iter().any(|measured| line.starts_with(measured)) {
             text.push_str(line);
             text.push('\n');
         }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn equal_output_and_different_measurements_are_no_difference() {
-        let (one, other) = (text(&["a", "# stat n 1"]), text(&["a", "# stat n 2"]));
+        let (one, other) = (text(&["a", "# stat n 1", "# point x y 1 2"]), text(&["a", "# stat n 2", "# point x y 1 3"]));
         assert_eq!(difference(&one, &other, &[]), None);
     }
 

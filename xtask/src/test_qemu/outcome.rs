@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::report::plot::Line;
 use crate::console::Splat;
 use crate::differential::Compared;
 use crate::guest::event::{End, Event};
@@ -62,6 +63,13 @@ impl<'a> Check<'a> {
     }
 }
 
+/// What is across and up, each a word, and a point.
+fn point(text: &str) -> Option<([String; 2], (f64, f64))> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [across, up, x, y] = words.try_into().ok()?;
+    Some(([across, up].map(|axis| axis.replace('_', " ")), (x.parse().ok()?, y.parse().ok()?)))
+}
+
 /// What became of a case.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
@@ -85,6 +93,8 @@ pub(crate) struct Outcome {
     pub(crate) snapshots: BTreeMap<String, String>,
     /// Numbers it measured (`# stat NAME VALUE` lines), for the plots.
     pub(crate) stats: BTreeMap<String, f64>,
+    /// Curves of which it measured points (`# point ACROSS UP X Y` lines), by what is across and what is up.
+    pub(crate) curves: BTreeMap<[String; 2], Line>,
     /// The kernel's report of the fault that the case is there to provoke, if it came.
     pub(crate) fault: Vec<String>,
     /// The guest had to be booted twice.
@@ -120,6 +130,7 @@ impl Outcome {
             output: Vec::new(),
             snapshots: BTreeMap::new(),
             stats: BTreeMap::new(),
+            curves: BTreeMap::new(),
             fault: Vec::new(),
             retried: false,
             booted: true,
@@ -161,6 +172,8 @@ impl Outcome {
             && let Ok(value) = value.parse()
         {
             self.stats.insert(name.to_owned(), value);
+        } else if let Some((axes, point)) = line.strip_prefix("# point ").and_then(point) {
+            self.curves.entry(axes).or_default().push(point);
         } else if let Some(detail) = line.strip_prefix("#   ")
             && !self.last_failed_as_expected()
             && let Some(reason) = self.reasons.last_mut()

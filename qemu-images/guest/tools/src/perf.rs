@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Counters of the processor, as the kernel gives them to programs: `perf_event_open(2)`.
+//! Counters of the processor and of memory controllers, as the kernel gives them to programs: `perf_event_open(2)`.
 
+use crate::{Failure, parse_number};
 use nix::errno::Errno;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::FromRawFd;
+use std::path::Path;
 #[cfg(target_arch = "x86_64")]
 use std::{os::fd::AsRawFd, ptr::NonNull};
 
@@ -43,6 +45,81 @@ const _: () = assert!(size_of::<Attributes>() == SIZE as usize, "the kernel tell
 /// `exclude_kernel` and `exclude_hv`.
 const USER_ONLY: u64 = 1 << 5 | 1 << 6;
 
+fn open(attributes: &Attributes, thread: libc::pid_t, cpu: libc::c_int) -> Result<File, Errno> {
+    let (alone, flags) = (-1, 0);
+    // SAFETY: the attributes are as long as they say, and stay while they are read.
+    let file = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), thread, cpu, alone, flags)
+    };
+    let file = i32::try_from(Errno::result(file)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the file is new, and nobody else's.
+    Ok(unsafe { File::from_raw_fd(file) })
+}
+
+fn value(file: &mut File) -> Result<u64, Errno> {
+    let mut value = [0; 8];
+    let read = file.read_exact(&mut value);
+    read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Ok(u64::from_ne_bytes(value))
+}
+
+/// A counter of each channel of the memory controllers, for one event.
+#[derive(Debug)]
+pub struct Channels(Vec<File>);
+
+impl Channels {
+    /// Begins to count an event that the kernel's driver has described, such as `cas_count_read`, for the socket of CPU 0.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory controller with such an event; whatever else the kernel refuses with.
+    pub fn begin(event: &str) -> Result<Self, Failure> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir("/sys/bus/event_source/devices")? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("uncore_imc_") {
+                files.push(Self::of(&entry.path(), event)?);
+            }
+        }
+        if files.is_empty() {
+            return Err(Failure::Hardware("the kernel has found no memory controller with counters".to_owned()));
+        }
+        Ok(Self(files))
+    }
+
+    fn of(device: &Path, event: &str) -> Result<File, Failure> {
+        let text = fs::read_to_string(device.join("type"))?;
+        let number = parse_number(text.trim()).and_then(|number| u32::try_from(number).ok());
+        let kind = number.ok_or_else(|| Failure::Hardware(format!("{}: type {text}", device.display())))?;
+        let text = fs::read_to_string(device.join("events").join(event))?;
+        let config = config(text.trim()).ok_or_else(|| Failure::Hardware(format!("{event} is \"{text}\"")))?;
+        let (any_thread, first_cpu) = (-1, 0);
+        Ok(open(&Attributes { kind, size: SIZE, config, ..Attributes::default() }, any_thread, first_cpu)?)
+    }
+
+    /// How much there was so far, of all channels.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refuses with.
+    pub fn read(&mut self) -> Result<u64, Errno> {
+        self.0.iter_mut().map(value).sum()
+    }
+}
+
+/// The configuration of an event as the kernel's driver describes it, `event=0x04,umask=0x03`.
+fn config(description: &str) -> Option<u64> {
+    description.split(',').try_fold(0, |config, part| {
+        let (name, number) = part.split_once('=')?;
+        let shift = match name {
+            "event" => 0,
+            "umask" => 8,
+            _ => return None,
+        };
+        Some(config | parse_number(number)? << shift)
+    })
+}
+
 /// A counter of what this thread does in user mode.
 #[derive(Debug)]
 pub struct Counter {
@@ -60,14 +137,8 @@ impl Counter {
     /// `ENOENT` where no processor of this machine has counters, or none of this event; whatever else the kernel refuses with.
     pub fn begin(event: Event) -> Result<Self, Errno> {
         let attributes = Attributes { size: SIZE, config: event as u64, flags: USER_ONLY, ..Attributes::default() };
-        let (this_thread, any_cpu, alone, flags) = (0, -1, -1, 0);
-        // SAFETY: the attributes are as long as they say, and stay while they are read.
-        let file = unsafe {
-            libc::syscall(libc::SYS_perf_event_open, &raw const attributes, this_thread, any_cpu, alone, flags)
-        };
-        let file = i32::try_from(Errno::result(file)?).map_err(|_| Errno::EBADF)?;
-        // SAFETY: the file is new, and nobody else's.
-        let file = unsafe { File::from_raw_fd(file) };
+        let (this_thread, any_cpu) = (0, -1);
+        let file = open(&attributes, this_thread, any_cpu)?;
         Ok(Self {
             #[cfg(target_arch = "x86_64")]
             page: Page::of(&file)?,
@@ -81,10 +152,7 @@ impl Counter {
     ///
     /// What the kernel refuses with.
     pub fn read(&mut self) -> Result<u64, Errno> {
-        let mut value = [0; 8];
-        let read = self.file.read_exact(&mut value);
-        read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-        Ok(u64::from_ne_bytes(value))
+        value(&mut self.file)
     }
 
     /// The same, without the kernel: RDPMC. `None` where that cannot be.
@@ -159,4 +227,18 @@ unsafe fn rdpmc(counter: u32) -> u64 {
     // SAFETY: as this function requires of its caller.
     unsafe { std::arch::asm!("rdpmc", in("ecx") counter, out("rax") low, out("rdx") high, options(nomem, nostack)) };
     high << 32 | low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_configured_as_it_is_described() {
+        assert_eq!(config("event=0x04,umask=0x03"), Some(0x0304));
+        assert_eq!(config("event=0xff"), Some(0xff));
+        for other in ["", "event", "event=x", "event=1,edge=1"] {
+            assert_eq!(config(other), None, "{other}");
+        }
+    }
 }

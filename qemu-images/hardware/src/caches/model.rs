@@ -2,7 +2,7 @@
 //! The caches of a whole machine.
 
 use super::array::{Cache, Dirties, Fill, Flush, Held, Limit, Outcome, Victim};
-use super::moved::{Ledger, Moved, Why};
+use super::moved::{Ledger, Lines, Moved, Why};
 use super::{Access, Caches, Filter, Home, LINE_SIZE, Label, MAX_MONITORS, MAX_WAYS, Memory, Mode, Pace};
 use crate::machine::{Machine, Topology};
 use crate::numbers::place;
@@ -306,6 +306,16 @@ impl Model {
     /// What has moved between an L3 and memory since this was asked last.
     pub(crate) fn take_moved(&self, domain: usize) -> Vec<Moved> {
         self.domain(domain).as_mut().map(|domain| domain.ledger.take()).unwrap_or_default()
+    }
+
+    /// How many lines have moved between memory and the caches since these follow.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        let of_domain = |number| self.domain(number).as_ref().map(|domain| domain.ledger.lines()).unwrap_or_default();
+        (0..self.domains.len()).map(of_domain).fold(Lines::default(), |all, lines| Lines {
+            read: all.read + lines.read,
+            written: all.written + lines.written,
+        })
     }
 
     /// What a CPU has done.

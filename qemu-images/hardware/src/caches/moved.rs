@@ -57,9 +57,20 @@ pub(super) enum Why {
     Write,
 }
 
+/// Lines that have moved between memory and the caches of a domain since they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// From memory.
+    pub read: u64,
+    /// To memory.
+    pub written: u64,
+}
+
 /// What has moved since it was taken last.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
+    /// Of all labels, and never taken.
+    lines: Lines,
     entries: Vec<Moved>,
     /// Of each monitored id the entry that it had last, and one more; 0 for none.
     places: Vec<u32>,
@@ -67,11 +78,18 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(monitors: usize) -> Self {
-        Self { entries: Vec::new(), places: vec![0; monitors] }
+        Self { lines: Lines::default(), entries: Vec::new(), places: vec![0; monitors] }
+    }
+
+    /// All lines that have moved.
+    pub(super) fn lines(&self) -> Lines {
+        self.lines
     }
 
     /// A line moves.
     pub(super) fn add(&mut self, label: Label, why: Why, home: Home) {
+        let lines = if why == Why::Read { &mut self.lines.read } else { &mut self.lines.written };
+        *lines += 1;
         let bytes = &mut self.entry(label).bytes;
         let bytes = match (why, home) {
             (Why::Read, Home::Own) => &mut bytes.local_reads,
@@ -129,6 +147,7 @@ mod tests {
         assert_eq!(of(label(3, 2)), Bytes { remote_victims: 192, ..Bytes::default() });
         assert_eq!((of(label(1, 0)).total(), of(label(3, 2)).local()), (192, 0));
         assert_eq!(ledger.take(), []);
+        assert_eq!(ledger.lines(), Lines { read: 3, written: 6 }, "all, also after it was taken");
         ledger.add(label(1, 2), Why::Read, Home::Other);
         assert_eq!(ledger.take()[0].bytes.reads(), 64);
     }

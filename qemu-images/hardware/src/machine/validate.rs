@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a machine file may say: limits of the architecture, checked once so that nothing behind needs to.
 
-use super::{Arch, Cache, Cat, LINE_SIZE, Machine, MachineError, Mba, Monitoring, RdtFeatures, Topology};
+use super::{
+    Arch, Cache, Cat, LINE_SIZE, MAX_CHANNELS, Machine, MachineError, Mba, MemoryControllers, Monitoring, RdtFeatures,
+    Topology,
+};
 use crate::caches::{MAX_MONITORS, MAX_WAYS};
 use crate::registers::{L2Mask, L3Mask, MbaThrottle, PqrAssoc, RmidSncConfig};
 
@@ -42,6 +45,17 @@ impl Machine {
             ensure!(self.rdt.is_some(), "pmu: only a machine with [rdt] can have it");
             // With one, Linux takes it for none.
             ensure!((2..=8).contains(&features.counters), "pmu.counters: is {}, not 2 to 8", features.counters);
+        }
+        if let Some(MemoryControllers { channels }) = self.memory_controllers {
+            ensure!(self.rdt.is_some(), "memory_controllers: only a machine with [rdt] can have them");
+            ensure!(
+                self.topology.sockets == 1,
+                "memory_controllers: only a machine of one socket can have them: the others' are on buses of their own"
+            );
+            ensure!(
+                (1..=MAX_CHANNELS).contains(&channels),
+                "memory_controllers.channels: is {channels}, not 1 to {MAX_CHANNELS}"
+            );
         }
         if let Some(features) = &self.telemetry {
             self.validate_telemetry(features)?;

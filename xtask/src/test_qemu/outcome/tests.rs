@@ -167,15 +167,20 @@ fn snapshots_and_numbers_are_taken_from_the_output() {
             output("|tree|info"),
             output("|tree|a|b"),
             output("# stat cycles 12"),
+            output("# point bits_of_the_mask occupancy 1 10"),
+            output("# point bits_of_the_mask occupancy 2 20.5"),
+            output("# point of something else"),
             output("ok 1 - x"),
             exit("a", 0),
             Event::Ended(End::Done),
         ],
     );
     assert_eq!(outcomes[0].verdict, Verdict::Pass, "{:?}", outcomes[0].reasons);
+    let curve = ["bits of the mask", "occupancy"].map(str::to_owned);
+    assert_eq!(outcomes[0].curves, [(curve, vec![(1.0, 10.0), (2.0, 20.5)])].into());
     assert_eq!(outcomes[0].snapshots["tree"], "info\na|b\n");
     assert_eq!(outcomes[0].stats["cycles"], 12.0);
-    assert_eq!(outcomes[0].output.len(), 2);
+    assert_eq!(outcomes[0].output.len(), 5);
 }
 
 #[test]

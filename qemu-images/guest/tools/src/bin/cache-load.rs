@@ -4,7 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 use guest_tools::channel::send;
-use guest_tools::perf::{Counter, Event};
+use guest_tools::perf::{Channels, Counter, Event};
 use guest_tools::{Arguments, Failure, Outcome, main as run_program, parse_number, unknown_command};
 use nix::sched::sched_getcpu;
 use resctrl_hardware::control::Request;
@@ -34,6 +34,9 @@ does (rdt-traffic caches follow).
                                   in user mode: instructions, cycles, references and misses; and by
                                   how much the last read of them by RDPMC (x86) was more than one by
                                   the kernel before it, and one behind it more than that
+  memory SIZE ROUNDS ACCESS FILE  walk as above; print the bytes that memory controllers of the first
+                                  socket counted meanwhile, read and written, and how much larger the
+                                  number in FILE is then
 ";
 
 /// Bytes of a line.
@@ -104,8 +107,32 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             round(&mut memory, access);
             count(|| (0..rounds).for_each(|_| round(&mut memory, access)))
         }
+        "memory" => {
+            let mut memory = memory(arguments)?;
+            let rounds = arguments.number("ROUNDS")?;
+            let access = access(arguments)?;
+            let file = arguments.text("FILE")?;
+            arguments.end()?;
+            round(&mut memory, access);
+            count_memory(Path::new(&file), || (0..rounds).for_each(|_| round(&mut memory, access)))
+        }
         _ => Err(unknown_command()),
     }
+}
+
+/// Does something, and prints what memory controllers counted meanwhile, and what a file did.
+fn count_memory(file: &Path, act: impl FnOnce()) -> Outcome {
+    let mut channels = [Channels::begin("cas_count_read")?, Channels::begin("cas_count_write")?];
+    let mut all = || -> Result<[u64; 3], Failure> {
+        let [read, written] = &mut channels;
+        Ok([read.read()? * LINE as u64, written.read()? * LINE as u64, number_in(file)?])
+    };
+    let before = all()?;
+    act();
+    let after = all()?;
+    let [read, written, counted] = [0, 1, 2].map(|which| after[which] - before[which]);
+    println!("{read} {written} {counted}");
+    Ok(())
 }
 
 /// Does something, and prints what the processor counted meanwhile.
