@@ -45,6 +45,10 @@
 //! What the schedules have exercised is counted with [`tally`]. With the path of a file in `SIM_TALLY`, each exploration
 //! appends its number of schedules and its counts to that.
 //!
+//! # What happened
+//!
+//! [`trace::record`] keeps a list of what happened to works, CPUs and locks, for a model that must allow each step.
+//!
 //! # What is exact and what is not
 //!
 //! Exact, because the lifetime of monitor domains hangs on it: which of a work's runs are bound, displaced or unbound
@@ -71,6 +75,7 @@ mod task;
 mod tasks;
 mod thread;
 mod topology;
+pub mod trace;
 mod workqueue;
 
 pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run};

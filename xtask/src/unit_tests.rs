@@ -26,7 +26,8 @@ const LONG_SCHEDULES: &str = "326";
 /// How many preemptions more a long run tries out where it tries all there are.
 const LONG_PREEMPTIONS: &str = "1";
 /// The crates whose tests a long run makes longer.
-const LONG_PACKAGES: [&str; 5] = ["resctrl-types", "resctrl-fs", "resctrl-x86", "resctrl-mpam", "resctrl-hardware"];
+const LONG_PACKAGES: [&str; 6] =
+    ["resctrl-types", "resctrl-fs", "resctrl-fs-model", "resctrl-x86", "resctrl-mpam", "resctrl-hardware"];
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 
@@ -115,6 +116,7 @@ fn run_long(tests: &mut Command, filter: &[String]) -> Result<bool> {
         .env("SIM_ITERATIONS", LONG_SCHEDULES)
         .env("SIM_PREEMPTIONS", LONG_PREEMPTIONS)
         .env("SIM_TALLY", file.path())
+        .env("MODEL_LONG", "1")
         .env("PROPTEST_CASES", LONG_CASES);
     let began = Instant::now();
     let passed = succeeds(tests)?;

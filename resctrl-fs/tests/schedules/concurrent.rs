@@ -88,7 +88,7 @@ fn a_storm_with_few_switches_at_unlikely_places_leaves_a_sound_machine() {
 }
 
 /// The core of the matter alone: one domain's CPUs go and come in changing order while both its workers run.
-fn tug_of_war() {
+pub(crate) fn tug_of_war() {
     let machine = Machine::mounted();
     machine.mkdir("g").unwrap();
     let rmid = machine.read("g/mon_hw_id").unwrap().trim().parse().unwrap();

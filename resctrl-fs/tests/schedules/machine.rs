@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use resctrl_fs::{Bytes, MountOptions, NodeId, NodeKind, OpenFor, Resctrl, TextOut};
 use resctrl_hardware::Event;
 use resctrl_types::platform::Platform;
+use resctrl_types::sim::trace::{Event as Traced, note};
 use resctrl_types::sim::{RegionCounts, SimPlatform, SimTask, TaskSpec, is_replay, tallied, tally};
 use resctrl_types::{CpuId, Errno, Ref, Result};
 use resctrl_x86::{Options, X86};
 use resctrl_x86_board::{Board, Emulated, GOLDMONT, Processor, SAPPHIRE_RAPIDS_X};
+
+use crate::model;
 
 /// The file system under test.
 pub(crate) type Fs = Resctrl<X86<Emulated>, SimPlatform>;
@@ -138,6 +141,7 @@ impl Machine {
         );
         let switched = fs.clone();
         sim.set_sched_in(move |here, word| switched.sched_in(here, word));
+        model::begin();
         Machine { sim, board, fs, history: Arc::default(), domains_at_mount: Arc::default() }
     }
 
@@ -170,6 +174,7 @@ impl Machine {
         let mounted = self.note(format_args!("mount {options:?}"), Fs::mount(&self.fs, options));
         if mounted.is_ok() {
             self.domains_at_mount.store(domains, Ordering::SeqCst);
+            note(Traced::Mounted);
         }
         mounted
     }
@@ -188,6 +193,7 @@ impl Machine {
 
     pub(crate) fn unmount(&self) {
         Fs::unmount(&self.fs);
+        note(Traced::Unmounted);
         self.note(format_args!("unmount"), ());
     }
 
@@ -211,6 +217,7 @@ impl Machine {
         assert_eq!(self.sim.region_counts(), RegionCounts::default(), "something of a pseudo-locked region is left");
         assert_eq!(self.sim.live_works(), 0, "a monitor domain was never freed");
         assert!(Fs::is_idle(&self.fs), "somebody still refers to the file system");
+        model::end(&self);
     }
 
     fn node(&self, path: &str) -> Result<NodeId> {

@@ -12,6 +12,7 @@ mod hotplug;
 mod invariants;
 mod lifetime;
 mod machine;
+mod model;
 mod nodes;
 mod pseudo_lock;
 mod published;

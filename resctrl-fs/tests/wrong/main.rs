@@ -19,10 +19,13 @@ mod world;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use resctrl_fs_model::follow::{Refusal, follow, in_order};
+use resctrl_fs_model::rules::{Hotplug, Rules, Time, Version};
 use resctrl_types::CpuId;
 use resctrl_types::sim;
+use resctrl_types::sim::trace::{record, recorded};
 
 use world::{Model, World};
 
@@ -167,6 +170,48 @@ fn as_posted_but_without_the_hotplug_lock_a_worker_uses_arrays_that_offline_free
 fn upstream_loses_a_worker_that_picks_the_leaving_cpu() {
     type M = upstream::Upstream;
     must_be_caught("lost for good", move_the_worker::<M>, || leave_when_due::<M>(false, &PACKAGE[..1]));
+}
+
+/// What the explicit model of the protocol here says to a run of a version, in which a CPU leaves or none does.
+fn judged<M: Model>(leaving: &'static [CpuId]) -> Result<usize, Refusal> {
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&runs);
+    sim::run(move || {
+        let world = World::<M>::boot();
+        record();
+        world.mount();
+        world.sim.advance(1500);
+        leaving.iter().for_each(|&cpu| world.sim.offline(cpu).unwrap());
+        if leaving.is_empty() {
+            world.sim.advance(2500);
+            world.unmount();
+            world.sim.advance(1500);
+        }
+        kept.lock().unwrap().push(in_order(recorded().unwrap()));
+        world.shutdown();
+    });
+    let packages = vec![0, 0, 1, 1];
+    let (version, time, hotplug) = (Version::Counted, Time::Recorded, Hotplug::Slow);
+    let rules = Rules { version, time, hotplug, packages, isolated: vec![false; 4], anchored: false };
+    let runs = runs.lock().unwrap();
+    follow(&rules, &runs[0])
+}
+
+/// As long as no CPU leaves, all versions do the same. Then none of these does what the model allows.
+#[test]
+fn the_model_of_the_protocol_here_allows_none_of_these() {
+    fn refused<M: Model>(what: &str) {
+        judged::<M>(&[]).unwrap();
+        let why = judged::<M>(&PACKAGE[..1]).unwrap_err().why;
+        assert!(why.contains(what), "expected `{what}`, got: {why}");
+    }
+    if sim::is_replay() {
+        return;
+    }
+    refused::<before::Before>("the model cancels nothing");
+    refused::<posted::Posted<true>>("the model cannot do `callback: takes the mutex` here");
+    refused::<posted::Posted<false>>("the model cannot do `callback: takes the mutex` here");
+    refused::<upstream::Upstream>("the model cancels nothing");
 }
 
 #[test]

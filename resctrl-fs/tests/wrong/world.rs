@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use resctrl_types::platform::{LockClass, Mutex, Platform, WorkKind, WorkTarget};
+use resctrl_types::sim::trace::{Event, note};
 use resctrl_types::sim::{SimMutex, SimPlatform, SimWork, Topology, current_cpu};
 use resctrl_types::{CpuId, HotplugCpu, Ref, WorkerContext};
 
@@ -214,6 +215,7 @@ impl<M: Model> World<M> {
         let _cpus = self.sim.cpus_read_lock();
         let mut state = self.state.lock();
         state.mounted = true;
+        note(Event::Mounted);
         for domain in &state.domains {
             domain.last_read.store(self.sim.now_ms(), Relaxed);
             M::arm(self, domain, WorkKind::Overflow, PERIOD, None);
@@ -223,6 +225,7 @@ impl<M: Model> World<M> {
     pub(crate) fn unmount(&self) {
         let _cpus = self.sim.cpus_read_lock();
         self.state.lock().mounted = false;
+        note(Event::Unmounted);
     }
 
     /// Frees an RMID: limbo begins in a domain.

@@ -8,6 +8,7 @@ use crate::errno::Result;
 use crate::ids::{CpuId, TaskWord};
 
 use super::thread::{Place, on_cpu};
+use super::trace::{CallbackKind, Event, note};
 
 /// How far a CPU is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +32,30 @@ pub(super) struct Callbacks {
 
 impl Callbacks {
     pub(super) fn call_online(&self, cpu: CpuId) -> Result<()> {
-        on_cpu(Place::Callback, cpu, || {
-            // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
-            (self.online)(unsafe { HotplugCpu::new(cpu) })
+        traced(CallbackKind::Come(cpu), || {
+            on_cpu(Place::Callback, cpu, || {
+                // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
+                (self.online)(unsafe { HotplugCpu::new(cpu) })
+            })
         })
     }
 
     pub(super) fn call_offline(&self, cpu: CpuId) {
-        on_cpu(Place::Callback, cpu, || {
-            // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
-            (self.offline)(unsafe { HotplugCpu::new(cpu) });
+        traced(CallbackKind::Go(cpu), || {
+            on_cpu(Place::Callback, cpu, || {
+                // SAFETY: the caller holds the hotplug lock, and the thread counts as being on `cpu` meanwhile.
+                (self.offline)(unsafe { HotplugCpu::new(cpu) });
+            });
         });
     }
+}
+
+/// Runs a callback, and records that.
+pub(super) fn traced<R>(kind: CallbackKind, f: impl FnOnce() -> R) -> R {
+    note(Event::Calls(kind));
+    let result = f();
+    note(Event::Called(kind));
+    result
 }
 
 /// What is told of the system's sleep.

@@ -24,6 +24,7 @@ use super::platform::{LimboEvent, SimPlatform};
 use super::task::SimTask;
 use super::tasks::SimSwitches;
 use super::thread::{Place, Thread, atomically, current_cpu, on_cpu, preemption_point};
+use super::trace::{Event, note};
 use super::workqueue::SimWork;
 
 /// The wall clock when the virtual clock is 0, in seconds since the epoch.
@@ -161,12 +162,14 @@ impl Platform for SimPlatform {
         let id = target.work(kind).id;
         let state = self.kernel.state();
         if state.queue.is_pending(id) {
+            note(Event::WasPending(id));
             return Err(target);
         }
         let gone = !matches!(state.cpus.get(cpu.index()), Some(CpuState::Starting | CpuState::Online));
         let tolerant = state.tolerant;
         drop(state);
         assert!(!gone || tolerant, "a work was scheduled on CPU {cpu}, which has gone or never was");
+        note(Event::Scheduled(id, cpu, delay_ms));
         let run = Box::new(move |context: crate::WorkerContext<'_>| T::run(target, kind, context));
         self.queue_work(id, cpu, delay_ms, run);
         self.kernel.notify();

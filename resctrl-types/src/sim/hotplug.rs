@@ -13,9 +13,10 @@ use crate::context::HotplugCpu;
 use crate::errno::{Errno, Result};
 use crate::ids::CpuId;
 
-use super::callbacks::{Callbacks, CpuState, SleepCallbacks};
+use super::callbacks::{Callbacks, CpuState, SleepCallbacks, traced};
 use super::platform::SimPlatform;
 use super::thread::{Place, on_cpu, preemption_point};
+use super::trace::{CallbackKind, Event, note};
 
 impl SimPlatform {
     fn cpu_state(&self, cpu: CpuId) -> CpuState {
@@ -24,6 +25,12 @@ impl SimPlatform {
 
     fn set_cpu_state(&self, cpu: CpuId, to: CpuState) {
         self.kernel.state().cpus[cpu.index()] = to;
+        note(match to {
+            CpuState::Starting => Event::Starting(cpu),
+            CpuState::Online => Event::Online(cpu),
+            CpuState::Left => Event::Left(cpu),
+            CpuState::Offline => Event::Offline(cpu),
+        });
     }
 
     fn callbacks(&self) -> Option<Arc<Callbacks>> {
@@ -77,7 +84,9 @@ impl SimPlatform {
         let _cpus = self.kernel.hotplug.read();
         let callbacks = self.kernel.state().callbacks.take();
         if let Some(callbacks) = callbacks {
+            note(Event::Unregisters);
             self.online_cpus().into_iter().for_each(|cpu| callbacks.call_offline(cpu));
+            note(Event::Unregistered);
         }
     }
 
@@ -113,6 +122,7 @@ impl SimPlatform {
         if self.online_cpus().len() == 1 {
             return Err(Errno::EBUSY);
         }
+        note(Event::Leaving(cpu));
         if let Some(callbacks) = self.callbacks() {
             callbacks.call_offline(cpu);
         }
@@ -123,10 +133,13 @@ impl SimPlatform {
     /// Stops a CPU because the system is to sleep.
     pub(super) fn stop(&self, cpu: CpuId, sleep: Option<&SleepCallbacks>) {
         let _cpus = self.kernel.hotplug.write();
+        note(Event::Leaving(cpu));
         match (sleep, self.callbacks()) {
-            (Some(sleep), _) => on_cpu(Place::Callback, cpu, || {
-                // SAFETY: the hotplug lock is held, and the thread counts as being on `cpu` meanwhile.
-                (sleep.stops)(unsafe { HotplugCpu::new(cpu) });
+            (Some(sleep), _) => traced(CallbackKind::Suspend(cpu), || {
+                on_cpu(Place::Callback, cpu, || {
+                    // SAFETY: the hotplug lock is held, and the thread counts as being on `cpu` meanwhile.
+                    (sleep.stops)(unsafe { HotplugCpu::new(cpu) });
+                });
             }),
             (None, Some(callbacks)) => callbacks.call_offline(cpu),
             (None, None) => {}
@@ -139,12 +152,14 @@ impl SimPlatform {
         self.set_cpu_state(cpu, CpuState::Left);
         preemption_point();
         let loose = self.kernel.state().queue.unbind(cpu);
+        note(Event::Unbound(cpu));
         self.kernel.count(|stats| stats.unbound_under_way += loose);
         preemption_point();
         let _irq = self.kernel.irq_lock(cpu);
         let mut state = self.kernel.state();
         state.tasks.leave_cpu(cpu);
         state.cpus[cpu.index()] = CpuState::Offline;
+        note(Event::Offline(cpu));
         state.stats.offlines += 1;
     }
 
@@ -163,6 +178,7 @@ impl SimPlatform {
         self.set_cpu_state(cpu, CpuState::Starting);
         preemption_point();
         self.kernel.state().queue.rebind(cpu);
+        note(Event::Rebound(cpu));
         preemption_point();
         if let Some(callbacks) = self.callbacks()
             && let Err(error) = callbacks.call_online(cpu)
@@ -170,6 +186,7 @@ impl SimPlatform {
             self.set_cpu_state(cpu, CpuState::Left);
             preemption_point();
             self.kernel.state().queue.unbind(cpu);
+            note(Event::Unbound(cpu));
             self.set_cpu_state(cpu, CpuState::Offline);
             return Err(error);
         }

@@ -8,6 +8,7 @@ use crate::context::CpusHeld;
 use crate::platform::{CpusReadGuard, LockClass, Mutex, RwLock};
 
 use super::thread::{Hold, Lock, Thread};
+use super::trace::{Event, note};
 
 const fn lock_of(class: LockClass) -> Lock {
     match class {
@@ -37,7 +38,7 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
         let thread = Thread::current();
         thread.check_order(self.lock);
         let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        SimMutexGuard { guard, _hold: Hold::new(thread, self.lock) }
+        SimMutexGuard::new(guard, Hold::new(thread, self.lock))
     }
 
     fn try_lock(&self) -> Option<SimMutexGuard<'_, T>> {
@@ -46,7 +47,7 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
             Err(std::sync::TryLockError::Poisoned(guard)) => guard.into_inner(),
             Err(std::sync::TryLockError::WouldBlock) => return None,
         };
-        Some(SimMutexGuard { guard, _hold: Hold::new(Thread::current(), self.lock) })
+        Some(SimMutexGuard::new(guard, Hold::new(Thread::current(), self.lock)))
     }
 }
 
@@ -54,7 +55,25 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
 #[must_use = "dropped at once, the lock is not held"]
 pub struct SimMutexGuard<'a, T> {
     guard: shuttle::sync::MutexGuard<'a, T>,
-    _hold: Hold,
+    hold: Hold,
+}
+
+impl<'a, T> SimMutexGuard<'a, T> {
+    fn new(guard: shuttle::sync::MutexGuard<'a, T>, hold: Hold) -> Self {
+        if hold.is_of(Lock::Rdtgroup) {
+            note(Event::Locked);
+        }
+        SimMutexGuard { guard, hold }
+    }
+}
+
+impl<T> Drop for SimMutexGuard<'_, T> {
+    fn drop(&mut self) {
+        // Still held: nobody comes in between.
+        if self.hold.is_of(Lock::Rdtgroup) {
+            note(Event::Unlocked);
+        }
+    }
 }
 
 impl<T> Deref for SimMutexGuard<'_, T> {
@@ -145,6 +164,7 @@ impl HotplugLock {
         let thread = Thread::current();
         thread.check_order(Lock::Hotplug);
         let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        note(Event::CpusHeld);
         SimCpusReadGuard { _guard: guard, _hold: Hold::new(thread, Lock::Hotplug) }
     }
 
@@ -162,6 +182,12 @@ impl HotplugLock {
 pub struct SimCpusReadGuard<'a> {
     _guard: shuttle::sync::RwLockReadGuard<'a, ()>,
     _hold: Hold,
+}
+
+impl Drop for SimCpusReadGuard<'_> {
+    fn drop(&mut self) {
+        note(Event::CpusReleased);
+    }
 }
 
 impl CpusReadGuard for SimCpusReadGuard<'_> {

@@ -14,9 +14,10 @@ use std::vec::Vec;
 use crate::context::{HotplugCpu, IrqOff};
 use crate::ids::CpuId;
 
-use super::callbacks::SleepCallbacks;
+use super::callbacks::{SleepCallbacks, traced};
 use super::platform::{Kernel, SimPlatform};
 use super::thread::{Place, on_cpu, preemption_point};
+use super::trace::{CallbackKind, Event, note};
 
 /// That the caller is not frozen, for as long as this lives.
 pub(super) struct Awake<'a>(&'a Kernel);
@@ -37,6 +38,7 @@ pub(super) struct Frozen<'a>(&'a Kernel);
 impl Drop for Frozen<'_> {
     fn drop(&mut self) {
         if !panicking() {
+            note(Event::Thawed);
             self.0.state().freezer.frozen = false;
             self.0.notify();
         }
@@ -73,6 +75,7 @@ impl Kernel {
         }
         let frozen = Frozen(self);
         self.wait(|state| state.freezer.awake == 0);
+        note(Event::Frozen);
         frozen
     }
 }
@@ -125,14 +128,18 @@ impl SimPlatform {
                 f(unsafe { IrqOff::new(last) })
             })
         };
-        let slept = callbacks.as_ref().is_none_or(|callbacks| in_irq(&*callbacks.last_stops));
+        let slept = callbacks
+            .as_ref()
+            .is_none_or(|callbacks| traced(CallbackKind::Suspend(last), || in_irq(&*callbacks.last_stops)));
         if slept {
             power_off();
             preemption_point();
             if let Some(callbacks) = &callbacks {
-                in_irq(&|here| {
-                    (callbacks.first_is_back)(here);
-                    true
+                traced(CallbackKind::Come(last), || {
+                    in_irq(&|here| {
+                        (callbacks.first_is_back)(here);
+                        true
+                    })
                 });
             }
         }
@@ -142,7 +149,7 @@ impl SimPlatform {
             let _ = self.online(cpu);
         }
         if let Some(callbacks) = callbacks {
-            (callbacks.ended)();
+            traced(CallbackKind::Awake, || (callbacks.ended)());
         }
         self.kernel.count(|stats| stats.sleeps += 1);
         slept

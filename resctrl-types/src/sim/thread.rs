@@ -175,6 +175,10 @@ impl Hold {
         thread.state().held.push(lock);
         Hold { thread, lock }
     }
+
+    pub(super) fn is_of(&self, lock: Lock) -> bool {
+        self.lock == lock
+    }
 }
 
 impl Drop for Hold {

@@ -26,6 +26,7 @@ use crate::ids::CpuId;
 use super::platform::{Kernel, SimPlatform, Stats};
 use super::queue::{Run, Stage, WorkState};
 use super::thread::{Thread, preemption_point};
+use super::trace::{Event, note};
 
 /// A delayed work of the simulated kernel. Dropping one that is scheduled panics: the use-after-free that was to be.
 pub struct SimWork {
@@ -35,6 +36,7 @@ pub struct SimWork {
 
 impl Drop for SimWork {
     fn drop(&mut self) {
+        note(Event::Freed(self.id));
         let Some(kernel) = self.kernel.upgrade() else { return };
         let work = kernel.state().queue.works.remove(&self.id);
         let Some(WorkState { pending: Some(pending), .. }) = work else { return };
@@ -53,6 +55,7 @@ fn worker(kernel: &Arc<Kernel>, id: u64) {
         let _awake = kernel.awake();
         let begun = kernel.state().queue.begin(id, &thread);
         let Some((run, bound)) = begun else { return };
+        note(Event::Begun(id, bound));
         kernel.count(|stats| match bound {
             Some(_) => stats.bound_runs += 1,
             None => stats.displaced_runs += 1,
@@ -64,6 +67,7 @@ fn worker(kernel: &Arc<Kernel>, id: u64) {
         run(context);
         assert!(panicking() || thread.holds_nothing(), "a work returned with a lock held");
         kernel.state().queue.finish(id);
+        note(Event::Finished(id));
         kernel.notify();
         preemption_point();
     }
@@ -73,6 +77,7 @@ impl SimPlatform {
     /// A work, registered. The type stays idle until it is scheduled.
     pub(super) fn new_work(&self) -> Result<SimWork, Errno> {
         let id = self.kernel.state().queue.create();
+        note(Event::Made(id));
         Ok(SimWork { kernel: Arc::downgrade(&self.kernel), id })
     }
 
@@ -80,6 +85,8 @@ impl SimPlatform {
     fn fire(&self, until: u64) -> bool {
         let fired = self.kernel.state().queue.expire(until);
         let Some((id, cpu, start)) = fired else { return false };
+        note(Event::Clock(self.now_ms()));
+        note(Event::Fired(id));
         if start {
             self.start_worker(id, cpu);
         }
@@ -111,6 +118,9 @@ impl SimPlatform {
     pub fn cancel(&self, work: &SimWork) -> bool {
         preemption_point();
         let taken = self.kernel.state().queue.cancel(work.id);
+        if taken.is_some() {
+            note(Event::Cancelled(work.id));
+        }
         taken.is_some()
     }
 
@@ -162,6 +172,7 @@ impl SimPlatform {
     fn set_clock(&self, now: u64) {
         let mut state = self.kernel.state();
         state.queue.now_ms = state.queue.now_ms.max(now);
+        note(Event::Clock(state.queue.now_ms));
     }
 
     /// Waits until no work is queued or running; timers may be left.

@@ -21,9 +21,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use resctrl_hardware::machine::{Cache, MachineError};
+use resctrl_hardware::registers::QmCtr;
 use resctrl_hardware::{Machine, Rdt};
 use resctrl_types::Here;
 use resctrl_types::cache::CacheInfo;
+use resctrl_types::sim::trace::{Event, note};
 use resctrl_types::sim::{CpuTopology, SimPlatform, Topology, current_cpu};
 use resctrl_x86::{Cpuid, Gp, Registers, TelemetryFeature};
 
@@ -246,7 +248,12 @@ impl Registers for Emulated {
             return Ok(board.misc()[cpu]);
         }
         match board.rdt.rdmsr(cpu, msr, board.now()) {
-            Ok(Some(value)) => Ok(value),
+            Ok(Some(value)) => {
+                if msr == QmCtr::ADDRESS {
+                    note(Event::Read(here.cpu()));
+                }
+                Ok(value)
+            }
             refused => Err(board.refuse(format_args!("rdmsr {msr:#x} ({refused:?})"))),
         }
     }

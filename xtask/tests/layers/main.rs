@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The root of each crate that is layered.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 14] = [
     "resctrl-types/src/lib.rs",
     "resctrl-fs/src/lib.rs",
+    "resctrl-fs/model/src/lib.rs",
     "resctrl-x86/src/lib.rs",
     "resctrl-mpam/src/lib.rs",
     "resctrl-x86/board/src/lib.rs",
