@@ -39,10 +39,7 @@ pub(crate) fn serve(rdt: &'static Rdt, path: &str) -> Result<(), String> {
         };
         let listener = UnixListener::bind(&path).map_err(named)?;
         let backend = Backend { registers, path: Some(PathBuf::from(&path)) };
-        thread::Builder::new()
-            .name(format!("device {place}"))
-            .spawn(move || run(listener, backend))
-            .map_err(named)?;
+        thread::Builder::new().name(format!("device {place}")).spawn(move || run(listener, backend)).map_err(named)?;
     }
     Ok(())
 }

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn equal_output_and_different_measurements_are_no_difference() {
-        let (one, other) = (text(&["a", "# stat n 1", "# point x y 1 2"]), text(&["a", "# stat n 2", "# point x y 1 3"]));
+        let (one, other) =
+            (text(&["a", "# stat n 1", "# point x y 1 2"]), text(&["a", "# stat n 2", "# point x y 1 3"]));
         assert_eq!(difference(&one, &other, &[]), None);
     }
 

@@ -6,11 +6,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::report::plot::Line;
 use crate::console::Splat;
 use crate::differential::Compared;
 use crate::guest::event::{End, Event};
 use crate::guest::qemu::Folder;
+use crate::report::plot::Line;
 use crate::scenario::known::Known;
 use crate::scenario::{Case, fault};
 use crate::stages::Spent;

@@ -48,9 +48,8 @@ const USER_ONLY: u64 = 1 << 5 | 1 << 6;
 fn open(attributes: &Attributes, thread: libc::pid_t, cpu: libc::c_int) -> Result<File, Errno> {
     let (alone, flags) = (-1, 0);
     // SAFETY: the attributes are as long as they say, and stay while they are read.
-    let file = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), thread, cpu, alone, flags)
-    };
+    let file =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), thread, cpu, alone, flags) };
     let file = i32::try_from(Errno::result(file)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the file is new, and nobody else's.
     Ok(unsafe { File::from_raw_fd(file) })

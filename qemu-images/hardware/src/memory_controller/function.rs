@@ -114,9 +114,10 @@ impl Space {
 
     fn word(&mut self, offset: usize, happened: Happened) -> u32 {
         let channels = self.channels;
-        let counted = self.channel.as_mut().and_then(|(number, channel)| {
-            channel.read(offset, happened.of_channel(*number, channels))
-        });
+        let counted = self
+            .channel
+            .as_mut()
+            .and_then(|(number, channel)| channel.read(offset, happened.of_channel(*number, channels)));
         let bytes = self.bytes.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
         counted.unwrap_or_else(|| bytes.map_or(u32::MAX, u32::from_le_bytes))
     }
