@@ -3,9 +3,11 @@
 
 use std::env;
 use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
@@ -108,8 +110,38 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .args(["-max_len=2048", "-timeout=20", "-print_final_stats=1"])
             .arg(&corpus),
     };
-    let status = fuzzer.status().context("cannot run the fuzzer")?;
+    let begun = Instant::now();
+    let mut child = fuzzer.stderr(Stdio::piped()).spawn().context("cannot run the fuzzer")?;
+    let said = child.stderr.take().context("the fuzzer says nothing")?;
+    let inputs = pass_on(BufReader::new(said), &mut io::stderr()).context("cannot read what the fuzzer says")?;
+    let status = child.wait().context("cannot wait for the fuzzer")?;
+    if let Some(inputs) = inputs {
+        println!("{}", rate(&name, inputs, begun.elapsed()));
+    }
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Passes on what libFuzzer says, and gives how many inputs it says that it has tried in the end.
+fn pass_on(mut from: impl BufRead, to: &mut impl Write) -> io::Result<Option<u64>> {
+    let (mut line, mut inputs) = (Vec::new(), None);
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        inputs = tried(&String::from_utf8_lossy(&line)).or(inputs);
+        line.clear();
+    }
+    Ok(inputs)
+}
+
+/// The number of inputs, if this is the line with it.
+fn tried(line: &str) -> Option<u64> {
+    line.strip_prefix("stat::number_of_executed_units:")?.trim().parse().ok()
+}
+
+fn rate(name: &str, inputs: u64, time: Duration) -> String {
+    let seconds = time.as_secs_f64().max(0.001);
+    // Nobody tries more inputs than a float can count.
+    let rate = inputs as f64 / seconds;
+    format!("{name}: {inputs} inputs in {seconds:.0} s, {rate:.0} a second")
 }
 
 /// Writes a compiler that takes notes of this project's crates alone. Of others, the scheduler of the simulated kernel above all,
@@ -136,4 +168,23 @@ fn succeed(command: &mut Command) -> Result<()> {
         bail!("{} failed", program.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_inputs_is_read_from_what_libfuzzer_says_and_all_of_it_is_passed_on() {
+        let said = "#2\tINITED cov: 5\nstat::number_of_executed_units: 3664\nstat::average_exec_per_sec:     20\n";
+        let mut passed_on = Vec::new();
+        assert_eq!(pass_on(said.as_bytes(), &mut passed_on).unwrap(), Some(3664));
+        assert_eq!(passed_on, said.as_bytes());
+        assert_eq!(pass_on("==1== ERROR\n".as_bytes(), &mut io::sink()).unwrap(), None);
+    }
+
+    #[test]
+    fn inputs_a_second_are_printed() {
+        assert_eq!(rate("tasks", 3664, Duration::from_secs(180)), "tasks: 3664 inputs in 180 s, 20 a second");
+    }
 }

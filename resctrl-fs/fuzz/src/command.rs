@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Commands, and what must hold after each of them.
+//! Commands, and the bytes that they are made of.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use resctrl_fs::MountOptions;
-use resctrl_types::resource::CacheControl;
-use resctrl_types::{CounterAssignment, Errno, Result, Transactions};
 
-use crate::arch::{AMD, INTEL, Parameters};
-use crate::machine::{CDP, Machine, PLAIN, on};
+use crate::machine::{CDP, PLAIN};
 
 /// What stays of a command that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
+pub(crate) enum Refused {
     /// Nothing.
     Nothing,
     /// Whatever came before the mistake.
@@ -22,12 +17,19 @@ enum Refused {
 }
 
 /// A file that takes commands.
-struct File {
+pub(crate) struct File {
     /// Below the root; in `info`, `L3` stands for the directory of some schema of the cache.
     path: &'static str,
-    refused: Refused,
+    pub(crate) refused: Refused,
     /// Whether what it shows is a command that changes nothing there.
-    round_trip: bool,
+    pub(crate) round_trip: bool,
+}
+
+impl File {
+    /// Where it is on a machine that is mounted so.
+    pub(crate) fn path(&self, options: MountOptions) -> Cow<'static, str> {
+        if options.cdp { self.path.replace("info/L3/", "info/L3CODE/").into() } else { self.path.into() }
+    }
 }
 
 const fn file(path: &'static str, refused: Refused, round_trip: bool) -> File {
@@ -35,7 +37,7 @@ const fn file(path: &'static str, refused: Refused, round_trip: bool) -> File {
 }
 
 /// Every file with a parser of its own, once for each kind of group where that matters.
-const FILES: &[File] = &[
+pub(crate) const FILES: &[File] = &[
     file("schemata", Refused::Nothing, true),
     file("g/schemata", Refused::Nothing, true),
     file("x/schemata", Refused::Nothing, true),
@@ -67,7 +69,21 @@ const FILES: &[File] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     file: usize,
-    text: Cow<'static, [u8]>,
+    pub(crate) text: Cow<'static, [u8]>,
+}
+
+impl Command {
+    /// What is written to; none where the text is the name of a group to be made.
+    pub(crate) fn file(&self) -> Option<&'static File> {
+        FILES.get(self.file)
+    }
+}
+
+/// What an input is: how the file system is mounted, and what is done there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) options: MountOptions,
+    pub(crate) commands: Vec<Command>,
 }
 
 /// The files that commands are for: those of one parser find more of its corners in the same time.
@@ -122,21 +138,22 @@ impl Target {
         (0..=FILES.len()).filter(|file| self.has(*file)).collect()
     }
 
-    /// The bytes of those of these commands that are for its files.
-    pub(crate) fn to_bytes(self, commands: &[Command]) -> Vec<u8> {
+    /// The bytes of a session, with those of these commands that are for the target's files; none if there are none.
+    pub(crate) fn to_bytes(self, options: MountOptions, commands: &[Command]) -> Option<Vec<u8>> {
         let byte = |number| u8::try_from(number).expect("small");
-        let (files, mut bytes) = (self.files(), Vec::new());
+        let (files, mut bytes) = (self.files(), vec![u8::from(options.cdp)]);
         for Command { file, text } in commands {
             if let Some(place) = files.iter().position(|other| other == file) {
                 bytes.extend([byte(place), byte(text.len())]);
                 bytes.extend_from_slice(text);
             }
         }
-        bytes
+        (bytes.len() > 1).then_some(bytes)
     }
 
-    /// Any bytes are commands: which file, how long the text, the text.
-    pub(crate) fn commands(self, mut data: &[u8]) -> Vec<Command> {
+    /// Any bytes are a session: whether with CDP, then for each command which file, how long the text, the text.
+    pub(crate) fn session(self, data: &[u8]) -> Session {
+        let (mode, mut data) = data.split_first().unwrap_or((&0, &[]));
         let (files, mut commands) = (self.files(), Vec::new());
         while let [place, len, rest @ ..] = data
             && commands.len() < MOST
@@ -146,7 +163,7 @@ impl Target {
             commands.push(Command { file, text: Cow::Owned(text.to_vec()) });
             data = behind;
         }
-        commands
+        Session { options: if mode & 1 == 1 { CDP } else { PLAIN }, commands }
     }
 }
 
@@ -198,140 +215,33 @@ pub(crate) const GOOD: &[&[Command]] = &[
 /// The most commands of one input, so that none takes long.
 const MOST: usize = 40;
 
-/// A machine with every file there is.
-const EVERYTHING: Parameters = Parameters {
-    l3: CACHE,
-    l2: CACHE,
-    mb: INTEL.mb,
-    io_alloc: true,
-    configurable: Some(Transactions::ALL),
-    counters: Some(CounterAssignment { count: 6, configurable: true, switchable: true, supported: Transactions::ALL }),
-    ..AMD
-};
-
-const CACHE: Option<CacheControl> =
-    Some(CacheControl { cbm_len: 8, min_cbm_bits: 1, shareable_bits: 0, sparse_masks: true });
-
-/// Carries the commands out, with CDP and without it, and sees that what must hold does. Returns how many were accepted.
-pub(crate) fn carry_out(commands: Vec<Command>) -> usize {
-    let accepted = Arc::new(AtomicUsize::new(0));
-    let commands = Arc::new(commands);
-    for options in [PLAIN, CDP] {
-        let (accepted, commands) = (Arc::clone(&accepted), Arc::clone(&commands));
-        on(EVERYTHING, options, move |machine| {
-            prepare(machine, options);
-            for command in &*commands {
-                accepted.fetch_add(usize::from(one(machine, options, command)), Ordering::Relaxed);
-                machine.audit();
-            }
-        });
-    }
-    accepted.load(Ordering::Relaxed)
-}
-
-/// Groups of every kind, one of which is exclusive; two tasks.
-fn prepare(machine: &Machine, options: MountOptions) {
-    for group in ["g", "x", "g/mon_groups/m"] {
-        machine.mkdir(group);
-    }
-    let halves: &[&str] = if options.cdp { &["L3CODE", "L3DATA"] } else { &["L3"] };
-    for (group, masks) in [("", "f"), ("g/", "f"), ("x/", "f0")] {
-        for half in halves {
-            machine.set(&format!("{group}schemata"), format!("{half}:0={masks};1={masks}\n"));
-        }
-        machine.set(&format!("{group}schemata"), format!("L2:0={masks};1={masks};2={masks};3={masks}\n"));
-    }
-    machine.set("x/mode", "exclusive\n");
-    machine.spawn_on(0);
-    machine.spawn_on(2);
-}
-
-fn path(file: &File, options: MountOptions) -> String {
-    if options.cdp { file.path.replace("info/L3/", "info/L3CODE/") } else { file.path.to_owned() }
-}
-
-/// Carries a command out. Returns whether it was accepted.
-fn one(machine: &Machine, options: MountOptions, command: &Command) -> bool {
-    let before = picture(machine);
-    let Some(file) = FILES.get(command.file) else {
-        return make(machine, &command.text, &before).is_ok();
-    };
-    let path = path(file, options);
-    let written = machine.write(&path, &command.text);
-    if written.is_err() && file.refused == Refused::Nothing {
-        assert_eq!(picture(machine), before, "{path} was refused {:?}", String::from_utf8_lossy(&command.text));
-    }
-    if let Some(shown) = machine.try_read(&path).ok().filter(|_| file.round_trip) {
-        assert_eq!(machine.write(&path, &shown), Ok(()), "{path} takes back {:?}", String::from_utf8_lossy(&shown));
-        assert_eq!(machine.try_read(&path), Ok(shown), "{path} shows the same");
-    }
-    written.is_ok()
-}
-
-/// Makes a group of this name, and removes it again.
-fn make(machine: &Machine, name: &[u8], before: &[Shown]) -> Result<()> {
-    // Nothing else comes through the VFS.
-    if name.is_empty() || name == b"." || name == b".." || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
-        return Err(Errno::EINVAL);
-    }
-    let made = machine.try_mkdir_named(name);
-    if made.is_ok() {
-        machine.rmdir_named(name);
-    }
-    // The RMID is in limbo, and counters have found a new owner and lost him.
-    assert_eq!(picture(machine), before, "after the group {:?}", String::from_utf8_lossy(name));
-    made
-}
-
-/// What a file shows, if it can be read.
-type Shown = (String, Option<Vec<u8>>);
-
-/// What every file shows but the status.
-fn picture(machine: &Machine) -> Vec<Shown> {
-    let (mut dirs, mut files) = (vec![String::new()], Vec::new());
-    while let Some(dir) = dirs.pop() {
-        for (name, _) in machine.list(&dir) {
-            let path = format!("{dir}{name}");
-            match machine.try_read(&path) {
-                Err(Errno::EISDIR) => dirs.push(format!("{path}/")),
-                shown => files.push((path, shown.ok())),
-            }
-        }
-    }
-    files.retain(|(path, _)| path != "info/last_cmd_status");
-    files
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bytes_lead_back_to_their_commands() {
-        for target in Target::ALL {
+        for (target, options) in
+            Target::ALL.into_iter().flat_map(|target| [PLAIN, CDP].map(|options| (target, options)))
+        {
             for session in GOOD {
                 let own: Vec<_> = session.iter().filter(|command| target.has(command.file)).cloned().collect();
-                assert_eq!(target.commands(&target.to_bytes(session)), own, "{target:?}");
+                let Some(bytes) = target.to_bytes(options, session) else {
+                    assert_eq!(own, []);
+                    continue;
+                };
+                assert_eq!(target.session(&bytes), Session { options, commands: own }, "{target:?}");
             }
         }
-        assert_eq!(Target::Commands.commands(&[7, 200, b'f']), [put(7, "f")]);
-        assert_eq!(Target::Commands.commands(&[7]), []);
+        let plain = |commands| Session { options: PLAIN, commands };
+        assert_eq!(Target::Commands.session(&[0, 7, 200, b'f']), plain(vec![put(7, "f")]));
+        assert_eq!(Target::Commands.session(&[0, 7]), plain(vec![]));
+        assert_eq!(Target::Commands.session(&[]), plain(vec![]));
     }
 
     #[test]
     fn each_target_has_the_files_of_its_parser() {
         let count = |target: Target| target.files().len();
         assert_eq!(Target::ALL.map(count), [FILES.len() + 1, 3, 3, 5, 2, 2]);
-    }
-
-    #[test]
-    fn every_file_of_the_table_is_there_in_one_of_the_modes() {
-        on(EVERYTHING, PLAIN, |machine| {
-            prepare(machine, PLAIN);
-            let there = |file: &File| machine.open(file.path).is_ok();
-            let now: Vec<_> = FILES.iter().map(there).collect();
-            machine.set("info/L3_MON/mbm_assign_mode", "default\n");
-            assert!(FILES.iter().zip(now).all(|(file, now)| now || there(file)));
-        });
     }
 }

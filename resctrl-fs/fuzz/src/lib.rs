@@ -4,7 +4,7 @@
 //! state stays consistent.
 //!
 //! A target takes bytes and makes commands of them, for all files or for those of one parser, on a machine that has every kind of
-//! file. The unit tests run each on random bytes and on inputs that were good before some bytes changed; `cargo xtask fuzz`
+//! file, with CDP or without it, as the first byte says. The unit tests run each on random bytes and on inputs that were good before some bytes changed; `cargo xtask fuzz`
 //! lets libFuzzer look for more.
 
 #[path = "../../tests/abi/amd.rs"]
@@ -18,24 +18,28 @@ mod arch;
 mod machine;
 
 mod command;
+mod replay;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::{env, fs};
 
+use machine::{CDP, PLAIN};
+
 pub use command::Target;
+pub use replay::Look;
 
 /// Carries out the commands that bytes are for a target. Returns how many were accepted.
-pub fn carry_out(target: Target, data: &[u8]) -> usize {
-    command::carry_out(target.commands(data))
+pub fn carry_out(target: Target, data: &[u8], look: Look) -> usize {
+    replay::carry_out(target.session(data), look.is_due(data))
 }
 
-/// Good inputs of a target.
+/// Good inputs of a target, each without CDP and with it.
 #[must_use]
 pub fn seeds(target: Target) -> Vec<Vec<u8>> {
-    let inputs = command::GOOD.iter().map(|session| target.to_bytes(session));
-    inputs.filter(|input| !input.is_empty()).collect()
+    let both = |session: &&[command::Command]| [PLAIN, CDP].map(|options| target.to_bytes(options, session));
+    command::GOOD.iter().flat_map(both).flatten().collect()
 }
 
 /// The target that the environment variable `FUZZ_TARGET` names.

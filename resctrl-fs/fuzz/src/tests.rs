@@ -7,19 +7,26 @@ use resctrl_types::Transactions;
 
 use crate::arch::{ABMC, BMEC, INTEL, SDCIAE};
 use crate::machine::{PLAIN, on};
-use crate::{Target, carry_out, seeds};
+use crate::{Look, Target, seeds};
+
+/// All files are compared, for every input.
+fn carry_out(target: Target, data: &[u8]) -> usize {
+    crate::carry_out(target, data, Look::Always)
+}
 
 #[test]
 fn most_of_the_good_commands_are_accepted() {
     let accepted: Vec<_> = seeds(Target::Commands).iter().map(|seed| carry_out(Target::Commands, seed)).collect();
-    assert!(accepted.iter().all(|&accepted| accepted >= 8), "{accepted:?}");
+    assert!(accepted.chunks(2).all(|both| both.iter().sum::<usize>() >= 8), "{accepted:?}");
 }
 
 #[test]
 fn each_target_begins_with_commands_that_are_accepted() {
     for target in Target::ALL {
-        let inputs = seeds(target);
-        assert!(!inputs.is_empty() && inputs.iter().all(|input| carry_out(target, input) > 0), "{target:?}");
+        // Some are for one of the two mounts alone.
+        let accepted: Vec<_> = seeds(target).iter().map(|input| carry_out(target, input)).collect();
+        let both = |both: &[usize]| both.iter().sum::<usize>() > 0;
+        assert!(!accepted.is_empty() && accepted.chunks(2).all(both), "{target:?}: {accepted:?}");
     }
 }
 
