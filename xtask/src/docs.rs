@@ -2,6 +2,7 @@
 //! What commands write into the documentation: each its text, between two marks; and `cargo xtask docs`, which does that for what
 //! comes from types alone.
 
+mod found;
 mod machines;
 
 use std::process::ExitCode;
@@ -10,19 +11,26 @@ use anyhow::{Context, Result};
 
 use crate::workspace;
 
-/// Brings docs/machines.md up to date: the keys of machine files, and the words that say what scenarios need.
+/// Brings docs/machines.md and docs/found.md up to date: keys of machine files, words that say what scenarios need; known differences
 ///
-/// Both come from the types in qemu-images/hardware and xtask. Measured figures are brought up to date by what measures
+/// The first come from the types in qemu-images/hardware and xtask, the last from qemu-images/guest/known-differences.toml. Measured figures are brought up to date by what measures
 /// them: `bench --docs`, `timings --docs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> Result<ExitCode> {
-    for (name, text) in machines::parts()? {
-        put(machines::PAGE, name, &text)?;
+    for (page, name, text) in parts()? {
+        put(page, name, &text)?;
+        println!("docs/{page}, {name}: up to date");
     }
-    println!("docs/{} is up to date", machines::PAGE);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that comes from types and lists: the page, the name of the place, the text.
+fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
+    let of_machines = machines::parts()?.map(|(name, text)| (machines::PAGE, name, text));
+    let (name, text) = found::part()?;
+    Ok(of_machines.into_iter().chain([(found::PAGE, name, text)]).collect())
 }
 
 /// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.
@@ -63,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_machines_is_up_to_date() {
-        let page = std::fs::read_to_string(workspace::root().join("docs").join(machines::PAGE)).unwrap();
-        for (name, text) in machines::parts().unwrap() {
-            let current = replace(&page, name, &text).unwrap();
-            assert!(current == page, "docs/{}, {name}: run `cargo xtask docs`", machines::PAGE);
+    fn generated_parts_are_up_to_date() {
+        for (page, name, text) in parts().unwrap() {
+            let old = std::fs::read_to_string(workspace::root().join("docs").join(page)).unwrap();
+            let current = replace(&old, name, &text).unwrap();
+            assert!(current == old, "docs/{page}, {name}: run `cargo xtask docs`");
         }
     }
 

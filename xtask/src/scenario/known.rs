@@ -17,17 +17,17 @@ use crate::machine;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
-    scenario: String,
+    pub(crate) scenario: String,
     /// The whole name of the check.
     pub(crate) check: String,
     #[serde(rename = "impl", default = "oracle")]
     implementation: Implementation,
     /// None: all.
     #[serde(default)]
-    kernels: Vec<String>,
+    pub(crate) kernels: Vec<String>,
     /// None: all.
     #[serde(default)]
-    machines: Vec<String>,
+    pub(crate) machines: Vec<String>,
     /// Why the two differ, and which of them is right.
     pub(crate) reason: String,
 }
@@ -128,6 +128,11 @@ impl KnownDifferences {
     pub(crate) fn between_kernels(&self) -> Self {
         let random = self.random.iter().filter_map(Random::only_warns).collect();
         Self { check: self.check.clone(), random }
+    }
+
+    /// The checks that the kernel's own fails.
+    pub(crate) fn of_the_kernels_own(&self) -> impl Iterator<Item = &Known> {
+        self.check.iter().filter(|known| known.implementation == Implementation::Kernel)
     }
 
     /// The checks of `case` that are to fail.
