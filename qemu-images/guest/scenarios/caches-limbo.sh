@@ -4,6 +4,7 @@
 # Limbo with caches that follow: the id of a group that has gone is not given out while its lines are in the cache, and is when others have taken their place.
 # needs: x86 l3.cat llc_occupancy nodes=1
 # machines: intel amd
+# run: asked
 # guest: own
 # timeout: 120
 
