@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What commands write into the documentation: each its text, between two marks; and `cargo xtask docs`, which does that for what
-//! comes from types alone.
+//! comes from types and lists.
 
 mod found;
 mod machines;
@@ -13,8 +13,8 @@ use crate::workspace;
 
 /// Brings docs/machines.md and docs/found.md up to date: keys of machine files, words that say what scenarios need; known differences
 ///
-/// The first come from the types in qemu-images/hardware and xtask, the last from qemu-images/guest/known-differences.toml. Measured figures are brought up to date by what measures
-/// them: `bench --docs`, `timings --docs`.
+/// The first come from the types in qemu-images/hardware and xtask, the last from qemu-images/guest/known-differences.toml.
+/// Measured figures are brought up to date by what measures them: `bench --docs`, `timings --docs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
 

@@ -92,6 +92,11 @@ needs_emulation() {
 	[ "$PLATFORM" != fvp ] || skip "the hardware is not emulated"
 }
 
+# hundredths: how long the guest has been up, in hundredths of a second.
+hundredths() {
+	cut -d' ' -f1 /proc/uptime | tr -d .
+}
+
 # finish: the verdict.
 finish() {
 	if [ "$MACHINE" = mpam-split ]; then

@@ -148,6 +148,14 @@ rmid() {
 	fi
 }
 
+# as_member GROUP COMMAND...: runs COMMAND as a task of the group. Nobody else is moved.
+as_member() {
+	as_member_of=$M/$1
+	shift
+	# shellcheck disable=SC2016 # for the other shell
+	sh -c 'echo $$ >"$0"/tasks && exec "$@"' "$as_member_of" "$@"
+}
+
 # within SECONDS EXPECTED COMMAND...: repeats COMMAND until it prints EXPECTED or the time is over;
 # prints what it printed last.
 within() {

@@ -23,11 +23,11 @@ walk() {
 	cache-load walk 8M 20 read >/dev/null
 }
 
-# hundredths WORK: how long it takes, in hundredths of a second.
-hundredths() {
-	hundredths_begin=$(sed 's/ .*//;s/\.//' /proc/uptime)
+# took WORK: how long it takes, in hundredths of a second.
+took() {
+	took_begin=$(hundredths)
 	"$1"
-	echo $(($(sed 's/ .*//;s/\.//' /proc/uptime) - hundredths_begin))
+	echo $(($(hundredths) - took_begin))
 }
 
 taskset -p 1 $$ >/dev/null
@@ -37,10 +37,10 @@ for work in compile chase walk; do
 	for turn in 1 2 3; do
 		rdt-traffic caches still
 		$work
-		still=$((still + $(hundredths $work)))
+		still=$((still + $(took $work)))
 		rdt-traffic caches follow
 		$work
-		follow=$((follow + $(hundredths $work)))
+		follow=$((follow + $(took $work)))
 	done
 	rdt-traffic caches still
 	[ $still -gt 0 ] || still=1

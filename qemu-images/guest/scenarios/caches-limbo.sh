@@ -27,11 +27,7 @@ rest() { sleep 3; }
 all=$(groups)
 rest
 mkdir $M/mon_groups/walker
-(
-	sh -c 'echo $PPID' >/tmp/self
-	cat /tmp/self >$M/mon_groups/walker/tasks
-	exec taskset 1 cache-load walk $L3_SIZE 2 read >/dev/null
-)
+as_member mon_groups/walker taskset 1 cache-load walk "$L3_SIZE" 2 read >/dev/null
 occupancy=$(cat $M/mon_groups/walker/mon_data/mon_L3_00/llc_occupancy)
 note "$occupancy of $L3_SIZE bytes are the walker's; more than $(cat $M/info/L3_MON/max_threshold_occupancy) keep its id busy"
 between "the cache is full of its lines" $((L3_SIZE * 90 / 100)) "$L3_SIZE" "$occupancy"

@@ -22,11 +22,7 @@ size=$((16 << 20))
 # throughput PERCENT: bytes a second of a walk with this setting, which is made after all memory has been touched.
 throughput() {
 	echo "MB:0=100" >$M/walker/schemata
-	(
-		sh -c 'echo $PPID' >/tmp/self
-		cat /tmp/self >$M/walker/tasks
-		exec taskset 1 cache-load return $size read sh -c "echo MB:0=$1 >$M/walker/schemata" >/tmp/walk
-	)
+	as_member walker taskset 1 cache-load return $size read sh -c "echo MB:0=$1 >$M/walker/schemata" >/tmp/walk
 	read -r throughput_bytes _ _ _ throughput_time </tmp/walk
 	echo $((throughput_bytes * 1000000 / throughput_time))
 }

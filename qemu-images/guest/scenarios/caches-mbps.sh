@@ -21,20 +21,15 @@ accepted "one bit of the cache" $M/walker/schemata "L3:0=$(printf '%x' $((mask &
 # Ten steps of 4 MiB/s.
 speed=$((40 << 20))
 rdt-traffic memory-speed $speed
-(
-	sh -c 'echo $PPID' >/tmp/self
-	cat /tmp/self >$M/walker/tasks
-	exec taskset 1 cache-load walk 16M 1000000 read >/dev/null
-) &
-walker=$!
+as_member walker taskset 1 cache-load walk 16M 1000000 read >/dev/null &
 
 # kib_a_second: of the next one, in KiB.
 kib_a_second() {
 	kib_bytes=$(cat $counter)
-	kib_time=$(sed 's/ .*//;s/\.//' /proc/uptime)
+	kib_time=$(hundredths)
 	sleep 1
 	kib_bytes=$(($(cat $counter) - kib_bytes))
-	echo $((kib_bytes * 100 / 1024 / ($(sed 's/ .*//;s/\.//' /proc/uptime) - kib_time)))
+	echo $((kib_bytes * 100 / 1024 / ($(hundredths) - kib_time)))
 }
 
 # watched TARGET SECONDS: points of a curve, as long as the controller takes to get there.
@@ -66,8 +61,8 @@ for target in 20 33 12; do
 	watched $target 12
 	stays $target
 done
-kill $walker
-wait $walker 2>/dev/null
+killall cache-load
+wait
 rdt-traffic memory-speed 0
 rdt-traffic caches still
 rmdir $M/walker

@@ -21,11 +21,7 @@ for node in 0 1; do
 	# With empty caches.
 	check "caches are emptied" eval "rdt-traffic caches still && rdt-traffic caches follow"
 	before_other=$(cat $other/mbm_total_bytes)
-	(
-		sh -c 'echo $PPID' >/tmp/self
-		cat /tmp/self >$M/walker/tasks
-		exec taskset $((1 << cpu)) cache-load walk $((L3_SIZE * 3)) 2 read $own/mbm_total_bytes >/tmp/walk
-	)
+	as_member walker taskset $((1 << cpu)) cache-load walk $((L3_SIZE * 3)) 2 read $own/mbm_total_bytes >/tmp/walk
 	read -r moved counted _ </tmp/walk
 	occupied=$(cat $own/llc_occupancy)
 	note "node $node: moved $moved, counted $counted; its lines hold $occupied, those of the other node $(cat $other/llc_occupancy)"

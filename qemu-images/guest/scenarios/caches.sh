@@ -21,16 +21,6 @@ others() {
 	printf '%x' $((full & ~((1 << $1) - 1)))
 }
 
-# in_group GROUP COMMAND...: runs it on CPU 0 as a task of the group.
-in_group() {
-	(
-		sh -c 'echo $PPID' >/tmp/self
-		cat /tmp/self >"$M/$1/tasks" || exit
-		shift
-		exec taskset 1 "$@"
-	)
-}
-
 # mask GROUP MASK: of domain 0.
 mask() {
 	accepted "mask $2 of ${1:-the root group}" "$M/$1/schemata" "L3:0=$2"
@@ -46,7 +36,7 @@ much=$((L3_SIZE * 3))
 for width in 1 $((bits / 4)) $((bits / 2)) $((bits - 1)); do
 	mask "" "$(others $width)"
 	mask walker "$(low $width)"
-	in_group walker cache-load walk $much 1 read >/tmp/walk
+	as_member walker taskset 1 cache-load walk $much 1 read >/tmp/walk
 	occupancy=$(cat $counters/llc_occupancy)
 	share=$((L3_SIZE / bits * width))
 	echo "# point bits_of_the_mask occupancy_in_percent_of_the_L3 $width $((occupancy * 100 / L3_SIZE))"
@@ -56,7 +46,7 @@ done
 
 # What does not fit is read for each access; what is written is read first, and written back when it leaves.
 for access in read write; do
-	in_group walker cache-load walk $much 4 $access $counters/mbm_total_bytes >/tmp/walk
+	as_member walker taskset 1 cache-load walk $much 4 $access $counters/mbm_total_bytes >/tmp/walk
 	read -r moved counted references misses _ </tmp/walk
 	[ $access = read ] || moved=$((moved * 2))
 	note "$access: moved $moved, counted $counted, references $references, misses $misses"
@@ -78,7 +68,7 @@ for confined in no yes; do
 	fi
 	# Lines of memory that is used again may be in any way: begin with none.
 	rdt-traffic caches follow
-	in_group walker cache-load return $((L3_SIZE / 4)) read sh -c "$neighbour >/dev/null" >/tmp/walk
+	as_member walker taskset 1 cache-load return $((L3_SIZE / 4)) read sh -c "$neighbour >/dev/null" >/tmp/walk
 	read -r moved _ references misses _ </tmp/walk
 	missed=$((misses * 64 * 100 / moved))
 	note "neighbour confined: $confined; $((moved / 64)) lines, references $references, misses $misses"

@@ -14,15 +14,18 @@ is "and all others" 6 "$(ls /sys/bus/event_source/devices | grep -c '^uncore_imc
 check "caches begin to follow" rdt-traffic caches follow
 is "it mounts" ok "$(mount_resctrl)"
 mkdir $M/walker
-# shellcheck disable=SC2016 # for the other shell
-in_walker='echo $$ >'$M'/walker/tasks && exec taskset 1 "$@"'
+
+# counted SIZE ROUNDS ACCESS: sets what was counted of a walk of a task of the group, on CPU 0.
+counted() {
+	as_member walker taskset 1 cache-load memory "$@" $M/walker/mon_data/mon_L3_00/mbm_total_bytes >/tmp/counted
+	read -r read written resctrl </tmp/counted
+}
 
 # Four rounds over twice the cache: read for each access, and what is written is read first, and written back when it leaves.
 size=$((L3_SIZE * 2))
 moved=$((size * 4))
 for access in read write; do
-	sh -c "$in_walker" sh cache-load memory $size 4 $access $M/walker/mon_data/mon_L3_00/mbm_total_bytes >/tmp/counted
-	read -r read written resctrl </tmp/counted
+	counted $size 4 $access
 	note "$access: $moved bytes; memory controllers counted $read read, $written written; resctrl $resctrl"
 	between "abi-411 memory controllers count what is read: $access" $((moved * 99 / 100)) $((moved * 102 / 100)) "$read"
 	if [ $access = read ]; then
@@ -34,7 +37,6 @@ for access in read write; do
 done
 
 # What fits is moved once at most.
-sh -c "$in_walker" sh cache-load memory $((L3_SIZE / 4)) 20 read $M/walker/mon_data/mon_L3_00/mbm_total_bytes >/tmp/counted
-read -r read written resctrl </tmp/counted
+counted $((L3_SIZE / 4)) 20 read
 between "abi-411 nobody moves what fits" 0 $((L3_SIZE / 10)) "$read"
 finish

@@ -34,11 +34,11 @@ echo 1 >$M/p1/cpus_list
 rdt-traffic flow 1 1G 0 0
 # moved: bytes a second that the group's counter shows, in percent of 1 GiB.
 moved() {
-	begin_time=$(cut -d' ' -f1 /proc/uptime | tr -d .)
+	begin_time=$(hundredths)
 	begin=$(cat "$counter")
 	sleep 2
 	end=$(cat "$counter")
-	end_time=$(cut -d' ' -f1 /proc/uptime | tr -d .)
+	end_time=$(hundredths)
 	echo $(((end - begin) / ((end_time - begin_time) * (GIB / 10000))))
 }
 accepted "all of it" $M/p1/schemata "MB:0=100"

@@ -67,18 +67,13 @@ is "abi-286 no guest on any CPU makes an error" "0x0" "$(errors)"
 like "and resctrl goes on" "*resctrl*" "$(cat /proc/filesystems)"
 
 # KVM's own guest, of a few instructions.
-in_group() {
-	in_group_of=$1
-	shift
-	sh -c 'echo $$ >"$0"/tasks && exec "$@"' "$in_group_of" "$@" 2>&1
-}
 before=$(total p1)
 is "abi-292 the kernel of KVM's guest runs at EL1 with the labels of the group" "$group EL1" \
-	"$(in_group $M/p1 kvm-guest move 1M)"
+	"$(as_member p1 kvm-guest move 1M 2>&1)"
 is "abi-292 and what it moves counts for it" 1048576 $(($(total p1) - before))
 # CPU 3 is in no other group.
-is "abi-292 of the default group it has that's" "0/0 EL1" "$(in_group $M taskset 8 kvm-guest move 1M)"
-is "abi-290 it cannot choose another" undefined "$(in_group $M/p1 kvm-guest choose 0x50005)"
+is "abi-292 of the default group it has that's" "0/0 EL1" "$(as_member . taskset 8 kvm-guest move 1M 2>&1)"
+is "abi-290 it cannot choose another" undefined "$(as_member p1 kvm-guest choose 0x50005 2>&1)"
 is "no access was an error to the hardware" 0 "$(msc error 0 | cut -d' ' -f3)"
 umount_resctrl
 is "abi-285 without a mount everybody is in the default group" "$all_default" "$(within 2 "$all_default" labels)"

@@ -43,6 +43,7 @@ use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
+use crate::nanoseconds_since;
 use crate::qemu::{Api, Block, Handles, Physical, PluginId, current, number};
 use crate::spin::give_way_at;
 use caching::Caching;
@@ -168,7 +169,7 @@ impl Plugin {
 
     /// Nanoseconds since the plugin was set up.
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds_since(self.started)
     }
 
     fn read(&self, register: usize) -> u64 {

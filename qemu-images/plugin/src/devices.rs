@@ -5,6 +5,7 @@
 //! QEMU loads plugins before it makes devices, so a server listens by the time its client connects. A server takes no lock of
 //! QEMU's, so it answers also while a CPU of the guest waits for the answer with one held.
 
+use crate::nanoseconds_since;
 use resctrl_hardware::Rdt;
 use resctrl_hardware::caches::Model;
 use resctrl_hardware::machine::Device;
@@ -102,8 +103,7 @@ impl Registers {
 /// What memory has done.
 fn happened(caches: Option<&Model>, started: Instant) -> Happened {
     let lines = caches.map(Model::lines).unwrap_or_default();
-    let time = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Happened { time, read: lines.read, written: lines.written }
+    Happened { time: nanoseconds_since(started), read: lines.read, written: lines.written }
 }
 
 /// Bytes of what is told of a region.

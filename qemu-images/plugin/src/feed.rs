@@ -12,6 +12,7 @@
 //!
 //! Not seen: what devices and QEMU's walks of page tables access, and what helpers of QEMU's access without telling plugins.
 
+use crate::nanoseconds_since;
 use crate::qemu::{Api, Block, Physical, Translated, current, number};
 use resctrl_hardware::caches::{Access, Filter, Flush, LINE_SIZE, Mode, Model, Write};
 use std::ffi::{c_uint, c_void};
@@ -249,11 +250,11 @@ impl Feed {
     fn access(&self, cpu: usize, what: Access, mode: Mode, physical: u64) {
         let lines = self.caches.access(cpu, what, mode, physical);
         let pace = self.caches.pace(cpu);
-        if lines > 0 && pace.is_limited() {
-            let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            if let Some(wait) = pace.wait(lines, now) {
-                std::thread::sleep(wait.min(LONGEST_WAIT));
-            }
+        if lines > 0
+            && pace.is_limited()
+            && let Some(wait) = pace.wait(lines, nanoseconds_since(self.started))
+        {
+            std::thread::sleep(wait.min(LONGEST_WAIT));
         }
     }
 }

@@ -38,6 +38,7 @@ use qemu::Guest;
 use resctrl_hardware::Rdt;
 use resctrl_hardware::mpam::System;
 use std::ffi::{c_char, c_int};
+use std::time::Instant;
 
 /// Version of the plugin interface this was written for. QEMU reads it before anything else and refuses to load a plugin
 /// of a version it does not know.
@@ -93,6 +94,11 @@ fn install(id: qemu::PluginId, target: &qemu::Target, arguments: &[String]) -> R
         }
     }
     Ok(())
+}
+
+/// Nanoseconds since then.
+fn nanoseconds_since(then: Instant) -> u64 {
+    u64::try_from(then.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The lower half of a register.

@@ -29,6 +29,7 @@ use crate::fit::{Fit, Told};
 use crate::kept::Kept;
 use crate::log::Log;
 use crate::low;
+use crate::nanoseconds_since;
 use crate::qemu::{Api, Block, CpuCallback, Handles, INTERRUPT, PluginId, current, number};
 use crate::spin::give_way_at;
 use caching::Caching;
@@ -161,7 +162,7 @@ impl Plugin {
 
     /// Nanoseconds since the plugin was set up.
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds_since(self.started)
     }
 
     fn cpu(&self, index: usize) -> MutexGuard<'_, Cpu> {

@@ -37,7 +37,7 @@ pub(crate) fn decide(rules: &Rules, state: &State, worker: Worker, run: &Run) ->
     if asked && !run.told.is_some_and(in_place) {
         return Decision::Repick;
     }
-    if worker.kind == Kind::Overflow && !state.mounted { Decision::End } else { Decision::Measure }
+    if unmounted(state, worker) { Decision::End } else { Decision::Measure }
 }
 
 /// A housekeeping CPU of the domain, or any.
@@ -100,7 +100,6 @@ fn set_target(state: &mut State, worker: Worker, to: Target) {
 }
 
 fn ours(rules: &Rules, state: &mut State, worker: Worker, run: &mut Run, limbo: Limbo) {
-    let idle = if rules.version.has(Alteration::TargetNotIdle) { None } else { Some(Target::Idle) };
     let delay = match decide(rules, state, worker, run) {
         Decision::End => {
             if worker.kind == Kind::Overflow
@@ -111,11 +110,7 @@ fn ours(rules: &Rules, state: &mut State, worker: Worker, run: &mut Run, limbo: 
             None
         }
         Decision::Repick => Some(if rules.version.has(Alteration::RepickLate) { rules.period() } else { 1 }),
-        Decision::Measure => {
-            measure(state, worker, run, limbo);
-            let again = worker.kind == Kind::Overflow || state.domain(worker.domain).is_some_and(|domain| domain.busy);
-            again.then(|| rules.period())
-        }
+        Decision::Measure => measures(state, worker, run, limbo).then(|| rules.period()),
     };
     let cpu = any_cpu(rules, state, worker, None);
     if let (Some(delay), Some(cpu)) = (delay, cpu) {
@@ -126,8 +121,8 @@ fn ours(rules: &Rules, state: &mut State, worker: Worker, run: &mut Run, limbo: 
         } else {
             state.fail(Fault::WasPending);
         }
-    } else if let Some(idle) = idle {
-        set_target(state, worker, idle);
+    } else if !rules.version.has(Alteration::TargetNotIdle) {
+        set_target(state, worker, Target::Idle);
     }
 }
 
