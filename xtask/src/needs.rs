@@ -149,6 +149,7 @@ impl Found {
             ("bmec", fact("BMEC")),
             ("sdciae", fact("SDCIAE")),
             ("pseudo_lock", fact("PSEUDO_LOCK")),
+            ("pmu", machine.pmu.is_some().into()),
         ]);
         let events = facts.get("MON_EVENTS").filter(|_| has_monitors);
         let events: Vec<&str> = events.map(|events| events.split(' ').collect()).unwrap_or_default();
@@ -176,7 +177,6 @@ impl Found {
         }
         if let Some(rdt) = &machine.rdt {
             found.set(&[
-                ("pmu", machine.pmu.is_some().into()),
                 ("memory_controllers", machine.memory_controllers.is_some().into()),
                 ("errata", u64::from(model.number == SKYLAKE)),
                 ("l3.unannounced", u64::from(has_l3 && rdt.l3.as_ref().is_some_and(|l3| l3.unannounced))),
@@ -399,6 +399,8 @@ mod tests {
             ("pseudo_lock !pmu", "intel-pseudo-lock"),
             ("pseudo_lock pmu", "intel-pseudo-lock-perf"),
             ("pmu rmids=32", "intel-perf"),
+            ("pmu amd", "amd-perf"),
+            ("pmu arm", "mpam-perf"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),
         ] {
             let expected = match machine {

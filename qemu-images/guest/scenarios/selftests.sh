@@ -3,7 +3,7 @@
 #
 # Linux's own tests of resctrl, as the kernel's source has them: each passes where the machine has what it measures, and all clean up.
 # needs: x86 resctrl
-# machines: intel intel-perf intel-imc intel-noncont amd-sdciae
+# machines: intel intel-perf intel-imc intel-noncont amd-sdciae amd-perf
 # run: asked
 # programs: selftests
 # guest: own

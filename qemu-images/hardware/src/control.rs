@@ -378,7 +378,7 @@ pub fn fault_from_id(id: u64) -> Result<Option<Fault>, Status> {
 pub(crate) fn counts_of(model: Option<&Model>, cpu: u64, cpus: usize) -> Result<[u64; 3], Status> {
     let cpu = Some(index(cpu)).filter(|cpu| *cpu < cpus).ok_or(Status::NoSuchCpu)?;
     let Counts { accesses, l3_references, l3_misses } = model.ok_or(Status::NoCaches)?.counts(cpu);
-    Ok([accesses, l3_references.iter().sum(), l3_misses.iter().sum()])
+    Ok([accesses, l3_references, l3_misses].map(|by_mode| by_mode.iter().sum()))
 }
 
 /// Reads a number of the guest as an index; one too large for this host is too large for any machine.

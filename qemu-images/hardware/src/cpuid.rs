@@ -136,7 +136,10 @@ pub(crate) fn patch(machine: &Machine, leaf: u32, subleaf: u32, native: Register
         (7, _) if subleaf == 0 => patch_features(machine, native),
         (0x8000_0001, Some(_)) => {
             // QEMU's emulation hides the bit, though it answers the leaves.
-            or(native, 2, ExtendedFeaturesEcx::TOPOLOGY_EXTENSIONS.mask())
+            let features = ExtendedFeaturesEcx::default()
+                .with(&ExtendedFeaturesEcx::TOPOLOGY_EXTENSIONS, 1)
+                .with(&ExtendedFeaturesEcx::CORE_COUNTERS, machine.pmu.is_some().into());
+            or(native, 2, features.0)
         }
         (0x8000_0006, Some(_)) => patch_l2_size(machine, native),
         (0x8000_0008, Some(qos)) if qos.mba.is_some() => or(native, 1, BandwidthEbx::MBE.mask()),

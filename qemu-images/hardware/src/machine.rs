@@ -54,7 +54,8 @@ pub struct Machine {
     pub cache: Caches,
     /// Intel Resource Director Technology.
     pub rdt: Option<RdtFeatures>,
-    /// Counters of Intel's processors: architectural performance monitoring.
+    /// Counters of the processors: architectural performance monitoring of Intel's, core performance counters of AMD's, events
+    /// of the caches in the counters of Arm's.
     pub pmu: Option<PmuFeatures>,
     /// Counters of Intel's memory controllers.
     pub memory_controllers: Option<MemoryControllers>,
@@ -224,13 +225,14 @@ pub struct Monitoring {
     pub events: Vec<Event>,
 }
 
-/// Counters of the processor: architectural performance monitoring, version 2, with three fixed ones besides.
+/// Counters of the processor: with `[rdt]`, architectural performance monitoring, version 2, with three fixed ones besides; with `[qos]`,
+/// AMD's core performance counters, version 2; with `[mpam]`, events of the caches in the counters that QEMU has for a Cortex-A57.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PmuFeatures {
-    /// General-purpose counters of each CPU, 2 to 8. They count cycles, which are nanoseconds, and, while caches follow what the guest
-    /// does, instructions, and references and misses of the L3.
+    /// General-purpose counters of each CPU, 2 to 8; of AMD's and Arm's always 6. They count cycles, which are nanoseconds, and, while caches follow
+    /// what the guest does, instructions, and references and misses of the L3, or of AMD's L2s.
     pub counters: usize,
 }
 

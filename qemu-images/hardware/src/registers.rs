@@ -98,12 +98,19 @@ macro_rules! registers {
     )* };
 }
 
+mod amd_pmu;
+mod arm_pmu;
 mod memory_controller;
 mod pmu;
 mod processor;
 mod qos;
 mod telemetry;
 
+pub use amd_pmu::{
+    LegacyPerfCtr, LegacyPerfEvtSel, PerfCntrGlobalCtl, PerfCntrGlobalStatus, PerfCntrGlobalStatusClr, PerfCtl,
+    PerfCtr, PerfMonEax, PerfMonEbx,
+};
+pub use arm_pmu::{ArmEvtyper, ArmPmcr};
 pub use memory_controller::{ImcBoxCtl, ImcCtl, ImcFixedCtl};
 pub use pmu::{
     FixedCtr, FixedCtrCtrl, PerfEvtSel, PerfGlobalCtrl, PerfGlobalOvfCtrl, PerfGlobalStatus, Pmc, PmuEax, PmuEbx,

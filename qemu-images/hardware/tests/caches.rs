@@ -71,7 +71,7 @@ fn what_fits_is_read_from_memory_once() {
     assert_eq!(get(&rdt, 0, 4, Event::MbmTotal), 20 * MIB);
     let counts = rdt.caches().expect("it has caches").counts(1);
     let lines = 20 * MIB / LINE;
-    assert_eq!((counts.accesses, counts.l3_references, counts.l3_misses), (5 * lines, [5 * lines, 0], [lines, 0]));
+    assert_eq!((counts.accesses, counts.l3_references, counts.l3_misses), ([5 * lines, 0], [5 * lines, 0], [lines, 0]));
 }
 
 #[test]

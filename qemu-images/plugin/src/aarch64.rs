@@ -20,6 +20,8 @@
 //! Only loads and stores of the kernel, of the kinds in `instruction`, are watched, and most of these end at a look at the
 //! address: devices are mapped into the upper half of the kernel's addresses, most memory into the lower.
 //!
+//! Where the machine has counters of the processor, MRS and MSR of the registers of QEMU's PMU are watched (`pmu`).
+//!
 //! YIELD and WFE are left to QEMU, and to [`crate::spin`].
 //!
 //! While caches follow what the guest does, all loads, stores and fetches are watched too ([`crate::feed`]), and what `caching`
@@ -36,6 +38,7 @@
 mod caching;
 mod firmware;
 mod instruction;
+mod pmu;
 
 use crate::count::{Counted, Counts};
 use crate::feed;
@@ -51,6 +54,7 @@ use instruction::Instruction;
 use resctrl_hardware::caches::Mode;
 use resctrl_hardware::control;
 use resctrl_hardware::mpam::{Access, Effects, FIRST_SHARED_INTERRUPT, Level, System, SystemRegister};
+use resctrl_hardware::pmu::arm::ArmPmu;
 use resctrl_hardware::write_log::Kind;
 use std::ffi::{CStr, c_uint, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -108,6 +112,8 @@ pub(crate) struct Plugin {
     log: Option<Log>,
     kept: Option<Kept>,
     counts: Option<Counts>,
+    /// Events in the counters of the processor, on a machine that has them.
+    pmu: Option<ArmPmu>,
     started: Instant,
     /// The pages have got what registers read as after reset.
     filled: AtomicBool,
@@ -148,6 +154,7 @@ impl Plugin {
             api,
             handles: OnceLock::new(),
             words: system.words_to_watch(),
+            pmu: ArmPmu::of(system.machine()),
             system,
             fit,
             log,
@@ -386,6 +393,9 @@ impl Plugin {
                     caching.watch(&insn, mode(address));
                 }
             }
+            if let (Some(_), Some(word)) = (&self.pmu, word) {
+                pmu::watch(&insn, word, address);
+            }
             let kernel = address & KERNEL == KERNEL;
             match watched {
                 Some(Instruction::Mrs(register, general)) => insn.instead(on_mrs, pack(register, general, address)),
@@ -502,6 +512,7 @@ extern "C" fn on_set_up(cpu: c_uint, _data: *mut c_void) {
     if let Some(plugin) = plugin()
         && plugin.system.shows_mpam(plugin.level())
     {
+        plugin.pmu.iter().for_each(|pmu| pmu.lose_power(current::cpu(cpu)));
         plugin.with_system(|system, now| ((), system.power_cycle(current::cpu(cpu), now)));
     }
 }

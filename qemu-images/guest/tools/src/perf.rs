@@ -23,6 +23,25 @@ pub enum Event {
     Misses = 3,
 }
 
+/// `PERF_TYPE_HARDWARE`.
+const HARDWARE: u32 = 0;
+/// `PERF_TYPE_HW_CACHE`, with the last level cache (`PERF_COUNT_HW_CACHE_LL`), reads of it, and which of these: those that are accesses,
+/// those that are misses.
+const CACHE: u32 = 3;
+const LAST_LEVEL: u64 = 2;
+const CACHE_MISS: u64 = 1 << 16;
+
+impl Event {
+    /// Type and configuration. What Linux has programs call references and misses of caches is about the first level on Arm.
+    const fn attributes(self) -> (u32, u64) {
+        match self {
+            Self::References if cfg!(target_arch = "aarch64") => (CACHE, LAST_LEVEL),
+            Self::Misses if cfg!(target_arch = "aarch64") => (CACHE, LAST_LEVEL | CACHE_MISS),
+            _ => (HARDWARE, self as u64),
+        }
+    }
+}
+
 /// `struct perf_event_attr`, of its first version (`PERF_ATTR_SIZE_VER0`).
 #[repr(C)]
 #[derive(Default)]
@@ -135,7 +154,8 @@ impl Counter {
     ///
     /// `ENOENT` where no processor of this machine has counters, or none of this event; whatever else the kernel refuses with.
     pub fn begin(event: Event) -> Result<Self, Errno> {
-        let attributes = Attributes { size: SIZE, config: event as u64, flags: USER_ONLY, ..Attributes::default() };
+        let (kind, config) = event.attributes();
+        let attributes = Attributes { kind, size: SIZE, config, flags: USER_ONLY, ..Attributes::default() };
         let (this_thread, any_cpu) = (0, -1);
         let file = open(&attributes, this_thread, any_cpu)?;
         Ok(Self {

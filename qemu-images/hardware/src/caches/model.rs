@@ -39,8 +39,8 @@ impl Ports {
 /// What a CPU has done since the model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Accesses that got here.
-    pub accesses: u64,
+    /// Accesses that got here, by [`Mode`].
+    pub accesses: [u64; 2],
     /// Those that went on to the L3, by [`Mode`].
     pub l3_references: [u64; 2],
     /// Those that it did not have.
@@ -357,7 +357,7 @@ impl Domain {
         let port = *thread.ports.of(access, mode);
         let home = if thread.node == home { Home::Own } else { Home::Other };
         let dirties = if access == Access::Store { Dirties::Yes } else { Dirties::No };
-        thread.counts.accesses += 1;
+        thread.counts.accesses[mode as usize] += 1;
         let fill = |ways| Fill { label: port.label, ways, home };
         let upper = match self.l2.get_mut(thread.l2) {
             None => Outcome::Passed,

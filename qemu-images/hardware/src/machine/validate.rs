@@ -42,9 +42,26 @@ impl Machine {
         cache_model(self)?;
         nodes(self)?;
         if let Some(features) = &self.pmu {
-            ensure!(self.rdt.is_some(), "pmu: only a machine with [rdt] can have it");
-            // With one, Linux takes it for none.
-            ensure!((2..=8).contains(&features.counters), "pmu.counters: is {}, not 2 to 8", features.counters);
+            let counters = features.counters;
+            match (&self.qos, &self.mpam) {
+                (_, Some(mpam)) => {
+                    ensure!(!mpam.el2, "pmu: whose kernel runs at EL2 cannot be told, so mpam.el2 must be false");
+                    ensure!(counters == 6, "pmu.counters: is {counters}, and QEMU's Cortex-A57 has 6");
+                }
+                (Some(_), None) => {
+                    ensure!(counters == 6, "pmu.counters: is {counters}, and AMD's processors have 6");
+                    ensure!(
+                        self.cache.l2.is_some(),
+                        "pmu: AMD's counts what the L2s miss, so there must be a cache.l2"
+                    );
+                }
+                // With one, Linux takes it for none.
+                (None, None) => ensure!((2..=8).contains(&counters), "pmu.counters: is {counters}, not 2 to 8"),
+            }
+            ensure!(
+                self.rdt.is_some() || self.qos.is_some() || self.mpam.is_some(),
+                "pmu: only a machine with [rdt], [qos] or [mpam] can have it"
+            );
         }
         if let Some(MemoryControllers { channels }) = self.memory_controllers {
             ensure!(self.rdt.is_some(), "memory_controllers: only a machine with [rdt] can have them");

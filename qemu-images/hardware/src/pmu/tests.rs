@@ -2,7 +2,7 @@
 //! What counters show of what has happened.
 
 use super::*;
-use crate::machine::Machine;
+use crate::registers::{FixedCtr, PerfGlobalCtrl, PerfGlobalOvfCtrl, PerfGlobalStatus, Pmc};
 
 const PMC: u32 = Pmc::ADDRESS;
 const PERFEVTSEL: u32 = PerfEvtSel::ADDRESS;

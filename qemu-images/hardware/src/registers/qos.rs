@@ -92,10 +92,12 @@ registers! {
         DIRTY_VICTIMS[6:6],
     }
 
-    /// CPUID.0x80000001:ECX, only the bit that the caches need.
+    /// CPUID.0x80000001:ECX, only the bits that caches and counters need.
     ExtendedFeaturesEcx {
         /// Leaves 0x8000001D and 0x8000001E count.
         TOPOLOGY_EXTENSIONS[22:22],
+        /// There are six counters of the processor, at addresses of their own.
+        CORE_COUNTERS[23:23],
     }
 
     /// CPUID.0x80000006:ECX, the L2.

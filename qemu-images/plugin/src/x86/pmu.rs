@@ -22,6 +22,7 @@ impl Plugin {
         Happened {
             time: self.now(),
             instructions: feed::instructions(cpu),
+            accesses: counts.accesses,
             references: counts.l3_references,
             misses: counts.l3_misses,
         }
