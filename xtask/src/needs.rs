@@ -401,6 +401,7 @@ mod tests {
             ("pmu rmids=32", "intel-perf"),
             ("pmu amd", "amd-perf"),
             ("pmu arm", "mpam-perf"),
+            ("mpam.uniform partids=32", "mpam-cmax"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),
         ] {
             let expected = match machine {

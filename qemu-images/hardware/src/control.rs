@@ -92,6 +92,9 @@ pub enum Request {
     /// Of MPAM: the control register of an MSC, a resource instance and a PARTID, at an offset. Answers what it holds; of
     /// bandwidth on a T241 what is in effect, all ones of 32 bits where its slices differ.
     MscControl(u64, u64, u64, u64),
+    /// Of MPAM: gives a control register a value, as whoever selects the PARTID and writes does: MSC, resource instance (31:0) and PARTID
+    /// (63:32), offset, value.
+    SetMscControl(u64, u64, u64, u64),
     /// Of MPAM: the error registers of an MSC. Answers `MPAMF_ESR`, `MPAMF_ECR`, and how many errors all MSCs have had.
     MscError(u64),
     /// Of MPAM: a memory request with any PARTID (15:0) and PMG (23:16), right or wrong, through a resource instance of
@@ -296,6 +299,7 @@ impl Request {
             Self::Caches(caches) => [30, caches as u64, 0, 0, 0],
             Self::CacheCounts(cpu) => [31, cpu, 0, 0, 0],
             Self::MemorySpeed(bytes) => [32, bytes, 0, 0, 0],
+            Self::SetMscControl(msc, place, offset, value) => [33, msc, place, offset, value],
         }
     }
 
@@ -347,6 +351,7 @@ impl Request {
             30 => Self::Caches(Caches::from_id(first).ok_or(Status::NoSuchKind)?),
             31 => Self::CacheCounts(first),
             32 => Self::MemorySpeed(first),
+            33 => Self::SetMscControl(first, second, third, fourth),
             _ => return Err(Status::NoSuchCommand),
         })
     }
@@ -456,6 +461,7 @@ impl Rdt {
             Request::CacheCounts(cpu) => return counts_of(self.caches(), cpu, self.machine().topology.cpus()),
             Request::Msc(_)
             | Request::MscControl(..)
+            | Request::SetMscControl(..)
             | Request::MscError(_)
             | Request::MscRequest(..)
             | Request::MscMonitor(..)
@@ -500,6 +506,7 @@ mod tests {
             Request::WriteAt(77),
             Request::Msc(1),
             Request::MscControl(1, 2, 3, 0x1000),
+            Request::SetMscControl(1, 3 << 32 | 2, 0x108, 0x4000),
             Request::MscError(1),
             Request::MscRequest(1, 2, 3, 4),
             Request::MscMonitor(1, 2, 3, 1),
@@ -526,7 +533,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_answered_with_its_status() {
-        assert_eq!(Request::decode([33, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
+        assert_eq!(Request::decode([34, 0, 0, 0, 0]), Err(Status::NoSuchCommand));
         assert_eq!(Request::decode([30, 2, 0, 0, 0]), Err(Status::NoSuchKind));
         assert_eq!(Request::decode([19, 0, 0, 9, 0]), Err(Status::NoSuchEvent));
         assert_eq!(Request::decode([1, 0, 0, 4, 0]), Err(Status::NoSuchEvent));

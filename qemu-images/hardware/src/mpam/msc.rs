@@ -379,6 +379,18 @@ impl Msc {
         Some(ris.partitions.get(usize::from(partition))?.read(offset, implemented))
     }
 
+    /// Gives a control a value for a PARTID, after narrowing, as whoever selects it and writes does. `false` where there is no such
+    /// control.
+    pub fn set_control(&mut self, ris: usize, partid: u16, offset: u32, value: u32) -> bool {
+        let Some(ris) = self.ris.get_mut(ris) else { return false };
+        let Some(implemented) = ris.config.implemented(offset) else { return false };
+        let Some(mapped) = ris.narrowing.get(usize::from(partid)) else { return false };
+        let partition = if ris.config.narrowing.is_some() { *mapped } else { partid };
+        let Some(partition) = ris.partitions.get_mut(usize::from(partition)) else { return false };
+        partition.write(offset, value, implemented);
+        true
+    }
+
     /// How many writes there have been since the MSC was made.
     #[must_use]
     pub const fn writes(&self) -> u64 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Reads what the emulated MSCs of an Arm machine hold, below any driver.
+//! Reads what the emulated MSCs of an Arm machine hold, below any driver, and sets what no driver does.
 
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
@@ -18,6 +18,8 @@ registers. MSC and RIS count from 0; numbers are decimal, or hexadecimal after 0
   msc control MSC RIS PARTID CONTROL  print what a control holds for a PARTID, after narrowing.
                                       CONTROL: cpbm cmax cmin cassoc mbw_max mbw_min mbw_pbm
                                       mbw_prop pri, or the register's offset
+  msc set MSC RIS PARTID CONTROL VALUE
+                                      give a control a value; nobody's selection of a PARTID changes
   msc error MSC                       print the error status and the error control register, and
                                       how many accesses to any MSC were errors
   msc monitor MSC RIS KIND MONITOR    print filter, control and value of a monitor; KIND is usage
@@ -76,7 +78,7 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
         send(Request::MoveAtEl1(cpu, bytes))?;
         return Ok(());
     }
-    if !["control", "error", "monitor", "request"].contains(&command) {
+    if !["control", "set", "error", "monitor", "request"].contains(&command) {
         return Err(unknown_command());
     }
     let msc = arguments.number("MSC")?;
@@ -87,6 +89,16 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             arguments.end()?;
             let [value, ..] = send(Request::MscControl(msc, ris, partid, offset))?;
             println!("{value:#x}");
+        }
+        "set" => {
+            let (ris, partid) = (arguments.number("RIS")?, arguments.number("PARTID")?);
+            let offset = offset(&arguments.text("CONTROL")?)?;
+            let value = arguments.number("VALUE")?;
+            arguments.end()?;
+            if ris.max(partid) > u64::from(u32::MAX) {
+                return Err(Failure::Usage(format!("there is neither RIS {ris} nor PARTID {partid}")));
+            }
+            send(Request::SetMscControl(msc, partid << 32 | ris, offset, value))?;
         }
         "error" => {
             arguments.end()?;

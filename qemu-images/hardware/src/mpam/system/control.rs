@@ -7,6 +7,7 @@ use crate::flow::Flow;
 use crate::monitor::{Event, Fault};
 use crate::mpam::registers::{Ecr, MbwMax, MbwMin};
 use crate::mpam::{BandwidthControls, Label, Level, Request as MemoryRequest, t241};
+use crate::numbers::low;
 use crate::write_log::{Kind, MsrWrite};
 
 type Carried = Result<([u64; 3], Effects), Status>;
@@ -141,6 +142,7 @@ impl System {
     fn carry_out_msc(&self, request: Request, now: u64) -> Carried {
         let (Request::Msc(number)
         | Request::MscControl(number, ..)
+        | Request::SetMscControl(number, ..)
         | Request::MscError(number)
         | Request::MscRequest(number, ..)
         | Request::MscMonitor(number, ..)) = request
@@ -154,6 +156,18 @@ impl System {
         let mut state = self.state();
         self.settle(&mut state, now, &mut effects);
         let errors = state.log.total(Kind::Refused);
+        if let Request::SetMscControl(_, at, offset, value) = request {
+            let ris = known(at & u64::from(u32::MAX))?;
+            let offset =
+                u32::try_from(offset).ok().filter(|offset| offset.is_multiple_of(4)).ok_or(Status::NoSuchMsc)?;
+            let partid = u16::try_from(at >> 32).map_err(|_| Status::NoSuchMsc)?;
+            if !state.mscs[msc].msc.set_control(ris, partid, offset, low(value)) {
+                return Err(Status::NoSuchMsc);
+            }
+            self.show_controls(&state, offset);
+            self.refresh(&mut state, msc, 0, now, &mut effects);
+            return done(effects);
+        }
         let unit = &mut state.mscs[msc];
         let values = match request {
             Request::MscControl(_, ris, partid, offset) => {
