@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, build_module, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup, test_qemu,
-    timings, unit_tests, workspace,
+    bench, build_module, caches, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup,
+    test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -37,6 +37,7 @@ enum Command {
     Plugin(plugin::Options),
     Test(unit_tests::Options),
     Bench(bench::Options),
+    Caches(caches::Options),
     Fuzz(fuzz::Options),
     Timings(timings::Options),
     Ci(ci::Options),
@@ -88,6 +89,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Plugin(options) => plugin::run(&options),
         Command::Test(options) => unit_tests::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Caches(options) => caches::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Timings(options) => timings::run(&options),
         Command::Ci(options) => ci::run(&options),

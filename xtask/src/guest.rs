@@ -110,7 +110,7 @@ pub(crate) struct Turn {
 }
 
 /// Everything guests have in common; made once, used by all of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Provisions {
     /// QEMU's program and its first arguments.
     pub(crate) qemu: Vec<std::ffi::OsString>,

@@ -9,6 +9,7 @@
 mod apt;
 mod bench;
 mod build_module;
+mod caches;
 mod checks;
 mod ci;
 mod cli;

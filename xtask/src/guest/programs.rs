@@ -49,10 +49,23 @@ pub(crate) fn provisions(tools: &ToolRoot, arch: Arch) -> Result<Provisions> {
 ///
 /// It does not build; cargo has said why.
 pub(crate) fn plugin() -> Result<PathBuf> {
+    build_plugin("plugin", &[])
+}
+
+/// Builds the plugin without the model of caches.
+///
+/// # Errors
+///
+/// As [`plugin`].
+pub(crate) fn plugin_with_still_caches() -> Result<PathBuf> {
+    build_plugin("plugin-still", &["--features", "still"])
+}
+
+fn build_plugin(folder: &str, features: &[&str]) -> Result<PathBuf> {
     let shell = Shell::new()?;
     shell.change_dir(workspace::root());
-    let target = workspace::target().join("plugin");
-    cmd!(shell, "cargo build --quiet --release --package resctrl-qemu-plugin --target-dir {target}")
+    let target = workspace::target().join(folder);
+    cmd!(shell, "cargo build --quiet --release --package resctrl-qemu-plugin --target-dir {target} {features...}")
         .quiet()
         .run()
         .context("the QEMU plugin does not build")?;

@@ -106,6 +106,9 @@ impl Model {
     /// The caches of a machine, for so many classes and monitored ids. `None` where the machine file has no L3, or a cache with
     /// more than [`MAX_WAYS`], or where there are more ids than [`MAX_MONITORS`].
     pub(crate) fn of(machine: &Machine, classes: usize, monitors: usize) -> Option<Self> {
+        if cfg!(feature = "still") {
+            return None;
+        }
         let geometry = |cache: &crate::machine::Cache| {
             let ways = place(cache.ways);
             (ways <= MAX_WAYS && monitors <= MAX_MONITORS)
