@@ -110,6 +110,8 @@ pub(crate) struct Scenario {
     pub(crate) parameters: String,
     /// `resctrl.ko` may refuse to load; the scenario finds out.
     pub(crate) refusal: bool,
+    /// It puts the machine to sleep or takes its power away, and goes on.
+    pub(crate) suspends: bool,
     /// Standard output must be the same on both implementations.
     pub(crate) compare: bool,
     /// Both implementations run at once, and the rig talks to them.
@@ -152,6 +154,7 @@ impl Scenario {
             append: String::new(),
             parameters: String::new(),
             refusal: false,
+            suspends: false,
             compare: false,
             lockstep: false,
             selftests: false,
@@ -220,6 +223,11 @@ impl Scenario {
             "refusal" => match value {
                 "yes" => (self.own_guest, self.refusal) = (true, true),
                 "no" => self.refusal = false,
+                _ => bail!("expected `yes` or `no`"),
+            },
+            "suspends" => match value {
+                "yes" => (self.own_guest, self.suspends) = (true, true),
+                "no" => self.suspends = false,
                 _ => bail!("expected `yes` or `no`"),
             },
             "compare" => match value {

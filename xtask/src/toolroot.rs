@@ -13,6 +13,7 @@ mod guest_kernel;
 mod loader;
 mod on_demand;
 mod packages;
+mod unpacked_image;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -6,38 +6,51 @@
 # shellcheck disable=SC2034 # for the scenarios
 M=/sys/fs/resctrl
 
-# errno_of MESSAGE: the errno's name for a message that ends with the text of strerror(3).
-errno_of() {
+# name_errno MESSAGE: $errno_name is then the errno's name for a message that ends with the text of strerror(3).
+name_errno() {
 	case ${1##*: } in
-	"") echo ok ;;
-	E[A-Z0-9]*) echo "${1##*: }" ;;
-	"permission denied (are you root?)") echo EPERM ;;
-	"Argument list too long") echo E2BIG ;;
-	"Permission denied") echo EACCES ;;
-	"Device or resource busy" | "Resource busy") echo EBUSY ;;
-	"File exists") echo EEXIST ;;
-	"Invalid argument") echo EINVAL ;;
-	"No such device") echo ENODEV ;;
-	"No such file or directory") echo ENOENT ;;
-	"No space left on device") echo ENOSPC ;;
-	"Not a directory") echo ENOTDIR ;;
-	"Operation not permitted") echo EPERM ;;
-	"Operation not supported" | "Not supported") echo EOPNOTSUPP ;;
-	"Value too large for defined data type" | "Value too large for data type") echo EOVERFLOW ;;
-	"Numerical result out of range" | "Result not representable") echo ERANGE ;;
-	"Read-only file system") echo EROFS ;;
-	"No such process") echo ESRCH ;;
-	*) echo "other: $1" ;;
+	"") errno_name=ok ;;
+	E[A-Z0-9]*) errno_name=${1##*: } ;;
+	"permission denied (are you root?)") errno_name=EPERM ;;
+	"Argument list too long") errno_name=E2BIG ;;
+	"Permission denied") errno_name=EACCES ;;
+	"Device or resource busy" | "Resource busy") errno_name=EBUSY ;;
+	"File exists") errno_name=EEXIST ;;
+	"Invalid argument") errno_name=EINVAL ;;
+	"No such device") errno_name=ENODEV ;;
+	"No such file or directory") errno_name=ENOENT ;;
+	"No space left on device") errno_name=ENOSPC ;;
+	"Not a directory") errno_name=ENOTDIR ;;
+	"Operation not permitted") errno_name=EPERM ;;
+	"Operation not supported" | "Not supported") errno_name=EOPNOTSUPP ;;
+	"Value too large for defined data type" | "Value too large for data type") errno_name=EOVERFLOW ;;
+	"Numerical result out of range" | "Result not representable") errno_name=ERANGE ;;
+	"Read-only file system") errno_name=EROFS ;;
+	"No such process") errno_name=ESRCH ;;
+	*) errno_name="other: $1" ;;
 	esac
+}
+
+# errno_of MESSAGE: prints that.
+errno_of() {
+	name_errno "$1"
+	echo "$errno_name"
+}
+
+# errno_from COMMAND...: runs it; $errno_name is then the errno's name it failed with, or ok. Guests spend most of their time on
+# processes, so what is called often makes few.
+errno_from() {
+	if errno_name=$("$@" 2>&1); then
+		errno_name=ok
+	else
+		name_errno "${errno_name:-exit code without a message}"
+	fi
 }
 
 # errno COMMAND...: runs it and prints the errno's name it failed with, or ok.
 errno() {
-	if errno_output=$("$@" 2>&1); then
-		echo ok
-	else
-		errno_of "${errno_output:-exit code without a message}"
-	fi
+	errno_from "$@"
+	echo "$errno_name"
 }
 
 # W FILE TEXT: TEXT in one write(2); prints ok or the errno's name. TEXT may have the escapes of
@@ -65,9 +78,21 @@ R() {
 	fi
 }
 
-# lcs: the last command's status, lines joined by " / ".
+# status: $status is then the last command's status, lines joined by " / ".
+status() {
+	status=
+	status_joint=
+	# The last line need not end.
+	while IFS= read -r status_line || [ -n "$status_line" ]; do
+		status=$status$status_joint$status_line
+		status_joint=" / "
+	done <$M/info/last_cmd_status
+}
+
+# lcs: prints that.
 lcs() {
-	sed ':a;N;$!ba;s/\n/ \/ /g' $M/info/last_cmd_status
+	status
+	echo "$status"
 }
 
 # mount_resctrl [OPTIONS]: prints ok or the errno's name.
@@ -85,23 +110,44 @@ umount_resctrl() {
 
 # refused NAME ERRNO STATUS FILE TEXT: writing TEXT and a newline fails with ERRNO and leaves STATUS.
 refused() {
-	refused_errno=$(Wn "$4" "$5")
-	is "$1" "$2, $3" "$refused_errno, $(lcs)"
+	errno_from resctrl-sys write "$4" "$5\\n"
+	status
+	is "$1" "$2, $3" "$errno_name, $status"
 }
 
 # accepted NAME FILE TEXT: writing TEXT and a newline succeeds.
 accepted() {
-	is "$1" ok "$(Wn "$2" "$3")"
+	errno_from resctrl-sys write "$2" "$3\\n"
+	is "$1" ok "$errno_name"
+}
+
+# settings SCHEMA [GROUP]: $settings is then what the schema's line has behind the colon.
+settings() {
+	settings=
+	while read -r settings_line; do
+		case $settings_line in "$1":*) settings=${settings_line#*:} ;; esac
+	done <"$M/${2:+$2/}schemata"
 }
 
 # domains SCHEMA [GROUP]: the domain ids of a schema, one a line.
 domains() {
-	sed -n "s/^ *$1://p" "$M/${2:+$2/}schemata" | tr ';' '\n' | cut -d= -f1
+	settings "$@"
+	while [ -n "$settings" ]; do
+		echo "${settings%%=*}"
+		case $settings in *";"*) settings=${settings#*;} ;; *) settings= ;; esac
+	done
 }
 
 # value SCHEMA DOMAIN [GROUP]: the control value of a domain.
 value() {
-	sed -n "s/^ *$1://p" "$M/${3:+$3/}schemata" | tr ';' '\n' | sed -n "s/^$2=//p"
+	settings "$1" "$3"
+	case ";$settings;" in
+	*";$2="*)
+		settings=";$settings;"
+		settings=${settings#*";$2="}
+		echo "${settings%%;*}"
+		;;
+	esac
 }
 
 # first_cpu DOMAIN, cpus_of DOMAIN: CPUs of an L3 domain. They are numbered domain by domain; that

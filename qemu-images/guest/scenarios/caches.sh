@@ -31,8 +31,8 @@ is "it mounts" ok "$(mount_resctrl)"
 mkdir $M/walker
 counters=$M/walker/mon_data/mon_L3_00
 
-# Much more than the cache, so that all of what may be filled is filled.
-much=$((L3_SIZE * 3))
+# More than the cache, so that all of what may be filled is filled.
+much=$((L3_SIZE * 2))
 for width in 1 $((bits / 4)) $((bits / 2)) $((bits - 1)); do
 	mask "" "$(others $width)"
 	mask walker "$(low $width)"
@@ -46,7 +46,7 @@ done
 
 # What does not fit is read for each access; what is written is read first, and written back when it leaves.
 for access in read write; do
-	as_member walker taskset 1 cache-load walk $much 4 $access $counters/mbm_total_bytes >/tmp/walk
+	as_member walker taskset 1 cache-load walk $much 3 $access $counters/mbm_total_bytes >/tmp/walk
 	read -r moved counted references misses _ </tmp/walk
 	[ $access = read ] || moved=$((moved * 2))
 	note "$access: moved $moved, counted $counted, references $references, misses $misses"

@@ -6,7 +6,7 @@
 # needs: mpam l3.cat l3.bits>=8 mb monitoring pmgs>=2 l3.first_id=0 cpus>=2
 # machines: mpam mpam-2l3 mpam-ris mpam-split mpam-vhe mpam-t241
 # kernels: stock
-# guest: own
+# suspends: yes
 # timeout: 240
 
 . /rig/lib/check.sh

@@ -5,7 +5,7 @@
 # needs: x86 l3.cat monitoring l3.closids>=3 rmids>=8 | mpam l3.cat monitoring l3.closids>=3 pmgs>=4
 # machines: intel amd mpam
 # timeout: 150
-# seconds: LOOK_SECONDS=15 unasked=2
+# seconds: LOOK_SECONDS=15 unasked=1
 # compare: yes
 
 . /rig/lib/check.sh

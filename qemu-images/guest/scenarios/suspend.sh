@@ -5,7 +5,7 @@
 # needs: x86 l3.cat l3.min_bits<=1 l3.domains>=2 cpus>=2 | x86 l2.cdp l3.cdp cpus>=2
 # machines: intel intel-cdp intel-snc amd amd-abmc amd-sdciae
 # kernels: stock debug
-# guest: own
+# suspends: yes
 # timeout: 180
 
 . /rig/lib/check.sh

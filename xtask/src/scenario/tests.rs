@@ -255,6 +255,19 @@ fn whatever_a_scenario_of_the_project_needs_its_machines_have() {
 }
 
 #[test]
+fn what_takes_the_power_away_has_a_guest_to_itself() {
+    let sleeper = scenario("sleeper", "# suspends: yes");
+    assert!(
+        sleeper.suspends
+            && sleeper.needs_a_guest(Implementation::Rust)
+            && sleeper.needs_a_guest(Implementation::Kernel)
+    );
+    assert!(!scenario("other", "# suspends: no").suspends);
+    let error = Scenario::parse("odd", "#!/bin/sh\n# Shows odd.\n# machines: intel\n# suspends: maybe\necho\n");
+    assert!(format!("{:#}", error.unwrap_err()).contains("expected `yes` or `no`"));
+}
+
+#[test]
 fn what_is_done_to_the_module_before_anything_runs_needs_a_guest_of_its_own() {
     let expert = scenario("cdp", "# parameters: expert=1");
     assert!(!expert.own_guest && expert.parameters == "expert=1" && !expert.refusal);

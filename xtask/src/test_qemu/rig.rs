@@ -152,11 +152,15 @@ impl<'a> Rig<'a> {
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
         let root = self.roots.get(&(case.arch, case.scenario.packages(case.arch)));
+        let mut system = system.clone();
+        if !case.scenario.suspends {
+            system.installed.image = system.installed.image_of_one_start()?;
+        }
         Ok(Spec {
             machine: machine.name.to_string(),
             hardware: machine.hardware,
             machine_text: machine.text,
-            system: system.clone(),
+            system,
             plan: Plan::Scenarios(Vec::new()),
             settings,
             append: append.trim().to_owned(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::packages::{compiler, folder};
+use super::unpacked_image;
 use crate::kernels::Arch;
 
 /// An installed guest kernel.
@@ -54,6 +55,19 @@ impl GuestKernel {
             compiler: arm.then(|| folder(compiler(arch)).join("usr/bin")),
             cc: None,
         })
+    }
+
+    /// The image for guests that never reset their machine: QEMU would load it anew, over the running kernel. What such a guest
+    /// needs not do is to unpack it.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be read or unpacked.
+    pub(crate) fn image_of_one_start(&self) -> Result<PathBuf> {
+        match self.arch {
+            Arch::Amd64 => unpacked_image::unpacked(&self.image),
+            Arch::Arm64 => Ok(self.image.clone()),
+        }
     }
 
     /// Whether `option` is `y` in its configuration.
