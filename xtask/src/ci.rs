@@ -113,6 +113,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         step("module", xtask.to_owned(), &["build-module"]),
         step("module for arm64", xtask.to_owned(), &["build-module", "--arch", "arm64"]),
         step("unit tests", xtask.to_owned(), &["test"]),
+        step("book", xtask.to_owned(), &["book"]),
     ];
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));

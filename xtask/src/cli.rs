@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, build_module, caches, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup,
+    bench, book, build_module, caches, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup,
     test_qemu, timings, unit_tests, workspace,
 };
 
@@ -43,6 +43,7 @@ enum Command {
     Ci(ci::Options),
     List(list::Options),
     Docs(docs::Options),
+    Book(book::Options),
     Completions(completions::Options),
 }
 
@@ -95,6 +96,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Ci(options) => ci::run(&options),
         Command::List(options) => list::run(&options),
         Command::Docs(options) => docs::run(&options),
+        Command::Book(options) => book::run(&options),
         Command::Completions(options) => completions::run(&options, Cli::command()),
     }
 }

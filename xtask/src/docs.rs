@@ -4,6 +4,8 @@
 
 mod found;
 mod machines;
+#[cfg(test)]
+mod pages;
 
 use std::process::ExitCode;
 

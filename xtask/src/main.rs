@@ -8,6 +8,7 @@
 
 mod apt;
 mod bench;
+mod book;
 mod build_module;
 mod caches;
 mod checks;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::packages::{
-    GO, POLICY, compiler_component, folder, go_component, kernel_build_component, policy_component, root_component,
+    BOOK, GO, POLICY, book_component, compiler_component, folder, go_component, kernel_build_component,
+    policy_component, root_component,
 };
-use super::{SAME_COMMAND, ToolRoot, open_cache, provide, workshop};
+use super::{SAME_COMMAND, ToolOptions, ToolRoot, open_cache, provide, workshop};
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 
@@ -45,6 +46,17 @@ impl ToolRoot {
     pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
         provide(&self.options, &[policy_component()], SAME_COMMAND)?;
         Ok(folder(POLICY).join("usr/bin/secilc"))
+    }
+
+    /// mdBook. It needs none of the others.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn mdbook(options: &ToolOptions) -> Result<PathBuf> {
+        options.check()?;
+        provide(options, &[book_component()], SAME_COMMAND)?;
+        Ok(folder(BOOK).join("usr/bin/mdbook"))
     }
 
     /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.

@@ -117,6 +117,13 @@ pub(super) fn policy_component() -> Component {
     Component::packages(POLICY, &["secilc"]).with_loader(&["usr/bin"], POLICY)
 }
 
+pub(super) const BOOK: &str = "book";
+
+/// Component with what makes the book.
+pub(super) fn book_component() -> Component {
+    Component::packages(BOOK, &["mdbook"]).with_loader(&["usr/bin"], BOOK)
+}
+
 pub(super) const GO: &str = "go";
 
 /// Component with Go and the library that container engines use resctrl by.

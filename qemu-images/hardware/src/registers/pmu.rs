@@ -46,7 +46,7 @@ registers! {
 
     /// `IA32_FIXED_CTR_CTRL`, per thread: four bits for each [`FixedCtr`].
     FixedCtrCtrl @ 0x38D {
-        /// Of the first: its modes, [`FixedCtrCtrl::OS`] and [`FixedCtrCtrl::USR`], any thread, and whether an overflow interrupts.
+        /// Of the first: its modes, `OS` and `USR`, any thread, and whether an overflow interrupts.
         FIRST[3:0],
         /// Of the second.
         SECOND[7:4],
