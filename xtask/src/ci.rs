@@ -232,6 +232,7 @@ mod tests {
             "lints of the module",
             "module",
             "module for arm64",
+            "book",
             "guests",
             "guests for arm64",
             "plugin",
