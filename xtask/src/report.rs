@@ -2,7 +2,10 @@
 //! What remains of a run: the table at its end, the failures with all that is needed to look into
 //! them, JUnit XML and a page to look at.
 
+mod case;
 pub(crate) mod html;
+mod matrix;
+pub(crate) mod origin;
 pub(crate) mod plot;
 pub(crate) mod verdicts;
 
@@ -11,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use origin::Origin;
 
 use crate::checks;
 use crate::scenario::Again;
@@ -23,6 +27,8 @@ use crate::test_qemu::outcome::{Outcome, Verdict};
 pub(crate) struct Run {
     /// Every case's outcome.
     pub(crate) outcomes: Vec<Outcome>,
+    /// Where and on what it ran.
+    pub(crate) origin: Origin,
     /// What it was asked for beside its cases.
     pub(crate) again: Again,
     /// Folder with the logs.

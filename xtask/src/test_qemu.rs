@@ -229,7 +229,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let accepted = snapshot::check(&mut outcomes, options.accept, held)?;
     checks.add(&outcomes);
     let again = options.again(settings);
-    let run = Run { outcomes, again, folder, build, guests, stages, checks, held, misfits };
+    let origin = rig.origin();
+    let run = Run { outcomes, origin, again, folder, build, guests, stages, checks, held, misfits };
     conclude(&run, accepted, options.checks)
 }
 

@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The page to look at: one file that needs nothing else.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Run;
 use super::plot::{self, Bar, Line};
+use super::{Run, case, matrix};
 use crate::checks::Found;
 use crate::scenario::Case;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
-/// Lines of a console log that a failure shows.
-const CONSOLE_LINES: usize = 60;
+/// How pages look: in light and in dark, on a wide screen and on a phone.
+const STYLE: &str = include_str!("page.css");
 
-/// How pages look.
-const STYLE: &str = "body{font:15px sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
-    table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left}\
-    tr:nth-child(even){background:#f4f4f4}.pass{color:#17692b}.fail{color:#b3261e;font-weight:bold}\
-    .skip{color:#777}pre{background:#f4f4f4;padding:.8em;overflow:auto}";
+/// Finds rows by a text, and opens what a link leads to. Without it everything is there, too.
+const SCRIPT: &str = include_str!("page.js");
 
 /// A page of one file that needs nothing else.
 pub(crate) fn document(title: &str, body: &Markup) -> String {
@@ -30,10 +24,11 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width";
+                meta name="color-scheme" content="light dark";
                 title { "resctrl: " (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body { (body) }
+            body { (body) script { (PreEscaped(SCRIPT)) } }
         }
     };
     page.into_string()
@@ -47,46 +42,59 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
 pub(crate) fn page(run: &Run) -> Result<String> {
     let timings: Vec<Bar> = run.outcomes.iter().map(timing).collect();
     let timings = plot::bars(&timings, "seconds in the guest")?;
-    let mut charts = Vec::new();
-    for outcome in run.outcomes.iter().filter(|outcome| !outcome.stats.is_empty()) {
-        let bars: Vec<Bar> = outcome
-            .stats
-            .iter()
-            .map(|(name, &value)| Bar { label: format!("{name}: {value}"), value, series: 0 })
-            .collect();
-        charts.push((outcome.case.to_string(), plot::bars(&bars, "count")?));
-    }
     let mut curves = Vec::new();
     for (name, [across, up], lines) in curves_of(&run.outcomes) {
         curves.push((format!("{name}: {up} by {across}"), plot::lines(&lines, &across, &up)?));
     }
-    let failed = run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail);
+    let mut cases = Vec::new();
+    for outcome in &run.outcomes {
+        cases.push(case::details(run, outcome)?);
+    }
+    let all_is_well = run.count(Verdict::Fail) == 0;
     let body = html! {
-                h1 { "resctrl in guests" }
-                p { (run.summary()) }
-                @for outcome in failed { (failure(run, outcome)) }
-                @for outcome in run.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) { (provoked(outcome)) }
-                h2 { "Verdicts" }
-                (table(run))
-                @for misfits in &run.misfits { pre { (misfits) } }
-                h2 { "Checks" }
-                (checks(run))
-                h2 { "Timings" }
-                (PreEscaped(timings))
-                @if !curves.is_empty() {
-                    h2 { "Curves" }
-                    p { "Blue: the kernel's own. Orange: ours." }
-                }
-                @for (name, chart) in &curves {
-                    h3 { (name) }
-                    (PreEscaped(chart))
-                }
-                @for (case, chart) in &charts {
-                    h2 { "Counts of " (case) }
-                    (PreEscaped(chart))
-                }
+        h1 { "resctrl in guests" }
+        p class=(if all_is_well { "verdict pass" } else { "verdict fail" }) { (run.summary()) }
+        dl { @for (name, value) in run.origin.rows() { dt { (name) } dd { (value) } } }
+        @for outcome in run.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail) { (case::failure(run, outcome)) }
+        @for outcome in run.outcomes.iter().filter(|outcome| !outcome.fault.is_empty()) { (case::provoked(outcome)) }
+        h2 { "Verdicts" }
+        p {
+            input id="filter" type="search" placeholder="find: a scenario, a machine, FAIL" aria-label="find in the table";
+    " " (legend(run))
+        }
+        (matrix::matrix(&run.outcomes))
+        @for misfits in &run.misfits { pre { (misfits) } }
+        h2 { "Checks" }
+        (checks(run))
+        @if !curves.is_empty() {
+            h2 { "Curves" }
+            p { "Blue: the kernel's own. Orange: ours." }
+        }
+        @for (name, chart) in &curves {
+            h3 { (name) }
+            div class="chart" { (PreEscaped(chart)) }
+        }
+        h2 { "Cases" }
+        @for case in &cases { (case) }
+        h2 { "Timings" }
+        div class="chart" { (PreEscaped(timings)) }
+        pre { (run.stages.table()) }
     };
     Ok(document(&run.summary(), &body))
+}
+
+/// What the signs mean that there are.
+fn legend(run: &Run) -> String {
+    let signs = [
+        ("✓ passed", true),
+        ("✗ failed", run.count(Verdict::Fail) > 0),
+        ("– skipped", run.count(Verdict::Skip) > 0),
+        ("≠ differs as it is known to", run.outcomes.iter().any(|outcome| !outcome.expected.is_empty())),
+        ("° not compared", run.outcomes.iter().any(|outcome| outcome.not_compared.is_some())),
+        ("² on a second boot", run.outcomes.iter().any(|outcome| outcome.retried)),
+    ];
+    let there: Vec<_> = signs.iter().filter(|(_, there)| *there).map(|(sign, _)| *sign).collect();
+    format!("{}. Each leads to what there is of it.", there.join(", "))
 }
 
 /// A scenario on a machine, what is across and up, and the line of each implementation.
@@ -120,35 +128,12 @@ fn timing(outcome: &Outcome) -> Bar {
     }
 }
 
-fn class(verdict: Verdict) -> &'static str {
+/// The class of what shows a verdict.
+pub(super) fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Fail => "fail",
         Verdict::Skip => "skip",
-    }
-}
-
-fn table(run: &Run) -> Markup {
-    html! {
-        table {
-            tr { th { "scenario" } th { "shows" } th { "machine" } th { "kernel" } th { "impl" }
-                 th { "verdict" } th { "checks" } th { "seconds" } }
-            @for outcome in &run.outcomes {
-                tr {
-                    td { (outcome.case.scenario.name) }
-                    td { (outcome.case.scenario.about) }
-                    td { (outcome.case.machine) }
-                    td { (outcome.case.kernel) }
-                    td { (outcome.case.implementation) }
-                    td class=(class(outcome.verdict)) {
-                        (outcome.verdict) @if outcome.retried { " (retried)" }
-                        @if let Some(why) = &outcome.not_compared { span class="skip" title=(why) { ", not compared" } }
-                    }
-                    td { (outcome.checks) }
-                    td { (format!("{:.1}", outcome.took.as_secs_f64())) }
-                }
-            }
-        }
     }
 }
 
@@ -169,7 +154,7 @@ fn checks(run: &Run) -> Markup {
         }
         details {
             summary { "Every check" }
-            table {
+            div class="wide" { table {
                 tr { th { "check" } th { "about" } th { "oracle" } th { "ours" } th { "scenarios" } }
                 @for row in &run.checks.rows {
                     tr {
@@ -180,40 +165,7 @@ fn checks(run: &Run) -> Markup {
                         td { (row.place()) }
                     }
                 }
-            }
+            } }
         }
     }
-}
-
-fn failure(run: &Run, outcome: &Outcome) -> Markup {
-    html! {
-        h2 class="fail" { (outcome.case) }
-        pre { @for reason in &outcome.reasons { (reason) "\n" } }
-        p { "Again: " code { (run.again(outcome)) } }
-        details {
-            summary { "Output" }
-            pre { @for line in &outcome.output { (line) "\n" } }
-        }
-        details {
-            summary { "End of " (outcome.console.display()) }
-            pre { (last_lines(&outcome.console)) }
-        }
-    }
-}
-
-/// A fault that the case was there to provoke.
-fn provoked(outcome: &Outcome) -> Markup {
-    html! {
-        h2 { (outcome.case) ": the fault that it provoked" }
-        p { "Passed, because this kernel has the fault. Console: " code { (outcome.console.display()) } }
-        pre { @for line in &outcome.fault { (line) "\n" } }
-    }
-}
-
-/// The end of a console log; empty if there is none.
-fn last_lines(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
 }

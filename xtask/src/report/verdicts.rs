@@ -114,6 +114,7 @@ mod tests {
     use crate::checks::{Catalogue, Table};
     use crate::differential::Asked;
     use crate::report::html;
+    use crate::report::origin::Origin;
     use crate::scenario::tests::case_of;
     use crate::scenario::{Again, Implementation};
     use crate::snapshot::Held;
@@ -138,6 +139,7 @@ mod tests {
         let catalogue = Catalogue::load(&workspace::root().join("qemu-images/guest/checks.toml")).unwrap();
         Run {
             outcomes,
+            origin: Origin::of_this_run(),
             again,
             folder: PathBuf::new(),
             build: Duration::ZERO,
@@ -180,6 +182,24 @@ mod tests {
             assert!(!text.contains("not compared") && !text.contains("is not in this run"), "{text}");
         }
         assert!(both[4].contains("\"not_compared\": null"), "{}", both[4]);
+    }
+
+    #[test]
+    fn every_verdict_has_a_cell_that_leads_to_its_case() {
+        let run = run(&[Implementation::Kernel, Implementation::Rust]);
+        let page = html::page(&run).unwrap();
+        let links: Vec<&str> = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(links.len(), run.outcomes.len(), "{links:?}");
+        for link in links {
+            assert_eq!(page.matches(&format!("id=\"{link}\"")).count(), 1, "{link}");
+        }
+        for (name, _) in run.origin.rows() {
+            assert!(page.contains(&format!("<dt>{name}</dt>")), "{name}");
+        }
+        assert!(
+            !page.contains(" src=") && !page.contains("href=\"http") && !page.contains("@import"),
+            "it needs a network"
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::guest::{Pace, Plan, Provisions, Spec, System, clients, policy, progra
 use crate::kernel_build::selftests;
 use crate::kernels::{Arch, Kernel};
 use crate::machine::{self, Chosen};
+use crate::report::origin::Origin;
 use crate::scenario::known::KnownDifferences;
 use crate::scenario::{Boot, Case, Implementation};
 use crate::stages::Stages;
@@ -127,6 +128,16 @@ impl<'a> Rig<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where and on what all of it runs.
+    pub(crate) fn origin(&self) -> Origin {
+        let mut origin = Origin::of_this_run();
+        for ((name, arch, _), system) in &self.systems {
+            origin.kernels.insert(format!("{name} ({arch}): {}", system.installed.release));
+        }
+        self.provisions.values().for_each(|provisions| origin.add_emulator(&provisions.qemu));
+        origin
     }
 
     /// The programs of guests of `arch`, if there is one.
