@@ -14,7 +14,7 @@ use guest_tools::operation::Operation;
 use regex::Regex;
 
 use crate::scenario::known::Random;
-use text::{Texts, mutate};
+use text::{Texts, mutate, names_a_stranger};
 
 /// Names of control groups and of monitoring groups. Few, so that they meet.
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "m"];
@@ -89,7 +89,9 @@ impl<'a> Generator<'a> {
     pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
         let mut state = State { mounted: true, groups: vec![String::new()], ..State::default() };
-        let avoided = |operation: &Operation| self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)));
+        let avoided = |operation: &Operation| {
+            about_a_stranger(operation) || self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)))
+        };
         let mut mount = self.mount(&mut rng, &mut state);
         while avoided(&mount) {
             mount = self.mount(&mut rng, &mut state);
@@ -267,6 +269,16 @@ impl<'a> Generator<'a> {
             ),
             _ => self.mount(rng, state),
         }
+    }
+}
+
+/// Whether it gives a group a task that is in no sequence.
+fn about_a_stranger(operation: &Operation) -> bool {
+    match operation {
+        Operation::Write(path, text) | Operation::WriteAsUser(path, text) => {
+            path.rsplit('/').next() == Some("tasks") && names_a_stranger(text)
+        }
+        _ => false,
     }
 }
 

@@ -222,6 +222,33 @@ impl Texts<'_> {
     }
 }
 
+/// The most that a task's number can be (`PID_MAX_LIMIT` in the kernel's `include/linux/threads.h`, 64 bits).
+const LAST_TASK: i64 = 4 << 20;
+
+/// Whether a list of tasks names one that no sequence is about, such as a thread of the kernel: it may be there in one guest and not in
+/// the other. 29999 is there in none.
+pub(super) fn names_a_stranger(list: &[u8]) -> bool {
+    let ours = |task: i64| task == 29999 || PROCESSES.iter().any(|ours| ours.parse() == Ok(task));
+    let tasks = list.split(|&byte| byte == b',').filter_map(|word| std::str::from_utf8(word).ok().and_then(number));
+    tasks.into_iter().any(|task| (1..=LAST_TASK).contains(&task) && !ours(task))
+}
+
+/// A number as the kernel reads one without being told the base (`kstrtoint`).
+fn number(word: &str) -> Option<i64> {
+    let word = word.trim();
+    let (sign, digits) = match word.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let (digits, base) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if digits.starts_with('0') => (digits, 8),
+        None => (digits, 10),
+    };
+    digits.starts_with(|digit: char| digit.is_digit(base)).then_some(())?;
+    i64::from_str_radix(digits, base).ok().map(|number| sign * number)
+}
+
 /// One or two mistakes of the kind that people and programs make.
 pub(super) fn mutate(rng: &mut Rng, mut text: Vec<u8>) -> Vec<u8> {
     const BYTES: &[u8] = b"0123456789abcdefxXL3MBCODE:;=,\n -_*/\t\0\x7f\xff";
@@ -247,4 +274,34 @@ pub(super) fn mutate(rng: &mut Rng, mut text: Vec<u8>) -> Vec<u8> {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tasks_of_sequences_are_named() {
+        for list in [
+            "30001\n",
+            "0x7531,30008",
+            "072461",
+            "0",
+            "29999",
+            "-5",
+            "",
+            "x",
+            "99999999",
+            "3000 1",
+            "30001x,0x",
+            "+30002",
+            "--117",
+        ] {
+            assert!(!names_a_stranger(list.as_bytes()), "{list}");
+        }
+        // As found: a mistake made 0x75 of 0x7531, and one of the guests had a task 117.
+        for list in ["0x7531,0x75", "1", " 2 ,30001", "0165\n", "0X75", "+117", "3000"] {
+            assert!(names_a_stranger(list.as_bytes()), "{list}");
+        }
+    }
 }
