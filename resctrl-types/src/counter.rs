@@ -137,4 +137,12 @@ mod tests {
         assert_eq!(counters.default_filter(EventId::MbmTotal), supported);
         assert_eq!(counters.default_filter(EventId::MbmLocal), Transactions::from_bits(0b1_0001));
     }
+
+    #[test]
+    fn sets_of_transactions_are_joined_and_cut_bit_by_bit() {
+        let (a, b) = (Transactions::from_bits(0b011), Transactions::from_bits(0b110));
+        assert_eq!((a.union(b).bits(), a.intersection(b).bits()), (0b111, 0b010));
+        assert_eq!(Transactions::from_bits(u32::MAX), Transactions::ALL);
+        assert_eq!(Transactions::ALL.bits(), 0x7f);
+    }
 }

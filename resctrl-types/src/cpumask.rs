@@ -329,4 +329,23 @@ mod tests {
         a.subtract(&b);
         assert_eq!(a, mask(70, &[3]));
     }
+
+    #[test]
+    fn a_set_is_changed_one_cpu_at_a_time_and_all_at_once() {
+        let mut changed = mask(300, &[3, 64, 299]);
+        changed.clear(CpuId(64));
+        assert_eq!([3, 64, 299, 300].map(|cpu| changed.contains(CpuId(cpu))), [true, false, true, false]);
+        assert_eq!((changed.len(), changed.is_empty(), changed.nr_cpu_ids()), (2, false, 300));
+        let copy = changed.try_clone().unwrap();
+        changed.clear_all();
+        assert!(changed.is_empty() && changed.first().is_none() && changed != copy);
+        assert_eq!(copy, mask(300, &[3, 299]));
+        assert!(!changed.intersects(&copy) && changed.is_subset(&copy));
+    }
+
+    #[test]
+    fn what_a_set_has_in_its_upper_half_words_is_printed_there() {
+        assert_eq!(mask(64, &[32, 63]).hex().to_string(), "80000001,00000000");
+        assert_eq!(mask(33, &[31, 32]).hex().to_string(), "1,80000000");
+    }
 }

@@ -113,3 +113,24 @@ impl fmt::Display for Errno {
 }
 
 impl core::error::Error for Errno {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_system_calls_can_return() {
+        let known = |value: i32| Errno::new(value).map(Errno::get);
+        assert_eq!([0, 1, 4095, 4096, -1, i32::MIN].map(known), [None, Some(1), Some(4095), None, None, None]);
+        assert_eq!(Errno::EINVAL.to_ret(), -22);
+    }
+
+    #[test]
+    fn an_error_is_called_as_the_header_calls_it_and_by_its_number_if_it_has_no_name_here() {
+        let texts = |errno: Errno| (std::format!("{errno:?}"), std::format!("{errno}"));
+        assert_eq!(texts(Errno::ENOMEM), ("ENOMEM".into(), "ENOMEM".into()));
+        assert_eq!(texts(Errno::new(4).unwrap()), ("Errno(4)".into(), "Errno(4)".into()));
+        assert_eq!(Errno::new(4).unwrap().name(), "E?");
+    }
+}

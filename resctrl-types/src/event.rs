@@ -183,4 +183,33 @@ mod tests {
             assert_eq!(event.resource() == ResourceId::L3, EventId::L3.contains(&event));
         }
     }
+
+    #[test]
+    fn an_event_that_is_added_twice_is_there_once() {
+        let set = EventSet::EMPTY.with(EventId::MbmTotal).with(EventId::MbmTotal);
+        assert!(set.iter().eq([EventId::MbmTotal]));
+        assert!(set.any_mbm() && !set.is_empty());
+        let others = EventSet::EMPTY.with(EventId::LlcOccupancy).with(EventId::UopsRetired);
+        assert!(others.contains(EventId::UopsRetired) && !others.any_mbm());
+        assert!(EventSet::EMPTY.is_empty() && EventSet::EMPTY.iter().next().is_none());
+    }
+
+    #[test]
+    fn the_bandwidth_events_have_the_places_of_their_list() {
+        for event in EventId::ALL {
+            let place = EventId::MBM.iter().position(|&mbm| mbm == event);
+            assert_eq!((event.mbm_index(), event.is_mbm()), (place, place.is_some()), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_events_are_called_as_the_kernels_are() {
+        assert_eq!(EventId::L3.map(EventId::name), ["llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"]);
+    }
+
+    #[test]
+    fn a_fraction_has_at_most_27_bits() {
+        let bits = |bits| FractionBits::new(bits).map(FractionBits::get);
+        assert_eq!([0, 18, 27, 28].map(bits), [Some(0), Some(18), Some(27), None]);
+    }
 }

@@ -157,3 +157,30 @@ impl ResourceId {
         self as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn task_words_are_alike_in_the_places_that_count() {
+        let which = TaskWords::like(TaskWord(0b1101), 0b0110);
+        assert_eq!((which.places(), which.bits()), (0b0110, 0b0100));
+        assert!(which.contain(TaskWord(0b0100)) && which.contain(TaskWord(0b1101)));
+        assert!(!which.contain(TaskWord(0b0110)) && !which.contain(TaskWord(0)));
+        assert!(TaskWords::ALL.contain(TaskWord(0)) && TaskWords::ALL.contain(TaskWord(u64::MAX)));
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_are_and_index_by_themselves() {
+        assert_eq!((CpuId(7).index(), Closid(5).index(), RmidIndex(9).index()), (7, 5, 9));
+        assert_eq!((std::format!("{}", CpuId(7)), std::format!("{:?}", Rmid(3))), ("7".into(), "Rmid(3)".into()));
+    }
+
+    #[test]
+    fn resources_are_called_as_schemata_and_info_call_them() {
+        assert_eq!(ResourceId::ALL.map(ResourceId::name), ["L3", "L2", "MB", "SMBA", "PERF_PKG"]);
+        assert_eq!(ResourceId::ALL.map(ResourceId::index), [0, 1, 2, 3, 4]);
+    }
+}

@@ -99,4 +99,9 @@ mod tests {
             assert!(once.get().is_some());
         }
     }
+
+    #[test]
+    fn by_default_nothing_is_set() {
+        assert_eq!(SetOnce::<u8>::default().get(), None);
+    }
 }

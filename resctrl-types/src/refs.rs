@@ -219,4 +219,25 @@ mod tests {
         drop(unsafe { Ref::<Tell<'_>>::from_raw(raw) });
         assert_eq!(drops.get(), 1);
     }
+
+    #[test]
+    fn two_references_are_the_same_if_they_are_to_one_value_and_show_what_it_is() {
+        let one = Ref::new(7).unwrap();
+        assert!(Ref::same(&one, &one.clone()) && !Ref::same(&one, &Ref::new(7).unwrap()));
+        assert_eq!(std::format!("{one:?}"), "7");
+    }
+
+    #[test]
+    fn a_value_with_too_many_references_is_never_freed() {
+        let drops = Cell::new(0);
+        let first = Ref::new(Tell(&drops)).unwrap();
+        // As if so many references had been leaked.
+        first.counted().count.store(SATURATED, Ordering::Relaxed);
+        let second = first.clone();
+        assert_eq!(Ref::count(&second), SATURATED, "it counts no further, and so not around to 0");
+        drop(second);
+        assert_eq!(Ref::count(&first), SATURATED);
+        drop(first);
+        assert_eq!(drops.get(), 0);
+    }
 }

@@ -185,4 +185,16 @@ mod tests {
         assert!(panics(&|| Field::new(16, 0).half_of(0).into()));
         assert!(panics(&|| Field::new(32, 0).word_of(0).into()));
     }
+
+    #[test]
+    fn a_field_is_set_if_any_of_its_bits_is() {
+        let field = Field::new(5, 4);
+        assert_eq!(
+            [0, 0x10, 0x20, 0x30, 0xcf].map(|register| field.is_set(register)),
+            [false, true, true, true, false]
+        );
+        assert_eq!((field.places(), field.bits(), field.word_bits()), (0x30, 0x30, 0x30));
+        assert_eq!([3, 4].map(|value| field.word_at_most(value)), [0x30, 0x30]);
+        assert_eq!([0, 3, 4].map(|value| field.try_put(value)), [Some(0), Some(0x30), None]);
+    }
 }

@@ -143,3 +143,30 @@ pub struct Monitor {
     /// Which events can be read.
     pub events: EventSet,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_code_and_data_apart_each_is_the_others_peer_and_has_its_suffix() {
+        let all = [ConfType::Both, ConfType::Code, ConfType::Data];
+        assert_eq!(all.map(ConfType::suffix), ["", "CODE", "DATA"]);
+        assert_eq!(all.map(ConfType::peer), [ConfType::Both, ConfType::Data, ConfType::Code]);
+    }
+
+    #[test]
+    fn by_default_a_group_may_use_everything() {
+        let cache = CacheControl { cbm_len: 11, min_cbm_bits: 2, shareable_bits: 0, sparse_masks: false };
+        let bandwidth = BandwidthControl {
+            min_bw: 10,
+            max_bw: 90,
+            bw_gran: 10,
+            delay_linear: true,
+            needs_linear: false,
+            throttle_mode: None,
+        };
+        let of = |kind| Control { scope: Scope::L3Cache, num_closid: 4, cdp_capable: false, kind }.default_value();
+        assert_eq!([of(ControlKind::Cache(cache)), of(ControlKind::Bandwidth(bandwidth))], [0x7ff, 90]);
+    }
+}

@@ -74,3 +74,30 @@ impl CpusStay<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::locked::Key;
+
+    #[test]
+    fn of_those_that_a_mutex_keeps_only_the_online_stay_and_with_hotplug_held_off_all_do() {
+        let key = Key::new();
+        let mut online = OnlineCpus::new(&key, 4).unwrap();
+        // SAFETY: there are no CPUs here, nor registers that would be read.
+        let callback = unsafe { crate::context::HotplugCpu::new(CpuId(2)) };
+        assert!(online.come(callback));
+        let stay = online.stay(key.held());
+        assert_eq!([1, 2, 3].map(|cpu| stay.includes(CpuId(cpu))), [false, true, false]);
+        let all = CpusStay::from(callback.cpus());
+        assert_eq!([1, 2, 3].map(|cpu| all.includes(CpuId(cpu))), [true; 3]);
+    }
+
+    #[test]
+    #[should_panic = "CPUs that another mutex keeps"]
+    fn another_mutex_keeps_none() {
+        let online = OnlineCpus::new(&Key::new(), 4).unwrap();
+        let _ = online.stay(Key::new().held());
+    }
+}

@@ -23,3 +23,14 @@ impl From<bool> for Switch {
         if on { Switch::On } else { Switch::Off }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_what_it_was_made_from() {
+        assert_eq!((Switch::from(true), Switch::from(false)), (Switch::On, Switch::Off));
+        assert!(Switch::On.is_on() && !Switch::Off.is_on());
+    }
+}

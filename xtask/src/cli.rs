@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, book, build_module, caches, ci, completions, disk, docs, doctor, fuzz, judge, list, plugin, run_qemu, setup,
-    test_qemu, timings, unit_tests, workspace,
+    bench, book, build_module, caches, ci, completions, coverage, disk, docs, doctor, fuzz, judge, list, mutants,
+    plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -36,6 +36,8 @@ enum Command {
     Judge(judge::Options),
     Plugin(plugin::Options),
     Test(unit_tests::Options),
+    Coverage(coverage::Options),
+    Mutants(mutants::Options),
     Bench(bench::Options),
     Caches(caches::Options),
     Fuzz(fuzz::Options),
@@ -89,6 +91,8 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Judge(options) => judge::run(&options),
         Command::Plugin(options) => plugin::run(&options),
         Command::Test(options) => unit_tests::run(&options),
+        Command::Coverage(options) => coverage::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Caches(options) => caches::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -2,6 +2,7 @@
 //! What commands write into the documentation: each its text, between two marks; and `cargo xtask docs`, which does that for what
 //! comes from types and lists.
 
+mod evidence;
 mod found;
 mod machines;
 #[cfg(test)]
@@ -13,26 +14,37 @@ use anyhow::{Context, Result};
 
 use crate::workspace;
 
-/// Brings docs/machines.md and docs/found.md up to date: keys of machine files, words that say what scenarios need; known differences
+/// Brings pages in docs/ up to date: machines.md, found.md, evidence.md
 ///
-/// The first come from the types in qemu-images/hardware and xtask, the last from qemu-images/guest/known-differences.toml.
+/// Keys of machine files and words that say what scenarios need come from the types in qemu-images/hardware and xtask, known
+/// differences from qemu-images/guest/known-differences.toml, claims about the tests from the figures in docs/evidence.
 /// Measured figures are brought up to date by what measures them: `bench --docs`, `timings --docs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> Result<ExitCode> {
+    renew()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does that.
+///
+/// # Errors
+///
+/// A page has no place for something, or cannot be written.
+pub(crate) fn renew() -> Result<()> {
     for (page, name, text) in parts()? {
         put(page, name, &text)?;
         println!("docs/{page}, {name}: up to date");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Everything that comes from types and lists: the page, the name of the place, the text.
 fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
     let of_machines = machines::parts()?.map(|(name, text)| (machines::PAGE, name, text));
     let (name, text) = found::part()?;
-    Ok(of_machines.into_iter().chain([(found::PAGE, name, text)]).collect())
+    Ok(of_machines.into_iter().chain([(found::PAGE, name, text)]).chain(evidence::parts()?).collect())
 }
 
 /// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.

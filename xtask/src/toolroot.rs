@@ -31,6 +31,9 @@ use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 use component::Resolved;
 pub(crate) use guest_kernel::GuestKernel;
+pub(crate) use on_demand::llvm;
+#[cfg(test)]
+pub(crate) use packages::LLVM_PACKAGE;
 pub(crate) use packages::folder;
 use packages::{
     KERNEL_BUILD, UEFI, busybox, cc, choice, compiler, compiler_component, compiler_package, emulator_components,

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use xshell::{Shell, cmd};
+use anyhow::{Context, Result};
 
-use crate::{apt, toolroot, workspace};
+use crate::cargo_tool::CargoTool;
+use crate::{toolroot, workspace};
 
 mod sanitizer;
 mod tally;
@@ -18,8 +18,12 @@ mod tally;
 use sanitizer::Sanitizer;
 use tally::Tally;
 
-/// The version that is built where there is none; it builds with the pinned toolchain.
-const NEXTEST: &str = "0.9.151";
+/// What is built where there is none.
+const NEXTEST: CargoTool = CargoTool {
+    name: "nextest",
+    version: "0.9.151",
+    flags: &["--no-default-features", "--features", "default-no-update"],
+};
 
 /// How many times the random schedules of a short run a long one tries: 326 times 3070 are a million.
 const LONG_SCHEDULES: &str = "326";
@@ -58,12 +62,12 @@ pub(crate) struct Options {
 ///
 /// cargo-nextest is missing and cannot be built, or cannot be run.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let there = installed("cargo-nextest".as_ref()).or_else(|| installed(&built()));
+    let there = installed("cargo-nextest".as_ref()).or_else(|| NEXTEST.installed(&toolroot::folder("")));
     let in_ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
     let nextest = match there {
         Some(path) => path,
         None if options.is_plain() && !in_ci => return run_plain(),
-        None => install()?,
+        None => nextest()?,
     };
     if let Some(sanitizer) = options.sanitizer {
         sanitizer.prove()?;
@@ -163,46 +167,18 @@ fn memory_model() -> Command {
 
 /// `program`, if it is a cargo-nextest that runs.
 fn installed(program: &Path) -> Option<PathBuf> {
-    let output = Command::new(program).args(["nextest", "--version"]).output().ok()?;
-    output.status.success().then(|| program.to_owned())
+    NEXTEST.runs(program)
 }
 
-/// The folder for a cargo-nextest of our own.
-fn root() -> PathBuf {
-    toolroot::folder(&format!("nextest-{NEXTEST}"))
-}
-
-/// That cargo-nextest.
-fn built() -> PathBuf {
-    root().join("bin/cargo-nextest")
-}
-
-/// Builds cargo-nextest into the tool root, unless an earlier run did.
-fn install() -> Result<PathBuf> {
-    let (root, program) = (root(), built());
-    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
-    let _lock = apt::lock(&root.join("lock"))?;
-    if let Some(program) = installed(&program) {
-        return Ok(program);
-    }
-    eprintln!("cargo-nextest is not on this machine: building it into {}", root.display());
-    let shell = Shell::new()?;
-    shell.change_dir(workspace::root());
-    let build = root.join("build");
-    // The optimised build of its dependencies would take longer than it could ever save here.
-    cmd!(shell, "cargo install cargo-nextest --version {NEXTEST} --locked --debug --no-default-features")
-        .args(["--features", "default-no-update"])
-        .arg("--root")
-        .arg(&root)
-        .env("CARGO_TARGET_DIR", &build)
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .quiet()
-        .run()
-        .context("cannot build cargo-nextest")?;
-    fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
-    match installed(&program) {
-        Some(program) => Ok(program),
-        None => bail!("{} does not run", program.display()),
+/// cargo-nextest; built first where there is none.
+///
+/// # Errors
+///
+/// It cannot be built.
+pub(crate) fn nextest() -> Result<PathBuf> {
+    match installed("cargo-nextest".as_ref()) {
+        Some(path) => Ok(path),
+        None => NEXTEST.ensure(&toolroot::folder("")),
     }
 }
 

@@ -83,3 +83,14 @@ pub enum Counting {
 
 /// Calls what it is given with everything that counts in a domain.
 pub type EachCounting<'a> = &'a dyn Fn(&mut dyn FnMut(Counting));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_of_a_counter_are_told_what_the_kernel_tells_them() {
+        let all = [ReadError::Error, ReadError::Unavailable, ReadError::Unassigned];
+        assert_eq!(all.map(ReadError::text), ["Error", "Unavailable", "Unassigned"]);
+    }
+}

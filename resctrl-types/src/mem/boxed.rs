@@ -76,4 +76,9 @@ mod tests {
         assert_eq!(boxed.into_inner()[3], 1);
         assert_eq!(KBox::new(()).unwrap().into_inner(), ());
     }
+
+    #[test]
+    fn a_box_is_shown_as_what_it_holds() {
+        assert_eq!(alloc::format!("{:?}", KBox::new(7).unwrap()), "7");
+    }
 }

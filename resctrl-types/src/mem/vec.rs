@@ -229,4 +229,41 @@ mod tests {
     fn a_capacity_nobody_has_is_enomem() {
         assert_eq!(KVec::<u64>::with_capacity(usize::MAX / 16).unwrap_err(), Errno::ENOMEM);
     }
+
+    #[test]
+    fn what_a_vector_has_room_for_needs_no_more_memory() {
+        let mut vec = KVec::with_capacity(3).unwrap();
+        vec.push(1).unwrap();
+        assert!(vec.has_room(0) && vec.has_room(2) && !vec.has_room(3));
+        let place = vec.as_ptr();
+        vec.reserve(2).unwrap();
+        vec.insert(0, 0).unwrap();
+        vec.insert(2, 2).unwrap();
+        assert_eq!((&vec[..], vec.as_ptr()), (&[0, 1, 2][..], place));
+    }
+
+    #[test]
+    fn elements_are_taken_out_of_any_place() {
+        let mut vec = KVec::from_fn(6, |index| index * 10).unwrap();
+        assert_eq!((vec.pop(), vec.remove(1)), (Some(50), 10));
+        vec.retain(|&value| value != 30);
+        assert_eq!(&vec[..], &[0, 20, 40]);
+        vec.truncate(2);
+        vec.iter_mut().for_each(|value| *value += 1);
+        for value in &mut vec {
+            *value += 1;
+        }
+        assert_eq!(alloc::format!("{vec:?}"), "[2, 22]");
+        assert!((&vec).into_iter().eq(&[2, 22]));
+        assert!(vec.into_iter().eq([2, 22]));
+        let mut empty = KVec::from_slice(&[1]).unwrap();
+        empty.clear();
+        assert_eq!((empty.pop(), empty.len()), (None, 0));
+    }
+
+    #[test]
+    #[should_panic = "memory for other elements, or too few"]
+    fn nothing_moves_to_memory_that_is_too_small() {
+        KVec::from_slice(&[1, 2]).unwrap().move_to(&mut KVec::with_capacity(1).unwrap());
+    }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::packages::{
-    BOOK, GO, POLICY, book_component, compiler_component, folder, go_component, kernel_build_component,
-    policy_component, root_component,
+    BOOK, GO, LLVM, LLVM_FOLDER, POLICY, book_component, compiler_component, folder, go_component,
+    kernel_build_component, llvm_component, policy_component, root_component,
 };
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, open_cache, provide, workshop};
 use crate::kernel_build::selftests;
@@ -22,6 +22,16 @@ pub(crate) struct Go {
     pub(crate) root: PathBuf,
     /// A `GOPATH` with the libraries.
     pub(crate) path: PathBuf,
+}
+
+/// The folder of LLVM's programs, for what the pinned compiler's programs write.
+///
+/// # Errors
+///
+/// They are missing and cannot be fetched.
+pub(crate) fn llvm(options: &ToolOptions) -> Result<PathBuf> {
+    provide(options, &[llvm_component()], SAME_COMMAND)?;
+    Ok(folder(LLVM).join(LLVM_FOLDER))
 }
 
 impl ToolRoot {

@@ -131,6 +131,19 @@ pub(super) fn go_component() -> Component {
     Component::packages(GO, &["golang-go", "golang-github-intel-goresctrl-dev"]).with_loader(&["usr/lib"], GO)
 }
 
+pub(super) const LLVM: &str = "llvm";
+
+/// LLVM's programs of the major version that the pinned compiler was built with: others cannot read what its programs write.
+pub(crate) const LLVM_PACKAGE: &str = "llvm-22";
+
+/// Where that package has the programs.
+pub(super) const LLVM_FOLDER: &str = "usr/lib/llvm-22/bin";
+
+/// Component with what reads coverage.
+pub(super) fn llvm_component() -> Component {
+    Component::packages(LLVM, &[LLVM_PACKAGE]).with_loader(&[LLVM_FOLDER], LLVM)
+}
+
 /// What every root file system of Debian's packages has: the folders and links that programs expect, and a shell.
 const ROOT: [&str; 2] = ["base-files", "dash"];
 
