@@ -265,3 +265,6 @@ impl<
 > Arch<P> for A
 {
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Counters that are assigned: the modes, what a group gets when it is made, what is shown of it, who keeps what.
 
+use resctrl_fs::{MountOptions, OptionError};
+use resctrl_types::resource::BandwidthControl;
 use resctrl_types::{CpuId, Errno, Transactions};
 
 use crate::arch::{ABMC, FIXED, INTEL, Parameters};
@@ -314,5 +316,36 @@ fn nothing_can_be_made_or_written_below_event_configs_but_filters() {
             machine.chmod(file, 0o644);
             assert_eq!(machine.write(file, "1\n"), Err(Errno::EINVAL));
         }
+    });
+}
+
+#[test]
+fn the_bandwidth_controller_needs_a_linear_control_of_what_is_counted() {
+    let nonlinear = INTEL.mb.map(|mb| BandwidthControl { delay_linear: false, ..mb });
+    for parameters in
+        [Parameters { mb: None, ..INTEL }, Parameters { mb: nonlinear, ..INTEL }, Parameters { num_rmid: 0, ..INTEL }]
+    {
+        on(parameters, PLAIN, |machine| {
+            let refused = machine.fs.parse_option(&mut MountOptions { ..PLAIN }, "mba_MBps");
+            assert!(matches!(refused, Err(OptionError::Refused(why)) if why.starts_with("mba_MBps requires")));
+            Fs::unmount(&machine.fs);
+            assert_eq!(Fs::mount(&machine.fs, &MBPS), Err(Errno::EINVAL));
+            Fs::mount(&machine.fs, &PLAIN).unwrap();
+        });
+    }
+}
+
+#[test]
+fn each_option_of_the_mount_is_one_switch_and_there_are_no_others() {
+    on(INTEL, PLAIN, |machine| {
+        let mut options = MountOptions { ..PLAIN };
+        let mut seen = Vec::new();
+        for name in ["cdp", "cdpl2", "mba_MBps", "debug"] {
+            assert_eq!(machine.fs.parse_option(&mut options, name), Ok(()));
+            seen.push([options.cdp, options.cdpl2, options.mba_mbps, options.debug]);
+        }
+        let on = |count: usize| [0, 1, 2, 3].map(|at| at < count);
+        assert_eq!(seen, [on(1), on(2), on(3), on(4)]);
+        assert_eq!(machine.fs.parse_option(&mut options, "mba_mbps"), Err(OptionError::Unknown));
     });
 }

@@ -83,7 +83,7 @@ mod tests {
     fn a_text_is_what_was_put_into_it() {
         let mut text = KString::from_text("L3:0=").unwrap();
         text.push_str("ff;1=").unwrap();
-        core::fmt::Write::write_str(&mut text, "f0").unwrap();
+        fmt::Write::write_str(&mut text, "f0").unwrap();
         assert_eq!(&*text, "L3:0=ff;1=f0");
         let shown = KString::format(format_args!("{text} {text:?}")).unwrap();
         assert_eq!(&*shown, "L3:0=ff;1=f0 \"L3:0=ff;1=f0\"");

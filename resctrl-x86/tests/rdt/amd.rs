@@ -475,3 +475,23 @@ fn what_an_event_counts_is_chosen_by_domain_and_makes_its_counts_zero() {
         rig.halt();
     });
 }
+
+#[test]
+fn without_the_leaf_of_masks_caches_are_not_shared_out_and_bandwidth_is() {
+    // CPUID leaf 0 gives the last leaf.
+    let short = |leaf, _, [a, b, c, d]: [u32; 4]| [if leaf == 0 { 0xf } else { a }, b, c, d];
+    probed(amd(), short, "", |x86, _| {
+        let there = [ResourceId::L3, ResourceId::L2, ResourceId::Mb].map(|resource| control(x86, resource).is_some());
+        assert_eq!(there, [false, false, true]);
+    });
+}
+
+#[test]
+fn without_the_flag_of_allocation_nothing_is_shared_out_and_what_is_counted_is() {
+    // Leaf 7 has the flag.
+    let unannounced = |leaf, _, [a, b, c, d]: [u32; 4]| [a, if leaf == 7 { b & !(1 << 15) } else { b }, c, d];
+    probed(amd(), unannounced, "", |x86, _| {
+        assert!(ResourceId::ALL.iter().all(|&resource| control(x86, resource).is_none()));
+        assert!(events(x86).contains(EventId::LlcOccupancy));
+    });
+}
