@@ -9,6 +9,8 @@
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
 
+[ -e /proc/sys/kernel/perf_event_paranoid ] || skip "this kernel counts nothing (CONFIG_PERF_EVENTS)"
+
 # counted SIZE ROUNDS: sets what was counted of a walk on CPU 0.
 counted() {
 	taskset 1 cache-load counters "$1" "$2" read >/tmp/counted 2>&1

@@ -23,17 +23,29 @@ const TESTS: &str = "tools/testing/selftests/resctrl";
 /// What they need of the tree.
 const FOLDERS: [&str; 4] = [TESTS, "tools/testing/selftests/kselftest.h", "tools/include", "tools/arch/x86/include"];
 
+/// What makes programs of an instruction set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The instruction set.
+    pub(crate) arch: Arch,
+    /// The compiler's program.
+    pub(crate) compiler: &'a str,
+    /// Where the C library is.
+    pub(crate) sysroot: &'a Path,
+}
+
 /// The program with the tests of the kernel that says it is `release`, linked statically.
 ///
 /// # Errors
 ///
 /// No source package of that kernel, offline and not fetched before, or it does not build.
-pub(crate) fn ensure(release: &str, suite: &str, shop: &Workshop, cache: Cache) -> Result<PathBuf> {
+pub(crate) fn ensure(release: &str, suite: &str, target: Target<'_>, shop: &Workshop, cache: Cache) -> Result<PathBuf> {
     let series: Vec<&str> = release.splitn(3, '.').take(2).collect();
     let pattern = Regex::new(&format!("^linux-source-{}$", regex::escape(&series.join("."))))?;
     let apt = cache.packages(Arch::Amd64)?;
     let package = source::newest(&apt.available("linux-source-")?, suite, &pattern)?;
-    let name = format!("{}-{}-{}", package.name, package.version, shop.compiler_version).replace(':', "_");
+    let name = format!("{}-{}-{}-{}", package.name, package.version, target.arch, shop.compiler_version);
+    let name = name.replace(':', "_");
     let place = shop.cache.join("selftests").join(name);
     let program = place.join(PROGRAM);
     if program.exists() {
@@ -48,13 +60,13 @@ pub(crate) fn ensure(release: &str, suite: &str, shop: &Workshop, cache: Cache) 
         let tree = place.join("source");
         remove(&tree)?;
         source::unpack(&archive, &package.name, &FOLDERS, &tree, "selftests: unpacking their source")?;
-        compile(&tree, shop, &program)?;
+        compile(&tree, target, shop, &program)?;
         remove(&tree)?;
     }
     Ok(program)
 }
 
-fn compile(tree: &Path, shop: &Workshop, program: &Path) -> Result<()> {
+fn compile(tree: &Path, target: Target<'_>, shop: &Workshop, program: &Path) -> Result<()> {
     let folder = tree.join(TESTS);
     let mut sources: Vec<PathBuf> = Vec::new();
     for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
@@ -66,7 +78,7 @@ fn compile(tree: &Path, shop: &Workshop, program: &Path) -> Result<()> {
     sources.sort();
     let partial = program.with_extension("partial");
     let mut words: Vec<std::ffi::OsString> = ["-static", "-O2", "-s", "-w", "-D_GNU_SOURCE="].map(Into::into).to_vec();
-    words.push(format!("--sysroot={}", shop.tools.display()).into());
+    words.push(format!("--sysroot={}", target.sysroot.display()).into());
     words.push("-I".into());
     words.push(tree.join("tools/include").into());
     words.push("-I".into());
@@ -75,7 +87,7 @@ fn compile(tree: &Path, shop: &Workshop, program: &Path) -> Result<()> {
     words.push("-o".into());
     words.push(partial.clone().into());
     let folders = shop.compilers.iter().cloned().chain(["/usr/bin".into(), "/bin".into()]);
-    let output = duct::cmd("gcc-14", words)
+    let output = duct::cmd(target.compiler, words)
         .env("PATH", std::env::join_paths(folders)?)
         .env("LC_ALL", "C")
         .stderr_capture()

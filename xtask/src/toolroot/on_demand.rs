@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::packages::{
-    BOOK, GO, LLVM, LLVM_FOLDER, POLICY, book_component, compiler_component, folder, go_component,
-    kernel_build_component, llvm_component, policy_component, root_component,
+    BOOK, GO, KERNEL_BUILD, LLVM, LLVM_FOLDER, POLICY, book_component, cc, compiler, compiler_component, folder,
+    go_component, kernel_build_component, llvm_component, policy_component, root_component,
 };
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, open_cache, provide, workshop};
 use crate::kernel_build::selftests;
@@ -41,10 +41,17 @@ impl ToolRoot {
     ///
     /// Something is missing and cannot be fetched, or they do not build.
     pub(crate) fn selftests(&self, kernel: &Kernel) -> Result<PathBuf> {
-        provide(&self.options, &[kernel_build_component(), compiler_component(Arch::Amd64)], SAME_COMMAND)?;
-        let shop = workshop(&self.options, Arch::Amd64)?;
+        let arch = kernel.arch;
+        provide(&self.options, &[kernel_build_component(), compiler_component(arch)], SAME_COMMAND)?;
+        let shop = workshop(&self.options, arch)?;
         let cache = open_cache(&self.options, &[&kernel.suite])?;
-        selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, &shop, cache)
+        let sysroot = match arch {
+            Arch::Amd64 => folder(KERNEL_BUILD),
+            // The cross compiler's component has the library that guest programs are linked with.
+            Arch::Arm64 => folder(compiler(arch)),
+        };
+        let target = selftests::Target { arch, compiler: cc(arch), sysroot: &sysroot };
+        selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, target, &shop, cache)
             .context("cannot set up the kernel's selftests")
     }
 
