@@ -178,7 +178,7 @@ impl Tool {
         command
             .args(["--in-place", "--test-tool", "nextest", "--profile", "mutants", "--no-shuffle", "--colors", "never"])
             // So that a machine with other things to do makes no timeouts, which would count as noticed.
-            .args(["--minimum-test-timeout", "120", "--timeout-multiplier", "10", "--output"])
+            .args(["--minimum-test-timeout", "60", "--timeout-multiplier", "10", "--output"])
             .arg(folder.join(part.name))
             // Of the simulated kernel nothing is compiled without.
             .args(if part.name == "resctrl-types-sim" { &["--features", "sim"][..] } else { &[] })
