@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, book, build_module, caches, ci, completions, coverage, disk, docs, doctor, fuzz, judge, list, mutants,
-    plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
+    bench, book, build_module, caches, ci, completions, coverage, disk, docs, doctor, fuzz, judge, kernel_coverage,
+    list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -40,6 +40,7 @@ enum Command {
     Mutants(mutants::Options),
     Bench(bench::Options),
     Caches(caches::Options),
+    KernelCoverage(kernel_coverage::Options),
     Fuzz(fuzz::Options),
     Timings(timings::Options),
     Ci(ci::Options),
@@ -95,6 +96,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Caches(options) => caches::run(&options),
+        Command::KernelCoverage(options) => kernel_coverage::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Timings(options) => timings::run(&options),
         Command::Ci(options) => ci::run(&options),

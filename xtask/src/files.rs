@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Folders with all that is in them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -30,7 +31,7 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes in all files below `folder`.
+/// Bytes that all files below `folder` take: of one with holes, what is in it.
 ///
 /// # Errors
 ///
@@ -39,7 +40,22 @@ pub(crate) fn size(folder: &Path) -> Result<u64> {
     let of = |file: &PathBuf| {
         let path = folder.join(file);
         let metadata = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(metadata.len())
+        Ok(metadata.len().min(metadata.blocks() * 512))
     };
     below(folder)?.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_hole_takes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("full"), vec![1; 10_000]).unwrap();
+        let disk = std::fs::File::create(folder.path().join("disk")).unwrap();
+        disk.set_len(8 << 30).unwrap();
+        let size = size(folder.path()).unwrap();
+        assert!((1..1 << 20).contains(&size), "{size}");
+    }
 }

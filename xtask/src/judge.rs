@@ -237,6 +237,7 @@ fn judge(options: &Options) -> Result<(Judgement, PathBuf)> {
         jobs: options.scenarios.jobs,
         debugging: Debugging::default(),
         sequences: options.scenarios.sequences(),
+        counts_lines: false,
     };
     let mut rig = Rig::new(demands);
     // One after the other in the same place, so that what the series does not touch is compiled once.

@@ -42,6 +42,9 @@ pub(crate) const PACKAGES: &[&str] = &["base-files", "bc", "bison", "flex", "lib
 const LIBRARIES: &[&str] =
     &["ld-linux-x86-64.so.2", "libc.so.6", "libelf.so.1", "libm.so.6", "libz.so.1", "libzstd.so.1"];
 
+/// Folder of the result with what the compiler wrote down of the code that counts how often it runs.
+const NOTES: &str = "notes";
+
 /// Where the build happens and with what.
 #[derive(Debug)]
 pub(crate) struct Workshop {
@@ -78,6 +81,8 @@ pub(crate) struct BuiltKernel {
     pub(crate) image: PathBuf,
     /// What modules are built against.
     pub(crate) build: PathBuf,
+    /// What the compiler wrote down of the code that counts how often it runs; there where some does.
+    pub(crate) notes: PathBuf,
 }
 
 /// The built kernel that this checkout uses for `kernel`, unless its description has changed since; `choice` is the file
@@ -188,6 +193,9 @@ fn of_tree(kernel: &Kernel, recipe: &Recipe, fragment: &str, tree: &Path, shop: 
 fn request(kernel: &Kernel, recipe: &Recipe, fragment: &str) -> String {
     let mut hasher = DefaultHasher::new();
     (REVISION, kernel.arch, &recipe.base).hash(&mut hasher);
+    if let Some(watched) = &recipe.watched {
+        watched.hash(&mut hasher);
+    }
     match &recipe.tree {
         Some(tree) => {
             // Not the fragment, which has the name that a commit has.
@@ -212,7 +220,7 @@ fn folder_name(kernel: &Kernel, recipe: &Recipe, fragment: &str, source: &Availa
 fn built(place: &Path) -> Option<BuiltKernel> {
     let text = fs::read_to_string(place.join("stamp.toml")).ok()?;
     let Stamp { release } = toml::from_str(&text).ok()?;
-    Some(BuiltKernel { release, image: place.join("vmlinuz"), build: place.join("build") })
+    Some(BuiltKernel { release, image: place.join("vmlinuz"), build: place.join("build"), notes: place.join(NOTES) })
 }
 
 /// The kernel's Makefiles cannot live with every path.
@@ -253,7 +261,7 @@ impl Job<'_> {
             recipe.minutes.div_ceil(processors)
         );
         self.copy_libraries()?;
-        let make = Make::new(kernel, work, self.shop)?;
+        let make = Make::new(kernel, recipe, work, self.shop)?;
         self.configure(&make)?;
         let (target, image) = match kernel.arch {
             Arch::Amd64 => ("bzImage", "arch/x86/boot/bzImage"),
@@ -329,8 +337,26 @@ impl Job<'_> {
         if self.recipe.own.is_some() {
             keep_modules(make.tree(), &build.join("modules"))?;
         }
+        if let Some(watched) = &self.recipe.watched {
+            keep_notes(make.tree(), &watched.folders, &self.place.join(NOTES))?;
+        }
         copy(&make.tree().join(image), &self.place.join("vmlinuz"))
     }
+}
+
+/// Copies what the compiler wrote down of code that counts how often it runs: without it the counts mean nothing.
+fn keep_notes(tree: &Path, folders: &[String], to: &Path) -> Result<()> {
+    for folder in folders.iter().filter(|folder| tree.join(folder).is_dir()) {
+        let from = tree.join(folder);
+        for file in files::below(&from)?.iter().filter(|file| file.extension().is_some_and(|ending| ending == "gcno")) {
+            let to = to.join(folder).join(file);
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+            }
+            copy(&from.join(file), &to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the modules below `tree` to the folder `to`; their names are unique.
@@ -384,6 +410,7 @@ mod tests {
             base: "tinyconfig".into(),
             own: None,
             config: vec!["guest.config".into()],
+            watched: None,
             files: 1000,
             minutes: 10,
         }

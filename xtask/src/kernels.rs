@@ -29,7 +29,8 @@ pub(crate) struct Kernel {
     /// Debian suite the packages come from.
     #[serde(default)]
     pub(crate) suite: String,
-    /// Of a tree of the user's: the kernel whose scenarios and known differences are its own.
+    /// The kernel whose scenarios and known differences are its own: of a tree of the user's, or of one that is another but for
+    /// what is watched in it.
     #[serde(default)]
     like: Option<String>,
     /// Regular expression for the whole kernel release (`uname -r`); the newest that matches is taken.
@@ -86,10 +87,23 @@ pub(crate) struct Recipe {
     pub(crate) own: Option<PathBuf>,
     /// The files of `qemu-images/kernels/` with the settings to change in it, each of which must be taken.
     pub(crate) config: Vec<String>,
+    /// The part of the source that is watched while it runs, where not all of it is to be.
+    #[serde(default)]
+    pub(crate) watched: Option<Watched>,
     /// About how many files are compiled: the length of the progress bar.
     pub(crate) files: u32,
     /// About how many minutes one processor takes.
     pub(crate) minutes: u32,
+}
+
+/// A part of the kernel's source that the compiler has watched while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Watched {
+    /// The variable of the kernel's Makefiles that says so for a folder: `GCOV_PROFILE`, `KCSAN_SANITIZE`.
+    pub(crate) variable: String,
+    /// The folders.
+    pub(crate) folders: Vec<String>,
 }
 
 impl Recipe {
@@ -269,7 +283,7 @@ impl Kernel {
         match &kernel.build {
             Some(recipe) => {
                 ensure!(
-                    kernel.like.is_some() == recipe.source.is_empty(),
+                    kernel.like.is_some() || !recipe.source.is_empty(),
                     "a `[build]` has a `source`, or it is `like` another"
                 );
                 recipe.pattern()?;

@@ -30,6 +30,7 @@ mod initramfs;
 mod judge;
 mod junit;
 mod kernel_build;
+mod kernel_coverage;
 mod kernels;
 mod list;
 mod machine;

@@ -148,6 +148,7 @@ impl Options {
             boot_limit: self.scenarios.boot_limit(),
             jobs: self.scenarios.jobs,
             sequences: self.scenarios.sequences(),
+            counts_lines: false,
         }
     }
 
@@ -245,7 +246,7 @@ fn overview(cases: &[Case], left_out: &[String], misfits: &[String]) -> String {
 }
 
 /// Nobody asked for a scenario by name: those that run as long as they are told run their short form.
-fn shorten(settings: &mut BTreeMap<String, String>, cases: &[Case]) {
+pub(crate) fn shorten(settings: &mut BTreeMap<String, String>, cases: &[Case]) {
     for seconds in cases.iter().filter_map(|case| case.scenario.seconds.as_ref()) {
         if let Some(unasked) = seconds.unasked {
             settings.entry(seconds.variable.clone()).or_insert_with(|| unasked.to_string());
@@ -254,13 +255,13 @@ fn shorten(settings: &mut BTreeMap<String, String>, cases: &[Case]) {
 }
 
 /// A parameter that does not parse is found before anything is booted.
-fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result<()> {
+pub(crate) fn check_settings(settings: &BTreeMap<String, String>, cases: &[Case]) -> Result<()> {
     cases.iter().try_for_each(|case| case.scenario.limit(settings).map(drop))
 }
 
 /// The cases that run alone, and the pairs of those in which two guests run at once: both implementations, or where only one is
 /// under test, two guests of that. And what becomes of the others.
-fn paired(cases: &[Case], platform: Kind) -> (Vec<Case>, Vec<[Case; 2]>, Vec<Outcome>) {
+pub(crate) fn paired(cases: &[Case], platform: Kind) -> (Vec<Case>, Vec<[Case; 2]>, Vec<Outcome>) {
     let (lockstep, alone): (Vec<Case>, Vec<Case>) = cases.iter().cloned().partition(|case| case.scenario.lockstep);
     if platform != Kind::Qemu {
         let skipped = lockstep.into_iter().map(|case| Outcome::skipped(case, "it needs two guests at once, in QEMU"));

@@ -141,6 +141,7 @@ is "abi-207 and count" "$MB" "$(count total 1)"
 
 # The other mode.
 refused "abi-64 an unknown mode" EINVAL "Unsupported assign mode" $I/mbm_assign_mode bogus
+is "abi-64 one without a newline" "EINVAL, mbm_assign_mode: Invalid input" "$(W $I/mbm_assign_mode default), $(lcs)"
 accepted "abi-72 the mode without assignment" $I/mbm_assign_mode default
 is "abi-72 is shown first" "[default] mbm_event" "$(xargs <$I/mbm_assign_mode)"
 is "abi-72 every CPU knows" "0 0 0 0" "$(msr_of_cpus $L3_QOS_EXT_CFG)"

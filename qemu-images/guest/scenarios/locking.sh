@@ -29,11 +29,17 @@ turn() {
 	within 5 $((lines + 1)) sh -c "wc -l </tmp/$1.out" >/dev/null
 	tail -n 1 "/tmp/$1.out"
 }
-is "abi-238 one takes the lock" ok "$(turn one lock)"
-is "abi-238 then the other cannot" EAGAIN "$(turn two lock)"
-is "abi-238 not even to share" EAGAIN "$(turn two share)"
-is "abi-238 until the first lets go" "ok ok" "$(turn one unlock) $(turn two share)"
-is "abi-238 those who share exclude one who does not" "ok EAGAIN" "$(turn one share) $(turn one lock)"
+locks() {
+	is "abi-238 one takes the lock" ok "$(turn one lock)"
+	is "abi-238 then the other cannot" EAGAIN "$(turn two lock)"
+	is "abi-238 not even to share" EAGAIN "$(turn two share)"
+	is "abi-238 until the first lets go" "ok ok" "$(turn one unlock) $(turn two share)"
+	is "abi-238 those who share exclude one who does not" "ok EAGAIN" "$(turn one share) $(turn one lock)"
+}
+case $(uname -r) in
+*-debug | *-gcov | *-kcsan) note "abi-238 is not tried: kernels that are built here have no locks of files" ;;
+*) locks ;;
+esac
 exec 5>&- 6>&-
 wait
 

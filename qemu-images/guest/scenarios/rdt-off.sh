@@ -17,6 +17,8 @@ is "abi-221 no word about it in the log" "" "$(grep 'resctrl: L3 allocation' /ru
 is "abi-221 one of the counters is off; capitals are no name of another" "llc_occupancy mbm_total_bytes" \
 	"$(xargs <$M/info/L3_MON/mon_features)"
 is "abi-221 schemata has MB alone" MB "$(cut -d: -f1 $M/schemata | xargs)"
+mkdir $M/p0
+refused "abi-436 nothing can be a group's own" EINVAL "Cannot be exclusive without CAT/CDP" $M/p0/mode exclusive
 umount_resctrl
 is "abi-6 cdp goes with L3" EINVAL "$(mount_resctrl cdp)"
 is "abi-9 the controller works with the other counter" ok "$(mount_resctrl mba_MBps)"

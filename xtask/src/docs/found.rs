@@ -61,7 +61,10 @@ fn command(known: &Known, scenario: &Scenario, machines: &[Chosen]) -> Option<St
     // The everyday ones before others.
     let everyday = |machine: &&Chosen| ["intel", "amd", "mpam"].contains(&machine.name.argument());
     let machine = machines.iter().filter(fits).find(everyday).or_else(|| machines.iter().find(fits))?;
-    let kernel = if arch == Arch::Arm64 { " --kernel oracle" } else { "" };
+    let kernel = match &known.kernels[..] {
+        [kernel] => format!(" --kernel {kernel}"),
+        _ => String::new(),
+    };
     let (machine, scenario) = (&machine.name, &scenario.name);
     Some(format!("cargo xtask test-qemu --machine {machine}{kernel} --impl both --scenario '^{scenario}$'"))
 }

@@ -50,6 +50,11 @@ impl Folder {
         self.0.join("registers.txt")
     }
 
+    /// What scenarios' guests hand over.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.0.join("out")
+    }
+
     /// What QEMU itself says.
     pub(crate) fn qemu(&self) -> PathBuf {
         self.0.join("qemu.log")

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::Workshop;
 use crate::guest::interrupt;
 use crate::guest::tail::Tail;
-use crate::kernels::{Arch, Kernel};
+use crate::kernels::{Arch, Kernel, Recipe, Watched};
 use crate::progress;
 
 /// Folder of the result with the libraries of the programs that the build makes for itself.
@@ -46,7 +46,7 @@ pub(super) struct Make {
 impl Make {
     /// Prepares the tree in `place`, which then says itself which compiler it and modules for it are built with: Debian's
     /// source reads the file `.kernelvariables` for that.
-    pub(super) fn new(kernel: &Kernel, place: &Path, shop: &Workshop) -> Result<Self> {
+    pub(super) fn new(kernel: &Kernel, recipe: &Recipe, place: &Path, shop: &Workshop) -> Result<Self> {
         let (arch, prefix) = match kernel.arch {
             Arch::Amd64 => (kernel_arch(kernel.arch), "x86_64-linux-gnu-"),
             Arch::Arm64 => (kernel_arch(kernel.arch), "aarch64-linux-gnu-"),
@@ -76,7 +76,7 @@ impl Make {
             log: place.join("build.log"),
             path: std::env::join_paths(folders)?,
             tools: shop.tools.clone(),
-            arguments: arguments.map(OsString::from).to_vec(),
+            arguments: arguments.into_iter().chain(recipe.watched.as_ref().map(watched)).map(OsString::from).collect(),
         })
     }
 
@@ -175,6 +175,11 @@ impl Make {
             .stderr_to_stdout()
             .unchecked()
     }
+}
+
+/// Has the code of some folders watched, and no other: a Makefile would say so for its folder with this variable.
+fn watched(Watched { variable, folders }: &Watched) -> String {
+    format!("{variable}=$(if $(filter {},$(obj)),y,n)", folders.join(" "))
 }
 
 /// Whether this line of make's output announces a file that is compiled for the kernel.

@@ -14,6 +14,7 @@ use crate::console::Scanner;
 use crate::guest::event::Event;
 use crate::guest::qemu::Folder;
 use crate::guest::run::{self, Limits};
+use crate::guest::visit::home;
 use crate::guest::{Plan, Provisions, Spec, Turn, interrupt};
 use crate::kernels::Arch;
 use crate::scenario::{Boot, Case};
@@ -129,6 +130,10 @@ impl Worker<'_> {
                 }
                 self.tell(Report::Guest { worker: self.number, label: label.clone(), event });
             })?;
+            if spec.visit.takes_home {
+                home::open(&folder.out())?;
+                home::take(&folder, &folder.out())?;
+            }
             let collected = collector.finish();
             self.tell(Report::Spent(collected.spent));
             cases = collected.remaining;

@@ -45,6 +45,8 @@ pub(crate) struct Demands<'a> {
     pub(crate) jobs: u16,
     /// Random sequences.
     pub(crate) sequences: differential::Asked,
+    /// What the kernel counts of its own code is taken home, into each guest's folder.
+    pub(crate) counts_lines: bool,
 }
 
 /// What is to be run.
@@ -181,6 +183,7 @@ impl<'a> Rig<'a> {
             visit: Visit {
                 root: root.cloned().map(Root::Folder),
                 debugging: self.demands.debugging,
+                takes_home: self.demands.counts_lines,
                 ..Visit::default()
             },
         })

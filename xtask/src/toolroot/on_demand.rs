@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::packages::{
     BOOK, GO, KERNEL_BUILD, LLVM, LLVM_FOLDER, POLICY, book_component, cc, compiler, compiler_component, folder,
     go_component, kernel_build_component, llvm_component, policy_component, root_component,
 };
-use super::{SAME_COMMAND, ToolOptions, ToolRoot, open_cache, provide, workshop};
-use crate::kernel_build::selftests;
+use super::{SAME_COMMAND, ToolOptions, ToolRoot, choice, open_cache, provide, workshop};
+use crate::kernel_build::{self, selftests};
 use crate::kernels::{Arch, Kernel};
 
 /// Debian's Go.
@@ -53,6 +53,31 @@ impl ToolRoot {
         let target = selftests::Target { arch, compiler: cc(arch), sysroot: &sysroot };
         selftests::ensure(&self.kernel(kernel)?.release, &kernel.suite, target, &shop, cache)
             .context("cannot set up the kernel's selftests")
+    }
+
+    /// What the compiler wrote down of the code of `kernel` that counts how often it runs.
+    ///
+    /// # Errors
+    ///
+    /// It is not built, or nothing in it counts.
+    pub(crate) fn compiler_notes(&self, kernel: &Kernel) -> Result<PathBuf> {
+        let recipe = kernel.build.as_ref().with_context(|| format!("kernel `{}` is not built here", kernel.name))?;
+        let built = kernel_build::installed(kernel, recipe, &choice(kernel))?
+            .with_context(|| format!("kernel `{}` is not built", kernel.name))?;
+        ensure!(built.notes.is_dir(), "nothing in kernel `{}` counts", kernel.name);
+        Ok(built.notes)
+    }
+
+    /// The program that reads what such code has counted: that of the host's compiler, which is of the same version as those for
+    /// other instruction sets.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn gcov(&self) -> Result<PathBuf> {
+        let compiler = compiler_component(Arch::Amd64);
+        provide(&self.options, std::slice::from_ref(&compiler), SAME_COMMAND)?;
+        Ok(folder(compiler.name()).join("usr/bin/gcov-14"))
     }
 
     /// The compiler of policies of SELinux.
