@@ -19,7 +19,7 @@ use object::{Object, ObjectSymbol};
 use crate::kernels::{Arch, Kernel};
 use crate::toolroot::ToolRoot;
 use crate::{apt, workspace};
-use staticlib::{Branches, Flavour};
+use staticlib::{Branches, Flavour, Watch};
 
 /// What a build gives.
 #[derive(Debug, Clone)]
@@ -45,21 +45,19 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
     let branches = Branches::of(guest.arch, |option| guest.has(option));
-    let flavour = Flavour { arch: guest.arch, kasan: guest.has("CONFIG_KASAN_GENERIC"), branches };
+    let flavour = Flavour { arch: guest.arch, watch: Watch::of(|option| guest.has(option)), branches };
     let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
     let telemetry = Some(output.join(kbuild::TELEMETRY)).filter(|path| path.exists());
     let rust = output.join("build/resctrl_rust.o");
-    if flavour.checks_memory() {
-        check_instrumented(&rust)?;
-    }
+    check_instrumented(&rust, flavour.instrumented())?;
     let undefined_symbols = output.join("undefined-symbols.txt");
     let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fs::write(&undefined_symbols, list_undefined(&data)?)
         .with_context(|| format!("cannot write {}", undefined_symbols.display()))?;
-    let plain_rust = (!flavour.checks_memory()).then_some(rust);
+    let plain_rust = (flavour.instrumented() == Watch::Nothing).then_some(rust);
     Ok(BuiltModule { path, telemetry, undefined_symbols, plain_rust })
 }
 
@@ -70,7 +68,7 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
 /// clippy found something.
 pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
     for arch in [Arch::Amd64, Arch::Arm64] {
-        let flavour = Flavour { arch, kasan: false, branches: Branches::of(arch, |_| true) };
+        let flavour = Flavour { arch, watch: Watch::Nothing, branches: Branches::of(arch, |_| true) };
         staticlib::clippy(flavour, tools.rust_library(), tools.offline())?;
     }
     Ok(())
@@ -85,27 +83,30 @@ pub(crate) fn fetch_crates(tools: &ToolRoot) -> Result<()> {
     staticlib::fetch(tools.rust_library(), tools.offline())
 }
 
-/// Sees that the Rust code checks its memory accesses: flags that stop having an effect would go unnoticed.
+/// Sees that what looks at memory accesses is called by the Rust code: flags that stop having an effect would go unnoticed.
 ///
 /// # Errors
 ///
-/// It does not.
-fn check_instrumented(rust: &Path) -> Result<()> {
+/// It is not.
+fn check_instrumented(rust: &Path, watch: Watch) -> Result<()> {
     let data = fs::read(rust).with_context(|| format!("cannot read {}", rust.display()))?;
     let symbols = list_undefined(&data)?;
     ensure!(
-        is_instrumented(&symbols),
-        "the kernel has KASAN, and the Rust code in {} does not check its memory accesses",
+        is_instrumented(&symbols, watch),
+        "the kernel has {watch:?}, and the Rust code in {} does not tell it of its memory accesses",
         rust.display()
     );
     Ok(())
 }
 
-/// Whether code with these undefined symbols reports bad loads and bad stores to KASAN.
-fn is_instrumented(symbols: &str) -> bool {
-    ["__asan_report_load", "__asan_report_store", "__asan_mem"]
-        .iter()
-        .all(|report| symbols.lines().any(|symbol| symbol.starts_with(report)))
+/// Whether code with these undefined symbols tells of loads, stores and copies, and for KCSAN of atomic accesses.
+fn is_instrumented(symbols: &str, watch: Watch) -> bool {
+    let calls: &[&str] = match watch {
+        Watch::Nothing => &[],
+        Watch::Kasan => &["__asan_report_load", "__asan_report_store", "__asan_mem"],
+        Watch::Kcsan => &["__tsan_read", "__tsan_write", "__tsan_mem", "__tsan_atomic"],
+    };
+    calls.iter().all(|call| symbols.lines().any(|symbol| symbol.starts_with(call)))
 }
 
 /// The names of all undefined symbols of an object file, sorted, one a line.
@@ -129,9 +130,10 @@ mod tests {
     #[test]
     fn code_is_instrumented_if_it_reports_loads_stores_and_copies() {
         let symbols = "__asan_memcpy\n__asan_report_load8_noabort\n__asan_report_store1_noabort\n_printk\n";
-        assert!(is_instrumented(symbols));
+        assert!(is_instrumented(symbols, Watch::Kasan));
+        assert!(!is_instrumented(symbols, Watch::Kcsan));
         for missing in symbols.lines().take(3) {
-            assert!(!is_instrumented(&symbols.replace(missing, "memcpy")), "{missing}");
+            assert!(!is_instrumented(&symbols.replace(missing, "memcpy"), Watch::Kasan), "{missing}");
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The Rust part of the module: a static library for the bare target.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -17,10 +18,41 @@ const BUILD_STD: &str = "-Zbuild-std=core,alloc,compiler_builtins";
 pub(super) struct Flavour {
     /// Instruction set.
     pub(super) arch: Arch,
-    /// The kernel has KASAN: memory accesses are checked.
-    pub(super) kasan: bool,
+    /// What looks at memory accesses.
+    pub(super) watch: Watch,
     /// What protects returns and indirect branches.
     pub(super) branches: Branches,
+}
+
+/// What of a kernel's looks at memory accesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Nothing.
+    Nothing,
+    /// KASAN: whether there is memory.
+    Kasan,
+    /// KCSAN: whether another CPU accesses the same.
+    Kcsan,
+}
+
+impl Watch {
+    /// What a kernel has, by its configuration.
+    pub(super) fn of(has: impl Fn(&str) -> bool) -> Self {
+        match () {
+            () if has("CONFIG_KASAN_GENERIC") => Self::Kasan,
+            () if has("CONFIG_KCSAN") => Self::Kcsan,
+            () => Self::Nothing,
+        }
+    }
+
+    /// What folders of libraries with it are called.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Kasan => "-kasan",
+            Self::Kcsan => "-kcsan",
+        }
+    }
 }
 
 /// What a kernel has its branches protected by.
@@ -109,6 +141,20 @@ const RUSTFLAGS_KASAN_AMD64: &[&str] = &[
     "-Cllvm-args=-asan-kernel-mem-intrinsic-prefix=1",
 ];
 
+/// A call before each memory access, as the kernel's own C code has them under `CONFIG_KCSAN` (scripts/Makefile.kcsan): those of the
+/// user programs' sanitizer, which KCSAN answers in the kernel.
+const RUSTFLAGS_KCSAN_AMD64: &[&str] = &[
+    "-Zsanitizer=thread",
+    // Volatile accesses are marked: they may race.
+    "-Cllvm-args=-tsan-distinguish-volatile=1",
+    "-Cllvm-args=-tsan-compound-read-before-write=1",
+    // Only weak memory needs them.
+    "-Cllvm-args=-tsan-instrument-func-entry-exit=0",
+];
+
+/// The bare target, but for one thing: rustc lets it have that sanitizer. What else there is to it, rustc is asked.
+const KCSAN_TARGET: &str = "x86_64-kcsan-none";
+
 /// No room for ftrace: on arm64 the kernel's own Rust code has none either (arch/arm64/Makefile).
 const RUSTFLAGS_ARM64: &[&str] = &[
     "-Ctarget-cpu=generic",
@@ -127,10 +173,31 @@ impl Flavour {
         }
     }
 
-    /// Memory accesses of the Rust code are checked. Not on arm64: where the kernel keeps the state of memory depends on its
-    /// configuration there.
-    pub(super) fn checks_memory(self) -> bool {
-        self.kasan && self.arch == Arch::Amd64
+    /// What looks at the memory accesses of the Rust code. Nothing on arm64: where KASAN keeps the state of memory depends on the
+    /// kernel's configuration there.
+    pub(super) fn instrumented(self) -> Watch {
+        if self.arch == Arch::Amd64 { self.watch } else { Watch::Nothing }
+    }
+
+    /// The target that cargo is told, and the folder it has for it. It may be one that has to be written down first.
+    fn place(self) -> Result<(OsString, &'static str)> {
+        if self.instrumented() != Watch::Kcsan {
+            return Ok((self.target().into(), self.target()));
+        }
+        let shell = Shell::new()?;
+        let text = cmd!(shell, "rustc -Zunstable-options --print target-spec-json --target")
+            .arg(self.target())
+            .env("RUSTC_BOOTSTRAP", "1")
+            .quiet()
+            .read()?;
+        let text = with_thread_sanitizer(&text)?;
+        let path = self.target_dir().join(KCSAN_TARGET).with_extension("json");
+        std::fs::create_dir_all(self.target_dir())?;
+        // A new file would have cargo compile everything again.
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(text.as_str()) {
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok((path.into(), KCSAN_TARGET))
     }
 
     fn rustflags(self) -> Vec<&'static str> {
@@ -138,17 +205,28 @@ impl Flavour {
             Arch::Amd64 => RUSTFLAGS_AMD64,
             Arch::Arm64 => RUSTFLAGS_ARM64,
         };
-        let checks = if self.checks_memory() { RUSTFLAGS_KASAN_AMD64 } else { &[] };
+        let checks = match self.instrumented() {
+            Watch::Nothing => &[],
+            Watch::Kasan => RUSTFLAGS_KASAN_AMD64,
+            Watch::Kcsan => RUSTFLAGS_KCSAN_AMD64,
+        };
         let (branches, _) = self.branches.flag();
         [RUSTFLAGS, arch, checks, branches].concat()
     }
 
     /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.
     fn target_dir(self) -> PathBuf {
-        let kasan = if self.kasan { "-kasan" } else { "" };
         let (_, branches) = self.branches.flag();
-        workspace::target().join(format!("module-rust{kasan}{branches}"))
+        workspace::target().join(format!("module-rust{}{branches}", self.watch.suffix()))
     }
+}
+
+/// A target as rustc describes it, with the sanitizer that finds races among those that it supports.
+fn with_thread_sanitizer(target: &str) -> Result<String> {
+    let mut target: serde_json::Value = serde_json::from_str(target).context("rustc's target is no JSON")?;
+    let supported = target["supported-sanitizers"].as_array_mut().context("rustc's target has no sanitizers")?;
+    supported.push("thread".into());
+    Ok(serde_json::to_string_pretty(&target)?)
 }
 
 /// Builds the library, if anything it depends on changed, and returns its path.
@@ -158,10 +236,11 @@ impl Flavour {
 /// The code does not compile, or cargo cannot fetch what core and alloc depend on.
 pub(super) fn build(flavour: Flavour, rust_library: &Path, offline: bool) -> Result<PathBuf> {
     let shell = Shell::new()?;
-    cargo(&shell, flavour, rust_library, &["build", "--release"], offline)
+    cargo(&shell, flavour, rust_library, &["build", "--release"], offline)?
         .run()
         .context("the Rust part of the module does not build")?;
-    let library = flavour.target_dir().join(flavour.target()).join("release/libresctrl_module.a");
+    let (_, folder) = flavour.place()?;
+    let library = flavour.target_dir().join(folder).join("release/libresctrl_module.a");
     if !library.exists() {
         bail!("cargo made no {}; is resctrl-module a static library?", library.display());
     }
@@ -175,7 +254,7 @@ pub(super) fn build(flavour: Flavour, rust_library: &Path, offline: bool) -> Res
 /// clippy found something.
 pub(super) fn clippy(flavour: Flavour, rust_library: &Path, offline: bool) -> Result<()> {
     let shell = Shell::new()?;
-    cargo(&shell, flavour, rust_library, &["clippy", "--release"], offline)
+    cargo(&shell, flavour, rust_library, &["clippy", "--release"], offline)?
         .args(["--", "-D", "warnings"])
         .run()
         .context("clippy found something in the module's Rust code")
@@ -201,21 +280,32 @@ pub(super) fn fetch(rust_library: &Path, offline: bool) -> Result<()> {
     Ok(())
 }
 
-fn cargo<'a>(shell: &'a Shell, flavour: Flavour, rust_library: &Path, action: &[&str], offline: bool) -> Cmd<'a> {
+fn cargo<'a>(
+    shell: &'a Shell,
+    flavour: Flavour,
+    rust_library: &Path,
+    action: &[&str],
+    offline: bool,
+) -> Result<Cmd<'a>> {
     shell.change_dir(workspace::root());
-    let target = flavour.target();
+    let (target, _) = flavour.place()?;
     let offline = offline.then_some("--offline");
-    cmd!(shell, "cargo {action...} {offline...} --locked --package resctrl-module --target {target} {BUILD_STD}")
-        .arg("--target-dir")
-        .arg(flavour.target_dir())
-        .env("RUSTC_BOOTSTRAP", "1")
-        // Where -Zbuild-std looks for the sources; the toolchain itself stays as it is.
-        .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_library)
-        .env("CARGO_ENCODED_RUSTFLAGS", flavour.rustflags().join("\u{1f}"))
-        .env_remove("RUSTFLAGS")
-        // Of core itself, which is what it is.
-        .env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never")
-        .quiet()
+    let described = (flavour.instrumented() == Watch::Kcsan).then_some("-Zjson-target-spec");
+    let command = cmd!(
+        shell,
+        "cargo {action...} {offline...} --locked --package resctrl-module --target {target} {described...} {BUILD_STD}"
+    )
+    .arg("--target-dir")
+    .arg(flavour.target_dir())
+    .env("RUSTC_BOOTSTRAP", "1")
+    // Where -Zbuild-std looks for the sources; the toolchain itself stays as it is.
+    .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_library)
+    .env("CARGO_ENCODED_RUSTFLAGS", flavour.rustflags().join("\u{1f}"))
+    .env_remove("RUSTFLAGS")
+    // Of core itself, which is what it is.
+    .env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never")
+    .quiet();
+    Ok(command)
 }
 
 #[cfg(test)]
@@ -226,7 +316,7 @@ mod tests {
     fn branches_are_protected_as_the_kernels_are_and_on_arm64_alone() {
         let flags = |arch, options: &[&str]| {
             let branches = Branches::of(arch, |option| options.contains(&option));
-            let flavour = Flavour { arch, kasan: false, branches };
+            let flavour = Flavour { arch, watch: Watch::Nothing, branches };
             let flag = flavour.rustflags().into_iter().find(|flag| flag.starts_with("-Zbranch-protection="));
             let folder = flavour.target_dir().file_name().map(|name| name.to_string_lossy().into_owned());
             (flag, folder.unwrap_or_default())
@@ -237,5 +327,25 @@ mod tests {
         assert_eq!(flags(Arch::Arm64, &[pac]), is(Some("-Zbranch-protection=pac-ret"), "module-rust-pac"));
         assert_eq!(flags(Arch::Arm64, &[]), is(None, "module-rust-unprotected"));
         assert_eq!(flags(Arch::Amd64, &[]), is(None, "module-rust"));
+    }
+
+    #[test]
+    fn the_target_with_the_sanitizer_is_rustcs_own_otherwise() {
+        let own = r#"{"arch": "x86_64", "supported-sanitizers": ["kcfi", "kernel-address"]}"#;
+        let target: serde_json::Value = serde_json::from_str(&with_thread_sanitizer(own).unwrap()).unwrap();
+        assert_eq!(target["supported-sanitizers"], serde_json::json!(["kcfi", "kernel-address", "thread"]));
+        assert_eq!(target["arch"], "x86_64");
+        assert!(with_thread_sanitizer("{}").is_err());
+    }
+
+    #[test]
+    fn each_checker_has_a_library_of_its_own_and_arm64_has_none() {
+        let folder = |arch, watch| Flavour { arch, watch, branches: Branches::Always }.target_dir();
+        assert_ne!(folder(Arch::Amd64, Watch::Kasan), folder(Arch::Amd64, Watch::Kcsan));
+        assert_ne!(folder(Arch::Amd64, Watch::Kcsan), folder(Arch::Amd64, Watch::Nothing));
+        let flavour = Flavour { arch: Arch::Arm64, watch: Watch::Kcsan, branches: Branches::Sign };
+        assert_eq!(flavour.instrumented(), Watch::Nothing);
+        assert!(!flavour.rustflags().iter().any(|flag| flag.contains("sanitizer")));
+        assert_eq!(Watch::of(|option| option == "CONFIG_KCSAN"), Watch::Kcsan);
     }
 }

@@ -162,7 +162,7 @@ fn what_is_wrong_in_a_header_is_told_with_file_and_line() {
         ("# compare: yes\n# impl: rust\n# compare: no", "6: compare: it is there twice"),
         ("# machines: intel nosuch", "4: machines: there is no machine `nosuch`; there are: amd, amd-abmc"),
         ("# machines: amd intel amd", "4: machines: `amd` is there twice"),
-        ("# kernels: stokc", "4: kernels: there is no kernel `stokc`; there are: debug, gcov, oracle"),
+        ("# kernels: stokc", "4: kernels: there is no kernel `stokc`; there are: debug, gcov, kcsan, oracle"),
         ("# fault: stokc kernel text", "4: fault: there is no kernel `stokc`"),
         ("# policy: nosuch", "4: policy: there is no policy "),
         ("# needs: l3.cta", "4: needs: there is no `l3.cta` to need, perhaps `l3.cat`"),
