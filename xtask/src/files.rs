@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Folders with all that is in them.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -31,16 +32,28 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that all files below `folder` take: of one with holes, what is in it.
+/// Bytes in all files below `folder`.
 ///
 /// # Errors
 ///
 /// A folder cannot be read, or a file is gone by the time that it is looked at.
 pub(crate) fn size(folder: &Path) -> Result<u64> {
+    sum(folder, Metadata::len)
+}
+
+/// Bytes that all files below `folder` take on a disk: of one with holes, what is in it.
+///
+/// # Errors
+///
+/// As [`size`].
+pub(crate) fn taken(folder: &Path) -> Result<u64> {
+    sum(folder, |metadata| metadata.len().min(metadata.blocks() * 512))
+}
+
+fn sum(folder: &Path, of: fn(&Metadata) -> u64) -> Result<u64> {
     let of = |file: &PathBuf| {
         let path = folder.join(file);
-        let metadata = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(metadata.len().min(metadata.blocks() * 512))
+        Ok(of(&path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?))
     };
     below(folder)?.iter().map(of).sum()
 }
@@ -55,7 +68,8 @@ mod tests {
         std::fs::write(folder.path().join("full"), vec![1; 10_000]).unwrap();
         let disk = std::fs::File::create(folder.path().join("disk")).unwrap();
         disk.set_len(8 << 30).unwrap();
-        let size = size(folder.path()).unwrap();
-        assert!((1..1 << 20).contains(&size), "{size}");
+        let taken = taken(folder.path()).unwrap();
+        assert!((1..1 << 20).contains(&taken), "{taken}");
+        assert_eq!(size(folder.path()).unwrap(), (8 << 30) + 10_000);
     }
 }

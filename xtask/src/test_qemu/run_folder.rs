@@ -75,7 +75,7 @@ fn prune(all: &Path, kind: Kind, kept: usize, largest: u64) {
     let mut together = 0;
     for (number, run) in runs.iter().enumerate() {
         // What cannot be seen counts nothing.
-        together += files::size(run).unwrap_or(0);
+        together += files::taken(run).unwrap_or(0);
         // The last one is what somebody is looking at.
         if (number >= kept || (together > largest && number > 0)) && !in_use(run) {
             let _ = fs::remove_dir_all(run);
