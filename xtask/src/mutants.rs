@@ -98,6 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let read = options.merge.iter().map(|path| measured::load(path)).collect::<Result<Vec<Results>>>()?;
         Results::merge(read, &all)?
     };
+    let results = results.of_all(&parts, &all);
     measured::save(&options.output, &results)?;
     let results = if options.docs { keep(results, &all)? } else { results };
     let allowed = Allowed::load()?;

@@ -52,6 +52,9 @@ impl Outcome {
 /// Of the mutants of all files that were tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Results {
+    /// How many mutants there are in each part, tried or not.
+    #[serde(default)]
+    mutants: BTreeMap<String, usize>,
     files: BTreeMap<String, File>,
 }
 
@@ -117,6 +120,15 @@ impl Results {
         self.files.is_empty()
     }
 
+    /// Takes down how many mutants there are in the parts that `all` is of.
+    pub(super) fn of_all(mut self, parts: &[&Part], all: &All) -> Self {
+        for part in parts {
+            let files = all.iter().filter(|(file, _)| part_of(file) == Some(part));
+            self.mutants.insert(part.name.to_owned(), files.map(|(_, mutants)| mutants.len()).sum());
+        }
+        self
+    }
+
     /// Adds what was tried just now.
     pub(super) fn add(&mut self, when: &When, tried: Vec<(Mutant, Outcome)>, all: &All) -> Result<()> {
         let mut by_file = BTreeMap::<String, BTreeMap<String, Outcome>>::new();
@@ -143,6 +155,7 @@ impl Results {
 
     fn merge_versions(runs: Vec<Self>, all: &All, versions: &BTreeMap<&String, String>) -> Self {
         let mut merged = BTreeMap::<String, File>::new();
+        let mutants = runs.iter().flat_map(|run| run.mutants.clone()).collect();
         for (name, file) in runs.into_iter().flat_map(|run| run.files) {
             match (all.get(&name), merged.get_mut(&name)) {
                 (Some(mutants), _) if !file.is_of(mutants, &versions[&name]) => {
@@ -152,7 +165,7 @@ impl Results {
                 _ => drop(merged.insert(name, file)),
             }
         }
-        Self { files: merged }
+        Self { mutants, files: merged }
     }
 
     fn of<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = (&'a String, &'a File)> {
@@ -178,7 +191,9 @@ impl Results {
             reached: file.outcomes.chars().count() - file.count(&[Outcome::Untried]),
             all: file.outcomes.chars().count(),
         };
-        (self.of(part).map(|(_, file)| file.score()).sum(), self.of(part).map(|(_, file)| tried(file)).sum())
+        let tried: Share = self.of(part).map(|(_, file)| tried(file)).sum();
+        let all = self.mutants.get(part.name).copied().unwrap_or(tried.all);
+        (self.of(part).map(|(_, file)| file.score()).sum(), Share { all, ..tried })
     }
 
     /// The newest of the measurements of a part.
@@ -192,7 +207,9 @@ impl Results {
         for part in parts {
             let files: Vec<_> = self.of(part).collect();
             if !files.is_empty() {
-                table.row(cells(part.name, &files, allowed));
+                let mut cells = cells(part.name, &files, allowed);
+                cells[1] = self.score(part).1.all.to_string();
+                table.row(cells);
             }
         }
         table
@@ -282,7 +299,7 @@ pub(super) mod tests {
         let when = When { date: date.to_owned(), commit: "c".to_owned() };
         let outcomes: Vec<Outcome> = outcomes.chars().map(|letter| Outcome::from_letter(letter).unwrap()).collect();
         let file = File::new(when, version, &outcomes, &all()["resctrl-fs/src/a.rs"]);
-        Results { files: BTreeMap::from([("resctrl-fs/src/a.rs".to_owned(), file)]) }
+        Results { mutants: BTreeMap::new(), files: BTreeMap::from([("resctrl-fs/src/a.rs".to_owned(), file)]) }
     }
 
     fn merged(runs: Vec<Results>) -> Option<String> {
@@ -309,6 +326,10 @@ pub(super) mod tests {
     fn the_score_is_of_those_that_compile_and_were_tried() {
         let fs = crate::measured::parts(&["resctrl-fs".to_owned()]).unwrap()[0];
         assert_eq!(results("CMU").score(fs), (Share { reached: 1, all: 2 }, Share { reached: 3, all: 3 }));
+        let of_many = results("T..").of_all(&[fs], &all());
+        assert_eq!(of_many.score(fs).1, Share { reached: 1, all: 3 });
+        let of_more = Results { mutants: BTreeMap::from([("resctrl-fs".to_owned(), 900)]), ..of_many };
+        assert_eq!(of_more.score(fs).1, Share { reached: 1, all: 900 });
         assert_eq!(results("T..").score(fs), (Share { reached: 1, all: 1 }, Share { reached: 1, all: 3 }));
     }
 
