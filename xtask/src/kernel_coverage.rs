@@ -66,10 +66,26 @@ const fn machines(arch: Arch) -> &'static [&'static str] {
             "intel-haswell",
             "intel-cdp",
             "intel-aet",
+            "intel-aet-few",
+            "intel-aet-broken",
+            "intel-big",
             "intel-nonlinear-mba",
             "intel-skylake",
         ],
-        Arch::Arm64 => &["mpam", "mpam-2l3"],
+        Arch::Arm64 => &[
+            "mpam",
+            "mpam-2l3",
+            "mpam-l2",
+            "mpam-ris",
+            "mpam-narrow",
+            "mpam-few-monitors",
+            "mpam-no-monitors",
+            "mpam-split",
+            "mpam-t241",
+            "mpam-vhe",
+            "mpam-broken-partids",
+            "mpam-broken-widths",
+        ],
     }
 }
 
