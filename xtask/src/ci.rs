@@ -39,6 +39,9 @@ const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performan
 const VISITS: [&str; 9] =
     ["test", "--quiet", "--locked", "--package", "xtask", "--features", "guests", "--test", "visits"];
 
+/// What everybody runs, and hibernation.
+const GUESTS: [&str; 3] = ["test-qemu", "--set", "SUSPEND_SECONDS=30"];
+
 /// The plugin under a QEMU that is started by its own command line, and refused under others.
 const PLUGIN: [&str; 2] = ["plugin", "--check"];
 
@@ -116,7 +119,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         step("book", xtask.to_owned(), &["book"]),
     ];
     if !options.quick {
-        steps.push(step("guests", xtask.to_owned(), &["test-qemu"]));
+        steps.push(step("guests", xtask.to_owned(), &GUESTS));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
         steps.push(step("programs in guests", cargo(), &VISITS));
         steps.push(step("plugin", xtask.to_owned(), &PLUGIN));

@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Suspend to RAM and hibernation: the power goes, and everything is as it was.
+# Suspend to RAM and, where there is time for it, hibernation: the power goes, and everything is as it was.
 # needs: x86 l3.cat l3.min_bits<=1 l3.domains>=2 cpus>=2 | x86 l2.cdp l3.cdp cpus>=2
 # machines: intel intel-cdp intel-snc amd amd-abmc amd-sdciae
 # kernels: stock debug
 # suspends: yes
 # timeout: 180
+# seconds: SUSPEND_SECONDS=30 unasked=10
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh
@@ -91,6 +92,8 @@ expected=${counter:+67108864}
 # Kernels that are built here have no hibernation.
 ways="suspend hibernate suspend"
 case $(uname -r) in *-debug | *-gcov | *-kcsan) ways="suspend suspend" ;; esac
+# After hibernation the kernel boots once more.
+[ "${SUSPEND_SECONDS:-30}" -ge 30 ] || ways=suspend
 for way in $ways; do
 	is "what moves is counted" "$expected" "$(counted)"
 	$way

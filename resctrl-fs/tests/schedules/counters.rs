@@ -86,7 +86,7 @@ fn check_counters(machine: &Machine) {
     }
     let assigned = machine.read(&format!("{INFO}/mbm_assign_mode")).unwrap().starts_with("[mbm_event]");
     for cpu in machine.sim.online_cpus() {
-        assert_eq!(machine.msr(cpu, L3QosExtCfg::ADDRESS), assigned.into(), "mode of CPU {cpu}");
+        assert_eq!(machine.msr(cpu, L3QosExtCfg::ADDRESS), u64::from(assigned), "mode of CPU {cpu}");
     }
     if !assigned {
         return;

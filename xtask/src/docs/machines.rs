@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use crate::needs::{Kind, WORDS};
+#[cfg(not(test))]
 use crate::workspace;
 
 /// The page.
@@ -21,7 +22,17 @@ pub(super) fn parts() -> Result<[(&'static str, String); 2]> {
     Ok([("keys of machine files", keys()?), ("words of needs", words())])
 }
 
-/// The schemas of a machine, and of what files say of others: from a program of the crate that reads them.
+/// The schemas of a machine, and of what files say of others.
+#[cfg(test)]
+fn schemas() -> Result<[Value; 2]> {
+    use resctrl_hardware::machine::{Likeness, Machine};
+    use schemars::schema_for;
+    Ok([schema_for!(Machine).into(), schema_for!(Likeness).into()])
+}
+
+/// The schemas of a machine, and of what files say of others: from a program of the crate that reads them, since its crates make
+/// some minutes out of seconds; tests have them anyway.
+#[cfg(not(test))]
 fn schemas() -> Result<[Value; 2]> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = ["run", "--quiet", "--package", "resctrl-hardware", "--features", "schema", "--example", "schema"];

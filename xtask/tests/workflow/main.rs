@@ -34,10 +34,13 @@ fn workflows() -> Vec<PathBuf> {
     paths
 }
 
-/// What follows of the schema.
-fn validator() -> jsonschema::Validator {
+/// What a workflow says that the schema does not allow.
+fn complaints(workflows: &[Value]) -> Vec<String> {
     let schema: Value = serde_json::from_str(include_str!("github-workflow.json")).expect("it is JSON");
-    jsonschema::validator_for(&schema).expect("it is a schema")
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("workflow.json", schema).expect("it has a place");
+    let schema = compiler.compile("workflow.json", &mut schemas).expect("it is a schema");
+    workflows.iter().filter_map(|workflow| Some(schemas.validate(workflow, schema).err()?.to_string())).collect()
 }
 
 /// Every combination of a job's matrix; one without values if it has none.
@@ -96,16 +99,11 @@ fn xtask(words: &[String], last: &str) -> std::process::Output {
 
 #[test]
 fn they_follow_the_published_schema() {
-    let validator = validator();
     for path in workflows() {
-        let errors: Vec<String> = validator
-            .iter_errors(&parse(&read(&path)))
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+        assert_eq!(complaints(&[parse(&read(&path))]), [""; 0], "{}", path.display());
     }
     let wrong = parse("on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - runs: true\n");
-    assert!(!validator.is_valid(&wrong), "a schema that takes anything shows nothing");
+    assert_eq!(complaints(&[wrong]).len(), 1, "a schema that takes anything shows nothing");
 }
 
 #[test]

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_list_of_cpus_is_read() {
         assert_eq!(cpus_of_list("0,2-3,7"), [0, 2, 3, 7]);
-        assert_eq!(cpus_of_list(""), []);
+        assert_eq!(cpus_of_list(""), [0_usize; 0]);
     }
 
     #[test]
