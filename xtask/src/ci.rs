@@ -120,6 +120,8 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
     ];
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &GUESTS));
+        // Of the run before.
+        steps.push(step("report", xtask.to_owned(), &["check-report"]));
         steps.push(step("guests for arm64", xtask.to_owned(), &["test-qemu", "--machine", "mpam"]));
         steps.push(step("programs in guests", cargo(), &VISITS));
         steps.push(step("plugin", xtask.to_owned(), &PLUGIN));
@@ -211,6 +213,7 @@ mod tests {
         let mut all = names(false);
         let guests = [
             "guests",
+            "report",
             "guests for arm64",
             "programs in guests",
             "plugin",
@@ -237,6 +240,7 @@ mod tests {
             "module for arm64",
             "book",
             "guests",
+            "report",
             "guests for arm64",
             "plugin",
             "plugin for arm64",

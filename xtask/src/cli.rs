@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, book, build_module, caches, ci, completions, coverage, disk, docs, doctor, fuzz, judge, kernel_coverage,
-    list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
+    bench, book, build_module, caches, check_report, ci, completions, coverage, disk, docs, doctor, fuzz, judge,
+    kernel_coverage, list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -33,6 +33,7 @@ enum Command {
     ClippyModule(build_module::ClippyOptions),
     RunQemu(run_qemu::Options),
     TestQemu(test_qemu::Options),
+    CheckReport(check_report::Options),
     Judge(judge::Options),
     Plugin(plugin::Options),
     Test(unit_tests::Options),
@@ -89,6 +90,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::ClippyModule(options) => build_module::run_clippy(&options),
         Command::RunQemu(options) => run_qemu::run(&options),
         Command::TestQemu(options) => test_qemu::run(&options),
+        Command::CheckReport(options) => check_report::run(&options),
         Command::Judge(options) => judge::run(&options),
         Command::Plugin(options) => plugin::run(&options),
         Command::Test(options) => unit_tests::run(&options),

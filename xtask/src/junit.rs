@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! JUnit XML, which hosted runners show: a suite for each machine, kernel and implementation.
+//!
+//! GitHub's actions and GitLab group tests by their class, and Jenkins takes what is before the last dot of it for a package; all of
+//! them add up the times of tests, and GitLab and Jenkins compare a test with the one of the same class and name of an earlier run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::report::Run;
+use crate::scenario::Case;
 use crate::test_qemu::outcome::{Outcome, Verdict};
 
 /// The XML for `run`.
@@ -22,6 +27,10 @@ pub(crate) fn xml(run: &Run) -> Result<String> {
         suites.entry(name.clone()).or_insert_with(|| TestSuite::new(name)).add_test_case(test_case(run, outcome));
     }
     let mut report = Report::new("test-qemu");
+    for suite in suites.values_mut() {
+        suite.set_time(suite.test_cases.iter().filter_map(|test| test.time).sum::<Duration>());
+    }
+    report.set_time(run.guests);
     report.add_test_suites(suites.into_values());
     Ok(report.to_string()?)
 }
@@ -43,6 +52,8 @@ fn test_case(run: &Run, outcome: &Outcome) -> TestCase {
         }
     };
     let mut test = TestCase::new(outcome.case.scenario.name.clone(), status);
+    let Case { machine, kernel, implementation, .. } = &outcome.case;
+    test.set_classname(format!("{machine}.{kernel}.{implementation}"));
     test.set_time(outcome.took);
     let mut output = [outcome.output.as_slice(), outcome.fault.as_slice()].concat();
     if let Some(why) = &outcome.not_compared {

@@ -12,6 +12,7 @@ mod book;
 mod build_module;
 mod caches;
 mod cargo_tool;
+mod check_report;
 mod checks;
 mod ci;
 mod cli;

@@ -18,6 +18,7 @@ use origin::Origin;
 
 use crate::checks;
 use crate::scenario::Again;
+use crate::shell::word;
 use crate::snapshot;
 use crate::stages::Stages;
 use crate::test_qemu::outcome::{Outcome, Verdict};
@@ -123,6 +124,27 @@ impl Run {
         }
         text.push_str(&snapshot::not_compared(&self.outcomes, self.held).unwrap_or_default());
         text
+    }
+
+    /// What to do now.
+    pub(crate) fn next(&self) -> String {
+        let failed: Vec<&Outcome> = self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Fail).collect();
+        let Some(failure) = failed.first() else {
+            let machine = self.outcomes.first().map_or("intel", |outcome| outcome.case.machine.argument());
+            return format!(
+                "next: look around in such a guest with `cargo xtask run-qemu --machine {}`",
+                word(machine)
+            );
+        };
+        match failed.iter().find(|outcome| outcome.booted) {
+            Some(first) => {
+                format!("next: that case alone, with what led to it in trace.log: `{} --trace`", self.again(first))
+            }
+            None => format!(
+                "next: no guest came up; {} says why, and `cargo xtask doctor` what is missing",
+                failure.console.display()
+            ),
+        }
     }
 
     /// The last line.

@@ -2,6 +2,8 @@
 //! `cargo xtask test-qemu`.
 
 pub(crate) mod compare;
+mod estimate;
+mod history;
 mod live;
 pub(crate) mod outcome;
 mod pool;
@@ -313,7 +315,7 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     }
     print!("{}{}", run.checks.summary(), run.gone());
     println!("\n{}\n", run.stages.table());
-    println!("report: {}", page.display());
+    println!("report: {}\n{}", page.display(), run.next());
     println!("{}", run.summary());
     Ok(exit_code(&run.outcomes))
 }

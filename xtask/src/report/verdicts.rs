@@ -203,6 +203,36 @@ mod tests {
     }
 
     #[test]
+    fn a_test_of_junit_has_a_class_a_name_and_a_time_and_so_has_its_suite() {
+        let mut run = run(&[Implementation::Kernel, Implementation::Rust]);
+        run.outcomes[1].took = Duration::from_millis(1500);
+        run.outcomes[1].verdict = Verdict::Fail;
+        run.outcomes[1].reasons = vec!["not ok 1 - <x>".to_owned()];
+        let report = quick_junit::Report::deserialize_from_str(&junit::xml(&run).unwrap()).unwrap();
+        let suites: Vec<_> =
+            report.test_suites.iter().map(|suite| (suite.name.as_str(), suite.tests, suite.failures)).collect();
+        assert_eq!(suites, [("intel stock kernel", 1, 0), ("intel stock rust", 1, 1)]);
+        let suite = &report.test_suites[1];
+        let test = &suite.test_cases[0];
+        assert_eq!(test.classname.as_deref(), Some("intel.stock.rust"));
+        assert_eq!(test.name.as_str(), "info");
+        assert_eq!((test.time, suite.time), (Some(Duration::from_millis(1500)), Some(Duration::from_millis(1500))));
+        let text = junit::xml(&run).unwrap();
+        assert!(text.contains("message=\"not ok 1 - &lt;x&gt;\""), "{text}");
+    }
+
+    #[test]
+    fn the_end_says_what_to_do_next() {
+        let mut run = run(&[Implementation::Rust]);
+        assert!(run.next().ends_with("`cargo xtask run-qemu --machine intel`"), "{}", run.next());
+        run.outcomes[0].verdict = Verdict::Fail;
+        let again = run.again(&run.outcomes[0]);
+        assert!(run.next().ends_with(&format!("`{again} --trace`")), "{}", run.next());
+        run.outcomes[0].booted = false;
+        assert!(run.next().ends_with("`cargo xtask doctor` what is missing"), "{}", run.next());
+    }
+
+    #[test]
     fn the_page_of_a_job_is_added_to() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("page.md");

@@ -41,7 +41,14 @@ pub(crate) enum Report {
         reason: String,
     },
     /// What a guest that is gone has taken.
-    Spent(GuestSpent),
+    Spent {
+        /// The guest's name.
+        label: String,
+        /// It came up.
+        up: bool,
+        /// How much.
+        spent: GuestSpent,
+    },
 }
 
 /// What all boots have in common.
@@ -135,7 +142,8 @@ impl Worker<'_> {
                 home::take(&folder, &folder.out())?;
             }
             let collected = collector.finish();
-            self.tell(Report::Spent(collected.spent));
+            let up = collected.no_boot.is_none();
+            self.tell(Report::Spent { label: label.clone(), up, spent: collected.spent });
             cases = collected.remaining;
             if let Some(no_boot) = collected.no_boot {
                 if no_boot.retry && !retried {

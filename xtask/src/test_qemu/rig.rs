@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::estimate::Estimate;
+use super::history::History;
 use super::live::{self, Live};
 use super::outcome::{GuestSpent, Outcome};
 use super::pool::{Pool, Report};
@@ -251,7 +253,10 @@ impl<'a> Rig<'a> {
     ) -> Result<Vec<Outcome>> {
         let boots = Boot::group(cases.to_vec());
         let jobs = usize::from(self.demands.jobs).min(boots.len());
-        let live = Live::new(cases.len(), jobs);
+        let mut history = History::load();
+        let estimate = Estimate::new(&boots, jobs, &history, settings);
+        let labels: BTreeMap<String, Case> = boots.iter().map(|boot| (boot.label(), boot.first().clone())).collect();
+        let live = Live::new(cases.len(), jobs, estimate);
         let pool = Pool {
             provisions: &self.provisions,
             folder: folder.to_owned(),
@@ -266,8 +271,14 @@ impl<'a> Rig<'a> {
             for report in reports {
                 live.report(&report);
                 match report {
-                    Report::Verdict(outcome) => outcomes.push(*outcome),
-                    Report::Spent(GuestSpent { boot, scenarios, rest }) => {
+                    Report::Verdict(outcome) => {
+                        history.learn_case(&outcome, settings);
+                        outcomes.push(*outcome);
+                    }
+                    Report::Spent { label, up, spent: GuestSpent { boot, scenarios, rest } } => {
+                        if let (Some(case), true) = (labels.get(&label), up) {
+                            history.learn_boot(case, boot.passed);
+                        }
                         stages.add("boots, of all guests", boot);
                         stages.add("scenarios", scenarios);
                         stages.add("between and after them", rest);
@@ -278,6 +289,7 @@ impl<'a> Rig<'a> {
             guests.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pool panicked")))
         });
         live.finish();
+        history.save();
         result.map(|()| outcomes)
     }
 }

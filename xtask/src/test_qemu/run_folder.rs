@@ -52,6 +52,14 @@ pub(crate) fn create_for_guest() -> Result<PathBuf> {
     create_for(Kind::Guest)
 }
 
+/// The last run that has come to its end.
+pub(crate) fn last() -> Option<PathBuf> {
+    let entries = workspace::target().join("rig").read_dir().ok()?;
+    let runs = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("verdicts.json").is_file());
+    runs.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(Kind::Run.prefix())))
+        .max()
+}
+
 fn create_for(kind: Kind) -> Result<PathBuf> {
     let all = workspace::target().join("rig");
     fs::create_dir_all(&all).with_context(|| format!("cannot make {}", all.display()))?;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::packages::{
-    BOOK, GO, KERNEL_BUILD, LLVM, LLVM_FOLDER, POLICY, book_component, cc, compiler, compiler_component, folder,
-    go_component, kernel_build_component, llvm_component, policy_component, root_component,
+    BOOK, BROWSER, GO, KERNEL_BUILD, LLVM, LLVM_FOLDER, POLICY, book_component, browser_component, cc, compiler,
+    compiler_component, folder, go_component, kernel_build_component, llvm_component, policy_component, root_component,
 };
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, choice, open_cache, provide, workshop};
 use crate::kernel_build::{self, selftests};
@@ -99,6 +99,17 @@ impl ToolRoot {
         options.check()?;
         provide(options, &[book_component()], SAME_COMMAND)?;
         Ok(folder(BOOK).join("usr/bin/mdbook"))
+    }
+
+    /// The folder with a browser. It needs none of the others.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn browser(options: &ToolOptions) -> Result<PathBuf> {
+        options.check()?;
+        provide(options, &[browser_component()], SAME_COMMAND)?;
+        Ok(folder(BROWSER))
     }
 
     /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.

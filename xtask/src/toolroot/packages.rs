@@ -124,6 +124,13 @@ pub(super) fn book_component() -> Component {
     Component::packages(BOOK, &["mdbook"]).with_loader(&["usr/bin"], BOOK)
 }
 
+pub(super) const BROWSER: &str = "browser";
+
+/// Component with a browser that needs no screen.
+pub(super) fn browser_component() -> Component {
+    Component::packages(BROWSER, &["chromium-headless-shell"]).with_loader(&["usr/lib/chromium"], BROWSER)
+}
+
 pub(super) const GO: &str = "go";
 
 /// Component with Go and the library that container engines use resctrl by.
