@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//!
 //! The resctrl file system.
 //!
 //! Groups of tasks and CPUs, the shares of caches and bandwidth they get (`schemata`), what they use (`mon_data`), and

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//!
 //! resctrl on Arm MPAM: the [`Arch`](resctrl_types::Arch) of Memory System Resource Partitioning and Monitoring.
 //!
 //! Under MPAM a processor labels each memory request with a *PARTID* and a *PMG*, two registers per exception level. Memory

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//!
 //! The vocabulary of resctrl and the two contracts that cut it into pieces.
 //!
 //! resctrl shares caches and memory bandwidth out between groups of tasks and counts what each group

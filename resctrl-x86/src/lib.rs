@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//!
 //! resctrl on x86: the [`Arch`](resctrl_types::Arch) of Intel Resource Director Technology and AMD Platform Quality of
 //! Service.
 //!

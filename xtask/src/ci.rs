@@ -39,6 +39,9 @@ const PERFORMANCE: [&str; 4] = ["bench", "--quick", "--against", "docs/performan
 const VISITS: [&str; 9] =
     ["test", "--quiet", "--locked", "--package", "xtask", "--features", "guests", "--test", "visits"];
 
+/// Subcommands that need nothing but cargo.
+const WITHOUT_TOOLS: [&str; 2] = ["unit tests", "crates"];
+
 /// What everybody runs, and hibernation.
 const GUESTS: [&str; 3] = ["test-qemu", "--set", "SUSPEND_SECONDS=30"];
 
@@ -117,6 +120,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         step("module for arm64", xtask.to_owned(), &["build-module", "--arch", "arm64"]),
         step("unit tests", xtask.to_owned(), &["test"]),
         step("book", xtask.to_owned(), &["book"]),
+        step("crates", xtask.to_owned(), &["crates"]),
     ];
     if !options.quick {
         steps.push(step("guests", xtask.to_owned(), &GUESTS));
@@ -130,7 +134,7 @@ fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
         steps.push(step("performance", xtask.to_owned(), &PERFORMANCE));
     }
     for step in &mut steps {
-        if step.program == xtask && step.name != "unit tests" {
+        if step.program == xtask && !WITHOUT_TOOLS.contains(&step.name) {
             step.arguments.extend(options.tools.arguments());
         }
     }

@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, book, build_module, caches, check_report, ci, completions, coverage, disk, docs, doctor, fuzz, judge,
-    kernel_coverage, list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
+    bench, book, build_module, caches, check_report, ci, completions, coverage, crates, disk, docs, doctor, fuzz,
+    judge, kernel_coverage, list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -48,6 +48,7 @@ enum Command {
     List(list::Options),
     Docs(docs::Options),
     Book(book::Options),
+    Crates(crates::Options),
     Completions(completions::Options),
 }
 
@@ -105,6 +106,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::List(options) => list::run(&options),
         Command::Docs(options) => docs::run(&options),
         Command::Book(options) => book::run(&options),
+        Command::Crates(options) => crates::run(&options),
         Command::Completions(options) => completions::run(&options, Cli::command()),
     }
 }

@@ -19,6 +19,7 @@ mod cli;
 mod completions;
 mod console;
 mod coverage;
+mod crates;
 mod differential;
 mod disk;
 mod docs;

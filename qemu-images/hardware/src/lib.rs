@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//!
 //! Emulated cache and memory-bandwidth control hardware, as a plain library.
 //!
 //! One [`Rdt`] value is the Intel Resource Director Technology of one whole machine: its CPUID leaves, its model
@@ -19,24 +23,6 @@
 //! * [`telemetry`]: what the management units of packages count, and the PCI devices that show it.
 //! * [`control`]: how software inside a guest drives the traffic source.
 //! * [`mpam`]: the same for Arm: MPAM's memory system components, processors and firmware tables.
-//!
-//! ```
-//! use resctrl_hardware::{Event, Machine, Rdt, registers};
-//!
-//! let machine = Machine::parse(include_str!("../../machines/intel.toml")).unwrap();
-//! let rdt = Rdt::new(&machine).unwrap();
-//! let (cpu, now) = (2, 0);
-//!
-//! // CLOSID 1 of the L3 domain of CPU 2 gets four ways; a mask with a hole is refused as the processor refuses it.
-//! rdt.wrmsr(cpu, registers::L3Mask::ADDRESS + 1, 0x00f, now).unwrap();
-//! assert!(rdt.wrmsr(cpu, registers::L3Mask::ADDRESS + 1, 0x0f5, now).is_err());
-//!
-//! // Traffic that tests make up arrives at the counter software selects.
-//! rdt.add(1, 5, Event::MbmTotal, 1 << 20, now).unwrap();
-//! rdt.wrmsr(cpu, registers::QmEvtsel::ADDRESS, (5 << 32) | 2, now).unwrap();
-//! let chunks = rdt.rdmsr(cpu, registers::QmCtr::ADDRESS, now).unwrap();
-//! assert_eq!(chunks, Some((1 << 20) / 65536));
-//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]

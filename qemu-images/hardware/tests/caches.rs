@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Caches that follow what CPUs do, seen through the registers of a machine.
 
+#[path = "../examples/by_hand.rs"]
+mod by_hand;
+
 use resctrl_hardware::caches::{Access, Flush, Mode};
 use resctrl_hardware::registers::{
     L2Mask, L3Mask, L3QosAbmcCfg, L3QosCfg, L3QosExtCfg, MbaThrottle, Msr, PqrAssoc, QmCtr, QmEvtsel, TransactionKinds,
@@ -462,4 +465,9 @@ fn cpus_of_a_class_share_the_limit_of_amd() {
     work_for(&rdt, 1, 1, 2);
     let shared = throughput(&rdt, 1, 400 * MIB, 5);
     assert!(shared.abs_diff(125_000_000) <= 10_000_000, "{shared}");
+}
+
+#[test]
+fn the_example_of_a_machine_driven_by_hand_gets_what_its_mask_allows() {
+    by_hand::main();
 }

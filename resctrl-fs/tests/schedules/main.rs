@@ -3,9 +3,12 @@
 //! face only: CPUs and whole domains come and go while workers run, groups come and go and the file system is mounted
 //! and unmounted, under many schedules. How to repeat one that failed: see `resctrl_types::sim`.
 
+#![expect(clippy::duplicate_mod, reason = "each example has what examples have in common")]
+
 mod concurrent;
 mod counters;
 mod crossings;
+mod examples;
 mod exhaustive;
 mod faults;
 mod hotplug;
