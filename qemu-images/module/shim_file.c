@@ -74,7 +74,8 @@ static int resctrl_open(struct inode *inode, struct file *file)
  * What an open file remembers in private_data. Texts are mostly short and read
  * in one piece, and of those it only knows where they ended: this makes an odd
  * number of that. A text that is longer, or read piece by piece, is kept in a
- * seq_file, which stays from then on.
+ * seq_file, which stays from then on. Who reads without knowing how long a text
+ * is may begin with a small piece: Rust's standard library does with 32 bytes.
  */
 static void *ended_at(loff_t pos)
 {
@@ -124,25 +125,55 @@ static int resctrl_release(struct inode *inode, struct file *file)
 /* Nearly all texts are shorter. */
 #define SHORT_TEXT 512
 
-/* From the beginning. SHORT_TEXT if the text is not short, or does not fit where it is to go; then nothing was read. */
+/*
+ * Keeps a text of which a part has gone to its reader, as seq_read_iter() leaves
+ * it: what is left is where it begins the next time. If there is no memory, or
+ * another reader was faster, that puts the text together anew.
+ */
+static void keep_rest(struct file *file, const char *text, size_t len, size_t gone)
+{
+	struct seq_file *seq;
+
+	if (make_seq(file))
+		return;
+	seq = READ_ONCE(file->private_data);
+	mutex_lock(&seq->lock);
+	if (!seq->buf) {
+		/* Longer than the text, or it would be taken for one that does not fit. */
+		seq->buf = kvmalloc(len + 1, GFP_KERNEL_ACCOUNT);
+		if (seq->buf) {
+			memcpy(seq->buf, text, len);
+			seq->size = len + 1;
+			seq->from = gone;
+			seq->count = len - gone;
+			seq->read_pos = gone;
+			/* There is one record, and that was shown. */
+			seq->index = 1;
+		}
+	}
+	mutex_unlock(&seq->lock);
+}
+
+/* From the beginning. SHORT_TEXT if the text is not short; then nothing was read. */
 static noinline_for_stack ssize_t read_short(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct file *file = iocb->ki_filp;
 	void *remembered = READ_ONCE(file->private_data);
 	char text[SHORT_TEXT];
 	ssize_t len = rust_read(file_inode(file)->i_ino, text, sizeof(text));
-	size_t copied;
+	size_t wanted, copied;
 
-	if (len < 0)
+	if (len < 0 || len == SHORT_TEXT)
 		return len;
-	if (len == SHORT_TEXT || len > iov_iter_count(to))
-		return SHORT_TEXT;
-	copied = copy_to_iter(text, len, to);
-	if (copied < len)
+	wanted = min_t(size_t, len, iov_iter_count(to));
+	copied = copy_to_iter(text, wanted, to);
+	if (copied < wanted)
 		return copied ?: -EFAULT;
-	if (!is_seq(remembered))
+	if (wanted < len)
+		keep_rest(file, text, len, wanted);
+	else if (!is_seq(remembered))
 		cmpxchg(&file->private_data, remembered, ended_at(len));
-	return len;
+	return wanted;
 }
 
 static ssize_t resctrl_read(struct kiocb *iocb, struct iov_iter *to)

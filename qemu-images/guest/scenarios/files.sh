@@ -62,6 +62,24 @@ mask=$(cat $M/info/L3/cbm_mask)
 is "abi-35 the offset of a write does not matter" ok "$(Ws write --at 100 $M/p0/schemata 'L3:0=1\n')"
 is "abi-35 the write took effect" 1 "$(value L3 0 p0)"
 
+# Reading in pieces. What one descriptor has begun to read stays as it was.
+piece() {
+	dd "bs=$1" count=1 2>/dev/null
+}
+for file in schemata p0/size info/L3_MON/mon_features; do
+	is "abi-450 $file in pieces" "$(cat $M/$file)" "$(dd bs=7 if=$M/$file 2>/dev/null)"
+done
+before=$(cat $M/p0/schemata)
+exec 7<$M/p0/schemata
+begun=$(piece 10 <&7)
+Wn $M/p0/schemata "L3:0=$mask" >/dev/null
+check "abi-450 it is another text now" [ "$(cat $M/p0/schemata)" != "$before" ]
+is "abi-450 who has begun to read goes on in what it was" "$before" "$begun$(piece 4096 <&7)"
+exec 7<&-
+exec 7<$M/p0/schemata
+before=$(cat $M/p0/schemata)
+begun=$(piece 10 <&7)
+
 # One open descriptor each for a group that goes and for a mount that goes.
 mkfifo /tmp/in
 resctrl-sys hold rdwr $M/p0/tasks </tmp/in >/tmp/held &
@@ -72,6 +90,9 @@ printf 'write 1\\n\nread\n' >&6
 exec 6>&-
 wait $!
 is "stale descriptors of a removed group" "ENODEV ENODEV" "$(xargs </tmp/held)"
+is "abi-450 also when its group has gone, to the end" "$before" "$begun$(piece 4096 <&7)"
+is "abi-450 where it is told" "No such device" "$(dd bs=4096 count=1 <&7 2>&1 | sed -n 's/.*: //p' | head -n 1)"
+exec 7<&-
 
 W $M/tasks "x y" >/dev/null
 is "unprintable input is reported as it is" "Task list parsing error pid x y" "$(lcs)"
