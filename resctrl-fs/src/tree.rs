@@ -208,7 +208,7 @@ impl<C: Content> Tree<C> {
         node.hidden = hidden.is_on();
         let (parent, now) = (node.parent, u32::from(node.is_subdir()));
         if let Some(dir) = self.slots.find_mut(parent) {
-            dir.subdirs = dir.subdirs + now - before;
+            dir.change_subdirs(before, now);
         }
     }
 
@@ -271,8 +271,9 @@ impl<C: Content> Tree<C> {
     /// `ENOENT` when the directory has gone.
     pub(crate) fn entries(&self, dir: NodeId, after: u64, visit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         let dir = self.slots.find(dir).ok_or(Errno::ENOENT)?;
-        let start = dir.children.partition_point(|child| child.0 <= after);
-        for &id in &dir.children[start..] {
+        let children = dir.children();
+        let start = children.partition_point(|child| child.0 <= after);
+        for &id in &children[start..] {
             let Some(node) = self.visible(id) else { continue };
             if !visit(DirEntry { position: id.0, id, kind: node.content.kind(), name: &node.name }) {
                 break;
@@ -294,7 +295,7 @@ fn attr_of<C: Content>(id: NodeId, node: &Node<C>) -> Attr {
     let kind = node.content.kind();
     let nlink = match kind {
         NodeKind::File => 1,
-        NodeKind::Dir => 2 + node.subdirs,
+        NodeKind::Dir => 2 + node.subdirs(),
     };
     let [atime, mtime, ctime] = node.times;
     Attr { id, kind, mode: node.mode, owner: node.owner, nlink, atime, mtime, ctime }

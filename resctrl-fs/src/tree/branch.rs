@@ -83,7 +83,7 @@ impl<C: Content> Branch<C> {
         node.hidden = true;
         let parent = node.parent;
         if let Some(dir) = self.slots.find_mut(parent) {
-            dir.subdirs -= subdir;
+            dir.change_subdirs(subdir, 0);
         }
     }
 }

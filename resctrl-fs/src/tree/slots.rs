@@ -3,6 +3,7 @@
 //!
 //! # Invariants
 //! * `slots` is sorted by id, and so are the children of each directory; its `names` are sorted by their hashes.
+//! * A node has `entries` if it is a directory.
 //! * Less than half of the slots are empty.
 //!
 //! What is linked, taken in or taken out here neither allocates nor frees: there was room before ([`Slots::missing`],
@@ -23,13 +24,23 @@ pub(super) struct Node<C> {
     pub(super) times: [Timestamp; 3],
     /// Look-ups do not find it: a file that another setting has no use for.
     pub(super) hidden: bool,
-    pub(super) children: KVec<NodeId>,
-    /// The children again, to be found by name.
-    names: KVec<Named>,
-    pub(super) subdirs: u32,
+    /// Apart, since nearly all nodes are files: so they fit a smaller piece of the kernel's memory.
+    entries: Option<KBox<Entries>>,
     pub(super) xattrs: Xattrs,
     /// The next one that was removed with it.
     removed: Option<KBox<Node<C>>>,
+}
+
+/// What is in a directory.
+struct Entries {
+    children: KVec<NodeId>,
+    /// The children again, to be found by name.
+    names: KVec<Named>,
+    subdirs: u32,
+}
+
+impl Entries {
+    const NONE: Entries = Entries { children: KVec::new(), names: KVec::new(), subdirs: 0 };
 }
 
 impl<C: Content> Node<C> {
@@ -42,11 +53,26 @@ impl<C: Content> Node<C> {
             owner,
             times: [now; 3],
             hidden: false,
-            children: KVec::new(),
-            names: KVec::new(),
-            subdirs: 0,
+            entries: None,
             xattrs: Xattrs::new(),
             removed: None,
+        }
+    }
+
+    /// What is in it, by id; of a file, nothing.
+    pub(super) fn children(&self) -> &[NodeId] {
+        self.entries.as_ref().map_or(&[], |entries| &entries.children)
+    }
+
+    /// How many directories are in it that count as its links.
+    pub(super) fn subdirs(&self) -> u32 {
+        self.entries.as_ref().map_or(0, |entries| entries.subdirs)
+    }
+
+    /// As many as there were `before` have become as many as there are `now`.
+    pub(super) fn change_subdirs(&mut self, before: u32, now: u32) {
+        if let Some(entries) = &mut self.entries {
+            entries.subdirs = entries.subdirs + now - before;
         }
     }
 
@@ -168,14 +194,19 @@ impl<C: Content> Slots<C> {
         self.slots.get_mut(at)?.node.as_deref_mut()
     }
 
+    fn entries_mut(&mut self, dir: NodeId) -> Option<&mut Entries> {
+        self.find_mut(dir)?.entries.as_deref_mut()
+    }
+
     pub(super) fn child(&self, dir: &Node<C>, name: &[u8]) -> Option<NodeId> {
         self.child_node(dir, name).map(|(id, _)| id)
     }
 
     pub(super) fn child_node(&self, dir: &Node<C>, name: &[u8]) -> Option<(NodeId, &Node<C>)> {
         let hash = hash(name);
-        let first = dir.names.partition_point(|named| named.hash < hash);
-        let alike = dir.names[first..].iter().take_while(|named| named.hash == hash);
+        let names = &dir.entries.as_ref()?.names;
+        let first = names.partition_point(|named| named.hash < hash);
+        let alike = names[first..].iter().take_while(|named| named.hash == hash);
         let mut nodes = alike.filter_map(|named| Some((named.id, self.find(named.id)?)));
         nodes.find(|(_, node)| node.name[..] == *name)
     }
@@ -187,7 +218,7 @@ impl<C: Content> Slots<C> {
     pub(super) fn missing(&self, dir: Option<NodeId>, nodes: usize) -> Result<Room<C>> {
         let slots = larger(&self.slots, nodes);
         let Some(dir) = dir else { return Ok(Room::wanting([slots, 0, 0])) };
-        let dir = self.find(dir).ok_or(Errno::ENOENT)?;
+        let dir = self.find(dir).and_then(|dir| dir.entries.as_ref()).ok_or(Errno::ENOENT)?;
         Ok(Room::wanting([slots, larger(&dir.children, 1), larger(&dir.names, 1)]))
     }
 
@@ -195,7 +226,7 @@ impl<C: Content> Slots<C> {
     pub(super) fn take_room(&mut self, dir: Option<NodeId>, nodes: usize, room: &mut Room<C>) -> bool {
         let enough = grow(&mut self.slots, nodes, &mut room.slots);
         let Some(dir) = dir else { return enough };
-        let Some(dir) = self.find_mut(dir) else { return false };
+        let Some(dir) = self.entries_mut(dir) else { return false };
         let enough = grow(&mut dir.children, 1, &mut room.children) && enough;
         grow(&mut dir.names, 1, &mut room.names) && enough
     }
@@ -204,8 +235,11 @@ impl<C: Content> Slots<C> {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(super) fn push(&mut self, id: NodeId, node: Node<C>) -> Result<()> {
+    pub(super) fn push(&mut self, id: NodeId, mut node: Node<C>) -> Result<()> {
         debug_assert!(self.slots.last().is_none_or(|last| last.id < id));
+        if node.content.kind() == NodeKind::Dir {
+            node.entries = Some(KBox::new(Entries::NONE)?);
+        }
         self.slots.push(Slot { id, node: Some(KBox::new(node)?) })
     }
 
@@ -214,7 +248,7 @@ impl<C: Content> Slots<C> {
     /// # Errors
     /// `ENOENT`, `ENOMEM`.
     pub(super) fn reserve_child(&mut self, dir: NodeId) -> Result<()> {
-        let dir = self.find_mut(dir).ok_or(Errno::ENOENT)?;
+        let dir = self.entries_mut(dir).ok_or(Errno::ENOENT)?;
         dir.children.reserve(1)?;
         dir.names.reserve(1)
     }
@@ -233,7 +267,7 @@ impl<C: Content> Slots<C> {
         let Some(node) = self.find_mut(id) else { return };
         node.parent = parent;
         let (named, subdir) = (Named { hash: hash(&node.name), id }, node.is_subdir());
-        let Some(dir) = self.find_mut(parent) else { return };
+        let Some(dir) = self.entries_mut(parent) else { return };
         dir.subdirs += u32::from(subdir);
         // Neither can fail: there is room.
         let _ = dir.children.insert(dir.children.partition_point(|&child| child < id), id);
@@ -244,7 +278,7 @@ impl<C: Content> Slots<C> {
     pub(super) fn unlink(&mut self, id: NodeId) {
         let Some(node) = self.find(id) else { return };
         let (parent, named, subdir) = (node.parent, Named { hash: hash(&node.name), id }, node.is_subdir());
-        let Some(dir) = self.find_mut(parent) else { return };
+        let Some(dir) = self.entries_mut(parent) else { return };
         dir.subdirs -= u32::from(subdir);
         if let Ok(at) = dir.children.binary_search(&id) {
             dir.children.remove(at);
@@ -270,7 +304,7 @@ impl<C: Content> Slots<C> {
     fn take_below(&mut self, id: NodeId, removed: &mut Removed<C>) {
         let Some(mut node) = self.place(id).and_then(|at| self.slots.get_mut(at)?.node.take()) else { return };
         self.empty += 1;
-        for &child in &node.children {
+        for &child in node.children() {
             self.take_below(child, removed);
         }
         node.removed = removed.0.take();
@@ -286,4 +320,15 @@ impl<C: Content> Slots<C> {
 /// FNV-1a, as good as any for names that root chooses: names that collide take longer.
 pub(super) fn hash(name: &[u8]) -> u32 {
     name.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_fits_the_piece_of_128_bytes_that_the_kernel_has() {
+        assert!(size_of::<Node<crate::nodes::Node>>() <= 128, "{}", size_of::<Node<crate::nodes::Node>>());
+        assert!(size_of::<Entries>() <= 64, "{}", size_of::<Entries>());
+    }
 }
