@@ -2,6 +2,7 @@
 //! What commands write into the documentation: each its text, between two marks; and `cargo xtask docs`, which does that for what
 //! comes from types and lists.
 
+mod catalogue;
 mod evidence;
 mod found;
 mod machines;
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::workspace;
 
-/// Brings pages in docs/ up to date: machines.md, found.md, evidence.md
+/// Brings pages in docs/ up to date: machines.md, catalogue.md, found.md, evidence.md
 ///
 /// Keys of machine files and words that say what scenarios need come from the types in qemu-images/hardware and xtask, known
 /// differences from qemu-images/guest/known-differences.toml, claims about the tests from the figures in docs/evidence.
@@ -43,8 +44,9 @@ pub(crate) fn renew() -> Result<()> {
 /// Everything that comes from types and lists: the page, the name of the place, the text.
 fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
     let of_machines = machines::parts()?.map(|(name, text)| (machines::PAGE, name, text));
+    let lists = catalogue::parts()?.map(|(name, text)| (catalogue::PAGE, name, text));
     let (name, text) = found::part()?;
-    Ok(of_machines.into_iter().chain([(found::PAGE, name, text)]).chain(evidence::parts()?).collect())
+    Ok(of_machines.into_iter().chain(lists).chain([(found::PAGE, name, text)]).chain(evidence::parts()?).collect())
 }
 
 /// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.

@@ -38,6 +38,15 @@ enum What {
     Checks,
 }
 
+/// Something that there is, for a table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// Where it runs, or what has it.
+    pub(crate) place: String,
+    pub(crate) about: String,
+}
+
 /// Something that is listed.
 trait Entry: Serialize {
     /// What it is called, and what it is.
@@ -195,6 +204,40 @@ fn checks() -> Result<Vec<CheckEntry>> {
         scenarios: scenarios.iter().filter(|it| it.checks.contains(&number)).map(|it| it.name.clone()).collect(),
     };
     Ok(catalogue.behaviours.into_iter().map(entry).collect())
+}
+
+/// Every machine.
+///
+/// # Errors
+///
+/// A file is not what it should be; so with the others.
+pub(crate) fn machine_rows() -> Result<Vec<Row>> {
+    let row = |entry: MachineEntry| Row { name: entry.name, place: entry.arch, about: entry.description };
+    Ok(machines()?.into_iter().map(row).collect())
+}
+
+/// Every kernel.
+pub(crate) fn kernel_rows() -> Result<Vec<Row>> {
+    let row = |entry: KernelEntry| Row { name: entry.name, place: entry.arch, about: entry.description };
+    Ok(kernels()?.into_iter().map(row).collect())
+}
+
+/// Every scenario.
+pub(crate) fn scenario_rows() -> Result<Vec<Row>> {
+    let row = |scenario: Scenario| {
+        let asked = if scenario.only_asked { "; only if asked for" } else { "" };
+        Row { place: format!("{}{asked}", scenario.place()), name: scenario.name, about: scenario.about }
+    };
+    Ok(scenarios()?.into_iter().map(row).collect())
+}
+
+/// Every check.
+pub(crate) fn check_rows() -> Result<Vec<Row>> {
+    let row = |entry: CheckEntry| {
+        let needs = entry.needs.iter().map(|word| format!(" [{word}]")).collect::<String>();
+        Row { name: format!("abi-{}", entry.number), place: entry.scenarios.join(", "), about: entry.title + &needs }
+    };
+    Ok(checks()?.into_iter().map(row).collect())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::measured::{self, Part, When};
 use crate::toolroot::default_cache;
 use crate::{docs, git, unit_tests, workspace};
 pub(crate) use allowed::Allowed;
+use results::Outcome;
 pub(crate) use results::Results;
 use tool::{Mutant, Tool};
 
@@ -49,6 +50,9 @@ pub(crate) struct Options {
     /// Take those only in lines that have changed since this commit
     #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD^")]
     in_diff: Option<String>,
+    /// Run only the tests of the mutant's own crate: what survives may still be noticed by those of the crates above
+    #[arg(long)]
+    own: bool,
     /// Take those only that survive in docs/evidence/mutants.json, after tests were added
     #[arg(long, conflicts_with_all = ["shard", "in_diff"])]
     survivors: bool,
@@ -126,8 +130,21 @@ fn try_out(options: &Options, tool: &Tool, parts: &[&Part], all: &BTreeMap<Strin
         only: options.survivors.then(kept).transpose()?.map(|kept| kept.survivors()),
     };
     let mut results = Results::default();
+    // What is known is written down at once: the next step may take hours.
+    let mut note = |tried: Vec<(Mutant, Outcome)>| -> Result<()> {
+        let mut new = Results::default();
+        new.add(&When::now()?, tried, all)?;
+        results = Results::merge(vec![std::mem::take(&mut results), new], all)?;
+        measured::save(&options.output, &results)
+    };
     for part in parts {
-        results.add(&When::now()?, tool.run(part, &narrowed, all, &folder)?, all)?;
+        let tried = tool.run(part, &narrowed, all, &folder)?;
+        let missed = tried.iter().filter(|(_, outcome)| *outcome == Outcome::Missed);
+        let survivors: Vec<String> = missed.map(|(mutant, _)| mutant.name.clone()).collect();
+        note(tried)?;
+        if !options.own {
+            note(tool.run_above(part, &survivors, &folder)?)?;
+        }
     }
     ensure!(options.in_diff.is_some() || options.survivors || !results.is_empty(), "there is no such mutant");
     Ok(results)

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use regex::Regex;
+use similar::TextDiff;
 
 use crate::console::without_time_stamp;
 use crate::test_qemu::outcome::{Outcome, Verdict};
@@ -76,13 +77,20 @@ pub(crate) fn check(outcomes: &mut [Outcome], accept: bool, held: Held) -> Resul
             }
             let place = format!("qemu-images/guest/snapshots/{file}.snap");
             outcome.fail(if folder.join(format!("{file}.snap")).is_file() {
-                format!("snapshot `{name}` differs from {place} (printed above); --accept takes it over")
+                let old = fs::read_to_string(folder.join(format!("{file}.snap"))).unwrap_or_default();
+                format!("snapshot `{name}` differs from {place}; --accept takes it over:\n{}", difference(&old, &text))
             } else {
                 format!("snapshot `{name}` is new, there is no {place}; --accept makes it")
             });
         }
     }
     Ok(accepted)
+}
+
+/// What has gone from a snapshot, and what is new, with the lines around. Its file begins with what insta notes of it.
+fn difference(file: &str, new: &str) -> String {
+    let old = file.splitn(3, "---\n").nth(2).unwrap_or(file);
+    TextDiff::from_lines(old.trim_end(), new.trim_end()).unified_diff().context_radius(2).to_string()
 }
 
 fn file_name(outcome: &Outcome, name: &str) -> String {
@@ -162,6 +170,13 @@ mod tests {
                      [    9.3][ T112] CPU: 0 PID: 112 Comm: sh 7.3.9+deb13-cloud-amd64\n";
         assert_eq!(normalise_dmesg(one), normalise_dmesg(other));
         assert_eq!(normalise_dmesg(one), "resctrl: domain 1 at ADDRESS gone\nCPU: N PID: N Comm: sh RELEASE\n");
+    }
+
+    #[test]
+    fn a_snapshot_that_differs_shows_what_has_gone_and_what_is_new() {
+        let shown = difference("---\nsource: x\n---\na\nb\nc\n", "a\nB\nc\n");
+        assert!(shown.contains("-b\n") && shown.contains("+B\n") && shown.contains(" a\n"), "{shown}");
+        assert!(!shown.contains("source"), "{shown}");
     }
 
     #[test]

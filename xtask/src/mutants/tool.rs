@@ -122,7 +122,7 @@ impl Tool {
         Ok(all)
     }
 
-    /// Tries the mutants of a part that are asked for, of `all`.
+    /// Tries the mutants of a part that are asked for, of `all`, on the tests of their own crate.
     pub(super) fn run(
         &self,
         part: &Part,
@@ -151,25 +151,23 @@ impl Tool {
             first.arg("--in-diff").arg(diff);
         }
         first.args(only.iter().flat_map(|names| ["--re".to_owned(), exactly(names)]));
-        let mut tried = outcomes(&mut first, &folder.join(part.name))?;
-        let survivors: Vec<String> = tried
-            .iter()
-            .filter(|(_, outcome)| *outcome == Outcome::Missed)
-            .map(|(mutant, _)| mutant.name.clone())
-            .collect();
-        if !survivors.is_empty() && !above(part.package).is_empty() {
-            println!("{} survivors meet the tests of {}", survivors.len(), above(part.package).join(", "));
-            let mut second = self.on(&tree, part, folder);
-            second.args(["--re", &exactly(&survivors)]);
-            second.args(above(part.package).iter().flat_map(|package| ["--test-package", package]));
-            for (mutant, outcome) in outcomes(&mut second, &folder.join(part.name))? {
-                // It compiled before.
-                if let Some(first) = tried.iter_mut().find(|(of, _)| of.name == mutant.name) {
-                    first.1 = outcome;
-                }
-            }
+        // So that a machine with other things to do makes no timeouts, which would count as noticed.
+        first.args(["--minimum-test-timeout", "60", "--timeout-multiplier", "10"]);
+        outcomes(&mut first, &folder.join(part.name))
+    }
+
+    /// Tries what has survived there on the tests of the crates above.
+    pub(super) fn run_above(&self, part: &Part, survivors: &[String], folder: &Path) -> Result<Vec<(Mutant, Outcome)>> {
+        if survivors.is_empty() || above(part.package).is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(tried)
+        println!("{} survivors meet the tests of {}", survivors.len(), above(part.package).join(", "));
+        let mut second = self.on(&folder.join("tree"), part, folder);
+        second.args(["--re", &exactly(survivors)]);
+        second.args(above(part.package).iter().flat_map(|package| ["--test-package", package]));
+        // How long those take without a change is not measured.
+        second.args(["--timeout", "1800"]);
+        outcomes(&mut second, &folder.join(part.name))
     }
 
     /// The tool, on the copy of the checkout.
@@ -177,8 +175,7 @@ impl Tool {
         let mut command = self.command(tree, part.package);
         command
             .args(["--in-place", "--test-tool", "nextest", "--profile", "mutants", "--no-shuffle", "--colors", "never"])
-            // So that a machine with other things to do makes no timeouts, which would count as noticed.
-            .args(["--minimum-test-timeout", "60", "--timeout-multiplier", "10", "--output"])
+            .arg("--output")
             .arg(folder.join(part.name))
             // Of the simulated kernel nothing is compiled without.
             .args(if part.name == "resctrl-types-sim" { &["--features", "sim"][..] } else { &[] })

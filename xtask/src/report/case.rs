@@ -11,6 +11,7 @@ use super::Run;
 use super::html::class;
 use super::matrix::anchor;
 use super::plot::{self, Bar};
+use crate::test_qemu::compare;
 use crate::test_qemu::outcome::Outcome;
 
 /// Lines of a console log that a failure shows.
@@ -37,6 +38,7 @@ pub(super) fn details(run: &Run, outcome: &Outcome) -> Result<Markup> {
             p { (outcome.case.scenario.about) }
             @if let Some(why) = &outcome.not_compared { p { "Not compared: " (why) } }
             @if !outcome.reasons.is_empty() { pre { @for reason in &outcome.reasons { (reason) "\n" } } }
+            (differences(run, outcome))
             @for known in &outcome.expected { p { "Fails, as known: " b { (known.check) } ": " (known.reason) } }
             p { "Again: " code { (run.again(outcome)) } }
             p { (link(run, "console", &outcome.console)) @for (name, path) in outcome.evidence() { " " (link(run, name, &path)) } }
@@ -44,6 +46,21 @@ pub(super) fn details(run: &Run, outcome: &Outcome) -> Result<Markup> {
             @if !outcome.output.is_empty() { pre { @for line in &outcome.output { (line) "\n" } } }
         }
     })
+}
+
+/// What the kernel's own has printed, beside what ours has, where they differ.
+fn differences(run: &Run, outcome: &Outcome) -> Markup {
+    let partner = compare::partner(&run.outcomes, outcome);
+    let rows =
+        partner.map_or_else(Vec::new, |(oracle, known)| compare::beside(&oracle.output, &outcome.output, &known));
+    html! {
+        @if !rows.is_empty() {
+            div class="wide" { table class="beside" {
+                tr { th { "the kernel's own" } th { "ours" } }
+                @for row in &rows { tr { @for line in row { td { @if let Some(line) = line { code { (line) } } } } } }
+            } }
+        }
+    }
 }
 
 /// A file of the run's folder. Who has the page alone sees what it is called.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The oracle: a scenario marked `# compare: yes` must print the same on both implementations.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, DiffTag, TextDiff};
 
 use super::outcome::{Check, Outcome, Verdict};
 use crate::scenario::Implementation;
@@ -15,15 +15,8 @@ pub(crate) fn check(outcomes: &mut [Outcome]) {
     let differences: Vec<(usize, String)> = outcomes
         .iter()
         .enumerate()
-        .filter(|(_, ours)| ours.case.implementation == Implementation::Rust && ours.case.scenario.compare)
         .filter_map(|(index, ours)| {
-            let is_oracle = |other: &&Outcome| other.verdict != Verdict::Fail && other.case.is_partner_of(&ours.case);
-            let oracle = outcomes.iter().find(is_oracle)?;
-            let known: Vec<&str> = [oracle, ours]
-                .iter()
-                .flat_map(|outcome| &outcome.case.known)
-                .map(|known| known.check.as_str())
-                .collect();
+            let (oracle, known) = partner(outcomes, ours)?;
             Some((index, difference(&oracle.output, &ours.output, &known)?))
         })
         .collect();
@@ -73,6 +66,43 @@ pub(crate) fn difference(oracle: &[String], ours: &[String], known: &[&str]) -> 
         text.push_str(&format!("    {sign}{change}"));
     }
     Some(text)
+}
+
+/// A line of the oracle and one of ours, which are beside each other.
+pub(crate) type Beside = [Option<String>; 2];
+
+/// The lines that differ, those of the oracle beside ours; none if nothing does. Checks in `known` may.
+pub(crate) fn beside(oracle: &[String], ours: &[String], known: &[&str]) -> Vec<Beside> {
+    let (oracle, ours) = (lines(oracle, known), lines(ours, known));
+    let mut rows = Vec::new();
+    for operation in TextDiff::from_lines(&oracle, &ours).ops() {
+        if operation.tag() == DiffTag::Equal {
+            continue;
+        }
+        let of = |text: &str, range: std::ops::Range<usize>| -> Vec<String> {
+            text.lines().skip(range.start).take(range.len()).map(str::to_owned).collect()
+        };
+        let mut left = of(&oracle, operation.old_range()).into_iter();
+        let mut right = of(&ours, operation.new_range()).into_iter();
+        loop {
+            let row = [left.next(), right.next()];
+            if row == [None, None] {
+                break;
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// What a case is compared with, and the names of the checks that may differ.
+pub(crate) fn partner<'a>(outcomes: &'a [Outcome], ours: &'a Outcome) -> Option<(&'a Outcome, Vec<&'a str>)> {
+    let is_oracle = |other: &&Outcome| other.verdict != Verdict::Fail && other.case.is_partner_of(&ours.case);
+    let compared = ours.case.implementation == Implementation::Rust && ours.case.scenario.compare;
+    let oracle = outcomes.iter().filter(|_| compared).find(is_oracle)?;
+    let known =
+        [oracle, ours].iter().flat_map(|outcome| &outcome.case.known).map(|known| known.check.as_str()).collect();
+    Some((oracle, known))
 }
 
 /// Output as one text, without what may differ: measurements, and checks that are known to, with their details.
@@ -132,6 +162,15 @@ mod tests {
     fn only_the_lines_that_differ_are_shown() {
         let shown = difference(&text(&["a", "mode 1", "c"]), &text(&["a", "mode 2", "c"]), &[]);
         assert_eq!(shown.unwrap(), "    -mode 1\n    +mode 2\n");
+    }
+
+    #[test]
+    fn lines_that_differ_are_beside_each_other() {
+        let rows = beside(&text(&["a", "mode 1", "c", "gone"]), &text(&["a", "mode 2", "new", "c"]), &[]);
+        let row =
+            |left: &str, right: &str| [left, right].map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()));
+        assert_eq!(rows, [row("mode 1", "mode 2"), row("", "new"), row("gone", "")]);
+        assert_eq!(beside(&text(&["a"]), &text(&["a"]), &[]), [] as [Beside; 0]);
     }
 
     #[test]
