@@ -269,6 +269,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_thread_writes_is_in_the_registers_and_the_next_switch_to_it_writes_nothing() {
+        let register = Cell::new(0);
+        let cpu = CpuLabels::default();
+        cpu.write_from_thread(1, |labels| register.set(labels));
+        assert_eq!((register.get(), cpu.held()), (1, Some(1)));
+        cpu.switch(1, |_| panic!("they hold that"));
+    }
+
+    #[test]
     fn what_two_words_need_is_known_until_anything_that_mattered_is_another() {
         let cpu = CpuLabels::default();
         let written = Cell::new(None);

@@ -287,6 +287,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cpu_that_both_sets_have_is_in_their_union() {
+        let mut union = mask(70, &[1, 2, 65]);
+        union.union_with(&mask(70, &[2, 3, 65]));
+        assert_eq!(union.list().to_string(), "1-3,65");
+    }
+
+    #[test]
     fn list_joins_runs() {
         assert_eq!(mask(16, &[]).list().to_string(), "");
         assert_eq!(mask(16, &[0, 1, 2, 8]).list().to_string(), "0-2,8");

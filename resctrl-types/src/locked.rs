@@ -164,6 +164,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_keys_have_the_same_number() {
+        let keys = [(); 3].map(|()| Key::new().number());
+        assert!(keys[0] < keys[1] && keys[1] < keys[2], "{keys:?}");
+    }
+
+    #[test]
     fn a_value_opens_with_its_own_key() {
         let mut key = Key::new();
         let locked = LockedBy::new(&key, 1);

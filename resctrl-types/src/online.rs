@@ -143,6 +143,11 @@ mod tests {
     }
 
     #[test]
+    fn hardware_has_not_failed_before_it_does() {
+        assert!(!OnlineCpus::new(&Key::new(), 4).unwrap().failed());
+    }
+
+    #[test]
     fn a_worker_is_pinned_to_its_cpu_until_that_is_reported_offline() {
         let mut key = Key::new();
         let domain = LockedBy::new(&key, 7);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What an architecture is that has no more than it must.
 
-use super::{Assignment, Domains, EachCounting, IoAlloc, MonId, Monitors, PseudoLock, ReadError, Telemetry};
-use crate::context::{CpusHeld, Here, HotplugCpu};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Assignment, Domains, EachCounting, Ids, IoAlloc, MonId, Monitors, PseudoLock, ReadError, Telemetry};
+use crate::context::{CpusHeld, Here, HotplugCpu, IrqOff};
 use crate::counter::{Counter, Transactions};
+use crate::cpu::CpuLabels;
 use crate::cpumask::CpuMask;
 use crate::crossing::DomainCpus;
 use crate::errno::{Errno, Result};
 use crate::event::EventId;
-use crate::ids::{Closid, CpuId, DomainId, ResourceId, Rmid};
+use crate::ids::{Closid, CpuId, DomainId, ResourceId, Rmid, RmidIndex, TaskWord};
 use crate::sim::{SimPlatform, Topology, run};
 use crate::switch::Switch;
 
@@ -122,4 +125,70 @@ fn nothing_is_counted_by_package_and_nothing_can_be_locked_into_a_cache() {
         const { assert!(!<Bare as PseudoLock<SimPlatform>>::PSEUDO_LOCKING) };
         assert_eq!(Bare.rebase(sim, DomainCpus::new(held, mask), &mut (), &mut core::iter::once(ID)), Ok(()));
     });
+}
+
+/// One CPU, whose register holds the CLOSID.
+struct OneCpu {
+    labels: CpuLabels,
+    register: AtomicU64,
+}
+
+impl Ids for OneCpu {
+    const RMID_DEPENDS_ON_CLOSID: bool = false;
+    const CLOSID_PLACES: u64 = 0xff;
+    const RMID_PLACES: u64 = 0;
+
+    fn num_rmid_index(&self) -> u32 {
+        0
+    }
+
+    fn rmid_index(&self, id: MonId) -> RmidIndex {
+        RmidIndex(id.rmid.0)
+    }
+
+    fn rmid_decode(&self, index: RmidIndex) -> MonId {
+        MonId { closid: Closid::RESERVED, rmid: Rmid(index.0) }
+    }
+
+    fn task_word(&self, id: MonId) -> TaskWord {
+        TaskWord(id.closid.0.into())
+    }
+
+    fn task_ids(&self, word: TaskWord) -> MonId {
+        MonId { closid: Closid(word.0.try_into().unwrap()), rmid: Rmid::RESERVED }
+    }
+
+    fn cpu_labels(&self, cpu: CpuId) -> Option<&CpuLabels> {
+        (cpu == CpuId(0)).then_some(&self.labels)
+    }
+
+    fn effective(&self, task: TaskWord, default: TaskWord) -> u64 {
+        if task.0 == 0 { default.0 } else { task.0 }
+    }
+
+    fn write_labels(&self, _: Here<'_>, labels: u64) {
+        self.register.store(labels, Ordering::Relaxed);
+    }
+
+    fn cdp_enabled(&self, _: ResourceId) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_cpu_works_for_its_task_and_without_one_of_a_group_for_whom_it_is_told() {
+    let arch = OneCpu { labels: CpuLabels::default(), register: AtomicU64::new(99) };
+    // SAFETY: there is no CPU, and the register is memory.
+    let here = || unsafe { IrqOff::new(CpuId(0)) };
+    let holds = || arch.register.load(Ordering::Relaxed);
+    arch.sched_in(here(), TaskWord(2));
+    assert_eq!(holds(), 2);
+    arch.set_cpu_default(CpuId(0), MonId { closid: Closid(3), rmid: Rmid(0) });
+    assert_eq!(holds(), 2, "not before the next switch");
+    arch.sched_in(here(), TaskWord(0));
+    assert_eq!(holds(), 3);
+    // There is no such CPU.
+    arch.set_cpu_default(CpuId(1), MonId { closid: Closid(4), rmid: Rmid(0) });
+    arch.sched_in(here(), TaskWord(0));
+    assert_eq!(holds(), 3);
 }

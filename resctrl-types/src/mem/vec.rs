@@ -198,6 +198,19 @@ impl<T: fmt::Debug> fmt::Debug for KVec<T> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "sim")]
+    #[test]
+    fn memory_that_is_not_needed_cannot_run_out() {
+        use crate::sim::fault::fail_allocation;
+        let with = |capacity| fail_allocation(0, || KVec::<u8>::with_capacity(capacity).is_ok());
+        assert_eq!([with(0), with(1), with(2)], [(true, false), (false, true), (false, true)]);
+        let mut vec = KVec::<u8>::with_capacity(4).unwrap();
+        let room = vec.0.capacity();
+        vec.push(1).unwrap();
+        let mut reserve = |more| fail_allocation(0, || vec.reserve(more).is_ok());
+        assert_eq!([reserve(0), reserve(room - 1), reserve(room)], [(true, false), (true, false), (false, true)]);
+    }
+
     #[test]
     fn insert_keeps_the_order_of_the_others() {
         let mut vec = KVec::from_slice(&[1, 2, 4]).unwrap();

@@ -177,8 +177,8 @@ impl Tool {
             .args(["--in-place", "--test-tool", "nextest", "--profile", "mutants", "--no-shuffle", "--colors", "never"])
             .arg("--output")
             .arg(folder.join(part.name))
-            // Of the simulated kernel nothing is compiled without.
-            .args(if part.name == "resctrl-types-sim" { &["--features", "sim"][..] } else { &[] })
+            // The tests of half of the crate are on its simulated kernel.
+            .args(if part.package == "resctrl-types" { &["--features", "sim"][..] } else { &[] })
             .env("NEXTEST_PROFILE", "mutants")
             .env("CARGO_TARGET_DIR", folder.join("build"))
             // The profile says so.
