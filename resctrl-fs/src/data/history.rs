@@ -9,7 +9,7 @@
 //!
 //! Of two ids in a word each is noted by itself. An id that is not known here, and the default group's, tasks may always have.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use resctrl_types::{Arch, Closid, KVec, Platform, ResourceId, Result, RmidIndex};
 
@@ -51,7 +51,7 @@ impl History {
     /// Takes note of the ids of a task. Called at context switches: no lock, no loop.
     ///
     /// What is noted already is not written again. That orders nothing; but before it there is a full barrier, since the caller has
-    /// chosen the task, and so is there in [`History::forget_closid`]. Either the walk behind that sees the task, or this
+    /// chosen the task, and so is there in [`History::forget_closid`], where it begins an epoch. Either the walk behind that sees the task, or this
     /// sees that the id was forgotten.
     #[inline]
     pub(crate) fn note(&self, closid: Closid, index: RmidIndex) {
@@ -113,8 +113,12 @@ impl History {
     }
 
     /// What CPUs have found out about tasks' words may not be true any more. Whoever sees the new epoch sees what was done before.
+    ///
+    /// A full barrier: the walk behind this sees every task that was chosen by a CPU which has not seen the new epoch. An exchange
+    /// alone is none; on Arm what follows it may come before its write (C11, 7.17.3; DDI 0487, B2.3, without FEAT_LSE).
     pub(crate) fn begin_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 }
 
