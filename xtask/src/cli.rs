@@ -10,7 +10,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::toolroot::default_cache;
 use crate::{
     bench, book, build_module, caches, check_report, ci, completions, coverage, crates, disk, docs, doctor, fuzz,
-    judge, kernel_coverage, list, mutants, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
+    judge, kernel_coverage, list, mutants, package, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -35,6 +35,7 @@ enum Command {
     TestQemu(test_qemu::Options),
     CheckReport(check_report::Options),
     Judge(judge::Options),
+    Package(package::Options),
     Plugin(plugin::Options),
     Test(unit_tests::Options),
     Coverage(coverage::Options),
@@ -93,6 +94,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::TestQemu(options) => test_qemu::run(&options),
         Command::CheckReport(options) => check_report::run(&options),
         Command::Judge(options) => judge::run(&options),
+        Command::Package(options) => package::run(&options),
         Command::Plugin(options) => plugin::run(&options),
         Command::Test(options) => unit_tests::run(&options),
         Command::Coverage(options) => coverage::run(&options),

@@ -51,6 +51,7 @@ const PROGRAMS: &[Program] = &[
         package: "xz-utils",
         need: Need::Sometimes,
     },
+    Program { name: "gzip", purpose: "compresses what packages say", package: "gzip", need: Need::Sometimes },
     Program { name: "git", purpose: "knows commits: reports, --tree, judge", package: "git", need: Need::Sometimes },
     Program { name: "perl", purpose: "builds kernels", package: "perl", need: Need::Sometimes },
 ];

@@ -40,6 +40,7 @@ mod measured;
 mod module_build;
 mod mutants;
 mod needs;
+mod package;
 mod plugin;
 mod progress;
 mod report;

@@ -61,6 +61,31 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     Ok(BuiltModule { path, telemetry, undefined_symbols, plain_rust })
 }
 
+/// What builds of the module on other machines are made from: the C code, and the Rust code as it is linked for `kernel`, once for
+/// each way in which kernels of its instruction set protect their branches. The names are those that Kbuild looks for.
+///
+/// # Errors
+///
+/// Code that does not compile or link.
+pub(crate) fn sources(tools: &ToolRoot, kernel: &Kernel) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let guest = tools.kernel(kernel)?;
+    let folder = workspace::target().join("module");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let _lock = apt::lock(&folder.join("lock"))?;
+    let sources = kbuild::sources(&workspace::root().join("qemu-images/module"))?;
+    let mut files = sources.clone();
+    for &(branches, name) in Branches::all(kernel.arch) {
+        let flavour = Flavour { arch: kernel.arch, watch: Watch::Nothing, branches };
+        let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
+        let object = kbuild::link_rust(&sources, &library, &guest, &folder.join(format!("rust-{name}")))?;
+        files.push((format!("resctrl_rust-{name}.o_shipped").into(), object));
+    }
+    // How the Rust code is linked, which it is.
+    files.retain(|(name, _)| name != Path::new("rust.lds"));
+    kbuild::try_out(&files, &guest, &folder.join(format!("packaged-{}", kernel.arch)))?;
+    Ok(files)
+}
+
 /// Runs clippy on the module's Rust code as it is built for the kernels of each instruction set; warnings are errors.
 ///
 /// # Errors

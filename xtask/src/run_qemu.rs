@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::guest::debugging::Debugging;
-use crate::guest::platform::PlatformOptions;
+use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::qemu::Folder;
 use crate::guest::visit::root::Root;
 use crate::guest::visit::{Account, Brought, Visit, home};
@@ -67,7 +67,7 @@ pub(crate) struct Options {
     /// Root file system of the script or the shell: one of Debian's packages, a folder, or an image (ext4, squashfs, erofs)
     #[arg(long, value_name = "debian|DIR|IMAGE")]
     root: Option<PathBuf>,
-    /// Debian package to have in it, with all it depends on; may be repeated
+    /// Debian package to have in it, with all it depends on; `{release}` is that of the kernel; may be repeated
     #[arg(long = "package", value_name = "NAME", requires = "root")]
     packages: Vec<String>,
     /// Give the guest a network from which it reaches what this machine reaches (addresses of QEMU's user network)
@@ -145,16 +145,18 @@ impl Options {
 
     /// Makes the root file system of packages, and says early what would not run in the guest.
     fn complete(&self, mut visit: Visit, tools: &ToolRoot, kernel: &Kernel) -> Result<Visit> {
+        let mut programs = visit.root.clone();
         if self.is_debian() {
-            let folder = tools.root_file_system(kernel.arch, &self.packages).context("--root debian")?;
-            visit.root = Some(Root::Folder(folder));
+            let folder = tools.root_file_system(kernel, &self.packages).context("--root debian")?;
+            programs = Some(Root::Folder(folder.clone()));
+            visit.root = Some(tools.root_for_guest(folder, self.platform.kind() == Kind::Qemu)?);
         }
         visit.modules(&tools.kernel(kernel)?)?;
         if let Some(script) = &self.script {
             let place = suits::Place {
                 machine: &self.machine,
                 arch: kernel.arch,
-                root: visit.root.as_ref(),
+                root: programs.as_ref(),
                 busybox: &tools.busybox(kernel.arch),
             };
             place.check(script)?;

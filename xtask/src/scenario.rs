@@ -120,6 +120,8 @@ pub(crate) struct Scenario {
     pub(crate) selftests: bool,
     /// Its guest has the program that uses goresctrl.
     pub(crate) goresctrl: bool,
+    /// Its guest has the Debian package of the module, twice.
+    pub(crate) package: bool,
     /// Its guest has a root file system with these Debian packages; `NAME/ARCH` on that instruction set alone.
     packages: Vec<String>,
     /// A policy of SELinux that its guest has: a file of `qemu-images/guest/` without `.cil`.
@@ -159,6 +161,7 @@ impl Scenario {
             lockstep: false,
             selftests: false,
             goresctrl: false,
+            package: false,
             packages: Vec::new(),
             policy: None,
             snapshots: Vec::new(),
@@ -243,7 +246,8 @@ impl Scenario {
             "programs" => match value {
                 "selftests" => self.selftests = true,
                 "goresctrl" => self.goresctrl = true,
-                _ => bail!("expected `selftests` or `goresctrl`"),
+                "package" => self.package = true,
+                _ => bail!("expected `selftests`, `goresctrl` or `package`"),
             },
             "policy" => {
                 let file = workspace::root().join("qemu-images/guest").join(value).with_extension("cil");

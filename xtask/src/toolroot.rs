@@ -9,10 +9,12 @@
 //! instruction set was asked for. Packages that two components have in common are fetched once.
 
 mod component;
+mod database;
 mod guest_kernel;
 mod loader;
 mod on_demand;
 mod packages;
+mod root_image;
 mod unpacked_image;
 
 use std::collections::BTreeSet;

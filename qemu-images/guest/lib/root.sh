@@ -4,11 +4,17 @@
 # The root file system with the Debian packages that a scenario asks for (`packages`): it is /system, and has /proc, /sys, /dev,
 # /tmp and /in in common with the guest.
 
-# inside COMMAND...: runs a program of the packages.
+# inside COMMAND...: runs a program of the packages, or of busybox where they have none of that name. busybox's chroot, told a name
+# alone, would take its own.
 inside() {
+	inside_program=$1
+	for inside_folder in usr/sbin usr/bin sbin bin; do
+		[ ! -x "/system/$inside_folder/$1" ] || inside_program=/$inside_folder/$1
+	done
+	shift
 	(
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/rig/bin:/rig/applets
-		exec /bin/busybox chroot /system "$@"
+		exec /bin/busybox chroot /system "$inside_program" "$@"
 	)
 }
 

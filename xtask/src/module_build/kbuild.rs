@@ -27,7 +27,7 @@ pub(super) const TELEMETRY: &str = "resctrl_aet.ko";
 ///
 /// make failed or a tool printed a warning; no resctrl.ko is left then.
 pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output: &Path) -> Result<PathBuf> {
-    let mut inputs = vec![("libresctrl_module.a".into(), read(library)?)];
+    let mut inputs = vec![(LIBRARY.into(), read(library)?)];
     collect(sources, Path::new(""), &mut inputs)?;
     if !inputs.iter().any(|(name, _)| name == Path::new("Kbuild")) {
         bail!("{} has no Kbuild", sources.display());
@@ -40,16 +40,11 @@ pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output
         return Ok(module);
     }
     // From scratch: make would not call a tool again on a file it warned about, and so hide the warning.
-    match fs::remove_dir_all(output) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", output.display()));
-        }
-        _ => {}
-    }
+    start(output, &[])?;
     for (name, data) in &inputs {
         write(&build.join(name), data)?;
     }
-    make(kernel, &build)?;
+    make(kernel, &build, "modules")?;
     if build.join(TELEMETRY).exists() {
         fs::copy(build.join(TELEMETRY), output.join(TELEMETRY)).context("cannot copy a module")?;
     }
@@ -60,7 +55,62 @@ pub(super) fn build(sources: &Path, library: &Path, kernel: &GuestKernel, output
     Ok(module)
 }
 
-type Input = (PathBuf, Vec<u8>);
+/// The Rust code alone, linked as for `kernel` from the static `library`, as packages have it: without what is for debuggers.
+///
+/// # Errors
+///
+/// make or the linker failed.
+pub(super) fn link_rust(sources: &[Input], library: &Path, kernel: &GuestKernel, folder: &Path) -> Result<Vec<u8>> {
+    start(folder, sources)?;
+    write(&folder.join(LIBRARY), &read(library)?)?;
+    make(kernel, folder, "resctrl_rust.o")?;
+    let [object, plain] = ["resctrl_rust.o", "plain.o"].map(|name| folder.join(name));
+    let linker = format!("{}ld", cross_compile(kernel.arch));
+    let linker = kernel.compiler.as_ref().map_or_else(|| PathBuf::from(&linker), |folder| folder.join(&linker));
+    // Not strip: that has the linker look for what nothing refers to any more.
+    let options = ["-r", "--strip-debug", "--discard-locals", "-o"].map(OsString::from);
+    let words = options.into_iter().chain([plain.clone().into(), object.into()]);
+    duct::cmd(linker, words).run().context("cannot link the Rust code without what is for debuggers")?;
+    read(&plain)
+}
+
+/// Builds the module for `kernel` from nothing but `files`, as a machine does that has them from a package.
+///
+/// # Errors
+///
+/// As [`build`].
+pub(super) fn try_out(files: &[Input], kernel: &GuestKernel, folder: &Path) -> Result<()> {
+    start(folder, files)?;
+    make(kernel, folder, "modules")
+}
+
+/// Makes `folder` anew with `files` in it.
+fn start(folder: &Path, files: &[Input]) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
+        }
+        _ => {}
+    }
+    files.iter().try_for_each(|(name, data)| write(&folder.join(name), data))
+}
+
+/// What Kbuild needs beside the Rust code, in a fixed order.
+///
+/// # Errors
+///
+/// A file cannot be read.
+pub(super) fn sources(folder: &Path) -> Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    collect(folder, Path::new(""), &mut inputs)?;
+    Ok(inputs)
+}
+
+/// What Kbuild knows the Rust code as.
+const LIBRARY: &str = "libresctrl_module.a";
+
+/// A file: its name, and what is in it.
+pub(super) type Input = (PathBuf, Vec<u8>);
 
 fn write(path: &Path, data: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
@@ -125,7 +175,7 @@ const fn cross_compile(arch: Arch) -> &'static str {
     }
 }
 
-fn make(kernel: &GuestKernel, build: &Path) -> Result<()> {
+fn make(kernel: &GuestKernel, build: &Path, what: &str) -> Result<()> {
     let path = match &kernel.compiler {
         // The host's shell and text tools come after the tool root's programs.
         Some(folder) => format!("{}:/usr/bin:/bin", folder.display()),
@@ -137,7 +187,7 @@ fn make(kernel: &GuestKernel, build: &Path) -> Result<()> {
     words.push(format!("CROSS_COMPILE={}", cross_compile(kernel.arch)).into());
     words.extend(kernel.cc.map(|cc| format!("CC={cc}").into()));
     words.push(format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)).into());
-    words.push("modules".into());
+    words.push(what.into());
     let output = duct::cmd("make", words)
         .env("PATH", path)
         .env("LC_ALL", "C")

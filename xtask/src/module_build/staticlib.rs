@@ -79,6 +79,14 @@ impl Branches {
         }
     }
 
+    /// All that kernels for an instruction set may have, with the names that the module's Kbuild file has for them.
+    pub(super) const fn all(arch: Arch) -> &'static [(Self, &'static str)] {
+        match arch {
+            Arch::Amd64 => &[(Self::Always, "x86")],
+            Arch::Arm64 => &[(Self::LandAndSign, "bti"), (Self::Sign, "pac"), (Self::Unprotected, "plain")],
+        }
+    }
+
     /// The compiler's flag, and what folders of libraries with it are called.
     const fn flag(self) -> (&'static [&'static str], &'static str) {
         match self {

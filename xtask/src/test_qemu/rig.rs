@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::outcome::{GuestSpent, Outcome};
 use super::pool::{Pool, Report};
 use crate::console::Scanner;
 use crate::guest::debugging::Debugging;
-use crate::guest::platform::PlatformOptions;
+use crate::guest::platform::{Kind, PlatformOptions};
 use crate::guest::visit::Visit;
 use crate::guest::visit::root::Root;
 use crate::guest::{Pace, Plan, Provisions, Spec, System, clients, policy, programs};
@@ -28,7 +28,7 @@ use crate::scenario::known::KnownDifferences;
 use crate::scenario::{Boot, Case, Implementation};
 use crate::stages::Stages;
 use crate::toolroot::{ToolOptions, ToolRoot};
-use crate::{differential, workspace};
+use crate::{differential, package, workspace};
 
 /// What guests are made from, as the command line has it.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +68,8 @@ pub(crate) struct Rig<'a> {
     provisions: BTreeMap<Arch, Provisions>,
     /// By kernel and implementation.
     systems: BTreeMap<(String, Arch, Implementation), System>,
-    /// Root file systems, by the packages in them.
-    roots: BTreeMap<(Arch, Vec<String>), PathBuf>,
+    /// Root file systems, by the kernel and the packages in them.
+    roots: BTreeMap<(String, Arch, Vec<String>), Root>,
 }
 
 impl<'a> Rig<'a> {
@@ -108,11 +108,16 @@ impl<'a> Rig<'a> {
                     let build = || clients::goresctrl(&tools, case.arch);
                     extra.insert(clients::GORESCTRL.to_owned(), stages.measure("clients", build)?);
                 }
+                if case.scenario.package && !extra.contains_key(package::PLACES[0]) {
+                    let pair = stages.measure("packages", || package::pair(&tools, kernel))?;
+                    extra.extend(package::PLACES.map(str::to_owned).into_iter().zip(pair));
+                }
                 let packages = case.scenario.packages(case.arch);
                 if let (false, Entry::Vacant(place)) =
-                    (packages.is_empty(), self.roots.entry((case.arch, packages.clone())))
+                    (packages.is_empty(), self.roots.entry((kernel.name.clone(), case.arch, packages.clone())))
                 {
-                    place.insert(tools.root_file_system(case.arch, &packages).with_context(|| case.to_string())?);
+                    let tree = tools.root_file_system(kernel, &packages).with_context(|| case.to_string())?;
+                    place.insert(tools.root_for_guest(tree, self.demands.platform.kind() == Kind::Qemu)?);
                 }
                 if let Some(name) = &case.scenario.policy {
                     extra.insert(policy::place(name), policy::compile(&tools, name)?);
@@ -166,7 +171,7 @@ impl<'a> Rig<'a> {
         let mut settings = settings.clone();
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
-        let root = self.roots.get(&(case.arch, case.scenario.packages(case.arch)));
+        let root = self.roots.get(&(case.kernel.clone(), case.arch, case.scenario.packages(case.arch)));
         let mut system = system.clone();
         if !case.scenario.suspends {
             system.installed.image = system.installed.image_of_one_start()?;
@@ -183,7 +188,7 @@ impl<'a> Rig<'a> {
             platform,
             pace: Pace::Time,
             visit: Visit {
-                root: root.cloned().map(Root::Folder),
+                root: root.cloned(),
                 debugging: self.demands.debugging,
                 takes_home: self.demands.counts_lines,
                 ..Visit::default()

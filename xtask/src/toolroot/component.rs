@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::loader;
+use super::{database, loader};
 use crate::apt::{Apt, Cache, Package, Wanted};
 use crate::kernels::{Arch, Kernel};
 use crate::progress;
@@ -33,6 +33,8 @@ pub(crate) struct Component {
     only: Option<String>,
     /// Folders whose programs are to run through the loader of a component, and that component.
     loader: Option<(&'static [&'static str], &'static str)>,
+    /// dpkg's database comes with the packages.
+    database: bool,
 }
 
 #[derive(Debug)]
@@ -107,8 +109,13 @@ impl Component {
         Self::new(name, Content::Kernel(Box::new(kernel.clone()))).of_arch(kernel.arch)
     }
 
+    /// Has dpkg's database of the packages in the folder.
+    pub(crate) fn with_database(self) -> Self {
+        Self { database: true, ..self }
+    }
+
     fn new(name: &str, content: Content) -> Self {
-        Self { name: name.to_owned(), content, arch: Arch::Amd64, only: None, loader: None }
+        Self { name: name.to_owned(), content, arch: Arch::Amd64, only: None, loader: None, database: false }
     }
 
     /// Has the programs below `folders` run through the loader and libraries of the component `from`.
@@ -154,7 +161,8 @@ impl Component {
             }
         };
         let arch = if self.arch == Arch::Amd64 { "" } else { "arm64: " };
-        format!("{arch}{content} only={:?} loader={:?}", self.only, self.loader)
+        let database = if self.database { " database" } else { "" };
+        format!("{arch}{content} only={:?} loader={:?}{database}", self.only, self.loader)
     }
 
     /// What it would be made from now.
@@ -244,6 +252,9 @@ impl Component {
             loader::wrap_programs(&partial, &place, folders, &super::folder(from))?;
             loader::relocate_headers(&partial, &place)?;
             loader::relocate_linker_scripts(&partial, &place)?;
+        }
+        if self.database {
+            database::record(&partial, archives)?;
         }
         let text = toml::to_string(stamp).context("cannot write the stamp")?;
         fs::write(partial.join("stamp.toml"), text).context("cannot write the stamp")?;

@@ -18,6 +18,8 @@ use crate::shell::word;
 
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+/// Where man-db has libraries of its own, which its programs name by an absolute path.
+const OF_MAN: &str = "usr/lib/man-db";
 /// Libraries to link programs for arm64 with.
 const CROSS_LIBRARIES: &str = "usr/aarch64-linux-gnu/lib";
 
@@ -52,9 +54,10 @@ pub(super) fn wrap_programs(tree: &Path, place: &Path, folders: &[&str], librari
 /// Programs find their data relative to the name they were called by, so that is passed on.
 fn script(libraries: &Path, program: &Path) -> String {
     format!(
-        "#!/bin/sh\nexec {} --library-path {} --argv0 \"$0\" {} \"$@\"\n",
+        "#!/bin/sh\nexec {} --library-path {}:{} --argv0 \"$0\" {} \"$@\"\n",
         quote(&libraries.join(LOADER)),
         quote(&libraries.join(LIBRARIES)),
+        quote(&libraries.join(OF_MAN)),
         quote(program)
     )
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::packages::{
-    BOOK, BROWSER, GO, KERNEL_BUILD, LLVM, LLVM_FOLDER, POLICY, book_component, browser_component, cc, compiler,
-    compiler_component, folder, go_component, kernel_build_component, llvm_component, policy_component, root_component,
+    BOOK, BROWSER, GO, KERNEL_BUILD, LINTIAN, LLVM, LLVM_FOLDER, POLICY, book_component, browser_component, cc,
+    compiler, compiler_component, folder, go_component, kernel_build_component, lintian_component, llvm_component,
+    policy_component, root_component,
 };
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, choice, open_cache, provide, workshop};
 use crate::kernel_build::{self, selftests};
@@ -112,14 +113,27 @@ impl ToolRoot {
         Ok(folder(BROWSER))
     }
 
-    /// A root file system with Debian's `packages` and what they depend on, for guests of `arch`: unpacked, not configured.
-    /// It is made once for the same packages.
+    /// The folder of lintian and all that it needs.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn lintian(options: &ToolOptions) -> Result<PathBuf> {
+        options.check()?;
+        provide(options, &[lintian_component()], SAME_COMMAND)?;
+        Ok(folder(LINTIAN))
+    }
+
+    /// A root file system with Debian's `packages` and what they depend on, for guests with `kernel`: unpacked, not configured.
+    /// In the name of a package `{release}` is the kernel's. It is made once for the same packages.
     ///
     /// # Errors
     ///
     /// A package does not exist, or cannot be fetched or unpacked.
-    pub(crate) fn root_file_system(&self, arch: Arch, packages: &[String]) -> Result<PathBuf> {
-        let component = root_component(arch, packages)?;
+    pub(crate) fn root_file_system(&self, kernel: &Kernel, packages: &[String]) -> Result<PathBuf> {
+        let release = self.kernel(kernel)?.release;
+        let packages: Vec<String> = packages.iter().map(|name| name.replace("{release}", &release)).collect();
+        let component = root_component(kernel.arch, &packages)?;
         provide(&self.options, std::slice::from_ref(&component), SAME_COMMAND)?;
         Ok(folder(component.name()))
     }

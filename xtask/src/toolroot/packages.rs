@@ -131,6 +131,20 @@ pub(super) fn browser_component() -> Component {
     Component::packages(BROWSER, &["chromium-headless-shell"]).with_loader(&["usr/lib/chromium"], BROWSER)
 }
 
+pub(super) const LINTIAN: &str = "lintian";
+
+/// Component with what looks for mistakes in packages.
+pub(super) fn lintian_component() -> Component {
+    Component::packages(LINTIAN, &["lintian"]).with_loader(&["usr/bin"], LINTIAN)
+}
+
+pub(super) const SQUASH: &str = "squashfs-tools";
+
+/// Component with what makes images of root file systems.
+pub(super) fn squash_component() -> Component {
+    Component::packages(SQUASH, &["squashfs-tools"]).with_loader(&["usr/bin"], SQUASH)
+}
+
 pub(super) const GO: &str = "go";
 
 /// Component with Go and the library that container engines use resctrl by.
@@ -172,7 +186,7 @@ pub(super) fn root_component(arch: Arch, packages: &[String]) -> Result<Componen
     let mut hasher = DefaultHasher::new();
     all.hash(&mut hasher);
     let name = format!("root-{arch}-{:016x}", hasher.finish());
-    Ok(Component::packages(&name, &all).of_arch(arch))
+    Ok(Component::packages(&name, &all).of_arch(arch).with_database())
 }
 
 /// The file that says which built kernel this checkout uses for `kernel`.
