@@ -154,11 +154,12 @@ fn examples() -> Command {
     command
 }
 
-/// Loom runs every execution of the reference count that the memory model allows.
+/// Loom runs every execution that the memory model allows, of the reference count and of what CPUs tell each other without a lock.
 fn memory_model() -> Command {
     let mut command = cargo();
     command
-        .args(["test", "--quiet", "--locked", "--package", "resctrl-types", "--lib", "refs::model"])
+        .args(["test", "--quiet", "--locked", "--package", "resctrl-types", "--package", "resctrl-fs-memory-model"])
+        .args(["--lib", "--", "refs::model", "memory_model"])
         .env("RUSTFLAGS", "--cfg loom")
         // Other flags, other artefacts: side by side they would be rebuilt each time.
         .env("CARGO_TARGET_DIR", workspace::root().join("target/loom"));

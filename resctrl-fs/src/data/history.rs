@@ -9,7 +9,10 @@
 //!
 //! Of two ids in a word each is noted by itself. An id that is not known here, and the default group's, tasks may always have.
 
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use resctrl_types::{Arch, Closid, KVec, Platform, ResourceId, Result, RmidIndex};
 
@@ -126,7 +129,11 @@ fn may(noted: &[AtomicBool], at: usize) -> bool {
     noted.get(at).is_none_or(|noted| noted.load(Ordering::Acquire))
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+#[path = "history/memory_model.rs"]
+mod memory_model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
