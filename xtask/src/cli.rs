@@ -10,7 +10,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::toolroot::default_cache;
 use crate::{
     bench, book, build_module, caches, check_report, ci, completions, coverage, crates, disk, docs, doctor, fuzz,
-    judge, kernel_coverage, list, mutants, package, plugin, run_qemu, setup, test_qemu, timings, unit_tests, workspace,
+    judge, kernel_coverage, list, man, mutants, package, plugin, release, run_qemu, setup, test_qemu, timings,
+    unit_tests, workspace,
 };
 
 /// resctrl in Rust: builds it, boots it in QEMU on emulated hardware, tests it.
@@ -50,7 +51,9 @@ enum Command {
     Docs(docs::Options),
     Book(book::Options),
     Crates(crates::Options),
+    Man(man::Options),
     Completions(completions::Options),
+    Release(release::Options),
 }
 
 /// The command line, described.
@@ -59,17 +62,25 @@ pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
+/// The command line with the name that it was called by: cargo sets a variable for what it runs.
+fn described() -> clap::Command {
+    match std::env::var_os("CARGO") {
+        Some(_) => Cli::command(),
+        None => Cli::command().name(man::NAME).bin_name(man::NAME),
+    }
+}
+
 /// Parses the command line, runs the subcommand, and says why it failed if it did; the result is the exit code of the process.
 /// A command line that does not parse does not return: clap prints the reason and exits with 2.
 pub(crate) fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = described().get_matches();
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let failure = match command {
         // What keeps it from a verdict is no verdict.
         Command::TestQemu(_) | Command::RunQemu(_) | Command::Judge(_) => test_qemu::NO_VERDICT.into(),
         _ => ExitCode::FAILURE,
     };
-    carry_out(command).unwrap_or_else(|error| {
+    workspace::locate().and_then(|()| carry_out(command)).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         if let Some(advice) = disk::advice(&error, &disk::places(workspace::target(), cache(&matches))) {
             eprintln!("{advice}");
@@ -109,6 +120,8 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Docs(options) => docs::run(&options),
         Command::Book(options) => book::run(&options),
         Command::Crates(options) => crates::run(&options),
+        Command::Man(options) => man::run(&options, Cli::command()),
+        Command::Release(options) => release::run(&options),
         Command::Completions(options) => completions::run(&options, Cli::command()),
     }
 }

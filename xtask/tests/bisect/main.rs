@@ -34,7 +34,7 @@ fn a_commit_that_does_not_build_is_skipped() {
     let cache = folder.path().join(".git/cache");
     let arguments =
         ["test-qemu", "--tree", ".", "--offline", "--scenario", "^mount$", "--cache", cache.to_str().unwrap()];
-    let run = [&["bisect", "run", env!("CARGO_BIN_EXE_xtask")][..], &arguments].concat();
+    let run = [&["bisect", "run", env!("CARGO_BIN_EXE_resctrl-rig")][..], &arguments].concat();
     let output = git(tree, &run);
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);

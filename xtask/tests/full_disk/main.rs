@@ -9,7 +9,7 @@ fn who_cannot_write_is_told_of_the_folders_and_how_to_move_them() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     let output = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_xtask")])
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_resctrl-rig")])
         .args(["setup", "--resolve", "--offline", "--cache", cache.to_str().unwrap()])
         .output()
         .unwrap();

@@ -13,7 +13,7 @@ use std::thread;
 
 /// Runs a script in a guest of the default machine.
 fn run_qemu(script: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_resctrl-rig"));
     let flags = env::var("RIG_TOOL_FLAGS").unwrap_or_default();
     command.args(["run-qemu", "--script"]).arg(script).args(flags.lines()).args(arguments).output().unwrap()
 }

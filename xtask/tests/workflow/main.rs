@@ -85,7 +85,7 @@ fn steps(workflow: &Value) -> Vec<(Value, BTreeMap<String, String>)> {
 }
 
 fn xtask(words: &[String], last: &str) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_xtask")).args(words).arg(last).output().expect("it runs")
+    Command::new(env!("CARGO_BIN_EXE_resctrl-rig")).args(words).arg(last).output().expect("it runs")
 }
 
 #[test]
