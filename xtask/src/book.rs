@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask book`.
 
-use std::env;
-use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cargo_tool::cargo;
 use crate::toolroot::{ToolOptions, ToolRoot};
-use crate::workspace;
+use crate::{files, workspace};
 
 /// Makes the book out of docs/, with a page for each item of the crates beside it
 ///
@@ -47,12 +46,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.no_items {
         // rustdoc's own folder stays as it is: the next time it makes again only what has changed.
         let items = workspace::target().join("book-items");
-        let mut rustdoc = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut rustdoc = cargo();
         rustdoc.args(["doc", "--quiet", "--locked", "--no-deps", "--target-dir"]).arg(&items);
         rustdoc.args(CRATES.iter().flat_map(|name| ["--package", name]));
-        rustdoc.env("RUSTDOCFLAGS", "-D warnings").current_dir(workspace::root());
+        rustdoc.env("RUSTDOCFLAGS", "-D warnings");
         succeed(&mut rustdoc, "cargo doc")?;
-        copy(&items.join("doc"), &out.join("rust"))?;
+        files::copy(&items.join("doc"), &out.join("rust"), |_| true)?;
     }
     println!("{}", out.join("index.html").display());
     Ok(ExitCode::SUCCESS)
@@ -61,17 +60,5 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 fn succeed(command: &mut Command, name: &str) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {name}"))?;
     ensure!(status.success(), "{name} failed ({status})");
-    Ok(())
-}
-
-/// Copies all files below a folder.
-fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
-    for file in crate::files::below(from)? {
-        let place = to.join(&file);
-        if let Some(folder) = place.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        fs::copy(from.join(&file), &place).with_context(|| format!("cannot write {}", place.display()))?;
-    }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! Subcommands of cargo that this machine may not have: they are built from crates.io, once, at a version that builds with the
 //! pinned toolchain.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +12,18 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::{apt, workspace};
+
+/// The cargo that runs this.
+pub(crate) fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// It, in the checkout.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(program());
+    command.current_dir(workspace::root());
+    command
+}
 
 /// A subcommand of cargo.
 #[derive(Debug)]

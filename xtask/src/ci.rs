@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::toolroot::ToolOptions;
-use crate::workspace;
+use crate::{cargo_tool, workspace};
 
 /// Runs what continuous integration runs: formatting, lints, module, unit tests, guests, performance
 ///
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn steps(xtask: &Path, options: &Options) -> Vec<Step> {
-    let cargo = || PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let cargo = || PathBuf::from(cargo_tool::program());
     let step = |name, program, arguments: &[&str]| Step {
         name,
         program,

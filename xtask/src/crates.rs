@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask crates`: the crates as others use them.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use similar::TextDiff;
 
+use crate::cargo_tool::cargo;
 use crate::workspace;
 
 /// A crate that others can use.
@@ -73,12 +73,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     eprintln!("{}: if that is meant, `cargo xtask crates --accept`, and a line in CHANGELOG.md", changed.join(", "));
     Ok(ExitCode::FAILURE)
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace::root());
-    command
 }
 
 /// rustdoc's description of a crate, as JSON.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Folders with all that is in them.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,36 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Copies the files below `from` that are `wanted`, by their paths relative to it, to the same places below `to`.
+///
+/// # Errors
+///
+/// One cannot be read or written.
+pub(crate) fn copy(from: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
+    for file in below(from)?.iter().filter(|file| wanted(file)) {
+        let (from, to) = (from.join(file), to.join(file));
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes a folder with all that is in it, if it is there.
+///
+/// # Errors
+///
+/// It cannot be removed.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Bytes in all files below `folder`.
@@ -65,11 +96,29 @@ mod tests {
     #[test]
     fn what_is_a_hole_takes_no_room() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("full"), vec![1; 10_000]).unwrap();
-        let disk = std::fs::File::create(folder.path().join("disk")).unwrap();
+        fs::write(folder.path().join("full"), vec![1; 10_000]).unwrap();
+        let disk = fs::File::create(folder.path().join("disk")).unwrap();
         disk.set_len(8 << 30).unwrap();
         let taken = taken(folder.path()).unwrap();
         assert!((1..1 << 20).contains(&taken), "{taken}");
         assert_eq!(size(folder.path()).unwrap(), (8 << 30) + 10_000);
+    }
+
+    #[test]
+    fn what_is_wanted_is_copied_and_what_is_gone_can_be_removed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("a/b")).unwrap();
+        for file in ["a/b/x.gcno", "a/y.o", "z.gcno"] {
+            fs::write(from.join(file), file).unwrap();
+        }
+        copy(&from, &to, |file| file.extension().is_some_and(|ending| ending == "gcno")).unwrap();
+        let mut copied = below(&to).unwrap();
+        copied.sort();
+        assert_eq!(copied, [Path::new("a/b/x.gcno"), Path::new("z.gcno")]);
+        assert_eq!(fs::read_to_string(to.join("a/b/x.gcno")).unwrap(), "a/b/x.gcno");
+        remove(&to).unwrap();
+        remove(&to).unwrap();
+        assert!(!to.exists());
     }
 }

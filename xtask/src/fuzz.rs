@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask fuzz`.
 
-use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 
+use crate::cargo_tool::cargo;
 use crate::workspace;
 
 /// The instruction set of the rig; naming it keeps the flags below from build scripts and macros.
@@ -153,12 +153,6 @@ fn compiler(folder: &Path) -> Result<PathBuf> {
         .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace::root());
-    command
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

@@ -18,7 +18,6 @@ mod tree;
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -123,7 +122,7 @@ pub(crate) fn ensure(kernel: &Kernel, recipe: &Recipe, shop: &Workshop, cache: C
             let job = Job { kernel, recipe, fragment: &fragment, what: &what, work: &place, place: &place, shop };
             job.unpack(&archive, &source.name)?;
             job.run()?;
-            remove(&make::tree(&place))?;
+            files::remove(&make::tree(&place))?;
         }
     }
     choose(choice, kernel, recipe, &fragment, place)
@@ -329,7 +328,7 @@ impl Job<'_> {
     /// Copies what is needed later out of the tree.
     fn keep(&self, make: &Make, image: &str) -> Result<()> {
         let build = self.place.join("build");
-        remove(&build)?;
+        files::remove(&build)?;
         make.install_headers(&build)?;
         for file in [".config", ".kernelvariables", "System.map"] {
             copy(&make.tree().join(file), &build.join(file))?;
@@ -347,14 +346,8 @@ impl Job<'_> {
 /// Copies what the compiler wrote down of code that counts how often it runs: without it the counts mean nothing.
 fn keep_notes(tree: &Path, folders: &[String], to: &Path) -> Result<()> {
     for folder in folders.iter().filter(|folder| tree.join(folder).is_dir()) {
-        let from = tree.join(folder);
-        for file in files::below(&from)?.iter().filter(|file| file.extension().is_some_and(|ending| ending == "gcno")) {
-            let to = to.join(folder).join(file);
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-            }
-            copy(&from.join(file), &to)?;
-        }
+        let is_note = |file: &Path| file.extension().is_some_and(|ending| ending == "gcno");
+        files::copy(&tree.join(folder), &to.join(folder), is_note)?;
     }
     Ok(())
 }
@@ -370,15 +363,6 @@ fn keep_modules(tree: &Path, to: &Path) -> Result<()> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The settings of `fragment` that `config` does not have: the source does not know them, or something else decides

@@ -3,7 +3,6 @@
 
 mod edits;
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,7 +10,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 
 use crate::package::version::section;
-use crate::workspace;
+use crate::{cargo_tool, files, workspace};
 use edits::Edit;
 
 /// Releases a version: sets it everywhere, commits and tags it, makes packages, the book, notes and the sources
@@ -120,12 +119,8 @@ impl Release {
     /// Makes what is given to others. The rig is compiled anew for it: it has the version in it.
     fn make(&self) -> Result<()> {
         let folder = self.folder();
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
-            }
-            _ => fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?,
-        }
+        files::remove(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let text = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let rig = ["run", "--quiet", "--locked", "--package", "xtask", "--"];
         self.cargo(&[&rig[..], &["package", "--lint", "--output", &text("packages")]].concat())?;
@@ -163,9 +158,8 @@ impl Release {
     }
 
     fn cargo(&self, arguments: &[&str]) -> Result<()> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status =
-            Command::new(cargo).args(arguments).current_dir(&self.root).status().context("cannot run cargo")?;
+        let mut cargo = Command::new(cargo_tool::program());
+        let status = cargo.args(arguments).current_dir(&self.root).status().context("cannot run cargo")?;
         ensure!(status.success(), "cargo {} failed ({status})", arguments.join(" "));
         Ok(())
     }

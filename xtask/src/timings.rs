@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask timings`.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::stages::{Spent, Stages};
 use crate::toolroot::ToolOptions;
-use crate::{docs, workspace};
+use crate::{cargo_tool, docs, workspace};
 
 /// Measures what the rig takes from a fresh clone on: its own build, the first run of guests, the second, the unit tests
 ///
@@ -68,9 +67,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn cargo(clone: &Path, arguments: &[OsString]) -> Result<bool> {
-    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // The clone has nothing but its own.
-    let command = duct::cmd(program, arguments).dir(clone).env_remove("CARGO_TARGET_DIR").unchecked();
+    let command = duct::cmd(cargo_tool::program(), arguments).dir(clone).env_remove("CARGO_TARGET_DIR").unchecked();
     Ok(command.run().context("cannot run cargo")?.status.success())
 }
 

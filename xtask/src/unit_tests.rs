@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::cargo_tool::CargoTool;
+use crate::cargo_tool::{CargoTool, cargo};
 use crate::{toolroot, workspace};
 
 mod sanitizer;
@@ -140,11 +140,6 @@ fn succeeds(command: &mut Command) -> Result<bool> {
     let program = command.get_program().to_owned();
     let status = command.current_dir(workspace::root()).status();
     Ok(status.with_context(|| format!("cannot run {}", program.display()))?.success())
-}
-
-/// The cargo that runs this.
-fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The examples in the documentation.

@@ -27,15 +27,13 @@ impl Browser {
     ///
     /// The package is not as it is known.
     pub(super) fn find(tree: &Path) -> Result<Self> {
-        let (place, libraries) = (tree.join(PLACE), tree.join(LOADER_PLACE));
-        // It looks for its data beside what it was started by; and one library is in a folder of its own.
-        for folder in [&place, &libraries.join("pulseaudio")] {
-            for file in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
-                let file = file?.path();
-                let link = libraries.join(file.file_name().unwrap_or_default());
-                if fs::symlink_metadata(&link).is_err() {
-                    symlink(&file, &link).with_context(|| format!("cannot link {}", link.display()))?;
-                }
+        let place = tree.join(PLACE);
+        // It looks for its data beside what it was started by.
+        for file in place.read_dir().with_context(|| format!("cannot read {}", place.display()))? {
+            let file = file?.path();
+            let link = tree.join(LOADER_PLACE).join(file.file_name().unwrap_or_default());
+            if fs::symlink_metadata(&link).is_err() {
+                symlink(&file, &link).with_context(|| format!("cannot link {}", link.display()))?;
             }
         }
         let program = place.join("chromium-headless-shell");

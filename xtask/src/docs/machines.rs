@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::needs::{Kind, WORDS};
 #[cfg(not(test))]
-use crate::workspace;
+use crate::{cargo_tool, workspace};
 
 /// The page.
 pub(super) const PAGE: &str = "machines.md";
@@ -34,9 +34,11 @@ fn schemas() -> Result<[Value; 2]> {
 /// some minutes out of seconds; tests have them anyway.
 #[cfg(not(test))]
 fn schemas() -> Result<[Value; 2]> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = ["run", "--quiet", "--package", "resctrl-hardware", "--features", "schema", "--example", "schema"];
-    let text = duct::cmd(cargo, arguments).dir(workspace::root()).read().context("the schemas cannot be had")?;
+    let text = duct::cmd(cargo_tool::program(), arguments)
+        .dir(workspace::root())
+        .read()
+        .context("the schemas cannot be had")?;
     serde_json::from_str(&text).context("the schemas are no JSON")
 }
 

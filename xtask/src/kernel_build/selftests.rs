@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
-use super::{Workshop, remove, source};
+use super::{Workshop, source};
 use crate::apt::{self, Cache};
+use crate::files;
 use crate::kernels::Arch;
 
 /// Their program.
@@ -58,10 +59,10 @@ pub(crate) fn ensure(release: &str, suite: &str, target: Target<'_>, shop: &Work
     let _lock = apt::lock(&place.join("lock"))?;
     if !program.exists() {
         let tree = place.join("source");
-        remove(&tree)?;
+        files::remove(&tree)?;
         source::unpack(&archive, &package.name, &FOLDERS, &tree, "selftests: unpacking their source")?;
         compile(&tree, target, shop, &program)?;
-        remove(&tree)?;
+        files::remove(&tree)?;
     }
     Ok(program)
 }

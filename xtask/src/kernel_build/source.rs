@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
-use super::remove;
 use crate::apt::{Apt, Available, Wanted, compare_versions};
-use crate::progress;
+use crate::{files, progress};
 
 /// The newest package of `suite` whose name matches.
 pub(crate) fn newest(available: &[Available], suite: &str, pattern: &Regex) -> Result<Available> {
@@ -33,7 +32,7 @@ pub(crate) fn fetch(apt: &Apt, source: &Available) -> Result<PathBuf> {
 /// Unpacks the source tree to `tree`, or only what is below some of its folders. `label` is shown meanwhile.
 pub(crate) fn unpack(archive: &Path, name: &str, folders: &[&str], tree: &Path, label: &str) -> Result<()> {
     let partial = tree.with_extension("partial");
-    remove(&partial)?;
+    files::remove(&partial)?;
     fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
     let spinner = progress::spinner(label);
     let inside = format!("./usr/src/{name}.tar.xz");
@@ -50,7 +49,7 @@ pub(crate) fn unpack(archive: &Path, name: &str, folders: &[&str], tree: &Path, 
     spinner.finish_and_clear();
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        remove(&partial)?;
+        files::remove(&partial)?;
         bail!("cannot unpack {} to {}: {}", archive.display(), tree.display(), stderr.trim());
     }
     fs::rename(&partial, tree).with_context(|| format!("cannot move {} into place", partial.display()))

@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -86,12 +85,7 @@ pub(super) fn try_out(files: &[Input], kernel: &GuestKernel, folder: &Path) -> R
 
 /// Makes `folder` anew with `files` in it.
 fn start(folder: &Path, files: &[Input]) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
-        }
-        _ => {}
-    }
+    crate::files::remove(folder)?;
     files.iter().try_for_each(|(name, data)| write(&folder.join(name), data))
 }
 

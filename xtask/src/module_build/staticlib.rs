@@ -187,10 +187,15 @@ impl Flavour {
         if self.arch == Arch::Amd64 { self.watch } else { Watch::Nothing }
     }
 
-    /// The target that cargo is told, and the folder it has for it. It may be one that has to be written down first.
-    fn place(self) -> Result<(OsString, &'static str)> {
+    /// The folder that cargo has for the target.
+    fn folder(self) -> &'static str {
+        if self.instrumented() == Watch::Kcsan { KCSAN_TARGET } else { self.target() }
+    }
+
+    /// The target that cargo is told. It may be one that has to be written down first.
+    fn place(self) -> Result<OsString> {
         if self.instrumented() != Watch::Kcsan {
-            return Ok((self.target().into(), self.target()));
+            return Ok(self.target().into());
         }
         let shell = Shell::new()?;
         let text = cmd!(shell, "rustc -Zunstable-options --print target-spec-json --target")
@@ -205,7 +210,7 @@ impl Flavour {
         if std::fs::read_to_string(&path).ok().as_deref() != Some(text.as_str()) {
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        Ok((path.into(), KCSAN_TARGET))
+        Ok(path.into())
     }
 
     fn rustflags(self) -> Vec<&'static str> {
@@ -247,8 +252,7 @@ pub(super) fn build(flavour: Flavour, rust_library: &Path, offline: bool) -> Res
     cargo(&shell, flavour, rust_library, &["build", "--release"], offline)?
         .run()
         .context("the Rust part of the module does not build")?;
-    let (_, folder) = flavour.place()?;
-    let library = flavour.target_dir().join(folder).join("release/libresctrl_module.a");
+    let library = flavour.target_dir().join(flavour.folder()).join("release/libresctrl_module.a");
     if !library.exists() {
         bail!("cargo made no {}; is resctrl-module a static library?", library.display());
     }
@@ -296,7 +300,7 @@ fn cargo<'a>(
     offline: bool,
 ) -> Result<Cmd<'a>> {
     shell.change_dir(workspace::root());
-    let (target, _) = flavour.place()?;
+    let target = flavour.place()?;
     let offline = offline.then_some("--offline");
     let described = (flavour.instrumented() == Watch::Kcsan).then_some("-Zjson-target-spec");
     let command = cmd!(

@@ -54,10 +54,8 @@ pub(crate) fn create_for_guest() -> Result<PathBuf> {
 
 /// The last run that has come to its end.
 pub(crate) fn last() -> Option<PathBuf> {
-    let entries = workspace::target().join("rig").read_dir().ok()?;
-    let runs = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("verdicts.json").is_file());
-    runs.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(Kind::Run.prefix())))
-        .max()
+    let runs = runs(&workspace::target().join("rig"), Kind::Run);
+    runs.into_iter().find(|path| path.join("verdicts.json").is_file())
 }
 
 fn create_for(kind: Kind) -> Result<PathBuf> {
@@ -70,18 +68,21 @@ fn create_for(kind: Kind) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The runs of a kind, the newest first; none if the folder cannot be read.
+fn runs(all: &Path, kind: Kind) -> Vec<PathBuf> {
+    let of_kind =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind.prefix()));
+    let entries = all.read_dir().into_iter().flatten();
+    let mut runs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(of_kind).collect();
+    runs.sort_by(|one, other| other.cmp(one));
+    runs
+}
+
 /// Removes all but the newest runs of a kind, as far as they are small enough together, and those whose process still lives. One
 /// that cannot be removed is no reason not to start another.
 fn prune(all: &Path, kind: Kind, kept: usize, largest: u64) {
-    let Ok(entries) = all.read_dir() else { return };
-    let mut runs: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind.prefix())))
-        .collect();
-    // Newest first.
-    runs.sort_by(|one, other| other.cmp(one));
     let mut together = 0;
-    for (number, run) in runs.iter().enumerate() {
+    for (number, run) in runs(all, kind).iter().enumerate() {
         // What cannot be seen counts nothing.
         together += files::taken(run).unwrap_or(0);
         // The last one is what somebody is looking at.

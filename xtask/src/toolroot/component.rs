@@ -6,7 +6,6 @@
 //! or a full disk, is removed by the next run.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{database, loader};
 use crate::apt::{Apt, Cache, Package, Wanted};
 use crate::kernels::{Arch, Kernel};
-use crate::progress;
+use crate::{files, progress};
 
 /// Raise when the way components are made changes, so that they are made anew.
 const LAYOUT: u32 = 1;
@@ -33,6 +32,8 @@ pub(crate) struct Component {
     only: Option<String>,
     /// Folders whose programs are to run through the loader of a component, and that component.
     loader: Option<(&'static [&'static str], &'static str)>,
+    /// Folders of that component with more libraries than those that all of its programs have.
+    libraries: &'static [&'static str],
     /// dpkg's database comes with the packages.
     database: bool,
 }
@@ -115,12 +116,18 @@ impl Component {
     }
 
     fn new(name: &str, content: Content) -> Self {
-        Self { name: name.to_owned(), content, arch: Arch::Amd64, only: None, loader: None, database: false }
+        let (arch, name) = (Arch::Amd64, name.to_owned());
+        Self { name, content, arch, only: None, loader: None, libraries: &[], database: false }
     }
 
     /// Has the programs below `folders` run through the loader and libraries of the component `from`.
     pub(crate) fn with_loader(self, folders: &'static [&'static str], from: &'static str) -> Self {
         Self { loader: Some((folders, from)), ..self }
+    }
+
+    /// Has those programs find libraries in these folders, too: packages that have some for themselves name them by absolute paths.
+    pub(crate) fn with_libraries(self, libraries: &'static [&'static str]) -> Self {
+        Self { libraries, ..self }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -162,7 +169,9 @@ impl Component {
         };
         let arch = if self.arch == Arch::Amd64 { "" } else { "arm64: " };
         let database = if self.database { " database" } else { "" };
-        format!("{arch}{content} only={:?} loader={:?}{database}", self.only, self.loader)
+        let libraries =
+            if self.libraries.is_empty() { String::new() } else { format!(" libraries={:?}", self.libraries) };
+        format!("{arch}{content} only={:?} loader={:?}{libraries}{database}", self.only, self.loader)
     }
 
     /// What it would be made from now.
@@ -204,7 +213,7 @@ impl Component {
         let result = self.unpack(&archives, &stamp);
         if result.is_err() {
             // What is half unpacked may be what fills the disk; the first error is the one to report.
-            let _ = remove_tree(&self.partial());
+            let _ = files::remove(&self.partial());
         }
         result
     }
@@ -240,7 +249,7 @@ impl Component {
     fn unpack(&self, archives: &[PathBuf], stamp: &Stamp) -> Result<()> {
         let place = self.place();
         let partial = self.partial();
-        remove_tree(&partial)?;
+        files::remove(&partial)?;
         fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         let bar = progress::count(&format!("{}: unpacking", self.name), archives.len());
         for archive in archives {
@@ -249,7 +258,7 @@ impl Component {
         }
         bar.finish_and_clear();
         if let Some((folders, from)) = self.loader {
-            loader::wrap_programs(&partial, &place, folders, &super::folder(from))?;
+            loader::wrap_programs(&partial, &place, folders, &super::folder(from), self.libraries)?;
             loader::relocate_headers(&partial, &place)?;
             loader::relocate_linker_scripts(&partial, &place)?;
         }
@@ -262,9 +271,9 @@ impl Component {
             // A rename cannot replace a folder that has files; programs that still run from the old
             // one keep their open files.
             let old = super::folder(&format!("{PARTIAL}old-{}", self.name));
-            remove_tree(&old)?;
+            files::remove(&old)?;
             fs::rename(&place, &old).with_context(|| format!("cannot move {} away", place.display()))?;
-            remove_tree(&old)?;
+            files::remove(&old)?;
         }
         fs::rename(&partial, &place).with_context(|| format!("cannot move {} into place", partial.display()))
     }
@@ -274,19 +283,10 @@ impl Component {
 pub(crate) fn remove_leftovers(root: &Path) -> Result<()> {
     for entry in root.read_dir().with_context(|| format!("cannot read {}", root.display()))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-            remove_tree(&entry.path())?;
+            files::remove(&entry.path())?;
         }
     }
     Ok(())
-}
-
-fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn unpack_package(archive: &Path, into: &Path, only: Option<&str>) -> Result<()> {
@@ -344,6 +344,8 @@ mod tests {
         assert!(!more.matches(&good, Path::new("/a")));
         let wrapped = Component::packages("compiler", &["make"]).with_loader(&["usr/bin"], "compiler");
         assert!(!wrapped.matches(&good, Path::new("/a")));
+        let more = Component::packages("compiler", &["make"]).with_libraries(&["usr/lib/x"]);
+        assert!(!more.matches(&good, Path::new("/a")));
         assert!(!component.matches(&Stamp { layout: LAYOUT + 1, ..good }, Path::new("/a")));
     }
 

@@ -18,8 +18,6 @@ use crate::shell::word;
 
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
-/// Where man-db has libraries of its own, which its programs name by an absolute path.
-const OF_MAN: &str = "usr/lib/man-db";
 /// Libraries to link programs for arm64 with.
 const CROSS_LIBRARIES: &str = "usr/aarch64-linux-gnu/lib";
 
@@ -30,19 +28,25 @@ pub(super) fn command(tree: &Path, program: &Path) -> Vec<OsString> {
 
 /// Replaces each dynamically linked program below `folders` of `tree` by a shell script that runs it with
 /// loader and libraries of `libraries`; programs that start each other (make, gcc, cc1, objtool) then work
-/// unchanged. `place` is the path `tree` will be renamed to.
+/// unchanged. `more` are folders of it with further libraries. `place` is the path `tree` will be renamed to.
 ///
 /// # Errors
 ///
 /// A file that cannot be read or written.
-pub(super) fn wrap_programs(tree: &Path, place: &Path, folders: &[&str], libraries: &Path) -> Result<()> {
+pub(super) fn wrap_programs(
+    tree: &Path,
+    place: &Path,
+    folders: &[&str],
+    libraries: &Path,
+    more: &[&str],
+) -> Result<()> {
     for folder in folders {
         for program in programs(&tree.join(folder))? {
             let within = program.strip_prefix(tree).context("a program outside its tree")?;
             let name = within.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let real = format!(".{name}.real");
             fs::rename(&program, program.with_file_name(&real))?;
-            let text = script(libraries, &place.join(within.with_file_name(real)));
+            let text = script(libraries, more, &place.join(within.with_file_name(real)));
             fs::write(&program, text)
                 .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o755)))
                 .with_context(|| format!("cannot write {}", program.display()))?;
@@ -52,12 +56,12 @@ pub(super) fn wrap_programs(tree: &Path, place: &Path, folders: &[&str], librari
 }
 
 /// Programs find their data relative to the name they were called by, so that is passed on.
-fn script(libraries: &Path, program: &Path) -> String {
+fn script(libraries: &Path, more: &[&str], program: &Path) -> String {
+    let folders: Vec<String> = [LIBRARIES].iter().chain(more).map(|folder| quote(&libraries.join(folder))).collect();
     format!(
-        "#!/bin/sh\nexec {} --library-path {}:{} --argv0 \"$0\" {} \"$@\"\n",
+        "#!/bin/sh\nexec {} --library-path {} --argv0 \"$0\" {} \"$@\"\n",
         quote(&libraries.join(LOADER)),
-        quote(&libraries.join(LIBRARIES)),
-        quote(&libraries.join(OF_MAN)),
+        folders.join(":"),
         quote(program)
     )
 }

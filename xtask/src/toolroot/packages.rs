@@ -128,14 +128,16 @@ pub(super) const BROWSER: &str = "browser";
 
 /// Component with a browser that needs no screen.
 pub(super) fn browser_component() -> Component {
-    Component::packages(BROWSER, &["chromium-headless-shell"]).with_loader(&["usr/lib/chromium"], BROWSER)
+    Component::packages(BROWSER, &["chromium-headless-shell"])
+        .with_loader(&["usr/lib/chromium"], BROWSER)
+        .with_libraries(&["usr/lib/x86_64-linux-gnu/pulseaudio"])
 }
 
 pub(super) const LINTIAN: &str = "lintian";
 
 /// Component with what looks for mistakes in packages.
 pub(super) fn lintian_component() -> Component {
-    Component::packages(LINTIAN, &["lintian"]).with_loader(&["usr/bin"], LINTIAN)
+    Component::packages(LINTIAN, &["lintian"]).with_loader(&["usr/bin"], LINTIAN).with_libraries(&["usr/lib/man-db"])
 }
 
 pub(super) const SQUASH: &str = "squashfs-tools";
