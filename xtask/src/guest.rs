@@ -68,20 +68,27 @@ pub(crate) enum Pace {
     Instructions,
 }
 
-/// Kernel arguments of an instruction set's guests.
-fn arch_arguments(arch: Arch, pace: Pace) -> String {
+/// Kernel arguments of an instruction set's guests; the kernel's timer ticks so often a second, if that is known.
+fn arch_arguments(arch: Arch, pace: Pace, ticks: Option<u64>) -> String {
+    if arch == Arch::Arm64 {
+        return String::new();
+    }
+    // Keep the clocksource watchdog from hanging the boot on a loaded host, and the search for the timer's pin, which
+    // counts ticks of emulated time, from ending it.
+    let mut line = " tsc=reliable no_timer_check".to_owned();
     let khz = match pace {
         Pace::Time => *TSC_KHZ,
         // A tick of the counter is then an instruction.
         Pace::Instructions => Some(1_000_000),
     };
-    match (arch, khz) {
-        // Keep the clocksource watchdog from hanging the boot on a loaded host, and the search for the timer's pin, which
-        // counts ticks of emulated time, from ending it.
-        (Arch::Amd64, None) => " tsc=reliable no_timer_check".to_owned(),
-        (Arch::Amd64, Some(khz)) => format!(" tsc=reliable no_timer_check tsc_early_khz={khz}"),
-        (Arch::Arm64, _) => String::new(),
+    if let Some(khz) = khz {
+        line.push_str(&format!(" tsc_early_khz={khz}"));
     }
+    // What each CPU would spend a tenth of a second in a loop for: ticks of the counter in one of the timer's.
+    if let (Pace::Time, Some(khz), Some(ticks)) = (pace, khz, ticks.filter(|ticks| *ticks > 0)) {
+        line.push_str(&format!(" lpj={}", khz.saturating_mul(1000) / ticks));
+    }
+    line
 }
 
 /// Measured once for all guests.
@@ -221,7 +228,7 @@ impl Spec {
     /// The kernel command line.
     pub(crate) fn kernel_command_line(&self) -> String {
         let mut line = format!("console={},115200 {ARGUMENTS}", self.ports().console);
-        line.push_str(&arch_arguments(self.arch(), self.pace));
+        line.push_str(&arch_arguments(self.arch(), self.pace, self.system.installed.ticks_a_second()));
         line.push_str(&self.visit.debugging.kernel_arguments());
         let kernel = &self.system.kernel;
         let off = match self.system.implementation() {

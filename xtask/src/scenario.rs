@@ -28,6 +28,8 @@ pub(crate) use selection::{Again, Boot, Case, Selection, Shard};
 
 /// Time limit of a scenario that names none: several times what any of them takes, for hosts with more to do than this.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
+/// How many times longer its limit is than a scenario takes, where it does not say so.
+const HURRY: u32 = 20;
 
 /// Which resctrl a guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, serde::Deserialize)]
@@ -102,8 +104,8 @@ pub(crate) struct Scenario {
     own_guest: bool,
     /// It has no part in a run of everything.
     pub(crate) only_asked: bool,
-    /// It sleeps most of the time: it shares a guest with others that do, beside those that compute.
-    pub(crate) waits: bool,
+    /// How long it takes where nothing else runs, more or less, if it says so.
+    lasts: Option<Duration>,
     /// Kernel arguments it needs.
     append: String,
     /// Parameters of `resctrl.ko`. If it has both, the arguments tell the kernel's own what the parameters tell ours.
@@ -151,7 +153,7 @@ impl Scenario {
             limit: DEFAULT_LIMIT,
             seconds: None,
             own_guest: false,
-            waits: false,
+            lasts: None,
             only_asked: false,
             append: String::new(),
             parameters: String::new(),
@@ -212,10 +214,10 @@ impl Scenario {
             }
             "guest" => match value {
                 "own" => self.own_guest = true,
-                "waits" => self.waits = true,
                 "shared" => {}
-                _ => bail!("expected `own`, `waits` or `shared`"),
+                _ => bail!("expected `own` or `shared`"),
             },
+            "lasts" => self.lasts = Some(Duration::from_secs(seconds(value)?)),
             "run" => match value {
                 "always" => self.only_asked = false,
                 "asked" => self.only_asked = true,
@@ -304,9 +306,14 @@ impl Scenario {
         here.filter(|(_, only)| *only == arch).map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// It cannot share a guest: kernel arguments cannot change between scenarios of one boot. Parameters of the module can.
-    pub(crate) fn needs_a_guest(&self, implementation: Implementation) -> bool {
-        self.own_guest || !self.arguments(implementation).is_empty()
+    /// How long it takes where nothing else runs, more or less.
+    pub(crate) fn lasts(&self) -> Duration {
+        self.lasts.unwrap_or(self.limit / HURRY)
+    }
+
+    /// It cannot share a guest.
+    pub(crate) const fn needs_a_guest(&self) -> bool {
+        self.own_guest
     }
 
     /// Why it does not run on this kernel.

@@ -4,7 +4,7 @@
 # Caches that follow what programs do: occupancy is the share of a mask, bandwidth counters count what is moved, who is confined takes nothing away.
 # needs: l3.cat llc_occupancy mbm_total_bytes cpus>=2 l3.cpus>=2
 # machines: intel amd amd-abmc mpam
-# guest: own
+# lasts: 8
 # timeout: 240
 
 . /rig/lib/check.sh
@@ -31,20 +31,23 @@ is "it mounts" ok "$(mount_resctrl)"
 mkdir $M/walker
 counters=$M/walker/mon_data/mon_L3_00
 
-# More than the cache, so that all of what may be filled is filled.
-much=$((L3_SIZE * 2))
 for width in 1 $((bits / 4)) $((bits / 2)) $((bits - 1)); do
 	mask "" "$(others $width)"
 	mask walker "$(low $width)"
-	as_member walker taskset 1 cache-load walk $much 1 read >/tmp/walk
-	occupancy=$(cat $counters/llc_occupancy)
 	share=$((L3_SIZE / bits * width))
+	# More than the share, so that all of it is filled.
+	as_member walker taskset 1 cache-load walk $((share * 2)) 1 read >/tmp/walk
+	occupancy=$(cat $counters/llc_occupancy)
 	echo "# point bits_of_the_mask occupancy_in_percent_of_the_L3 $width $((occupancy * 100 / L3_SIZE))"
 	note "mask $(low $width): $occupancy of $share bytes; walked, counted, references, misses: $(cat /tmp/walk)"
 	between "abi-400 a walker confined to $width of $bits occupies its share" $((share * 98 / 100)) $((share * 102 / 100)) "$occupancy"
 done
 
 # What does not fit is read for each access; what is written is read first, and written back when it leaves.
+mask walker "$(low 1)"
+much=$((L3_SIZE * 2 / 3))
+# Lines of memory that is used again may be in any way: begin with none.
+rdt-traffic caches follow
 for access in read write; do
 	as_member walker taskset 1 cache-load walk $much 3 $access $counters/mbm_total_bytes >/tmp/walk
 	read -r moved counted references misses _ </tmp/walk
@@ -54,7 +57,8 @@ for access in read write; do
 	between "abi-401 bandwidth counters count what is moved: $access" $((moved * 99 / 100)) $((moved * 101 / 100)) "$counted"
 done
 
-# A quarter of the cache is worked on, and a neighbour walks over much: it takes all away, or nothing that is not its own.
+# A quarter of the cache is worked on, and a neighbour walks over more than all of it: it takes all away, or nothing that is not its own.
+much=$((L3_SIZE * 4 / 3))
 mkdir $M/neighbour
 # shellcheck disable=SC2016 # for the other shell
 neighbour='echo $$ >'$M'/neighbour/tasks && exec cache-load walk '$much' 1 read'
@@ -66,7 +70,6 @@ for confined in no yes; do
 		mask neighbour "$(low $bits)"
 		mask walker "$(low $bits)"
 	fi
-	# Lines of memory that is used again may be in any way: begin with none.
 	rdt-traffic caches follow
 	as_member walker taskset 1 cache-load return $((L3_SIZE / 4)) read sh -c "$neighbour >/dev/null" >/tmp/walk
 	read -r moved _ references misses _ </tmp/walk

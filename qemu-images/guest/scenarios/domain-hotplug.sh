@@ -4,7 +4,7 @@
 # A domain goes away with its last CPU and comes back with its first.
 # needs: x86 l3.cat l3.min_bits<=1 mb mb.step<=10 mbm_total_bytes !abmc nodes=1 l3.cpus>=2 l3.domains>=2 l3.domains<=10
 # machines: intel intel-big amd
-# guest: waits
+# lasts: 14
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

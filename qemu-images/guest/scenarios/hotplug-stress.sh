@@ -4,7 +4,7 @@
 # CPUs come and go while everything else happens; nothing breaks, leaks or gets stuck.
 # needs: l3.cat mb llc_occupancy mon_groups>=2 l3.first_id=0 l3.domains>=2 l3.domains<=10 cpus>=4
 # machines: intel intel-big intel-snc amd-abmc mpam-2l3
-# guest: own
+# lasts: 16
 # timeout: 90
 # seconds: STRESS_SECONDS=60 unasked=10
 #
@@ -187,8 +187,11 @@ traffic() {
 
 # Where CPUs come and go this fast, the scheduler's deadline servers now and then push a timer forward that is already
 # queued, and warn (seen on 7.3.4, in dl_task_timer). Nothing here needs them.
+servers=
 for server in /sys/kernel/debug/sched/*_server/cpu*/runtime; do
-	[ -e "$server" ] && echo 0 >"$server"
+	[ -e "$server" ] || continue
+	servers="$servers $server=$(cat "$server")"
+	echo 0 >"$server"
 done
 
 echo 1 >/sys/kernel/rcu_expedited
@@ -216,6 +219,7 @@ wait
 echo 0 >/sys/kernel/rcu_expedited
 
 for cpu in $(seq 1 $((CPUS - 1))); do online "$cpu" 2>/dev/null; done
+for server in $servers; do echo "${server##*=}" >"${server%=*}"; done
 for file in "$counts"/*; do
 	echo "# stat ${file##*/} $(cat "$file")"
 done

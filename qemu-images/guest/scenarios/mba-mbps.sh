@@ -5,7 +5,7 @@
 # needs: intel mb mb.step<=10 mbm_total_bytes mbm_local_bytes nodes=1 l3.cpus>=2 l3.domains>=2 l3.domains<=10 | x86 resctrl !mb | x86 resctrl !mbm_local_bytes !mbm_total_bytes
 # machines: intel intel-l2 intel-mon-only
 # timeout: 150
-# guest: waits
+# lasts: 24
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

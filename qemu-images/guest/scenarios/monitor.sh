@@ -4,7 +4,7 @@
 # Monitoring data: events, what they count for whom, width, faults, limbo.
 # needs: x86 allocation llc_occupancy mbm_total_bytes mbm_local_bytes mbm.counters>=8 mon.power_of_two nodes=1 l3.domains>=2 l3.domains<=10
 # machines: intel intel-big intel-narrow-mbm amd amd-abmc
-# guest: waits
+# lasts: 8
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -4,7 +4,7 @@
 # Monitoring ids that belong to a PARTID: how many a group can have, and what limbo means for the next owner.
 # needs: mpam l3.cat llc_occupancy partids>=3 pmgs>=3 pmgs<=100 l3.first_id=0
 # machines: mpam mpam-2l3 mpam-narrow mpam-few-monitors mpam-split
-# guest: waits
+# lasts: 10
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -4,7 +4,7 @@
 # Occupancy: whose, where, with as many monitors as there are, and when they are not ready.
 # needs: mpam l3.cat llc_occupancy partids>=3 pmgs>=2 l3.first_id=0 l3.domains<=10
 # machines: mpam mpam-2l3 mpam-ris mpam-few-monitors mpam-split
-# guest: waits
+# lasts: 10
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

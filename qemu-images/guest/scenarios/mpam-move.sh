@@ -4,7 +4,7 @@
 # A monitoring group moves below another control group, where monitoring ids belong to a PARTID: it gets one of its new parent's.
 # needs: mpam l3.cat llc_occupancy partids>=3 pmgs>=3 l3.first_id=0 cpus>=2
 # machines: mpam mpam-2l3 mpam-few-monitors
-# guest: waits
+# lasts: 10
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

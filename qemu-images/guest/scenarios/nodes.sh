@@ -4,6 +4,7 @@
 # Attributes of files and directories: extended ones, setgid, links, and that nobody sees an old one, however many look.
 # needs: x86 l3.cat monitoring l3.closids>=3 rmids>=8 | mpam l3.cat monitoring l3.closids>=3 pmgs>=4
 # machines: intel amd mpam
+# lasts: 6
 # timeout: 150
 # seconds: LOOK_SECONDS=15 unasked=1
 # compare: yes
@@ -46,7 +47,7 @@ is "abi-246 they are removed, once" "ok ENODATA, trusted.a trusted.c" \
 	"$(Ws removexattr $T security.b) $(Ws removexattr $T security.b), $(names $T)"
 long=$(printf '%065535d' 0)
 is "abi-246 values of nearly 64 KiB" "ok 65535" "$(Ws setxattr $T trusted.long "$long") $(get $T trusted.long | tr -d '\n' | wc -c)"
-seq 1 200 | while read -r n; do resctrl-sys setxattr $M/p0/mode "trusted.n$n" "$n"; done
+resctrl-sys setxattrs $M/p0/mode trusted.n 200
 is "abi-246 as many as root likes" "200 200" "$(resctrl-sys listxattr $M/p0/mode | wc -l) $(get $M/p0/mode trusted.n200)"
 is "abi-248 none of users" "EOPNOTSUPP EOPNOTSUPP" "$(Ws setxattr $T user.x 1) $(Ws removexattr $T user.x)"
 is "abi-248 nor others, nor access lists" "EOPNOTSUPP EOPNOTSUPP" \

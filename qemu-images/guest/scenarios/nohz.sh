@@ -4,6 +4,7 @@
 # A CPU that is to be left alone (nohz_full) neither reads counters nor runs a worker while its domain has another one.
 # needs: x86 llc_occupancy mbm_total_bytes !abmc nodes=1 l3.domains=2 l3.cpus=2
 # machines: intel
+# lasts: 7
 # append: nohz_full=2
 
 . /rig/lib/check.sh

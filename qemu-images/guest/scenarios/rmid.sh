@@ -4,7 +4,7 @@
 # Monitoring ids: how many there are, that a freed one waits in limbo until its cache is empty.
 # needs: x86 llc_occupancy rmids>=10 rmids<=100 !abmc nodes=1 l3.domains>=2
 # machines: intel amd intel-mon-only intel-narrow-mbm
-# guest: waits
+# lasts: 19
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

@@ -6,7 +6,7 @@
 # needs: x86 resctrl !errata
 # machines: intel
 # impl: rust
-# guest: waits
+# lasts: 4
 
 . /rig/lib/check.sh
 . /rig/lib/resctrl.sh

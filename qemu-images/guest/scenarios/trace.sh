@@ -4,7 +4,7 @@
 # The trace event of limbo: one for each freed id and domain in every second.
 # needs: x86 allocation llc_occupancy mon.power_of_two nodes=1 l3.domains=2
 # machines: intel
-# guest: waits
+# lasts: 10
 # compare: yes
 
 . /rig/lib/check.sh

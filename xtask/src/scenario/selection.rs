@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which scenarios run where: cases, and the guests that some of them share.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
 use super::fault::Fault;
 use super::known::Known;
-use super::{DEFAULT_LIMIT, Implementation, Scenario};
+use super::{Implementation, Scenario};
 use crate::differential::Asked;
 use crate::kernels::{Arch, Kernel};
 use crate::machine::{self, Chosen};
@@ -74,6 +76,16 @@ impl Case {
     /// The fault that must show in this case, for it to pass.
     pub(crate) fn fault(&self) -> Option<&Fault> {
         self.scenario.fault.as_ref().filter(|fault| fault.applies_to(&self.like, self.implementation))
+    }
+
+    /// Kernel arguments that it needs.
+    pub(crate) fn arguments(&self) -> &str {
+        self.scenario.arguments(self.implementation)
+    }
+
+    /// Whether its guest is like that of `other`, but for kernel arguments.
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.machine, &self.kernel, self.implementation) == (&other.machine, &other.kernel, other.implementation)
     }
 
     /// Whether `other` is the same on the other implementation: what this one's answers are compared with.
@@ -281,71 +293,89 @@ impl Selection<'_> {
 /// So many reasons are given why a scenario has no case.
 const REASONS: usize = 4;
 
-/// So many scenarios that wait share a guest. More would not cost much, but what each waits adds up, and the run is over when
-/// the last guest is.
-const WAITING: usize = 3;
+/// Scenarios that may share a guest are given so many that each has no more than this to do: a boot costs some seconds of a
+/// processor, and the run is over when the last guest is.
+const BUSY: Duration = Duration::from_secs(80);
 
 /// Cases that run in one guest, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
     /// At least one; all of the same machine, kernel and implementation.
     pub(crate) cases: Vec<Case>,
+    /// Which of several guests for such cases it is.
+    number: usize,
 }
 
 impl Boot {
     /// Puts cases that may share a guest together, and the guests in the order in which they are begun.
+    ///
+    /// Those that need kernel arguments share guests with each other, if they do not need others of the same name.
     pub(crate) fn group(cases: Vec<Case>) -> Vec<Self> {
-        let (mut boots, mut shared): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
-        for case in cases {
-            if case.scenario.needs_a_guest(case.implementation) {
-                boots.push(Self { cases: vec![case] });
-                continue;
-            }
-            let same = |boot: &&mut Self| {
-                let first = boot.first();
-                (&first.machine, &first.kernel, first.implementation, first.scenario.waits)
-                    == (&case.machine, &case.kernel, case.implementation, case.scenario.waits)
+        let alone = |case| Self { cases: vec![case], number: 0 };
+        let (own, shared): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| case.scenario.needs_a_guest());
+        let (plain, told): (Vec<Case>, Vec<Case>) = shared.into_iter().partition(|case| case.arguments().is_empty());
+        let mut boots: Vec<Self> = own.into_iter().map(alone).collect();
+        let mut with_arguments: Vec<Self> = Vec::new();
+        for case in told {
+            let fits = |boot: &&mut Self| {
+                boot.first().is_like(&case) && boot.cases.iter().all(|other| agree(other.arguments(), case.arguments()))
             };
-            let has_room = |boot: &&mut Self| !boot.first().scenario.waits || boot.cases.len() < WAITING;
-            match shared.iter_mut().filter(has_room).find(same) {
+            match with_arguments.iter_mut().find(fits) {
                 Some(boot) => boot.cases.push(case),
-                None => shared.push(Self { cases: vec![case] }),
+                None => with_arguments.push(alone(case)),
             }
         }
-        // One that waits alone is not worth a boot where there is another guest.
-        let (lonely, mut shared): (Vec<Self>, Vec<Self>) =
-            shared.into_iter().partition(|boot| boot.first().scenario.waits && boot.cases.len() == 1);
-        for boot in lonely {
-            let first = boot.first();
-            let same = |other: &&mut Self| {
-                let other = other.first();
-                (&other.machine, &other.kernel, other.implementation)
-                    == (&first.machine, &first.kernel, first.implementation)
-            };
-            match shared.iter_mut().find(same) {
-                Some(other) => other.cases.extend(boot.cases),
-                None => shared.push(boot),
+        boots.append(&mut with_arguments);
+        let mut pools: Vec<Vec<Case>> = Vec::new();
+        for case in plain {
+            match pools.iter_mut().find(|pool| pool[0].is_like(&case)) {
+                Some(pool) => pool.push(case),
+                None => pools.push(vec![case]),
             }
         }
-        // The module is loaded anew where its parameters change.
-        for boot in &mut shared {
-            boot.cases.sort_by_key(|case| !case.scenario.parameters.is_empty());
-        }
-        boots.append(&mut shared);
-        boots.sort_by_key(Self::turn);
+        boots.extend(pools.into_iter().flat_map(Self::spread));
+        boots.sort_by_key(|boot| Reverse(boot.lasts()));
         boots
     }
 
-    /// When it is begun: the longer ones first, as far as that is known, so that none goes on alone at the end. What waits costs
-    /// little beside others.
-    fn turn(&self) -> u8 {
-        let first = self.first();
-        match first.scenario.needs_a_guest(first.implementation) {
-            false if first.scenario.waits => 0,
-            true if first.scenario.limit > DEFAULT_LIMIT => 1,
-            false => 2,
-            true => 3,
+    /// Spreads cases over as few guests as have time for them, evenly.
+    fn spread(cases: Vec<Case>) -> Vec<Self> {
+        let all: Duration = cases.iter().map(|case| case.scenario.lasts()).sum();
+        let guests = usize::try_from(all.as_secs().div_ceil(BUSY.as_secs())).unwrap_or(1).clamp(1, cases.len());
+        let mut boots: Vec<Self> = (0..guests).map(|number| Self { cases: Vec::new(), number }).collect();
+        let mut longest: Vec<(usize, Case)> = cases.into_iter().enumerate().collect();
+        longest.sort_by_key(|(_, case)| Reverse(case.scenario.lasts()));
+        let mut places: Vec<Vec<(usize, Case)>> = vec![Vec::new(); guests];
+        for (at, case) in longest {
+            let busy = |place: &&mut Vec<(usize, Case)>| -> Duration {
+                place.iter().map(|(_, case)| case.scenario.lasts()).sum()
+            };
+            if let Some(place) = places.iter_mut().min_by_key(busy) {
+                place.push((at, case));
+            }
         }
+        for (boot, mut place) in boots.iter_mut().zip(places) {
+            // In the order of their names, but the module is loaded anew where its parameters change.
+            place.sort_by_key(|(at, case)| (!case.scenario.parameters.is_empty(), *at));
+            boot.cases = place.into_iter().map(|(_, case)| case).collect();
+        }
+        boots
+    }
+
+    /// How long its cases take, about.
+    fn lasts(&self) -> Duration {
+        self.cases.iter().map(|case| case.scenario.lasts()).sum()
+    }
+
+    /// The kernel arguments that its cases need.
+    pub(crate) fn arguments(&self) -> String {
+        let mut words: Vec<&str> = Vec::new();
+        for word in self.cases.iter().flat_map(|case| case.arguments().split_whitespace()) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words.join(" ")
     }
 
     /// The case that stands for what all of them have in common.
@@ -355,14 +385,21 @@ impl Boot {
 
     /// Name for folders and the live view.
     pub(crate) fn label(&self) -> String {
-        let Case { scenario, machine, kernel, implementation, .. } = self.first();
-        if scenario.needs_a_guest(*implementation) {
+        let case = self.first();
+        let Case { scenario, machine, kernel, implementation, .. } = case;
+        if scenario.needs_a_guest() || !case.arguments().is_empty() {
             format!("{machine}-{kernel}-{implementation}-{}", scenario.name)
-        } else if scenario.waits {
-            // There may be several.
-            format!("{machine}-{kernel}-{implementation}-waits-{}", scenario.name)
+        } else if self.number > 0 {
+            format!("{machine}-{kernel}-{implementation}-{}", self.number + 1)
         } else {
             format!("{machine}-{kernel}-{implementation}")
         }
     }
+}
+
+/// Whether a kernel can be told both.
+fn agree(one: &str, other: &str) -> bool {
+    let name = |word: &str| word.split('=').next().map(str::to_owned);
+    let differ = |(one, other): (&str, &str)| one != other && name(one) == name(other);
+    !one.split_whitespace().flat_map(|one| other.split_whitespace().map(move |other| (one, other))).any(differ)
 }

@@ -76,7 +76,7 @@ impl Pool<'_> {
         &self,
         boots: Vec<Boot>,
         jobs: usize,
-        spec: &(dyn Fn(&Case) -> Result<Spec> + Sync),
+        spec: &(dyn Fn(&Boot) -> Result<Spec> + Sync),
         reports: &Sender<Report>,
     ) -> Result<()> {
         let queue = Mutex::new(VecDeque::from(boots));
@@ -120,9 +120,9 @@ struct Worker<'a> {
 impl Worker<'_> {
     /// Boots guests until every case of `boot` has its verdict. Each guest gives at least one case its
     /// verdict, and only the first may be tried twice, so this comes to an end.
-    fn boot(&self, boot: Boot, spec: &(dyn Fn(&Case) -> Result<Spec> + Sync)) -> Result<()> {
+    fn boot(&self, boot: Boot, spec: &(dyn Fn(&Boot) -> Result<Spec> + Sync)) -> Result<()> {
         let label = boot.label();
-        let mut spec = spec(boot.first())?;
+        let mut spec = spec(&boot)?;
         let provisions = &self.pool.provisions[&spec.arch()];
         let mut cases = boot.cases;
         let mut retried = false;

@@ -160,6 +160,11 @@ impl<'a> Rig<'a> {
     ///
     /// Its kernel was not added.
     pub(crate) fn spec(&self, settings: &BTreeMap<String, String>, case: &Case) -> Result<Spec> {
+        self.spec_with(settings, case, case.arguments())
+    }
+
+    /// The guest of a case and of others like it, with the kernel arguments that all of them need.
+    fn spec_with(&self, settings: &BTreeMap<String, String>, case: &Case, arguments: &str) -> Result<Spec> {
         let machine = self.machines.iter().find(|machine| machine.name == case.machine);
         let machine = machine.with_context(|| format!("{case}: its machine was not prepared"))?.clone();
         let platform = self.demands.platform.find(case.arch)?;
@@ -167,7 +172,7 @@ impl<'a> Rig<'a> {
             .systems
             .get(&(case.kernel.clone(), case.arch, case.implementation))
             .with_context(|| format!("{case}: its kernel was not prepared"))?;
-        let append = [self.demands.append, case.scenario.arguments(case.implementation)].join(" ");
+        let append = [self.demands.append, arguments].join(" ");
         let mut settings = settings.clone();
         settings.insert("MODULE_PARAMETERS".to_owned(), case.scenario.parameters.clone());
         settings.insert("MODULE_MAY_REFUSE".to_owned(), u8::from(case.scenario.refusal).to_string());
@@ -272,7 +277,9 @@ impl<'a> Rig<'a> {
         let (sender, reports) = mpsc::channel();
         let mut outcomes = Vec::new();
         let result = std::thread::scope(|scope| {
-            let guests = scope.spawn(move || pool.run(boots, jobs, &|case| self.spec(settings, case), &sender));
+            let guests = scope.spawn(move || {
+                pool.run(boots, jobs, &|boot| self.spec_with(settings, boot.first(), &boot.arguments()), &sender)
+            });
             for report in reports {
                 live.report(&report);
                 match report {

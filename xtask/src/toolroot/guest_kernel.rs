@@ -75,6 +75,11 @@ impl GuestKernel {
         is_configured(&self.build, option)
     }
 
+    /// How often a second its timer ticks.
+    pub(crate) fn ticks_a_second(&self) -> Option<u64> {
+        number(&configuration(&self.build), "CONFIG_HZ")
+    }
+
     /// Path of the module `name` (for example `msr`), as packaged: `.ko`, `.ko.xz`, `.ko.zst` or
     /// `.ko.gz`; `None` if it is built in or absent.
     pub(crate) fn module(&self, name: &str) -> Option<PathBuf> {
@@ -82,11 +87,20 @@ impl GuestKernel {
     }
 }
 
-/// Whether `option` is `y` in the configuration of a kernel's build folder.
+/// The configuration of a kernel's build folder.
+fn configuration(build: &Path) -> String {
+    fs::read_to_string(build.join("include/config/auto.conf")).unwrap_or_default()
+}
+
+/// Whether `option` is `y` there.
 fn is_configured(build: &Path, option: &str) -> bool {
-    let configuration = fs::read_to_string(build.join("include/config/auto.conf")).unwrap_or_default();
     let wanted = format!("{option}=y");
-    configuration.lines().any(|line| line == wanted)
+    configuration(build).lines().any(|line| line == wanted)
+}
+
+/// The number that `option` is in a configuration.
+fn number(configuration: &str, option: &str) -> Option<u64> {
+    configuration.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix('=')?.parse().ok())
 }
 
 fn find_module(folder: &Path, name: &str) -> Option<PathBuf> {

@@ -54,6 +54,7 @@ Directories.
   umount TARGET [detach]            umount2(2)
 Extended attributes. NAME with its namespace: trusted.a
   setxattr PATH NAME TEXT [FLAGS]   setxattr(2); FLAGS: create replace
+  setxattrs PATH NAME COUNT         so many: NAME1 is 1, NAME2 is 2
   getxattr PATH NAME                getxattr(2); prints the value with a newline
   listxattr PATH                    listxattr(2); one name a line
   removexattr PATH NAME             removexattr(2)
@@ -175,6 +176,14 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
             let how = arguments.optional().map(|text| xattr_flags(&text.to_string_lossy())).transpose()?;
             arguments.end()?;
             xattr::set(&path, &name, &value, how.unwrap_or(xattr::Flags::empty()))
+        }
+        "setxattrs" => {
+            let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
+            let count = arguments.number("COUNT")?;
+            arguments.end()?;
+            let set =
+                |n: u64| xattr::set(&path, &format!("{name}{n}"), n.to_string().as_bytes(), xattr::Flags::empty());
+            (1..=count).try_for_each(set)
         }
         "getxattr" => {
             let (path, name) = (arguments.path("PATH")?, arguments.text("NAME")?);
