@@ -36,16 +36,19 @@ for width in 1 $((bits / 4)) $((bits / 2)) $((bits - 1)); do
 	mask walker "$(low $width)"
 	share=$((L3_SIZE / bits * width))
 	# More than the share, so that all of it is filled.
-	as_member walker taskset 1 cache-load walk $((share * 2)) 1 read >/tmp/walk
+	as_member walker taskset 1 cache-load walk $((share * 2 + (4 << 20))) 1 read >/tmp/walk
 	occupancy=$(cat $counters/llc_occupancy)
 	echo "# point bits_of_the_mask occupancy_in_percent_of_the_L3 $width $((occupancy * 100 / L3_SIZE))"
 	note "mask $(low $width): $occupancy of $share bytes; walked, counted, references, misses: $(cat /tmp/walk)"
 	between "abi-400 a walker confined to $width of $bits occupies its share" $((share * 98 / 100)) $((share * 102 / 100)) "$occupancy"
 done
 
-# What does not fit is read for each access; what is written is read first, and written back when it leaves.
-mask walker "$(low 1)"
-much=$((L3_SIZE * 2 / 3))
+# What does not fit is read for each access; what is written is read first, and written back when it leaves. As much of the cache
+# as that allows is the walker's, for the little else that it does.
+much=$((16 << 20))
+width=$((much / 2 / (L3_SIZE / bits)))
+[ $width -lt "$bits" ] || width=$((bits - 1))
+mask walker "$(low $width)"
 # Lines of memory that is used again may be in any way: begin with none.
 rdt-traffic caches follow
 for access in read write; do
