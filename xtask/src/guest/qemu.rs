@@ -119,10 +119,6 @@ pub(crate) fn machine_arguments(machine: &Machine, pace: Pace, firmware: Option<
     };
     let mut words: Vec<String> = accelerator.iter().map(|&word| word.to_owned()).collect();
     words.extend(machine.qemu_args());
-    let cpu = words.iter().position(|word| word == "-cpu");
-    if let (Pace::Time, Arch::Amd64, Some(option)) = (pace, Arch::from(machine.arch), cpu) {
-        words[option + 1] = without_long_moves(&words[option + 1]);
-    }
     if let Some(firmware) = firmware {
         words.extend(["-bios".to_owned(), firmware.display().to_string()]);
     }
@@ -164,9 +160,12 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
     // If xtask dies without cleaning up, the kernel ends QEMU for it.
     add(&["-run-with", "exit-with-parent=on"]);
     add(&["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-    for argument in machine_arguments(&spec.hardware, spec.pace, provisions.firmware.as_deref()) {
-        add(&[&argument]);
+    let mut machine = machine_arguments(&spec.hardware, spec.pace, provisions.firmware.as_deref());
+    let cpu = machine.iter().position(|word| word == "-cpu");
+    if let (Pace::Time, Arch::Amd64, Some(option)) = (spec.pace, spec.arch(), cpu) {
+        machine[option + 1] = without_long_moves(&machine[option + 1]);
     }
+    machine.iter().for_each(|argument| add(&[argument]));
     let file = |id: &str, path: PathBuf| format!("file,id={id},path={}", option_path(&path));
     add(&["-chardev", &file("console", folder.console()), "-serial", "chardev:console"]);
     let control = match spec.plan {
@@ -214,18 +213,21 @@ pub(crate) fn command_line(spec: &Spec, provisions: &Provisions, folder: &Folder
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_package_with_telemetry_is_a_device_on_a_socket_of_the_plugins() {
-        let spec = crate::guest::tests::spec_of("intel-aet", Arch::Amd64, None);
-        let provisions = Provisions {
+    fn provisions() -> Provisions {
+        Provisions {
             qemu: Vec::new(),
             firmware: None,
             busybox: PathBuf::new(),
             tools: Vec::new(),
             plugin: PathBuf::from("p.so"),
-        };
+        }
+    }
+
+    #[test]
+    fn each_package_with_telemetry_is_a_device_on_a_socket_of_the_plugins() {
+        let spec = crate::guest::tests::spec_of("intel-aet", Arch::Amd64, None);
         let line = |folder: &str| {
-            let line = command_line(&spec, &provisions, &Folder(PathBuf::from(folder)));
+            let line = command_line(&spec, &provisions(), &Folder(PathBuf::from(folder)));
             line.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
         };
         let words = line("/run/1");
@@ -262,8 +264,10 @@ mod tests {
         assert_eq!(without_long_moves("max"), format!("max{NO_LONG_MOVES}"));
         assert_eq!(without_long_moves("max,level=0x10,erms=on"), format!("max{NO_LONG_MOVES},level=0x10,erms=on"));
         let cpu = |name: &str, arch, pace| {
-            let words = machine_arguments(&crate::guest::tests::spec_of(name, arch, None).hardware, pace, None);
-            words.iter().skip_while(|word| *word != "-cpu").nth(1).unwrap().contains("erms=off")
+            let spec = Spec { pace, ..crate::guest::tests::spec_of(name, arch, None) };
+            let line = command_line(&spec, &provisions(), &Folder("/run".into()));
+            let cpu = line.iter().skip_while(|word| *word != "-cpu").nth(1).unwrap();
+            cpu.to_str().unwrap().contains("erms=off")
         };
         assert!(cpu("intel", Arch::Amd64, Pace::Time));
         assert!(!cpu("intel", Arch::Amd64, Pace::Instructions) && !cpu("mpam", Arch::Arm64, Pace::Time));
