@@ -116,10 +116,6 @@ impl File {
 pub(super) type All = BTreeMap<String, Vec<Mutant>>;
 
 impl Results {
-    pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
     /// Takes down how many mutants there are in the parts that `all` is of.
     pub(super) fn of_all(mut self, parts: &[&Part], all: &All) -> Self {
         for part in parts {
@@ -265,7 +261,7 @@ pub(super) fn text(file: &str) -> Result<String> {
 }
 
 /// A hash of the source without its tests (FNV-1a), so that results last while only tests are added.
-fn version(text: &str) -> String {
+pub(super) fn version(text: &str) -> String {
     let tests = TestCode::of(text);
     let source = (1_u32..).zip(text.lines()).filter(|(line, _)| !tests.has(*line)).map(|(_, text)| text.trim_end());
     let bytes = source.filter(|line| !line.is_empty()).flat_map(|line| line.bytes().chain([b'\n']));
@@ -282,7 +278,8 @@ pub(super) mod tests {
     pub(in crate::mutants) fn all() -> All {
         let mutant = |line: u32, change: &str| {
             let text = format!(
-                r#"{{"name":"resctrl-fs/src/a.rs:{line}:5: {change}","file":"resctrl-fs/src/a.rs","span":{{"start":{{"line":{line},"column":5}}}}}}"#
+                r#"{{"name":"resctrl-fs/src/a.rs:{line}:5: {change}","file":"resctrl-fs/src/a.rs","genre":"BinaryOperator","replacement":"<=",
+                "span":{{"start":{{"line":{line},"column":5}},"end":{{"line":{line},"column":6}}}}}}"#
             );
             serde_json::from_str::<Mutant>(&text).unwrap()
         };

@@ -4,7 +4,7 @@
 //! It works in place, on a copy of this checkout that is kept in `target/mutants`, so that the next run finds there what this
 //! one has compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -14,8 +14,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::results::Outcome;
+use super::results::{All, Outcome};
 use super::tree::copy_checkout;
+use super::weave::Genre;
 use crate::cargo_tool::CargoTool;
 use crate::measured::{Part, part_of};
 use crate::workspace;
@@ -33,23 +34,41 @@ fn above(package: &str) -> &'static [&'static str] {
     }
 }
 
+/// What a package is compiled with, for its tests.
+pub(super) fn features(package: &str) -> &'static [&'static str] {
+    if package == "resctrl-types" { &["--features", "sim"] } else { &[] }
+}
+
 /// A change of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Mutant {
     /// `resctrl-fs/src/text.rs:12:5: replace + with - in width`.
     pub(super) name: String,
     pub(super) file: String,
+    pub(super) genre: Genre,
+    pub(super) replacement: String,
+    #[serde(default)]
+    function: Option<Function>,
     span: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Function {
+    return_type: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Span {
     start: Position,
+    end: Position,
 }
 
+/// Both count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Position {
     line: usize,
+    /// In characters.
+    column: usize,
 }
 
 impl Mutant {
@@ -66,6 +85,17 @@ impl Mutant {
     /// Counted from 1.
     pub(super) fn line(&self) -> usize {
         self.span.start.line
+    }
+
+    /// It replaces the value of a function whose type is said, as against `impl`, which stands for what type it is given.
+    pub(super) fn has_said_type(&self) -> bool {
+        self.genre == Genre::FnValue
+            && self.function.as_ref().is_some_and(|function| !function.return_type.contains("impl"))
+    }
+
+    /// Line and column where what it replaces begins, and where what follows that does.
+    pub(super) fn places(&self) -> [(usize, usize); 2] {
+        [&self.span.start, &self.span.end].map(|place| (place.line, place.column))
     }
 }
 
@@ -105,15 +135,12 @@ impl Tool {
     }
 
     /// All mutants of `parts`, by file, in the tool's order.
-    pub(super) fn list(&self, parts: &[&Part]) -> Result<BTreeMap<String, Vec<Mutant>>> {
+    pub(super) fn list(&self, parts: &[&Part]) -> Result<All> {
         let mut packages: Vec<&str> = parts.iter().map(|part| part.package).collect();
         packages.dedup();
-        let mut all = BTreeMap::<String, Vec<Mutant>>::new();
+        let mut all = All::new();
         for package in packages {
-            let mut command = self.command(workspace::root(), package);
-            let output = command.args(["--list", "--json"]).output().context("cannot run cargo-mutants")?;
-            ensure!(output.status.success(), "cargo-mutants: {}", String::from_utf8_lossy(&output.stderr).trim());
-            for mutant in parse_list(&output.stdout)? {
+            for mutant in listed(&mut self.command(workspace::root(), package))? {
                 if part_of(&mutant.file).is_some_and(|part| parts.contains(&part)) {
                     all.entry(mutant.file.clone()).or_default().push(mutant);
                 }
@@ -122,35 +149,41 @@ impl Tool {
         Ok(all)
     }
 
-    /// Tries the mutants of a part that are asked for, of `all`, on the tests of their own crate.
-    pub(super) fn run(
-        &self,
-        part: &Part,
-        narrowed: &Narrowed<'_>,
-        all: &BTreeMap<String, Vec<Mutant>>,
-        folder: &Path,
-    ) -> Result<Vec<(Mutant, Outcome)>> {
+    /// The mutants of a part that are asked for, of `all`.
+    pub(super) fn wanted(&self, part: &Part, narrowed: &Narrowed<'_>, all: &All) -> Result<Vec<Mutant>> {
         let wanted =
             |file: &&String| narrowed.files.is_empty() || narrowed.files.iter().any(|glob| matches(glob, file));
         let files: Vec<&String> = all.keys().filter(|file| part_of(file) == Some(part)).filter(wanted).collect();
-        let only = narrowed.only.as_ref().map(|names| {
-            let of_part = |name: &&String| files.iter().any(|file| name.starts_with(&format!("{file}:")));
-            names.iter().filter(of_part).cloned().collect::<Vec<_>>()
-        });
-        if files.is_empty() || only.as_ref().is_some_and(Vec::is_empty) {
+        let mut mutants: Vec<Mutant> = if files.is_empty() {
+            Vec::new()
+        } else if let Some(diff) = narrowed.diff {
+            let mut command = self.command(workspace::root(), part.package);
+            command.args(files.iter().flat_map(|file| ["--file", file])).arg("--in-diff").arg(diff);
+            listed(&mut command)?
+        } else {
+            files.iter().flat_map(|file| all[*file].iter().cloned()).collect()
+        };
+        if let Some(only) = &narrowed.only {
+            mutants.retain(|mutant| only.contains(&mutant.name));
+        }
+        if let Some((which, of)) = narrowed.shard {
+            mutants = mutants.into_iter().skip(which).step_by(of).collect();
+        }
+        Ok(mutants)
+    }
+
+    /// Tries mutants of a part one by one, on the tests of their own crate.
+    pub(super) fn run(&self, part: &Part, mutants: &[Mutant], folder: &Path) -> Result<Vec<(Mutant, Outcome)>> {
+        if mutants.is_empty() {
             return Ok(Vec::new());
         }
         let tree = folder.join("tree");
-        copy_checkout(&tree)?;
+        copy_checkout(&tree, &BTreeMap::new())?;
         let mut first = self.on(&tree, part, folder);
+        let files: BTreeSet<&String> = mutants.iter().map(|mutant| &mutant.file).collect();
         first.args(files.iter().flat_map(|file| ["--file", file]));
-        if let Some((which, of)) = narrowed.shard {
-            first.arg("--shard").arg(format!("{which}/{of}")).args(["--sharding", "round-robin"]);
-        }
-        if let Some(diff) = narrowed.diff {
-            first.arg("--in-diff").arg(diff);
-        }
-        first.args(only.iter().flat_map(|names| ["--re".to_owned(), exactly(names)]));
+        let names: Vec<String> = mutants.iter().map(|mutant| mutant.name.clone()).collect();
+        first.args(exactly(&names));
         // So that a machine with other things to do makes no timeouts, which would count as noticed.
         first.args(["--minimum-test-timeout", "60", "--timeout-multiplier", "10"]);
         outcomes(&mut first, &folder.join(part.name))
@@ -163,7 +196,7 @@ impl Tool {
         }
         println!("{} survivors meet the tests of {}", survivors.len(), above(part.package).join(", "));
         let mut second = self.on(&folder.join("tree"), part, folder);
-        second.args(["--re", &exactly(survivors)]);
+        second.args(exactly(survivors));
         second.args(above(part.package).iter().flat_map(|package| ["--test-package", package]));
         // How long those take without a change is not measured.
         second.args(["--timeout", "1800"]);
@@ -178,13 +211,20 @@ impl Tool {
             .arg("--output")
             .arg(folder.join(part.name))
             // The tests of half of the crate are on its simulated kernel.
-            .args(if part.package == "resctrl-types" { &["--features", "sim"][..] } else { &[] })
+            .args(features(part.package))
             .env("NEXTEST_PROFILE", "mutants")
             .env("CARGO_TARGET_DIR", folder.join("build"))
             // The profile says so.
             .env_remove("CARGO_INCREMENTAL");
         command
     }
+}
+
+/// What the tool lists with these arguments.
+fn listed(command: &mut Command) -> Result<Vec<Mutant>> {
+    let output = command.args(["--list", "--json"]).output().context("cannot run cargo-mutants")?;
+    ensure!(output.status.success(), "cargo-mutants: {}", String::from_utf8_lossy(&output.stderr).trim());
+    parse_list(&output.stdout)
 }
 
 /// What `--list --json` prints; nothing at all if no mutant is in the changes.
@@ -249,10 +289,13 @@ fn parse_outcomes(json: &[u8]) -> Result<Vec<(Mutant, Outcome)>> {
     Ok(tried)
 }
 
-/// A pattern that matches these names and no others.
-fn exactly(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
-    format!("^({})$", names.join("|"))
+/// Arguments for these mutants and no others: patterns, none of which is too long for an argument.
+fn exactly(names: &[String]) -> Vec<String> {
+    let pattern = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
+        ["--re".to_owned(), format!("^({})$", names.join("|"))]
+    };
+    names.chunks(200).flat_map(pattern).collect()
 }
 
 /// Whether `glob` matches: `*` is any text, everything else itself.
@@ -297,7 +340,8 @@ mod tests {
     #[test]
     fn names_are_matched_as_they_are() {
         let name = "a.rs:1:2: replace || with && in f (g)".to_owned();
-        let pattern = regex::Regex::new(&exactly(&[name.clone(), "b".to_owned()])).unwrap();
+        let pattern = regex::Regex::new(&exactly(&[name.clone(), "b".to_owned()])[1]).unwrap();
+        assert_eq!(exactly(&vec![name.clone(); 201]).len(), 4);
         assert!(pattern.is_match(&name) && pattern.is_match("b"));
         assert!(!pattern.is_match("abc") && !pattern.is_match("a.rs:1:2: replace "));
         assert!(matches("*/monitor/*.rs", "resctrl-fs/src/monitor/worker.rs"));
