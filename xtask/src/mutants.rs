@@ -20,6 +20,7 @@ mod tree;
 mod trial;
 mod weave;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,14 +71,17 @@ pub(crate) struct Options {
     /// Take those only that survive in docs/evidence/mutants.json, after tests were added
     #[arg(long, conflicts_with_all = ["shard", "in_diff"])]
     survivors: bool,
+    /// Take those only of which docs/evidence/mutants.json does not say what became of them
+    #[arg(long, conflicts_with_all = ["shard", "survivors"])]
+    untried: bool,
     /// Only show which tests come by this mutant, and which of them notice it; a part of its name, as it is listed, will do
-    #[arg(long = "name", value_name = "NAME", conflicts_with_all = ["shard", "in_diff", "survivors"])]
+    #[arg(long = "name", value_name = "NAME", conflicts_with_all = ["shard", "in_diff", "survivors", "untried"])]
     names: Vec<String>,
     /// Compile each mutant by itself, as cargo-mutants does it, instead of all at once: many hours
     #[arg(long)]
     one_by_one: bool,
     /// Run nothing: put the results in these files together, in the order of their age
-    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["shard", "in_diff", "files", "survivors", "names"])]
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["shard", "in_diff", "files", "survivors", "untried", "names"])]
     merge: Vec<PathBuf>,
     /// Where the results go
     #[arg(long, value_name = "FILE", default_value = "target/mutants/results.json")]
@@ -145,12 +149,15 @@ impl Options {
     }
 
     /// The names of those mutants alone that are asked for, if it is not all.
-    fn only(&self, all: &All) -> Result<Option<Vec<String>>> {
+    fn only(&self, all: &All) -> Result<Option<BTreeSet<String>>> {
         if !self.names.is_empty() {
             let named = all.values().flatten().filter(|mutant| self.names_it(mutant));
             return Ok(Some(named.map(|mutant| mutant.name.clone()).collect()));
         }
-        Ok(if self.survivors { Some(kept()?.survivors()) } else { None })
+        if self.untried {
+            return Ok(Some(Results::merge(vec![kept()?], all)?.untried(all)));
+        }
+        Ok(if self.survivors { Some(kept()?.survivors().into_iter().collect()) } else { None })
     }
 }
 
@@ -189,7 +196,8 @@ fn try_out(options: &Options, tool: &Tool, parts: &[&Part], all: &All) -> Result
         .map(|part| Ok((*part, tool.wanted(part, &narrowed, all)?)))
         .collect::<Result<Vec<(&Part, Vec<Mutant>)>>>()?;
     if wanted.iter().all(|(_, mutants)| mutants.is_empty()) {
-        ensure!(options.in_diff.is_some() || options.survivors, "there is no such mutant");
+        let may_be_none = options.in_diff.is_some() || options.survivors || options.untried;
+        ensure!(may_be_none, "there is no such mutant");
         return Ok(results);
     }
     let woven = if options.one_by_one { None } else { Some(Woven::of(tool, &folder)?) };

@@ -16,7 +16,7 @@ use super::errors::{Blame, Line, lines};
 use super::results::{All, text, version};
 use super::tool::Mutant;
 use super::tree::copy_checkout;
-use super::weave::{SWITCH, Woven, weave};
+use super::weave::{Genre, SWITCH, Woven, weave};
 use crate::cargo_tool::program;
 use crate::measured::{self, PARTS, TESTED, part_of};
 
@@ -111,7 +111,7 @@ pub(super) fn build(all: &All, folder: &Path) -> Result<Build> {
         for ((file, at), wrong) in &blame.mutants {
             let mutant = &all[file][*at];
             // `return VALUE` has to have the type that VALUE has to have at the end.
-            let certain = *wrong && mutant.has_said_type();
+            let certain = *wrong && mutant.genre == Genre::FnValue;
             known.files.get_mut(file).context("every file is known")?.mutants.insert(mutant.name.clone(), certain);
         }
         known.constant.extend(blame.constant);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What became of mutants, and how it is kept: for each file, a letter for each of its mutants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -181,6 +181,13 @@ impl Results {
         self.files.get(file).and_then(|file| file.outcomes().nth(at)).unwrap_or(Outcome::Untried)
     }
 
+    /// The names of those that were not tried.
+    pub(super) fn untried(&self, all: &All) -> BTreeSet<String> {
+        let mutants = all.iter().flat_map(|(file, mutants)| mutants.iter().enumerate().map(move |one| (file, one)));
+        let untried = mutants.filter(|(file, (at, _))| self.outcome(file, *at) == Outcome::Untried);
+        untried.map(|(_, (_, mutant))| mutant.name.clone()).collect()
+    }
+
     /// The score of a part, and how many of its mutants were tried.
     pub(crate) fn score(&self, part: &Part) -> (Share, Share) {
         let tried = |file: &File| Share {
@@ -317,6 +324,14 @@ pub(super) mod tests {
         assert_eq!(merged(vec![old()]), None);
         assert_eq!(merged(vec![old(), results("M..")]).unwrap(), "M.. 1:5: replace a with ()");
         assert_eq!(merged(vec![results("M.."), old()]).unwrap(), "M.. 1:5: replace a with ()");
+    }
+
+    #[test]
+    fn what_was_not_tried_is_known_by_name() {
+        let untried = |results: Results| results.untried(&all()).into_iter().collect::<Vec<_>>();
+        assert_eq!(untried(results("C.M")), ["resctrl-fs/src/a.rs:2:5: replace < with <="]);
+        assert_eq!(untried(results("UTM")), [""; 0]);
+        assert_eq!(untried(Results::default()).len(), 3);
     }
 
     #[test]

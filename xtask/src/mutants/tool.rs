@@ -87,10 +87,9 @@ impl Mutant {
         self.span.start.line
     }
 
-    /// It replaces the value of a function whose type is said, as against `impl`, which stands for what type it is given.
+    /// The type of the function that it is in is said, as against `impl`, which stands for the type of what is returned.
     pub(super) fn has_said_type(&self) -> bool {
-        self.genre == Genre::FnValue
-            && self.function.as_ref().is_some_and(|function| !function.return_type.contains("impl"))
+        self.function.as_ref().is_none_or(|function| !function.return_type.contains("impl"))
     }
 
     /// Line and column where what it replaces begins, and where what follows that does.
@@ -106,7 +105,7 @@ pub(super) struct Narrowed<'a> {
     pub(super) shard: Option<(usize, usize)>,
     pub(super) diff: Option<&'a PathBuf>,
     /// Names; those alone.
-    pub(super) only: Option<Vec<String>>,
+    pub(super) only: Option<BTreeSet<String>>,
 }
 
 /// The installed tool.

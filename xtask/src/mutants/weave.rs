@@ -121,6 +121,7 @@ fn edit(
 ) -> Result<(Kind, Range<usize>, String), &'static str> {
     let new = &mutant.replacement;
     match &place.what {
+        What::Body(_) if !mutant.has_said_type() => Err("its value has a type of its own"),
         What::Body(at) => Ok((Kind::Body, *at..*at, new.clone())),
         What::NeededArm => Err("what it matches may be matched by no other"),
         What::Arm(at) => Ok((Kind::Arm, *at..*at, String::new())),
@@ -212,7 +213,7 @@ impl Writer<'_> {
             Kind::Nothing => {}
             Kind::Body => {
                 self.put(&format!("match {which} {{ 0 => {{}}"));
-                self.changes(edit, "return (", "),");
+                self.changes(edit, "return ");
                 self.put(" } ");
             }
             Kind::Arm => self.put(&format!(" if {which} == 0")),
@@ -220,7 +221,7 @@ impl Writer<'_> {
                 self.put(&format!("(match {which} {{ 0 => ("));
                 self.write(edit.range.clone(), inner);
                 self.put("),");
-                self.changes(edit, "(", "),");
+                self.changes(edit, "");
                 self.put(" })");
             }
         }
@@ -233,15 +234,15 @@ impl Writer<'_> {
         self.woven.first + u32::try_from(self.woven.numbers.len()).unwrap_or(u32::MAX)
     }
 
-    fn changes(&mut self, edit: &Edit, before: &str, after: &str) {
+    fn changes(&mut self, edit: &Edit, before: &str) {
         for (nth, (mutant, new)) in (1..).zip(&edit.changes) {
             let number = if nth == edit.changes.len() { "_".to_owned() } else { nth.to_string() };
             self.put(&format!(" {number} => {before}"));
             let start = self.woven.text.len();
-            self.put(new);
+            self.put(&format!("({new})"));
             let range = start..self.woven.text.len();
             self.woven.regions.push(Region { range, mutants: vec![*mutant], is_new: true });
-            self.put(after);
+            self.put(",");
         }
     }
 }

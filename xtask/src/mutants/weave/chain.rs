@@ -14,6 +14,9 @@ use syn::spanned::Spanned;
 pub(super) fn smallest(text: &str, chain: &[Range<usize>], operator: &Range<usize>, new: &str) -> Option<Range<usize>> {
     let root = chain.last()?;
     let wanted = shape(&replaced(text, root, operator, new))?;
+    if chain.len() == 1 {
+        return Some(root.clone());
+    }
     let is_it = |node: &&Range<usize>| {
         let node = (*node).clone();
         let inner = replaced(text, &node, operator, new);

@@ -21,6 +21,7 @@ fn mutant(text: &str, genre: &str, range: Range<usize>, new: &str) -> Mutant {
         "file": "a.rs",
         "genre": genre,
         "replacement": new,
+        "function": { "return_type": if text.starts_with("fn f() -> impl I") { "-> impl I" } else { "-> u8" } },
         "span": { "start": place(range.start), "end": place(range.end) },
     });
     serde_json::from_value(json).unwrap()
@@ -144,6 +145,7 @@ fn what_cannot_be_woven_is_left_with_the_reason() {
     assert_eq!(left("fn f() { if a && let Some(b) = c {} }", "&& => ||"), "it binds names");
     assert_eq!(left("fn f() { a as u8 >> 1 }", ">> => <<"), "it does not parse");
     assert_eq!(left("fn f() { m!(a + b) }", "+ => -"), "it is in no known place");
+    assert_eq!(left("fn f() -> impl I { a }", "fn => ::std::iter::empty()"), "its value has a type of its own");
     let needed = "what it matches may be matched by no other";
     assert_eq!(
         left(
