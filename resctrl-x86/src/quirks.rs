@@ -43,7 +43,12 @@ const CLUSTERED: [(u32, u32); 6] = [(6, 0x6a), (6, 0x8f), (6, 0xcf), (6, 0xad), 
 impl Model {
     /// Asks CPUID.
     pub(crate) fn read(registers: &impl Registers) -> Model {
-        let version = Version::ADDRESS.read(registers);
+        Model::of(Version::ADDRESS.read(registers))
+    }
+
+    /// What EAX of leaf 1 says: an extended family counts on from 15, and only families 6 and 15 and those beyond have an extended
+    /// model (SDM volume 2, CPUID, "Display Family/Model").
+    fn of(version: u64) -> Model {
         let field = |field: resctrl_types::register::Field| u32::try_from(field.get(version)).unwrap_or(0);
         let family = field(Version::FAMILY);
         Model {
@@ -112,5 +117,25 @@ impl Model {
             cdp_capable: false,
             kind: ControlKind::Cache(cache),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_and_models_are_numbered_as_the_manual_shows_them() {
+        for (version, family, model, stepping) in [
+            (0x0006_06a6, 6, 0x6a, 6),
+            (0x0005_0654, 6, 0x55, 4),
+            // Only families 6 and 15 and those beyond have an extended model, and only those from 15 on an extended family.
+            (0x0041_0543, 5, 4, 3),
+            (0x0000_0f29, 15, 2, 9),
+            (0x0040_0f10, 19, 1, 0),
+            (0x0041_0f23, 19, 0x12, 3),
+        ] {
+            assert_eq!(Model::of(version), Model { family, model, stepping }, "{version:#x}");
+        }
     }
 }

@@ -233,6 +233,16 @@ fn counters_without_an_event_to_show_are_none_but_monitoring_is_there() {
 }
 
 #[test]
+fn without_an_event_and_without_counters_to_assign_there_is_no_monitoring() {
+    for (machine, options) in [(amd(), "!cmt,!mbmtotal,!mbmlocal"), (amd_abmc(), "!cmt,!mbmtotal,!mbmlocal,!abmc")] {
+        probed(machine, as_it_is, options, |x86, log| {
+            assert_eq!(Resources::monitor(x86, ResourceId::L3), None);
+            assert!(!log.contains(&"resctrl: L3 monitoring detected".to_owned()));
+        });
+    }
+}
+
+#[test]
 fn a_limit_that_does_not_fit_is_given_up() {
     let wide = |leaf: u32, subleaf: u32, answer: [u32; 4]| match (leaf, subleaf) {
         (0x8000_0020, 1) => [32, 0, 0, answer[3]],

@@ -226,7 +226,15 @@ fn admitted_values_are_not_refused_and_their_neighbours_are() {
         }
         let last = change(15, ConfType::Both, 1);
         assert_eq!(rig.apply(ResourceId::L3, 0, &[last]), Ok(()));
-        assert_eq!(rig.apply(ResourceId::L3, 0, &[change(16, ConfType::Both, 1)]), Err(Errno::EINVAL));
+        let too_high = change(16, ConfType::Both, 1);
+        assert_eq!(rig.apply(ResourceId::L3, 0, &[too_high]), Err(Errno::EINVAL));
+        let two = [change(2, ConfType::Both, 1), too_high];
+        assert_eq!(rig.apply(ResourceId::L3, 0, &two), Err(Errno::EINVAL));
+        assert_eq!(
+            rig.value(ResourceId::L3, 0, 2, ConfType::Both),
+            0xfff,
+            "of changes that are not all good none is made"
+        );
         assert_eq!(rig.refused(), 0);
         rig.halt();
     });

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use resctrl_hardware::Machine;
 use resctrl_hardware::write_log::Kind;
-use resctrl_types::arch::{Ids, MonId};
-use resctrl_types::sim::{self, SimTask, TaskSpec};
+use resctrl_types::arch::{Cpus, Ids, MonId};
+use resctrl_types::sim::{self, SimPlatform, SimTask, TaskSpec};
 use resctrl_types::{Closid, CpuId, Platform, Rmid, TaskWord, TaskWords};
 use resctrl_x86_board::Side;
 
@@ -152,6 +152,31 @@ fn a_cpu_that_the_machine_does_not_have_is_nobodys() {
         rig.arch().set_cpu_default(CpuId(4), id(1, 1));
         rig.arch().set_cpu_default(CpuId(u32::MAX), id(1, 1));
         assert_eq!(rig.board.rdt.next_write(), before);
+        rig.halt();
+    });
+}
+
+#[test]
+fn when_a_cpu_goes_to_sleep_nothing_is_known_of_its_register_any_more() {
+    sim::run(|| {
+        let rig = Rig::boot(&intel());
+        let task = rig.sim.spawn_task(TaskSpec::default());
+        rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
+        let hook = Arc::clone(&rig.x86);
+        rig.sim.set_sched_in(move |here, word| {
+            Ids::sched_in(&*hook, here, word);
+        });
+        let watching = rig.sim.watch_switches().unwrap();
+        let writes = || rig.board.rdt.writes(Kind::Assoc);
+        rig.sim.switch_to(CpuId(3), Some(&task)).unwrap();
+        let before = writes();
+        rig.sim.switch_to(CpuId(3), Some(&task)).unwrap();
+        assert_eq!(writes(), before, "it holds that");
+        rig.on(3, |here| Cpus::<SimPlatform>::cpu_suspend(&*rig.x86, here.into()));
+        rig.sim.switch_to(CpuId(3), Some(&task)).unwrap();
+        assert_eq!(writes(), before + 1, "whoever runs next has it written");
+        assert_eq!(rig.msr(3, PQR_ASSOC), pqr(3, 7));
+        drop(watching);
         rig.halt();
     });
 }

@@ -268,6 +268,16 @@ fn a_processor_that_miscounts_is_corrected_above_the_threshold() {
 }
 
 #[test]
+fn a_processor_that_counts_right_is_believed() {
+    sim::run(|| {
+        let rig = Rig::boot(&with_monitoring(24, 64, 24));
+        rig.traffic(0, 16, EventId::MbmTotal, 64_000_000);
+        assert_eq!(rig.read(0, 16, EventId::MbmTotal), Ok(64_000_000));
+        rig.halt();
+    });
+}
+
+#[test]
 fn the_index_of_a_monitor_id_is_its_rmid() {
     sim::run(|| {
         let rig = Rig::boot(&intel());

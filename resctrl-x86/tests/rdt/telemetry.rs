@@ -91,6 +91,21 @@ fn a_count_is_the_sum_of_the_regions_of_the_package_that_are_valid() {
 }
 
 #[test]
+fn what_was_found_before_the_first_mount_is_not_looked_for_again() {
+    found(|_| (), "", |_, _, log| assert_eq!(log, DETECTED));
+    sim::run(|| {
+        let machine = intel_aet();
+        let (sim, _, x86) = probe(&machine, Processor::of(&machine), "");
+        let x86 = x86.unwrap();
+        for _ in 0..2 {
+            Telemetry::<SimPlatform>::pre_mount(&x86, &sim).unwrap();
+        }
+        let said = sim.log_lines().iter().filter(|line| line.contains("PERF_PKG energy")).count();
+        assert_eq!(said, 1, "said at the first mount alone");
+    });
+}
+
+#[test]
 fn only_energy_has_a_fraction() {
     sim::run(|| {
         let machine = intel_aet();
