@@ -6,6 +6,7 @@
 //! What leads there and what checks the outcome is done in one order; in between a timer fires and something else happens,
 //! and the search takes them apart at every place where a thread can be preempted.
 
+use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use resctrl_hardware::Event;
@@ -17,10 +18,12 @@ use crate::machine::{INTEL, Machine};
 use crate::model::watched;
 use crate::timing::{once_in, sent, total};
 
-/// Preemptions of a usual run where one thread and a worker meet; a long one takes one more.
-const TWO: usize = 3;
+/// Preemptions of a usual run where one thread and a worker meet, and of a long one, which takes one more than that.
+const TWO: [usize; 2] = [2, 3];
+/// Where the worker does much.
+const LIMBO: [usize; 2] = [2, 2];
 /// Where one more thread meets them.
-const THREE: usize = 1;
+const THREE: [usize; 2] = [1, 1];
 
 /// A rate with which a counter comes around in the longest time that may be between two readings: a period, the tick of a
 /// displaced worker, and a tick more in which the CPU that it then goes to has left too.
@@ -80,14 +83,15 @@ fn all_is_well(machine: Machine) {
 }
 
 /// Searches, and sees that there was something to search: `least` is about half of what there is. The model must allow each run.
-fn search(bound: usize, least: usize, body: impl Fn() + Send + Sync + 'static) {
+fn search([usual, long]: [usize; 2], least: usize, body: impl Fn() + Send + Sync + 'static) {
+    let bound = if env::var_os("SIM_PREEMPTIONS").is_some() { long } else { usual };
     let schedules = watched(|| explore_preemptions(bound, body));
     assert!(is_replay() || schedules >= least, "only {schedules} schedules");
 }
 
 #[test]
 fn a_worker_comes_due_while_its_cpu_leaves() {
-    search(TWO, 200, || {
+    search(TWO, 70, || {
         let (machine, began) = in_one_order(worker_about_to_run);
         meanwhile(&machine, 1, |machine| machine.offline(2));
         in_one_order(|| {
@@ -101,7 +105,7 @@ fn a_worker_comes_due_while_its_cpu_leaves() {
 
 #[test]
 fn a_worker_comes_due_while_the_last_cpu_of_its_domain_leaves() {
-    search(TWO, 200, || {
+    search(TWO, 100, || {
         let (machine, _) = in_one_order(|| {
             let prepared = worker_about_to_run();
             prepared.0.offline(3);
@@ -114,7 +118,7 @@ fn a_worker_comes_due_while_the_last_cpu_of_its_domain_leaves() {
 
 #[test]
 fn a_worker_comes_due_while_its_domain_leaves_and_another_comes_in_its_place() {
-    search(TWO, 200, || {
+    search(TWO, 300, || {
         let (machine, _) = in_one_order(|| {
             let prepared = worker_about_to_run();
             prepared.0.offline(3);
@@ -177,7 +181,7 @@ fn a_worker_comes_due_in_a_quick_remount_while_its_cpu_leaves() {
 
 #[test]
 fn a_worker_comes_due_while_the_module_is_unloaded() {
-    search(TWO, 200, || {
+    search(TWO, 250, || {
         let (machine, _) = in_one_order(worker_about_to_run);
         meanwhile(&machine, 1, |machine| machine.sim.unregister_hotplug());
         in_one_order(|| machine.finish());
@@ -201,7 +205,7 @@ fn a_worker_comes_due_while_the_counters_of_its_domain_are_read_and_its_cpu_leav
 
 #[test]
 fn a_limbo_worker_comes_due_while_its_cpu_leaves() {
-    search(TWO - 1, 400, || {
+    search(LIMBO, 400, || {
         let (machine, rmid) = in_one_order(limbo_about_to_run);
         meanwhile(&machine, 1, |machine| machine.offline(2));
         in_one_order(|| {
@@ -216,7 +220,7 @@ fn a_limbo_worker_comes_due_while_its_cpu_leaves() {
 
 #[test]
 fn a_limbo_worker_comes_due_while_the_last_cpu_of_its_domain_leaves() {
-    search(TWO - 1, 400, || {
+    search(LIMBO, 400, || {
         let (machine, _) = in_one_order(|| {
             let prepared = limbo_about_to_run();
             prepared.0.offline(3);
@@ -256,7 +260,7 @@ fn a_limbo_worker_comes_due_while_another_rmid_is_freed_and_its_cpu_leaves() {
 /// No worker is due here: the one that the mount or the new domain arms is the only one, or there is none.
 #[test]
 fn a_domain_comes_and_goes_while_the_file_system_is_mounted() {
-    search(TWO, 100, || {
+    search(TWO, 50, || {
         let machine = in_one_order(|| {
             let machine = Machine::boot(INTEL);
             machine.offline(2);
@@ -280,7 +284,7 @@ fn a_domain_comes_and_goes_while_the_file_system_is_mounted() {
 #[test]
 fn a_command_that_waits_while_its_group_goes_is_told_that_it_was_deleted() {
     static ENDS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
-    search(TWO, 20, || {
+    search(TWO, 50, || {
         let (machine, node) = in_one_order(|| {
             let machine = Machine::mounted();
             machine.mkdir("g").unwrap();
