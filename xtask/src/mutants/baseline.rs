@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Test {
     pub(super) name: String,
     pub(super) millis: u64,
-    /// The numbers of the mutants that it comes by: one, and how many follow it, and so on.
+    /// The numbers of the mutants that it comes by: one, and how many there are from it on, and so on.
     reached: Vec<(u32, u32)>,
+    /// Of them, those that make a difference where it comes by, as far as is known.
+    differing: Vec<(u32, u32)>,
 }
 
 /// All tests of a program.
@@ -56,8 +58,10 @@ pub(super) struct Place {
 pub(super) struct Baseline {
     programs: Vec<Program>,
     tests: Vec<Vec<Test>>,
-    /// The tests that come by each mutant.
-    reaching: BTreeMap<u32, Vec<Place>>,
+    /// How many tests come by each mutant.
+    reaching: BTreeMap<u32, usize>,
+    /// Those to which it makes a difference.
+    concerned: BTreeMap<u32, Vec<Place>>,
 }
 
 impl Baseline {
@@ -87,20 +91,27 @@ impl Baseline {
     }
 
     pub(super) fn new(programs: Vec<Program>, tests: Vec<Vec<Test>>) -> Self {
-        let mut reaching = BTreeMap::<u32, Vec<Place>>::new();
+        let mut reaching = BTreeMap::<u32, usize>::new();
+        let mut concerned = BTreeMap::<u32, Vec<Place>>::new();
         for (program, of_program) in tests.iter().enumerate() {
             for (test, of_test) in of_program.iter().enumerate() {
-                for number in of_test.reached.iter().flat_map(|(first, count)| *first..first + count) {
-                    reaching.entry(number).or_default().push(Place { program, test });
+                numbers(&of_test.reached).for_each(|number| *reaching.entry(number).or_default() += 1);
+                for number in numbers(&of_test.differing) {
+                    concerned.entry(number).or_default().push(Place { program, test });
                 }
             }
         }
-        Self { programs, tests, reaching }
+        Self { programs, tests, reaching, concerned }
     }
 
-    /// The tests that come by a mutant, and with it the quickest first; of those that take about as long those of `package`.
-    pub(super) fn reaching(&self, number: u32, package: &str) -> Vec<Place> {
-        let mut places = self.reaching.get(&number).cloned().unwrap_or_default();
+    /// How many tests come by a mutant.
+    pub(super) fn reaching(&self, number: u32) -> usize {
+        self.reaching.get(&number).copied().unwrap_or_default()
+    }
+
+    /// The tests to which a mutant makes a difference, the quickest first; of those that take about as long those of `package`.
+    pub(super) fn concerned(&self, number: u32, package: &str) -> Vec<Place> {
+        let mut places = self.concerned.get(&number).cloned().unwrap_or_default();
         places.sort_by_key(|place| {
             let millis = self.test(*place).millis;
             (millis.max(4).ilog2(), self.programs[place.program].package != package, millis, *place)
@@ -235,8 +246,9 @@ fn record(program: &Program, numbers: u32, folder: &Path) -> Result<Vec<Test>> {
                     bail!("{} fails in {} without any mutant", name, program.path.display());
                 }
                 let millis = u64::try_from(began.elapsed().as_millis())?;
-                let reached = ranges(&fs::read(&table)?);
-                let test = Test { name: name.clone(), millis, reached };
+                let table = fs::read(&table)?;
+                let (reached, differing) = (ranges(&table, |byte| byte != 0), ranges(&table, |byte| byte > 1));
+                let test = Test { name: name.clone(), millis, reached, differing };
                 tests.lock().expect("nobody panics").insert(at, test);
                 bar.inc(1);
             }
@@ -248,10 +260,14 @@ fn record(program: &Program, numbers: u32, folder: &Path) -> Result<Vec<Test>> {
     Ok(tests.into_inner().expect("nobody panics").into_values().collect())
 }
 
-/// Where a table has something else than 0: the first of each row, and how many.
-fn ranges(table: &[u8]) -> Vec<(u32, u32)> {
+fn numbers(ranges: &[(u32, u32)]) -> impl Iterator<Item = u32> {
+    ranges.iter().flat_map(|(first, count)| *first..first + count)
+}
+
+/// Where a table has such bytes: the first of each row, and how many.
+fn ranges(table: &[u8], is_one: impl Fn(u8) -> bool) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for (number, _) in (0..).zip(table).filter(|(_, byte)| **byte != 0) {
+    for (number, _) in (0..).zip(table).filter(|(_, byte)| is_one(**byte)) {
         match ranges.last_mut() {
             Some((first, count)) if *first + *count == number => *count += 1,
             _ => ranges.push((number, 1)),
@@ -268,8 +284,8 @@ pub(super) mod tests {
         Program { package: package.to_owned(), name: name.to_owned(), path: "/bin/sh".into(), folder: "/".into() }
     }
 
-    pub(in crate::mutants) fn test(name: &str, millis: u64, reached: &[(u32, u32)]) -> Test {
-        Test { name: name.to_owned(), millis, reached: reached.to_vec() }
+    pub(in crate::mutants) fn test(name: &str, millis: u64, differing: &[(u32, u32)]) -> Test {
+        Test { name: name.to_owned(), millis, reached: vec![(0, 100)], differing: differing.to_vec() }
     }
 
     #[test]
@@ -283,12 +299,13 @@ pub(super) mod tests {
         ];
         let baseline = Baseline::new(programs, tests);
         let names = |number, package| {
-            baseline.reaching(number, package).into_iter().map(|place| baseline.name(place)).collect::<Vec<_>>()
+            baseline.concerned(number, package).into_iter().map(|place| baseline.name(place)).collect::<Vec<_>>()
         };
         assert_eq!(names(1, "resctrl-fs"), ["resctrl-fs::abi quick", "resctrl-x86::rdt quicker", "resctrl-fs slow"]);
         assert_eq!(names(1, "resctrl-x86"), ["resctrl-x86::rdt quicker", "resctrl-fs::abi quick", "resctrl-fs slow"]);
         assert_eq!(names(9, "resctrl-fs"), ["resctrl-fs slow"]);
         assert_eq!(names(10, "resctrl-fs"), [""; 0]);
+        assert_eq!((baseline.reaching(10), baseline.reaching(100)), (4, 0));
         assert_eq!((baseline.len(), baseline.total()), (4, Duration::from_millis(910)));
     }
 
@@ -306,7 +323,8 @@ pub(super) mod tests {
     #[test]
     fn what_is_listed_and_what_is_reached_is_read() {
         assert_eq!(names("a::b: test\nc: benchmark\n\nd: test\n"), ["a::b", "d"]);
-        assert_eq!(ranges(&[0, 1, 1, 0, 0, 1]), [(1, 2), (5, 1)]);
-        assert_eq!(ranges(&[]), []);
+        assert_eq!(ranges(&[0, 1, 3, 0, 0, 1], |byte| byte != 0), [(1, 2), (5, 1)]);
+        assert_eq!(ranges(&[0, 1, 3, 0, 0, 1], |byte| byte > 1), [(2, 1)]);
+        assert_eq!(numbers(&[(1, 2), (5, 1)]).collect::<Vec<_>>(), [1, 2, 5]);
     }
 }

@@ -16,7 +16,7 @@ use super::errors::{Blame, Line, lines};
 use super::results::{All, text, version};
 use super::tool::Mutant;
 use super::tree::copy_checkout;
-use super::weave::{Genre, SWITCH, Woven, weave};
+use super::weave::{self, Genre, SWITCH, Woven};
 use crate::cargo_tool::program;
 use crate::measured::{self, PARTS, TESTED, part_of};
 
@@ -69,6 +69,29 @@ struct Out {
     version: String,
     /// Whether it is certain that they do not by themselves either.
     mutants: BTreeMap<String, bool>,
+    /// Those that do, but not if it is looked into whether they make a difference.
+    #[serde(default)]
+    unwatched: BTreeSet<String>,
+}
+
+/// What is known of a file's mutants.
+struct OfFile<'a> {
+    out: &'a Out,
+    constant: &'a BTreeSet<(String, String)>,
+}
+
+impl weave::Known for OfFile<'_> {
+    fn is_out(&self, mutant: &Mutant) -> bool {
+        self.out.mutants.contains_key(&mutant.name)
+    }
+
+    fn is_unwatched(&self, mutant: &Mutant) -> bool {
+        self.out.unwatched.contains(&mutant.name)
+    }
+
+    fn is_constant(&self, function: &(String, String)) -> bool {
+        self.constant.contains(function)
+    }
 }
 
 /// Weaves all mutants into a copy of the checkout below `folder`, and builds the tests.
@@ -84,7 +107,7 @@ pub(super) fn build(all: &All, folder: &Path) -> Result<Build> {
         let out = known.files.entry((*file).to_owned()).or_default();
         let version = version(text);
         if out.version != version {
-            *out = Out { version, mutants: BTreeMap::new() };
+            *out = Out { version, ..Out::default() };
         }
     }
     let mut only_libraries = true;
@@ -102,8 +125,9 @@ pub(super) fn build(all: &All, folder: &Path) -> Result<Build> {
         }
         let blame = Blame::of(&output, &woven);
         eprintln!(
-            "round {round}: {} mutants and {} functions in constants are left out, {} errors are nobody's",
+            "round {round}: {} mutants are left out, {} not watched, {} functions constant; {} errors are nobody's",
             blame.mutants.len(),
+            blame.unwatched.len(),
             blame.constant.len(),
             blame.unknown.len()
         );
@@ -114,16 +138,32 @@ pub(super) fn build(all: &All, folder: &Path) -> Result<Build> {
             let certain = *wrong && mutant.genre == Genre::FnValue;
             known.files.get_mut(file).context("every file is known")?.mutants.insert(mutant.name.clone(), certain);
         }
+        for (file, at) in &blame.unwatched {
+            let name = all[file][*at].name.clone();
+            known.files.get_mut(file).context("every file is known")?.unwatched.insert(name);
+        }
         known.constant.extend(blame.constant);
         ensure!(
-            !blame.mutants.is_empty() || known.constant.len() > before,
+            !blame.mutants.is_empty() || !blame.unwatched.is_empty() || known.constant.len() > before,
             "this does not compile, and no mutant is to blame; see {}\n{}",
             folder.join("build.log").display(),
-            blame.unknown.join("\n")
+            shown(&blame.unknown)
         );
         measured::save(&place, &known)?;
     }
     bail!("after {ROUNDS} rounds there still are mutants that do not compile")
+}
+
+/// The first of errors, each as far as somebody reads it.
+fn shown(errors: &[String]) -> String {
+    let short = |error: &String| {
+        error
+            .lines()
+            .take(20)
+            .map(|line| format!("{}\n", line.chars().take(200).collect::<String>()))
+            .collect::<String>()
+    };
+    errors.iter().take(3).map(short).collect()
 }
 
 /// Numbers go by part, with some room after each: where code is added to one, those above it are not compiled anew.
@@ -132,9 +172,8 @@ fn weave_all(all: &All, texts: &BTreeMap<&str, String>, known: &Known) -> Result
     let mut first = 0_u32;
     for part in &PARTS {
         for (file, mutants) in all.iter().filter(|(file, _)| part_of(file) == Some(part)) {
-            let is_out = |mutant: &Mutant| known.files[file].mutants.contains_key(&mutant.name);
-            let new = weave(&texts[file.as_str()], mutants, first, is_out, |name| known.constant.contains(name))
-                .with_context(|| file.clone())?;
+            let of_file = OfFile { out: &known.files[file], constant: &known.constant };
+            let new = weave::weave(&texts[file.as_str()], mutants, first, &of_file).with_context(|| file.clone())?;
             first += u32::try_from(new.numbers.len())?;
             woven.insert(file.clone(), new);
         }

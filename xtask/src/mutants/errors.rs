@@ -7,7 +7,7 @@ use std::ops::Range;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::weave::Woven;
+use super::weave::{Text, Woven};
 
 /// A line of `cargo --message-format json`.
 #[derive(Debug, Deserialize)]
@@ -90,6 +90,8 @@ const NAMES_AND_TYPES: [&str; 16] = [
 pub(super) struct Blame {
     /// A file's mutants, by their place in its list; whether it is the new text of just that one which has a wrong name or type.
     pub(super) mutants: BTreeMap<(String, usize), bool>,
+    /// Those that cannot be watched, in the same way.
+    pub(super) unwatched: BTreeSet<(String, usize)>,
     /// Functions that have to stay constant: the type that each is of, and its name.
     pub(super) constant: BTreeSet<(String, String)>,
     /// Errors that are nobody's.
@@ -103,8 +105,7 @@ impl Blame {
         for line in lines {
             if let Line::CompilerMessage { message } = line
                 && message.level.starts_with("error")
-                // "aborting due to 2 previous errors"
-                && !message.spans.is_empty()
+                && !message.message.starts_with("aborting due to")
             {
                 blame.add(message, woven);
             }
@@ -137,16 +138,19 @@ impl Blame {
             Some(code) => NAMES_AND_TYPES.contains(&code.code.as_str()),
             None => message.message.starts_with("cannot find macro"),
         };
-        for (file, at, is_new) in mutants {
-            *self.mutants.entry((file, at)).or_default() |= is_new && names_or_types;
+        for (file, at, what) in mutants {
+            if what == Text::Watched {
+                self.unwatched.insert((file, at));
+            } else {
+                *self.mutants.entry((file, at)).or_default() |= what == Text::New && names_or_types;
+            }
         }
     }
 }
 
 impl Message {
-    /// The mutants in whose text it is: that of what it is about, or else of what it mentions. Whether it is about what one of them
-    /// has brought in.
-    fn mutants(&self, woven: &BTreeMap<String, Woven>) -> Vec<(String, usize, bool)> {
+    /// The mutants in whose text it is: that of what it is about, or else of what it mentions.
+    fn mutants(&self, woven: &BTreeMap<String, Woven>) -> Vec<(String, usize, Text)> {
         let (about, mentioned): (Vec<&Span>, Vec<&Span>) = self.spans.iter().partition(|span| span.is_primary);
         let first: Vec<_> = about.into_iter().flat_map(|span| span.mutants(woven)).collect();
         if !first.is_empty() {
@@ -154,19 +158,19 @@ impl Message {
         }
         let second = mentioned.into_iter().flat_map(|span| span.mutants(woven));
         let all = second.chain(self.children.iter().flat_map(|child| child.mutants(woven)));
-        all.map(|(file, at, _)| (file, at, false)).collect()
+        all.map(|(file, at, what)| (file, at, what.mentioned())).collect()
     }
 }
 
 impl Span {
-    fn mutants(&self, woven: &BTreeMap<String, Woven>) -> Vec<(String, usize, bool)> {
+    fn mutants(&self, woven: &BTreeMap<String, Woven>) -> Vec<(String, usize, Text)> {
         let here = woven.get(&self.file_name).and_then(|woven| woven.at(&self.range()));
         if let Some(here) = here {
-            return here.mutants.iter().map(|mutant| (self.file_name.clone(), *mutant, here.is_new)).collect();
+            return here.mutants.iter().map(|mutant| (self.file_name.clone(), *mutant, here.what)).collect();
         }
         // It may be in a macro that is called in woven text.
         let called = self.expansion.as_ref().map(|expansion| expansion.span.mutants(woven)).unwrap_or_default();
-        called.into_iter().map(|(file, at, _)| (file, at, false)).collect()
+        called.into_iter().map(|(file, at, what)| (file, at, what.mentioned())).collect()
     }
 
     fn range(&self) -> Range<usize> {
@@ -249,6 +253,8 @@ mod tests {
             [(("a.rs".to_owned(), 2), false)].into()
         );
         assert_eq!(blame(&[error("E0308", "whose", &outside)], woven.clone()).unknown, ["whose"]);
+        assert_eq!(blame(&[error("", "linking failed", "")], woven.clone()).unknown, ["linking failed"]);
+        assert_eq!(blame(&[error("", "aborting due to 1 previous error", "")], woven.clone()), Blame::default());
     }
 
     #[test]

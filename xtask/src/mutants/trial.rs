@@ -31,8 +31,10 @@ pub(super) struct Trial {
     /// The test that has noticed it.
     pub(super) by: Option<String>,
     /// How many tests come by it.
-    pub(super) reaching: usize,
-    /// How many of them were run.
+    reaching: usize,
+    /// To how many of them it makes a difference where they do.
+    concerned: usize,
+    /// How many of those were run.
     run: usize,
 }
 
@@ -71,9 +73,9 @@ pub(super) fn try_all(
         let take = || -> Result<()> {
             let (mut new, mut noted) = (Vec::new(), Instant::now());
             for (mutant, trial) in receiver {
-                let Trial { outcome, by, reaching, run } = trial?;
+                let Trial { outcome, by, reaching, concerned, run } = trial?;
                 let by = by.as_deref().unwrap_or("-");
-                writeln!(log, "{}\t{outcome:?}\t{by}\t{run} of {reaching}", mutant.name)
+                writeln!(log, "{}\t{outcome:?}\t{by}\t{run} of {concerned} of {reaching}", mutant.name)
                     .context("cannot write what is known")?;
                 new.push((mutant.clone(), outcome));
                 bar.inc(1);
@@ -98,14 +100,15 @@ type Memory = BTreeMap<String, VecDeque<Place>>;
 /// Runs tests until one notices the mutant.
 fn attempt(baseline: &Baseline, mutant: &Mutant, number: u32, own: bool, memory: &Mutex<Memory>) -> Result<Trial> {
     let package = part_of(&mutant.file).map_or("", |part| part.package);
-    let mut places = baseline.reaching(number, package);
+    let reaching = baseline.reaching(number);
+    let mut places = baseline.concerned(number, package);
     if own {
         places.retain(|place| baseline.program(*place).package == package);
     }
     let remembered = memory.lock().expect("nobody panics").get(&mutant.file).cloned().unwrap_or_default();
     // Others keep their order.
     places.sort_by_key(|place| remembered.iter().position(|other| other == place).unwrap_or(REMEMBERED));
-    let reaching = places.len();
+    let concerned = places.len();
     for (run, place) in (1..).zip(&places) {
         let outcome = match baseline.run(*place, number, Stdio::null())? {
             Ended::Passed => continue,
@@ -119,20 +122,21 @@ fn attempt(baseline: &Baseline, mutant: &Mutant, number: u32, own: bool, memory:
                 Outcome::Caught
             }
         };
-        return Ok(Trial { outcome, by: Some(baseline.name(*place)), reaching, run });
+        return Ok(Trial { outcome, by: Some(baseline.name(*place)), reaching, concerned, run });
     }
-    Ok(Trial { outcome: Outcome::Missed, by: None, reaching, run: reaching })
+    Ok(Trial { outcome: Outcome::Missed, by: None, reaching, concerned, run: concerned })
 }
 
-/// Runs all tests that come by a mutant, and shows which notice it.
+/// Runs all tests to which a mutant makes a difference, and shows which notice it.
 ///
 /// # Errors
 ///
 /// A program cannot be run.
 pub(super) fn show(baseline: &Baseline, mutant: &Mutant, number: u32) -> Result<Outcome> {
     let package = part_of(&mutant.file).map_or("", |part| part.package);
-    let places = baseline.reaching(number, package);
-    println!("{}: {} tests come by it", mutant.name, places.len());
+    let places = baseline.concerned(number, package);
+    let (reaching, concerned) = (baseline.reaching(number), places.len());
+    println!("{}: {reaching} tests come by it, and {concerned} of them when it makes a difference", mutant.name);
     let mut outcome = Outcome::Missed;
     for place in places {
         let output = tempfile::NamedTempFile::new().context("cannot make a file")?;
@@ -195,7 +199,7 @@ mod tests {
         let mutant = &all()["resctrl-fs/src/a.rs"][0];
         let attempt = |number, own| {
             let trial = attempt(&baseline, mutant, number, own, &memory).unwrap();
-            (trial.outcome, trial.by.unwrap_or_default(), trial.reaching)
+            (trial.outcome, trial.by.unwrap_or_default(), trial.concerned)
         };
         assert_eq!(attempt(0, false), (Outcome::Missed, String::new(), 2));
         assert_eq!(run(folder.path()), ["passes", "fails_1"]);
@@ -205,7 +209,7 @@ mod tests {
         assert_eq!(run(folder.path()), ["fails_1", "passes"]);
         assert_eq!(attempt(2, false), (Outcome::Caught, "resctrl-mpam::tests fails_2".to_owned(), 3));
         assert_eq!(run(folder.path()), ["fails_1", "passes", "fails_2"]);
-        assert_eq!(attempt(3, false), (Outcome::Missed, String::new(), 0), "no test comes by it");
+        assert_eq!(attempt(3, false), (Outcome::Missed, String::new(), 0), "to none it makes a difference");
     }
 
     #[test]
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(noted, [(1, Outcome::Missed), (2, Outcome::Caught), (3, Outcome::Caught)]);
         let mut lines: Vec<String> = std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
         lines.sort();
-        assert_eq!(lines[0], "resctrl-fs/src/a.rs:1:5: replace a with ()\tMissed\t-\t2 of 2");
+        assert_eq!(lines[0], "resctrl-fs/src/a.rs:1:5: replace a with ()\tMissed\t-\t2 of 2 of 3");
         assert!(lines[1].contains("\tCaught\tresctrl-fs::tests fails_1\t"), "{}", lines[1]);
         let fails = |_: Vec<(Mutant, Outcome)>| anyhow::bail!("the disk is full");
         assert!(try_all(&baseline, &wanted, false, &folder.path().join("log.tsv"), fails).is_err());

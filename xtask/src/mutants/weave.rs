@@ -6,18 +6,19 @@
 //! the text grows with their number and not with its square.
 
 mod chain;
+mod edits;
 mod places;
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "it is a crate of its own, too")]
 mod switch;
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::tool::Mutant;
+use edits::{Change, Edits, Kind, Watch};
 use places::{Place, Places, What};
 
 /// The crate that says which mutant is there.
@@ -54,8 +55,25 @@ pub(super) struct Woven {
 pub(super) struct Region {
     range: Range<usize>,
     pub(super) mutants: Vec<usize>,
-    /// It is what one has instead of what was there.
-    pub(super) is_new: bool,
+    pub(super) what: Text,
+}
+
+/// What text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Text {
+    /// A choice, with all that is in it.
+    Choice,
+    /// What one has instead of what was there.
+    New,
+    /// What was there, and what looks whether they would make a difference.
+    Watched,
+}
+
+impl Text {
+    /// The same, where an error is not about it, but mentions it.
+    pub(super) fn mentioned(self) -> Self {
+        if self == Self::New { Self::Choice } else { self }
+    }
 }
 
 impl Woven {
@@ -66,66 +84,71 @@ impl Woven {
     }
 }
 
-/// Weaves mutants into the text of their file, numbered from `first` on. Those that `is_out` names stay out; a function is no longer
-/// constant, unless `is_pinned` names it.
+/// What is known of mutants and functions.
+pub(super) trait Known {
+    /// This one does not compile.
+    fn is_out(&self, mutant: &Mutant) -> bool;
+    /// Whether this one makes a difference cannot be looked into.
+    fn is_unwatched(&self, mutant: &Mutant) -> bool;
+    /// This function, given with the type that it is of, has to stay constant.
+    fn is_constant(&self, function: &(String, String)) -> bool;
+}
+
+/// Weaves mutants into the text of their file, numbered from `first` on.
 ///
 /// # Errors
 ///
 /// The text is no Rust.
-pub(super) fn weave(
-    text: &str,
-    mutants: &[Mutant],
-    first: u32,
-    is_out: impl Fn(&Mutant) -> bool,
-    is_pinned: impl Fn(&(String, String)) -> bool,
-) -> Result<Woven> {
+pub(super) fn weave(text: &str, mutants: &[Mutant], first: u32, known: &impl Known) -> Result<Woven> {
     let places = Places::of(text)?;
     let mut edits = Edits::default();
     let mut woven = Woven { first, ..Woven::default() };
     let lines = Lines::of(text);
-    let is_pinned: Vec<bool> =
-        places.functions.iter().map(|function| function.constant.is_some() && is_pinned(&function.name)).collect();
+    let is_constant: Vec<bool> = places
+        .functions
+        .iter()
+        .map(|function| function.constant.is_some() && known.is_constant(&function.name))
+        .collect();
     for (at, mutant) in mutants.iter().enumerate() {
         let range = lines.range(mutant).with_context(|| format!("{}: there is no such place", mutant.name))?;
-        let place = places.places.get(&(mutant.genre, range.start));
-        let edit = if is_out(mutant) {
+        let edit = if known.is_out(mutant) {
             Err("it does not compile")
         } else {
-            place.ok_or("it is in no known place").and_then(|place| {
-                let pinned = place.function.is_some_and(|function| is_pinned[function]);
-                if place.constant || pinned { Err("it is in a constant") } else { edit(text, place, mutant, &range) }
+            let place = places.places.get(&(mutant.genre, range.start)).ok_or("it is in no known place");
+            place.and_then(|place| {
+                let constant = place.constant || place.function.is_some_and(|function| is_constant[function]);
+                if constant { Err("it is in a constant") } else { edit(text, place, mutant, &range) }
             })
         };
         match edit {
-            Ok((kind, range, new)) => edits.add(kind, range, at, new),
+            Ok((kind, range, new, watch)) => {
+                let watch = watch.filter(|_| !known.is_unwatched(mutant));
+                edits.add(kind, range, Change { mutant: at, new, watch });
+            }
             Err(why) => woven.left.push((at, why)),
         }
     }
-    for (function, pinned) in places.functions.iter().zip(is_pinned) {
-        if let (Some(range), false) = (&function.constant, pinned) {
-            edits.0.push(Edit { kind: Kind::Nothing, range: range.clone(), changes: Vec::new() });
+    for (function, is_constant) in places.functions.iter().zip(is_constant) {
+        if let (Some(range), false) = (&function.constant, is_constant) {
+            edits.remove(range.clone());
             woven.loosened.push(function.name.clone());
         }
     }
-    let edits = edits.sorted();
-    Writer { text, woven: &mut woven }.write(0..text.len(), &edits);
+    edits.write(text, &mut woven);
     Ok(woven)
 }
 
-/// What is to be done for a mutant, where, and what is there instead.
-fn edit(
-    text: &str,
-    place: &Place,
-    mutant: &Mutant,
-    range: &Range<usize>,
-) -> Result<(Kind, Range<usize>, String), &'static str> {
+/// What is to be done for a mutant, where, what is there instead, and how to see whether it makes a difference.
+type Wanted = (Kind, Range<usize>, String, Option<Watch>);
+
+fn edit(text: &str, place: &Place, mutant: &Mutant, range: &Range<usize>) -> Result<Wanted, &'static str> {
     let new = &mutant.replacement;
     match &place.what {
         What::Body(_) if !mutant.has_said_type() => Err("its value has a type of its own"),
-        What::Body(at) => Ok((Kind::Body, *at..*at, new.clone())),
+        What::Body(at) => Ok((Kind::Body, *at..*at, new.clone(), None)),
         What::NeededArm => Err("what it matches may be matched by no other"),
-        What::Arm(at) => Ok((Kind::Arm, *at..*at, String::new())),
-        What::Operator(nodes) => {
+        What::Arm(at) => Ok((Kind::Arm, *at..*at, String::new(), None)),
+        What::Operator { sides, nodes } => {
             let chain: Vec<Range<usize>> = nodes.iter().map(|node| node.range.clone()).collect();
             let node = chain::smallest(text, &chain, range, new).ok_or("it does not parse")?;
             let binds = nodes.iter().any(|other| other.range == node && other.binds);
@@ -133,116 +156,14 @@ fn edit(
                 return Err("it binds names");
             }
             let changed = chain::replaced(text, &node, range, new);
-            Ok((Kind::Choice, node, changed))
+            let watch = (node == chain[0]).then(|| Watch::operator(sides, &text[range.clone()], new)).flatten();
+            Ok((Kind::Choice, node, changed, watch))
         }
         What::Part(node) if node.binds => Err("it binds names"),
         What::Part(node) => {
             let changed = chain::replaced(text, &node.range, range, new);
-            Ok((Kind::Choice, node.range.clone(), changed))
-        }
-    }
-}
-
-/// What is done to a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// A function returns before its first statement.
-    Body,
-    /// An arm gets a guard.
-    Arm,
-    /// It goes.
-    Nothing,
-    /// An expression is one of several.
-    Choice,
-}
-
-#[derive(Debug)]
-struct Edit {
-    kind: Kind,
-    range: Range<usize>,
-    /// Mutants, and what each has here.
-    changes: Vec<(usize, String)>,
-}
-
-#[derive(Debug, Default)]
-struct Edits(Vec<Edit>);
-
-impl Edits {
-    fn add(&mut self, kind: Kind, range: Range<usize>, mutant: usize, new: String) {
-        match self.0.iter_mut().find(|edit| edit.kind == kind && edit.range == range) {
-            Some(edit) => edit.changes.push((mutant, new)),
-            None => self.0.push(Edit { kind, range, changes: vec![(mutant, new)] }),
-        }
-    }
-
-    /// As the text has them, the outer ones before those in them.
-    fn sorted(mut self) -> Vec<Edit> {
-        self.0.sort_by_key(|edit| (edit.range.start, edit.kind, Reverse(edit.range.end)));
-        self.0
-    }
-}
-
-struct Writer<'a> {
-    text: &'a str,
-    woven: &'a mut Woven,
-}
-
-impl Writer<'_> {
-    /// Writes what is in `range`, with the edits that are in it.
-    fn write(&mut self, range: Range<usize>, edits: &[Edit]) {
-        let (mut at, mut next) = (range.start, 0);
-        while let Some(edit) = edits.get(next) {
-            let inside = edits[next + 1..].iter().take_while(|inner| inner.range.start < edit.range.end).count();
-            let inner = &edits[next + 1..=next + inside];
-            self.put(&self.text[at..edit.range.start]);
-            self.edit(edit, inner);
-            (at, next) = (edit.range.end, next + 1 + inside);
-        }
-        self.put(&self.text[at..range.end]);
-    }
-
-    fn put(&mut self, text: &str) {
-        self.woven.text.push_str(text);
-    }
-
-    fn edit(&mut self, edit: &Edit, inner: &[Edit]) {
-        let start = self.woven.text.len();
-        let which = format!("::mutant_switch::which({}, {})", self.next(), edit.changes.len());
-        self.woven.numbers.extend(edit.changes.iter().map(|(mutant, _)| *mutant));
-        match edit.kind {
-            Kind::Nothing => {}
-            Kind::Body => {
-                self.put(&format!("match {which} {{ 0 => {{}}"));
-                self.changes(edit, "return ");
-                self.put(" } ");
-            }
-            Kind::Arm => self.put(&format!(" if {which} == 0")),
-            Kind::Choice => {
-                self.put(&format!("(match {which} {{ 0 => ("));
-                self.write(edit.range.clone(), inner);
-                self.put("),");
-                self.changes(edit, "");
-                self.put(" })");
-            }
-        }
-        let mutants = edit.changes.iter().map(|(mutant, _)| *mutant).collect();
-        self.woven.regions.push(Region { range: start..self.woven.text.len(), mutants, is_new: false });
-    }
-
-    /// The number of the next mutant.
-    fn next(&self) -> u32 {
-        self.woven.first + u32::try_from(self.woven.numbers.len()).unwrap_or(u32::MAX)
-    }
-
-    fn changes(&mut self, edit: &Edit, before: &str) {
-        for (nth, (mutant, new)) in (1..).zip(&edit.changes) {
-            let number = if nth == edit.changes.len() { "_".to_owned() } else { nth.to_string() };
-            self.put(&format!(" {number} => {before}"));
-            let start = self.woven.text.len();
-            self.put(&format!("({new})"));
-            let range = start..self.woven.text.len();
-            self.woven.regions.push(Region { range, mutants: vec![*mutant], is_new: true });
-            self.put(",");
+            let watch = (mutant.genre == Genre::MatchArmGuard).then(|| Watch::Value(new == "true"));
+            Ok((Kind::Choice, node.range.clone(), changed, watch))
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum What {
     /// An arm of a `match` that has no `_` without a guard: another with a guard may leave values to none.
     NeededArm,
     /// An operator with two sides, in these expressions, from the inside out.
-    Operator(Vec<Node>),
+    Operator { sides: [Range<usize>; 2], nodes: Vec<Node> },
     /// Part of this expression.
     Part(Node),
 }
@@ -243,8 +243,9 @@ impl<'ast> Visit<'ast> for Visitor {
     fn visit_expr(&mut self, expression: &'ast Expr) {
         if let Expr::Binary(binary) = expression {
             self.chain.push(node(expression));
-            let chain = self.chain.iter().rev().cloned().collect();
-            self.record(Genre::BinaryOperator, start(&binary.op), What::Operator(chain));
+            let nodes = self.chain.iter().rev().cloned().collect();
+            let sides = [&binary.left, &binary.right].map(|side| side.span().byte_range());
+            self.record(Genre::BinaryOperator, start(&binary.op), What::Operator { sides, nodes });
             visit::visit_expr(self, expression);
             self.chain.pop();
         } else {
@@ -310,8 +311,8 @@ mod tests {
         let text = "fn f() { if a == 1 && let Some(b) = c && d {} }";
         let places = Places::of(text).unwrap().places;
         let chain = |operator: &str| match &places[&(Genre::BinaryOperator, text.find(operator).unwrap())].what {
-            What::Operator(chain) => {
-                chain.iter().map(|node| (&text[node.range.clone()], node.binds)).collect::<Vec<_>>()
+            What::Operator { nodes, .. } => {
+                nodes.iter().map(|node| (&text[node.range.clone()], node.binds)).collect::<Vec<_>>()
             }
             other => panic!("{other:?}"),
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which mutant is there, of all that were woven into a program: the number in the environment variable RESCTRL_MUTANT; none without
-//! it. With `record`, none is, and which ones the program comes by is noted: a byte for each in the file RESCTRL_MUTANT_FILE.
+//! it. With `record`, none is, and which ones the program comes by is noted: a byte for each in the file RESCTRL_MUTANT_FILE, [REACHED]
+//! or, if the value there would be another with the mutant, [DIFFERS].
 //!
 //! This is a crate of its own in the copy of the checkout that is woven, and a module of the rig's tests.
 
@@ -20,12 +21,53 @@ const RECORDING: u32 = u32::MAX - 1;
 /// None.
 const NONE: u32 = u32::MAX - 2;
 
+/// The program comes by it.
+const REACHED: u8 = 1;
+/// It makes a difference, or may make one.
+const DIFFERS: u8 = 3;
+
 static ACTIVE: AtomicU32 = AtomicU32::new(UNKNOWN);
-static REACHED: OnceLock<&'static [AtomicU8]> = OnceLock::new();
+static TABLE: OnceLock<&'static [AtomicU8]> = OnceLock::new();
 
 /// Which of `count` mutants of one place there is, the first of which has the number `first`: from 1 on; 0 for none of them.
 #[inline]
 pub fn which(first: u32, count: u32) -> u32 {
+    choose(first, count, DIFFERS)
+}
+
+/// The same where it is looked into whether each makes a difference.
+#[inline]
+pub fn watched(first: u32, count: u32) -> u32 {
+    choose(first, count, REACHED)
+}
+
+/// Whether it is to be looked into.
+#[inline]
+pub fn recording() -> bool {
+    ACTIVE.load(Ordering::Relaxed) == RECORDING
+}
+
+/// A mutant makes a difference, if `does` says so.
+pub fn differs(mutant: u32, does: bool) {
+    if does && recording() {
+        mark(mutant, DIFFERS);
+    }
+}
+
+/// `value`, where a mutant makes a difference.
+pub fn met(mutant: u32, value: bool) -> bool {
+    differs(mutant, true);
+    value
+}
+
+/// `value`, which a mutant replaces with `new`.
+pub fn replaced(mutant: u32, new: bool, value: bool) -> bool {
+    differs(mutant, value != new);
+    value
+}
+
+#[inline]
+fn choose(first: u32, count: u32, what: u8) -> u32 {
     let active = ACTIVE.load(Ordering::Relaxed);
     let nth = active.wrapping_sub(first);
     if nth < count {
@@ -33,25 +75,27 @@ pub fn which(first: u32, count: u32) -> u32 {
     } else if active < RECORDING {
         0
     } else {
-        look(first, count, active)
+        look(first, count, what, active)
     }
 }
 
 #[cold]
-fn look(first: u32, count: u32, active: u32) -> u32 {
+fn look(first: u32, count: u32, what: u8, active: u32) -> u32 {
     if active == UNKNOWN {
         let chosen = chosen(env::var("RESCTRL_MUTANT").ok().as_deref());
         if chosen == RECORDING {
-            REACHED.get_or_init(|| map(&env::var("RESCTRL_MUTANT_FILE").expect("RESCTRL_MUTANT_FILE")));
+            TABLE.get_or_init(|| map(&env::var("RESCTRL_MUTANT_FILE").expect("RESCTRL_MUTANT_FILE")));
         }
         restrain();
         ACTIVE.store(chosen, Ordering::Relaxed);
-        return which(first, count);
+        return choose(first, count, what);
     }
-    for mutant in first..first + count {
-        REACHED.get().expect("the file comes first")[mutant as usize].store(1, Ordering::Relaxed);
-    }
+    (first..first + count).for_each(|mutant| mark(mutant, what));
     0
+}
+
+fn mark(mutant: u32, what: u8) {
+    TABLE.get().expect("the file comes first")[mutant as usize].fetch_or(what, Ordering::Relaxed);
 }
 
 fn chosen(variable: Option<&str>) -> u32 {
@@ -109,4 +153,27 @@ fn restrain() {
     limit(MEMORY, 6 << 30);
     // SAFETY: This option takes a signal's number.
     unsafe { prctl(DIES_WITH_PARENT, KILL) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // One test, since what it sets is the whole program's.
+    #[test]
+    fn one_is_there_or_what_is_passed_is_noted() {
+        assert_eq!((chosen(None), chosen(Some("record")), chosen(Some("7"))), (NONE, RECORDING, 7));
+        ACTIVE.store(6, Ordering::Relaxed);
+        assert_eq!((which(5, 2), watched(6, 1), which(7, 9), which(0, 6)), (2, 1, 0, 0));
+        assert!(!recording() && met(9, true) && !replaced(9, true, false));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0; 10]).unwrap();
+        TABLE.set(map(file.path().to_str().unwrap())).unwrap();
+        ACTIVE.store(RECORDING, Ordering::Relaxed);
+        assert_eq!((which(1, 2), watched(5, 3)), (0, 0));
+        differs(5, false);
+        differs(6, true);
+        assert!(!met(8, false) && replaced(7, true, true) && replaced(9, false, true));
+        assert_eq!(std::fs::read(file.path()).unwrap(), [0, 3, 3, 0, 0, 1, 3, 1, 3, 3]);
+    }
 }

@@ -48,16 +48,46 @@ fn mutants(text: &str, changes: &[&str]) -> Vec<Mutant> {
     changes.iter().map(one).collect()
 }
 
+/// What is known: `out` is the replacement of mutants that do not compile, `unwatched` of others, `constant` a function.
+#[derive(Default)]
+struct Said {
+    out: &'static str,
+    unwatched: &'static str,
+    constant: &'static str,
+}
+
+impl Known for Said {
+    fn is_out(&self, mutant: &Mutant) -> bool {
+        mutant.replacement == self.out
+    }
+
+    fn is_unwatched(&self, mutant: &Mutant) -> bool {
+        self.unwatched.split(' ').any(|one| one == mutant.replacement)
+    }
+
+    fn is_constant(&self, function: &(String, String)) -> bool {
+        format!("{}::{}", function.0, function.1) == self.constant
+    }
+}
+
+/// Nothing is out, and nothing watched.
+const UNWATCHED: Said = Said { out: "none", unwatched: "< <= > != == || && | ^ true false", constant: "" };
+const WATCHED: Said = Said { out: "none", unwatched: "none", constant: "" };
+
 pub(in crate::mutants) fn woven(text: &str, changes: &[&str]) -> Woven {
-    weave(text, &mutants(text, changes), 7, |_| false, |_| false).unwrap()
+    weave(text, &mutants(text, changes), 7, &UNWATCHED).unwrap()
 }
 
 /// The woven text, with what is always the same cut short: `W(7, 2)`.
 fn text(text: &str, changes: &[&str]) -> String {
-    let woven = woven(text, changes);
+    text_if(&UNWATCHED, text, changes)
+}
+
+fn text_if(known: &Said, text: &str, changes: &[&str]) -> String {
+    let woven = weave(text, &mutants(text, changes), 7, known).unwrap();
     assert_eq!(woven.left, []);
     syn::parse_file(&woven.text).unwrap_or_else(|error| panic!("{error}: {}", woven.text));
-    woven.text.replace("::mutant_switch::which", "W")
+    woven.text.replace("::mutant_switch::which", "W").replace("::mutant_switch::", "S::")
 }
 
 #[test]
@@ -128,8 +158,8 @@ fn a_function_is_constant_no_more_unless_it_has_to_be() {
         text(source, &["+ => -"]),
         "impl A { pub fn f() -> u8 { (match W(7, 1) { 0 => (a + b), _ => (a - b), }) } }"
     );
-    let pinned = |name: &(String, String)| *name == ("A".to_owned(), "f".to_owned());
-    let pinned = weave(source, &mutants(source, &["+ => -"]), 7, |_| false, pinned).unwrap();
+    let pinned = Said { constant: "A::f", ..UNWATCHED };
+    let pinned = weave(source, &mutants(source, &["+ => -"]), 7, &pinned).unwrap();
     assert_eq!((pinned.text.as_str(), pinned.left.as_slice()), (source, &[(0, "it is in a constant")][..]));
     assert_eq!(woven(source, &[]).loosened, [("A".to_owned(), "f".to_owned())]);
 }
@@ -155,7 +185,7 @@ fn what_cannot_be_woven_is_left_with_the_reason() {
         needed
     );
     let source = "fn f() { a + b }";
-    let out = weave(source, &mutants(source, &["+ => -"]), 7, |_| true, |_| false).unwrap();
+    let out = weave(source, &mutants(source, &["+ => -"]), 7, &Said { out: "-", ..UNWATCHED }).unwrap();
     assert_eq!((out.text.as_str(), out.left.as_slice()), (source, &[(0, "it does not compile")][..]));
 }
 
@@ -205,7 +235,7 @@ fn every_file_can_be_woven_at_every_place() {
                 changes.push(mutant(&source, &format!("{genre:?}"), at..at + length, new));
             }
             all += changes.len();
-            let woven = weave(&source, &changes, 0, |_| false, |_| false).unwrap();
+            let woven = weave(&source, &changes, 0, &WATCHED).unwrap();
             if let Err(error) = syn::parse_file(&woven.text) {
                 panic!("{name}: {error}\n{}", woven.text);
             }
@@ -220,7 +250,36 @@ fn every_file_can_be_woven_at_every_place() {
 }
 
 #[test]
-fn the_switch_says_which_of_a_place_there_is() {
-    // Nothing is said, so none is.
-    assert_eq!((switch::which(0, 3), switch::which(7, 1)), (0, 0));
+fn it_is_watched_whether_a_mutant_makes_a_difference() {
+    let watched = |source: &str, changes: &[&str]| {
+        let text = text_if(&WATCHED, source, changes);
+        text.strip_prefix("fn f() { ").unwrap().strip_suffix(" }").unwrap().to_owned()
+    };
+    assert_eq!(
+        watched("fn f() { a < b }", &["< => <=", "< => =="]),
+        "(match S::watched(7, 2) { 0 => ((match (&(a), &(b)) { (l, r) => { let v = *l < *r; if S::recording() { \
+         S::differs(7, v != (*l <= *r)); S::differs(8, v != (*l == *r)); } v } })), 1 => (a <= b), _ => (a == b), })"
+    );
+    assert_eq!(
+        watched("fn f() { a | (b & c) }", &["| => ^", "& => |"]),
+        "(match S::watched(7, 1) { 0 => ((match ((a), (((match S::watched(8, 1) { 0 => ((match ((b), (c)) { (l, r) => { let v = l & r; \
+         if S::recording() { S::differs(8, v != (l | r)); } v } })), _ => (b | c), })))) { (l, r) => { let v = l | r; \
+         if S::recording() { S::differs(7, v != (l ^ r)); } v } })), _ => (a ^ (b & c)), })"
+    );
+    assert_eq!(
+        watched("fn f() { a && b; c || d }", &["&& => ||", "|| => &&"]),
+        "(match S::watched(7, 1) { 0 => (((a) || S::met(7, false)) && ((b) || S::met(7, false))), _ => (a || b), }); \
+         (match S::watched(8, 1) { 0 => (((c) && S::met(8, true)) || ((d) && S::met(8, true))), _ => (c && d), })"
+    );
+    assert_eq!(
+        watched("fn f() { match a { b if q => {} _ => {} } }", &["guard q => true", "guard q => false"]),
+        "match a { b if (match S::watched(7, 2) { 0 => (S::replaced(7, true, S::replaced(8, false, q))), 1 => (true), _ => (false), }) \
+         => {} _ => {} }"
+    );
+    // Of one that is another tree it is not known.
+    assert_eq!(
+        watched("fn f() { match x { y if a && b && q => {} _ => {} } }", &["guard a && b && q => true", "&& => ||"]),
+        "match x { y if (match S::watched(7, 2) { 0 => (S::replaced(7, true, { S::differs(8, true); a && b && q})), \
+         1 => (true), _ => (a || b && q), }) => {} _ => {} }"
+    );
 }
