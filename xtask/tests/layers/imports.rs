@@ -178,6 +178,11 @@ fn name(item: &Item) -> Option<String> {
     Some(ident.to_string())
 }
 
+/// What a path begins with that names another crate, whatever there is of that name in this one.
+fn outside(leading_colon: Option<&syn::token::PathSep>) -> impl Iterator<Item = String> + use<> {
+    leading_colon.map(|_| "::".to_owned()).into_iter()
+}
+
 /// For whom something is imported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -270,7 +275,7 @@ impl Collector {
 impl<'ast> Visit<'ast> for Collector {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let use_ = if matches!(item.vis, Visibility::Inherited) { Use::Own } else { Use::PassedOn };
-        self.tree(&item.tree, Names::new(), use_);
+        self.tree(&item.tree, outside(item.leading_colon.as_ref()).collect(), use_);
     }
 
     fn visit_block(&mut self, block: &'ast syn::Block) {
@@ -280,7 +285,8 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.name(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        let segments = path.segments.iter().map(|segment| segment.ident.to_string());
+        self.name(outside(path.leading_colon.as_ref()).chain(segments).collect());
         visit::visit_path(self, path);
     }
 

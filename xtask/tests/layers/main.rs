@@ -89,7 +89,7 @@ fn what_is_passed_on_is_known_where_it_is_made() {
         ("lib.rs", "mod a; mod b; pub use a::One; pub use b::Two;"),
         ("a.rs", "pub struct One;\n#[cfg(test)] mod tests { use crate::b::Two; }"),
         ("b.rs", "mod deep; use crate::One; pub(crate) use deep::Three; made! { pub(crate) struct Four; }"),
-        ("b/deep.rs", "use super::One; use core::fmt; use other::b::Two;"),
+        ("b/deep.rs", "use super::One; use core::fmt; use other::b::Two; use ::a::Three; fn f() { ::a::f() }"),
     ]);
     assert_eq!((graph(&root).edges(), graph(&root).knots()), (2, vec![]));
 }
