@@ -16,7 +16,7 @@
 //! | `data/` | what the rdtgroup mutex protects: groups, ids, counters; control domains, reference-counted monitor domains; regions |
 //! | `tree`, `nodes` | the tree of files; what each node is; the tables of files |
 //! | `ops` | the file operations: from a node to the function that serves it |
-//! | `rdtgroup/` | mount, mkdir, rmdir, rename, tasks, cpus, mode |
+//! | `rdtgroup/` | mount, mkdir, rmdir, rename, tasks, cpus, mode; context switches |
 //! | `ctrlmondata/` | schemata, size, masks and their overlaps, initial allocations |
 //! | `info` | the `info` directory |
 //! | `monitor/` | RMIDs, reading counters, assigning them, the limbo and overflow workers, the bandwidth controller |
@@ -37,6 +37,10 @@
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
+
+// By way of the crate, so that resctrl-types/memory-model can compile a file that uses them with Loom's in their place. Who does
+// not, orders nothing by them.
+use core::sync::atomic;
 
 mod audit;
 mod ctrlmondata;

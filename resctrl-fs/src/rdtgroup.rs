@@ -8,4 +8,5 @@ pub(crate) mod mode;
 pub(crate) mod mount;
 pub(crate) mod rename;
 pub(crate) mod rmdir;
+mod switch;
 pub(crate) mod tasks;

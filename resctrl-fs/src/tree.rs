@@ -13,6 +13,7 @@
 //! | [`slots`] | where a node of some id is; directories and what is in them |
 //! | [`branch`] | nodes that are made before they are in the tree |
 //! | [`shared`] | the tree with its lock: what is made before the lock is taken, and freed after it was released |
+//! | [`version`] | how often the tree was changed, beside its lock |
 //! | [`xattr`] | the extended attributes of a node |
 //!
 //! It knows nothing of what nodes stand for but whether that is a directory ([`Content`]).
@@ -28,6 +29,7 @@ mod branch;
 mod name;
 mod shared;
 mod slots;
+mod version;
 mod xattr;
 
 use resctrl_types::platform::{Owner, Timestamp};
@@ -35,9 +37,9 @@ use resctrl_types::{Errno, Result, Switch};
 
 pub(crate) use branch::{Branch, Ids, NewNode};
 pub(crate) use name::Name;
-pub use shared::Seen;
 pub(crate) use shared::SharedTree;
 use slots::{Node, Room, Slots};
+pub use version::Seen;
 pub use xattr::XattrSet;
 
 /// A node of the tree, and its inode number.

@@ -14,14 +14,17 @@
 //! * What the registers of an instance hold is remembered, too; that memory ends where their power may end. Nothing is written
 //!   that they hold.
 
+mod bits;
 mod class;
 mod config;
 mod errata;
 mod error;
+mod in_use;
 mod limits;
 mod mbwu;
 mod monitor;
 mod msc;
+mod pool;
 mod probe;
 mod program;
 mod props;
@@ -39,8 +42,9 @@ pub use errata::{BandwidthEffect, Quirks};
 pub use error::MscError;
 pub use limits::{Ids, Limits};
 pub use mbwu::{Direction, Filter};
-pub use monitor::{MonitorPool, NotReady, TakenMonitor, Waited};
+pub use monitor::{NotReady, Waited};
 pub use msc::{Access, ClassKind, MscDevice, Ris};
+pub use pool::{MonitorPool, TakenMonitor};
 pub use props::{Feature, Features, Props};
 
 pub(crate) use mbwu::MbwuState;

@@ -17,7 +17,7 @@
 //! What a CPU's registers hold is not part of that table, since they are written at each context switch, where no lock is
 //! held: [`CpuLabels`].
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering};
 
 /// How resctrl stands to a CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -46,10 +46,15 @@ extern crate alloc;
 #[cfg(feature = "sim")]
 extern crate std;
 
+// By way of the crate, so that `memory-model` can compile a file that uses them with Loom's in their place. Who does not, orders
+// nothing by them.
+use core::sync::atomic;
+
 pub mod arch;
 pub mod bits;
 pub mod cache;
 pub mod cbm;
+mod cell;
 pub mod context;
 pub mod counter;
 pub mod cpu;

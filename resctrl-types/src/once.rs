@@ -4,8 +4,8 @@
 //! In C that is a pointer which is null at first, or a flag beside plain fields, and a comment that says who may write it.
 //! Reading takes no lock, so it is good for context switches; `std`'s `OnceLock` would be the same, but waits.
 
-use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU8, Ordering};
+use crate::atomic::{AtomicU8, Ordering};
+use crate::cell::UnsafeCell;
 
 const EMPTY: u8 = 0;
 const BUSY: u8 = 1;
@@ -28,7 +28,7 @@ unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
 impl<T> SetOnce<T> {
     /// Nothing yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         SetOnce { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(None) }
     }
 
@@ -41,7 +41,7 @@ impl<T> SetOnce<T> {
             return Err(value);
         }
         // SAFETY: this thread turned `EMPTY` into `BUSY`, so no other writes, and nobody reads before `SET`.
-        unsafe { *self.value.get() = Some(value) };
+        self.value.with_mut(|place| unsafe { *place = Some(value) });
         self.state.store(SET, Ordering::Release);
         Ok(())
     }
@@ -53,7 +53,7 @@ impl<T> SetOnce<T> {
             return None;
         }
         // SAFETY: from `SET` on, which the load synchronises with, nobody writes.
-        unsafe { (*self.value.get()).as_ref() }
+        self.value.with(|place| unsafe { (*place).as_ref() })
     }
 }
 

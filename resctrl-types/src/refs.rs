@@ -12,11 +12,7 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-#[cfg(not(loom))]
-use core::sync::atomic::{AtomicU32, Ordering};
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU32, Ordering};
-
+use crate::atomic::{AtomicU32, Ordering};
 use crate::errno::{Errno, Result};
 
 /// Counts above this are taken for an overflow: the value is then never freed, as `refcount_t` does it.
@@ -153,10 +149,7 @@ impl<T: fmt::Debug> fmt::Debug for Ref<T> {
     }
 }
 
-#[cfg(all(test, loom))]
-mod model;
-
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;

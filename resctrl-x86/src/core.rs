@@ -12,7 +12,7 @@ use resctrl_types::{CpuMask, CpusHeld, CpusStay, Errno, Here, IrqOff, KVec, Reso
 
 use crate::amd::Amd;
 use crate::controls::Controls;
-use crate::fault::{FirstFault, Watched};
+use crate::fault::{Access, FirstFault};
 use crate::intel_aet::Telemetry;
 use crate::monitor::L3Monitoring;
 use crate::options::Options;
@@ -87,11 +87,11 @@ impl<R: Registers> Resources for X86<R> {
 
 impl<R: Registers> X86<R> {
     pub(crate) fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
-        Watched { registers: &self.registers, fault: &self.fault }.read_msr(here, msr)
+        self.registers.read_msr(here, msr).inspect_err(|Gp| self.fault.note(here.cpu(), msr, Access::Read))
     }
 
     pub(crate) fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
-        Watched { registers: &self.registers, fault: &self.fault }.write_msr(here, msr, value)
+        self.registers.write_msr(here, msr, value).inspect_err(|Gp| self.fault.note(here.cpu(), msr, Access::Write))
     }
 }
 

@@ -5,12 +5,11 @@
 //! noted without a lock and told at the next call that comes with a platform.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 
+use resctrl_types::CpuId;
 use resctrl_types::platform::{LogLevel, Platform};
-use resctrl_types::{CpuId, Here};
 
-use crate::{Gp, Registers};
+use crate::atomic::{AtomicU64, Ordering};
 
 const SEEN: u64 = 1 << 63;
 const TOLD: u64 = 1 << 62;
@@ -22,8 +21,17 @@ const CPU_BITS: u64 = 0x0fff_ffff;
 #[derive(Debug, Default)]
 pub(crate) struct FirstFault(AtomicU64);
 
+/// How a register was accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
 impl FirstFault {
-    fn note(&self, cpu: CpuId, msr: u32, access: u64) {
+    /// The processor has refused an access.
+    pub(crate) fn note(&self, cpu: CpuId, msr: u32, access: Access) {
+        let access = if access == Access::Write { WRITE } else { 0 };
         let fault = SEEN | access | (u64::from(cpu.0) & CPU_BITS) << CPU_SHIFT | u64::from(msr);
         // Only the first matters; whoever loses this race was not the first.
         let _ = self.0.compare_exchange(0, fault, Ordering::Relaxed, Ordering::Relaxed);
@@ -31,14 +39,22 @@ impl FirstFault {
 
     /// Writes the refusal to the log, unless there was none or it has been told.
     pub(crate) fn tell<P: Platform>(&self, platform: &P) {
-        let fault = self.0.load(Ordering::Relaxed);
-        if fault & (SEEN | TOLD) == SEEN && self.0.fetch_or(TOLD, Ordering::Relaxed) & TOLD == 0 {
-            platform.log(LogLevel::Warn, format_args!("{}", Refusal(fault)));
+        if let Some(refusal) = self.take() {
+            platform.log(LogLevel::Warn, format_args!("{refusal}"));
         }
+    }
+
+    /// The refusal, to one who asks.
+    pub(crate) fn take(&self) -> Option<Refusal> {
+        let fault = self.0.load(Ordering::Relaxed);
+        let seen = fault & (SEEN | TOLD) == SEEN && self.0.fetch_or(TOLD, Ordering::Relaxed) & TOLD == 0;
+        seen.then_some(Refusal(fault))
     }
 }
 
-struct Refusal(u64);
+/// The first access that was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal(u64);
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,21 +62,5 @@ impl fmt::Display for Refusal {
         let access = if self.0 & WRITE == 0 { "read" } else { "write" };
         let msr = self.0 & u64::from(u32::MAX);
         write!(f, "CPU {cpu} refused to {access} MSR {msr:#x}; control or monitoring does not work as shown")
-    }
-}
-
-/// Registers whose first refusal is noted.
-pub(crate) struct Watched<'a, R> {
-    pub(crate) registers: &'a R,
-    pub(crate) fault: &'a FirstFault,
-}
-
-impl<R: Registers> Watched<'_, R> {
-    pub(crate) fn read_msr(&self, here: Here<'_>, msr: u32) -> Result<u64, Gp> {
-        self.registers.read_msr(here, msr).inspect_err(|Gp| self.fault.note(here.cpu(), msr, 0))
-    }
-
-    pub(crate) fn write_msr(&self, here: Here<'_>, msr: u32, value: u64) -> Result<(), Gp> {
-        self.registers.write_msr(here, msr, value).inspect_err(|Gp| self.fault.note(here.cpu(), msr, WRITE))
     }
 }

@@ -48,6 +48,10 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 #![forbid(unsafe_code)]
 
+// By way of the crate, so that resctrl-types/memory-model can compile a file that uses them with Loom's in their place. Who does
+// not, orders nothing by them.
+use ::core::sync::atomic;
+
 mod amd;
 mod controls;
 mod core;

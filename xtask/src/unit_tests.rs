@@ -30,12 +30,19 @@ const LONG_SCHEDULES: &str = "326";
 /// How many preemptions more a long run tries out where it tries all there are.
 const LONG_PREEMPTIONS: &str = "1";
 /// The crates whose tests a long run makes longer.
-const LONG_PACKAGES: [&str; 6] =
-    ["resctrl-types", "resctrl-fs", "resctrl-fs-model", "resctrl-x86", "resctrl-mpam", "resctrl-hardware"];
+const LONG_PACKAGES: [&str; 7] = [
+    "resctrl-types",
+    "resctrl-memory-model",
+    "resctrl-fs",
+    "resctrl-fs-model",
+    "resctrl-x86",
+    "resctrl-mpam",
+    "resctrl-hardware",
+];
 /// Cases of each property test in a long run.
 const LONG_CASES: &str = "20000";
 
-/// Runs the unit tests, then the examples of the documentation, then the reference count under the memory model
+/// Runs the unit tests, then the examples of the documentation
 ///
 /// cargo-nextest runs them where it is installed, and `cargo test` where it is not. What only cargo-nextest can do
 /// (arguments for it, --long, --sanitizer, a report where CI is set) has it built into `target/tools` first, which takes
@@ -82,10 +89,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         // The module exists for the bare target only; guests test it.
         succeeds(tests.args(["--workspace", "--exclude", "resctrl-module"]).args(&options.nextest))?
     };
-    // A filter asks for some tests. nextest knows no examples, and those of the memory model are another build of the same
-    // crate.
-    let rest = !options.nextest.is_empty() || (succeeds(&mut examples())? && succeeds(&mut memory_model())?);
-    Ok(if passed && rest { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // nextest knows no examples, and a filter asks for some tests.
+    let examples = !options.nextest.is_empty() || succeeds(&mut examples())?;
+    Ok(if passed && examples { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Options {
@@ -98,8 +104,7 @@ impl Options {
 /// Runs the tests without cargo-nextest, the examples among them.
 fn run_plain() -> Result<ExitCode> {
     eprintln!("cargo-nextest is not on this machine: `cargo test` runs the tests");
-    let passed = [succeeds(&mut plain())?, succeeds(&mut memory_model())?];
-    Ok(if passed == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if succeeds(&mut plain())? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// All tests, without cargo-nextest.
@@ -146,18 +151,6 @@ fn succeeds(command: &mut Command) -> Result<bool> {
 fn examples() -> Command {
     let mut command = cargo();
     command.args(["test", "--quiet", "--locked", "--doc", "--workspace", "--exclude", "resctrl-module"]);
-    command
-}
-
-/// Loom runs every execution that the memory model allows, of the reference count and of what CPUs tell each other without a lock.
-fn memory_model() -> Command {
-    let mut command = cargo();
-    command
-        .args(["test", "--quiet", "--locked", "--package", "resctrl-types", "--package", "resctrl-fs-memory-model"])
-        .args(["--lib", "--", "refs::model", "memory_model"])
-        .env("RUSTFLAGS", "--cfg loom")
-        // Other flags, other artefacts: side by side they would be rebuilt each time.
-        .env("CARGO_TARGET_DIR", workspace::root().join("target/loom"));
     command
 }
 

@@ -9,12 +9,9 @@
 //!
 //! Of two ids in a word each is noted by itself. An id that is not known here, and the default group's, tasks may always have.
 
-#[cfg(not(loom))]
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-
 use resctrl_types::{Arch, Closid, KVec, Platform, ResourceId, Result, RmidIndex};
+
+use crate::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// What tasks may have.
 pub(crate) struct History {
@@ -36,7 +33,7 @@ impl History {
         Self::of(closids, arch.num_rmid_index())
     }
 
-    fn of(closids: u32, rmids: u32) -> Result<Self> {
+    pub(crate) fn of(closids: u32, rmids: u32) -> Result<Self> {
         let none = |count: u32| KVec::from_fn(count as usize, |_| AtomicBool::new(false));
         let (any, epoch) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(History { closids: none(closids)?, rmids: none(rmids)?, any, epoch })
@@ -67,9 +64,9 @@ impl History {
 
     #[cold]
     fn note_first(&self, closid: Option<&AtomicBool>, rmid: Option<&AtomicBool>) {
-        // Whoever sees one of these sees the task in the list of all, if it is there.
-        [closid, rmid].into_iter().flatten().for_each(|noted| noted.store(true, Ordering::Release));
-        self.any.store(true, Ordering::Release);
+        // Whoever sees one of these sees the task in the list of all, if it is there: by the barrier before.
+        [closid, rmid].into_iter().flatten().for_each(|noted| noted.store(true, Ordering::Relaxed));
+        self.any.store(true, Ordering::Relaxed);
     }
 
     /// Whether a task may have the CLOSID.
@@ -99,16 +96,16 @@ impl History {
 
     /// All tasks are about to be given the default group's ids. Whether any may have another.
     pub(crate) fn forget_all(&self) -> bool {
-        let had = self.any.swap(false, Ordering::SeqCst);
+        let had = take_back(&self.any);
         if had {
-            self.closids.iter().chain(self.rmids.iter()).for_each(|noted| noted.store(false, Ordering::SeqCst));
+            self.closids.iter().chain(self.rmids.iter()).for_each(|noted| noted.store(false, Ordering::Relaxed));
             self.begin_epoch();
         }
         had
     }
 
     fn forget(&self, noted: &[AtomicBool], at: usize) -> bool {
-        let had = noted.get(at).is_none_or(|noted| noted.swap(false, Ordering::SeqCst));
+        let had = noted.get(at).is_none_or(take_back);
         if had {
             self.begin_epoch();
         }
@@ -120,20 +117,25 @@ impl History {
     /// A full barrier: the walk behind this sees every task that was chosen by a CPU which has not seen the new epoch. An exchange
     /// alone is none; on Arm what follows it may come before its write (C11, 7.17.3; DDI 0487, B2.3, without FEAT_LSE).
     pub(crate) fn begin_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.epoch.fetch_add(1, Ordering::Release);
         fence(Ordering::SeqCst);
     }
+}
+
+/// Whether it was noted, which it is not any more. Whoever calls this holds the rdtgroup mutex, so that CPUs alone write meanwhile.
+fn take_back(noted: &AtomicBool) -> bool {
+    let had = noted.load(Ordering::Relaxed);
+    if had {
+        noted.store(false, Ordering::Relaxed);
+    }
+    had
 }
 
 fn may(noted: &[AtomicBool], at: usize) -> bool {
     noted.get(at).is_none_or(|noted| noted.load(Ordering::Acquire))
 }
 
-#[cfg(all(test, loom))]
-#[path = "history/memory_model.rs"]
-mod memory_model;
-
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -17,16 +17,15 @@
 //! more, and is taken in before anybody is given other ids.
 
 use core::ops::ControlFlow;
-use core::sync::atomic::{Ordering, fence};
 
 use resctrl_types::arch::MonId;
-use resctrl_types::cpu::CpuLabels;
 use resctrl_types::{
     Arch, Closid, CpuId, CpuMask, CpusHeld, Errno, IrqOff, Platform, Result, Rmid, TaskWord, TaskWords,
 };
 
 use crate::data::group::Place;
 use crate::data::state::{Op, Resctrl};
+use crate::rdtgroup::switch;
 use crate::status::Done;
 use crate::text::{Pieces, TextOut, parse_i32, split_once, together, trim, until_nul};
 use crate::text::{Shown, Stop};
@@ -203,8 +202,7 @@ pub(crate) fn move_matching<A: Arch<P>, P: Platform>(
 
 /// Sets the ids with which a CPU runs tasks of the default group. It does so from its next context switch on, or from [`refresh`] on.
 pub(crate) fn set_cpu_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpu: CpuId, id: MonId) {
-    fs.arch.set_cpu_default(cpu, id);
-    fs.history.begin_epoch();
+    switch::set_cpu_default(&fs.arch, &fs.history, cpu, id);
 }
 
 /// Gives every task the ids of the default group, if any may have others. The caller refreshes every CPU.
@@ -214,9 +212,9 @@ pub(crate) fn move_all_to_default<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
     }
 }
 
+/// The caller refreshes every CPU, which has the new word of its task then.
 fn move_all<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>) {
     fs.platform.set_every_task_word(fs.arch.task_word(MonId { closid: Closid::RESERVED, rmid: Rmid::RESERVED }));
-    fence(Ordering::SeqCst);
 }
 
 /// Gives the default group's ids to those that were being created when the last group went, before anybody can get others.
@@ -237,31 +235,10 @@ pub(crate) fn refresh<A: Arch<P>, P: Platform>(fs: &Resctrl<A, P>, cpus: CpusHel
 
 impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     /// The context switch to a task with this word, behind a full barrier: takes note of its ids, and makes this CPU run with them.
-    /// Takes no lock. Mostly the CPU knows the word from the last or last but one, which is how the ids have been noted.
+    /// Takes no lock.
     #[inline]
     pub fn sched_in(&self, here: IrqOff<'_>, word: TaskWord) {
-        let epoch = self.history.epoch();
-        let Some(cpu) = self.arch.cpu_labels(here.cpu()) else { return };
-        if !cpu.switch_to(word.0, epoch, |labels| self.write_labels(here, labels)) {
-            self.learn(here, cpu, word, epoch);
-        }
-    }
-
-    /// Not inlined: a switch that writes nothing saves no registers for it.
-    #[inline(never)]
-    fn write_labels(&self, here: IrqOff<'_>, labels: u64) {
-        self.arch.write_labels(here.into(), labels);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn learn(&self, here: IrqOff<'_>, cpu: &CpuLabels, word: TaskWord, epoch: u64) {
-        if word != TaskWord(0) {
-            let ids = self.arch.task_ids(word);
-            self.history.note(ids.closid, self.arch.rmid_index(ids));
-        }
-        let labels = cpu.learn(word.0, epoch, |default| self.arch.effective(word, TaskWord(default)));
-        cpu.switch(labels, |labels| self.write_labels(here, labels));
+        switch::sched_in(&self.arch, &self.history, here, word);
     }
 }
 

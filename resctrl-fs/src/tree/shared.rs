@@ -3,35 +3,23 @@
 //!
 //! Look-ups share the lock. Whoever changes the tree allocates before, and frees after: a branch is built apart and linked in,
 //! room for it is made on a guess and looked at again under the lock. Everything that changes goes through one function, which
-//! counts the changes ([`SharedTree::version`]): what was learnt from the tree is true for as long as the count stands, so
+//! counts the changes ([`Versioned::change`]): what was learnt from the tree is true for as long as the count stands, so
 //! that the VFS need not ask again.
-
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use resctrl_types::platform::{LockClass, RwLock};
 use resctrl_types::{Errno, Platform, Result, Switch};
 
 use super::slots::Room;
+use super::version::{Seen, Versioned};
 use super::xattr::Spare;
 use super::{Branch, Content, Ids, Name, NewNode, NodeId, SetAttr, Tree, XattrSet};
-
-/// What was seen in the tree, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen<T> {
-    /// The tree's version then: as long as it has not another, `what` is so.
-    pub version: u64,
-    /// What was seen.
-    pub what: T,
-}
 
 type ReadGuard<'a, C, P> = <<P as Platform>::RwLock<Tree<C>> as RwLock<Tree<C>>>::ReadGuard<'a>;
 
 /// A tree, its lock, and ids for its nodes.
 pub(crate) struct SharedTree<C: Content, P: Platform> {
-    lock: P::RwLock<Tree<C>>,
+    tree: Versioned<P::RwLock<Tree<C>>>,
     ids: Ids,
-    /// How often the tree was changed, and 1. Raised with the lock held, before anything is changed.
-    version: AtomicU64,
 }
 
 impl<C: Content, P: Platform> SharedTree<C, P> {
@@ -41,32 +29,27 @@ impl<C: Content, P: Platform> SharedTree<C, P> {
     /// `ENOMEM`.
     pub(crate) fn new(platform: &P) -> Result<Self> {
         let lock = platform.rw_lock(LockClass::Tree, Tree::new())?;
-        Ok(SharedTree { lock, ids: Ids::new(), version: AtomicU64::new(1) })
+        Ok(SharedTree { tree: Versioned::new(lock), ids: Ids::new() })
     }
 
     /// The tree, to look at.
     pub(crate) fn read(&self) -> ReadGuard<'_, C, P> {
-        self.lock.read()
+        self.tree.read()
     }
 
     /// The version of the tree: never 0. Takes no lock.
     pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.tree.version()
     }
 
     /// Looks at the tree.
     pub(crate) fn see<T>(&self, look: impl FnOnce(&Tree<C>) -> T) -> Seen<T> {
-        let tree = self.read();
-        // While the lock is held nobody raises it.
-        Seen { version: self.version(), what: look(&tree) }
+        self.tree.see(look)
     }
 
     /// Changes the tree. What `change` returns is dropped without the lock.
     fn change<T>(&self, change: impl FnOnce(&mut Tree<C>) -> T) -> T {
-        let mut tree = self.lock.write();
-        // Whoever does not see it yet was here before.
-        self.version.fetch_add(1, Ordering::Release);
-        change(&mut tree)
+        self.tree.change(change)
     }
 
     /// A branch of one node, for [`SharedTree::attach`] or [`SharedTree::plant`].

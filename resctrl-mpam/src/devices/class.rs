@@ -12,8 +12,8 @@
 use resctrl_types::{CpuMask, Errno, KVec, Ref, Result};
 
 use super::config::Configs;
-use super::monitor::MonitorPool;
 use super::msc::{ClassKind, MscDevice};
+use super::pool::MonitorPool;
 use super::{BandwidthEffect, Feature, Ids, Props, Quirks};
 use crate::Msc;
 

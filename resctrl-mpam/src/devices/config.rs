@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use resctrl_types::{KVec, Result};
 
+use super::bits::ones;
 use super::{Feature, Props};
 
 /// Bits of the bit maps that are managed; wider ones are left open.
@@ -56,15 +57,6 @@ impl Config {
 
 pub(super) const fn limits_bandwidth(props: &Props) -> bool {
     props.has(Feature::MbwMin) || props.has(Feature::MbwMax)
-}
-
-/// Word `word` of a bit map of `bits` ones.
-pub(crate) const fn ones(bits: u16, word: u16) -> u32 {
-    match bits.saturating_sub(word.saturating_mul(32)) {
-        0 => 0,
-        left if left >= 32 => u32::MAX,
-        left => u32::MAX >> (32 - left),
-    }
 }
 
 /// All ones in the implemented bits of a fraction.

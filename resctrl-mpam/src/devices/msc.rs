@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use resctrl_types::{CpuMask, Errno, Here, KVec, Result, Switch};
 
 use super::config::Held;
+use super::in_use::{InUse, Using};
 use super::{Ids, MbwuState, MscError, Props, Quirks};
 use crate::Msc;
 use crate::acpi::Interrupt;
@@ -71,7 +72,7 @@ pub struct MscDevice<M> {
     pub(crate) has_extended_errors: bool,
     /// How many CPUs of `cpus` are online. Without one it may be without power.
     pub(crate) online: AtomicU32,
-    in_use: AtomicBool,
+    in_use: InUse,
     /// T241-MPAM-1: a limit may not have taken effect, and nobody has said so yet.
     pub(super) shadows_differ: AtomicBool,
 }
@@ -91,7 +92,7 @@ impl<M: Msc> MscDevice<M> {
             has_errors: false,
             has_extended_errors: false,
             online: AtomicU32::new(0),
-            in_use: AtomicBool::new(false),
+            in_use: InUse::default(),
             shadows_differ: AtomicBool::new(false),
         }
     }
@@ -104,10 +105,8 @@ impl<M: Msc> MscDevice<M> {
         if !self.cpus.contains(here.cpu()) {
             return Err(Errno::EIO);
         }
-        if self.in_use.swap(true, Ordering::Acquire) {
-            return Err(Errno::EBUSY);
-        }
-        Ok(Access { msc: self, here })
+        let using = self.in_use.begin().ok_or(Errno::EBUSY)?;
+        Ok(Access { msc: self, here, _using: using })
     }
 
     /// Whether some CPU that can reach it is online.
@@ -151,12 +150,7 @@ pub struct Access<'a, M: Msc> {
     /// Whose registers.
     pub msc: &'a MscDevice<M>,
     pub(super) here: Here<'a>,
-}
-
-impl<M: Msc> Drop for Access<'_, M> {
-    fn drop(&mut self) {
-        self.msc.in_use.store(false, Ordering::Release);
-    }
+    _using: Using<'a>,
 }
 
 impl<M: Msc> Access<'_, M> {

@@ -4,7 +4,8 @@
 //! What nobody manages gets the value that restricts nothing, whenever it is not known what the registers hold: firmware
 //! may have left anything in them. From then on only what changes is written.
 
-use super::config::{Config, MANAGED_BITS, Managed, fraction, limits_bandwidth, ones};
+use super::bits::ones;
+use super::config::{Config, MANAGED_BITS, Managed, fraction, limits_bandwidth};
 use super::msc::{Access, Ris};
 use super::{BandwidthEffect, Feature, Props};
 use crate::Msc;
