@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `info/last_cmd_status`: what the last command had to say.
 //!
-//! A buffer of 512 bytes, as the kernel's `last_cmd_status` is. A formatted message that does not fit is stored cut, a
-//! constant text that does not fit is left out whole; either way the rest is lost and a reader is told `[truncated]`.
+//! A buffer of 512 bytes, as the kernel's `last_cmd_status` is, the last of them for a NUL. A formatted message that does not
+//! fit is stored cut, a constant text that does not fit is left out whole; either way the rest is lost and a reader is told
+//! `[truncated]`.
 
 use core::fmt;
 
@@ -61,7 +62,7 @@ impl Status {
         if self.overflowed {
             return;
         }
-        if text.len() > CAPACITY.saturating_sub(self.len) {
+        if text.len() > self.room() {
             self.overflowed = true;
             return;
         }
@@ -127,6 +128,11 @@ impl Status {
         Ok(())
     }
 
+    /// How many more bytes fit. In the kernel the text ends with a NUL, so one byte stays free.
+    fn room(&self) -> usize {
+        (CAPACITY - 1).saturating_sub(self.len)
+    }
+
     fn append(&mut self, bytes: &[u8]) {
         let free = self.text.get_mut(self.len..).unwrap_or_default();
         let taken = free.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count();
@@ -137,8 +143,7 @@ impl Status {
         if self.overflowed {
             return;
         }
-        // `seq_buf_vprintf` needs room for the NUL behind the text, so one byte stays free.
-        let room = CAPACITY - 1 - self.len.min(CAPACITY - 1);
+        let room = self.room();
         if bytes.len() > room {
             self.append(&bytes[..room]);
             self.overflowed = true;
@@ -211,6 +216,24 @@ mod tests {
         assert!(text.ends_with("xxx[truncated]\n"));
         status.text("lost\n");
         assert!(!shown(&status).contains("lost"));
+    }
+
+    #[test]
+    fn a_text_fits_that_leaves_one_byte_free() {
+        let text = |len| String::from_utf8(std::vec![b'x'; len]).unwrap();
+        let appenders: [fn(&mut Status, &str); 3] = [
+            Status::text,
+            |status, text| status.format(format_args!("{text}")),
+            |status, text| status.quote("", text.as_bytes(), ""),
+        ];
+        for append in appenders {
+            let mut status = Status::new();
+            append(&mut status, &text(500));
+            append(&mut status, &text(11));
+            assert_eq!(shown(&status), text(511));
+            append(&mut status, "y");
+            assert_eq!(shown(&status), text(511) + "[truncated]\n");
+        }
     }
 
     #[test]
