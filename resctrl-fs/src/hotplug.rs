@@ -100,7 +100,7 @@ fn join_ctrl<A: Arch<P>, P: Platform>(
         Err(at) => {
             let mut cpus = CpuMask::new(fs.platform.nr_cpu_ids())?;
             cpus.set(cpu.cpu())?;
-            let targets = if resource == ResourceId::Mb && fs.has_mbm() { control.num_closid } else { 0 };
+            let targets = if resource == ResourceId::Mb { control.num_closid } else { 0 };
             let mbps = KVec::from_fn(targets as usize, |_| MBPS_UNLIMITED)?;
             let arch = fs.arch.ctrl_domain_online(cpu, resource, id)?;
             let cache_size = fs.cache_size(cpu.cpu(), control.scope);

@@ -92,12 +92,11 @@ pub(crate) fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, branch: &mut
     let mut config_files = [None; EventId::MBM.len()];
     let mut add = |parent, name: &'static str, mode, content| {
         let id = fs.tree.grow(branch, parent, NewNode { name: Name::from(name), content, mode, owner, now })?;
-        if let Node::InfoFile(InfoFile::EventConfig(event)) = content {
-            config_files
-                .iter_mut()
-                .zip(EventId::MBM)
-                .filter(|(_, of)| *of == event)
-                .for_each(|(file, _)| *file = Some(id));
+        if let Node::InfoFile(InfoFile::EventConfig(_)) = content {
+            // One for each event, in whatever order: they are shown and hidden together.
+            if let Some(place) = config_files.iter_mut().find(|place| place.is_none()) {
+                *place = Some(id);
+            }
             if fs.arch.counters_assigned() {
                 branch.hide(id);
             }

@@ -94,8 +94,7 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub fn shut_down(this: &Ref<Self>) {
         let between = mount::unmount_with(this, |op| {
             for cpu in op.locked.state.online.possible() {
-                let was_member = op.locked.state.online.of(cpu).is_member();
-                if op.locked.state.online.leave(cpu, Edge::Fail) && was_member {
+                if op.locked.state.online.leave(cpu, Edge::Fail) {
                     hotplug::leave(this, op.locked, cpu);
                 }
             }

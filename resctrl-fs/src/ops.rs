@@ -168,10 +168,6 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
     pub fn write(this: &Ref<Self>, node: NodeId, data: &[u8]) -> Result<()> {
         let Target { content, dir, group_name } = this.target(node)?;
         match content {
-            // Files made writable by a chmod have no commands.
-            Node::GroupFile(_, GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId) => {
-                Self::refuse_at_once(this, Errno::EINVAL, NO_COMMANDS)
-            }
             Node::GroupFile(group, file @ (GroupFile::Tasks | GroupFile::Cpus | GroupFile::CpusList)) => {
                 Self::give_members(this, group, &group_name, |op, place| write_group_file(op, place, dir, file, data))
             }
@@ -314,6 +310,7 @@ fn write_group_file<A: Arch<P>, P: Platform>(
         GroupFile::Mode => mode::write(op, place.ctrl(), dir, data),
         GroupFile::MbaMbpsEvent => monitor::mba_sc::write_event(op, place.ctrl(), data),
         GroupFile::MbmL3Assignments => monitor::assignments::write(op, place, data),
+        // Somebody has made it writable.
         GroupFile::Size | GroupFile::CtrlHwId | GroupFile::MonHwId => Err(op.refuse(Errno::EINVAL, NO_COMMANDS)),
     }
 }

@@ -121,11 +121,10 @@ fn first_mask<A: Arch<P>, P: Platform>(
 /// The mask of everything that no other group has for itself: what the hardware may fill too, what others share, what
 /// nobody uses. Where masks may have no gaps, the lowest run of it. What a region has `locked` nobody gets.
 fn available(cache: &CacheControl, locked: u32, others: impl Iterator<Item = (Holder, u32)>) -> u32 {
-    let used = cache.shareable_bits | locked;
-    let (shared, used) = others.fold((cache.shareable_bits, used), |(shared, used), (holder, mask)| {
-        (if holder == Holder::Group(Sharing::Shareable) { shared | mask } else { shared }, used | mask)
+    let (shared, taken) = others.fold((cache.shareable_bits, 0), |(shared, taken), (holder, mask)| {
+        (if holder == Holder::Group(Sharing::Shareable) { shared | mask } else { shared }, taken | mask)
     });
-    let free = shared | (cache.full_mask() & !used);
+    let free = cache.full_mask() & !locked & !(taken & !shared);
     if cache.sparse_masks { free } else { cbm::lowest_run(free) }
 }
 
@@ -141,7 +140,11 @@ mod tests {
     const EXCLUSIVE: Holder = Holder::Group(Sharing::Exclusive);
 
     fn of(cache: CacheControl, others: &[(Holder, u32)]) -> u32 {
-        available(&cache, 0, others.iter().copied())
+        beside(0, cache, others)
+    }
+
+    fn beside(locked: u32, cache: CacheControl, others: &[(Holder, u32)]) -> u32 {
+        available(&cache, locked, others.iter().copied())
     }
 
     #[test]
@@ -166,6 +169,12 @@ mod tests {
     fn what_the_hardware_may_fill_is_open_to_all() {
         let cache = CacheControl { shareable_bits: 0x0f, ..CACHE };
         assert_eq!(of(cache, &[(EXCLUSIVE, 0xf0)]), 0x0f);
+    }
+
+    #[test]
+    fn what_is_locked_nobody_gets_whoever_else_may_fill_it() {
+        let cache = CacheControl { shareable_bits: 0x0f, ..CACHE };
+        assert_eq!(beside(0x18, cache, &[(Holder::Group(Sharing::Shareable), 0x30)]), 0xe7);
     }
 
     proptest! {

@@ -10,7 +10,6 @@ use resctrl_types::{Arch, Closid, CpusHeld, DomainCpus, DomainId, KBox, KVec, Pl
 
 use super::overlap::{self, Overlap};
 use super::parse::{self, Staged};
-use super::schema;
 use crate::data::domain::CtrlDomain;
 use crate::data::group::{CtrlGroup, Mode};
 use crate::data::state::{Resctrl, State};
@@ -87,8 +86,7 @@ impl<A: Arch<P>, P: Platform> parse::Group for Live<'_, A, P> {
 
     fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)> {
         let schema = self.schemas.iter().copied().find(|schema| schema.name().as_bytes() == name)?;
-        let usable = self.closid.0 < schema::num_closid(self.fs, schema);
-        self.fs.arch.control(schema.resource).filter(|_| usable).map(|control| (schema, control))
+        self.fs.arch.control(schema.resource).map(|control| (schema, control))
     }
 
     fn domain(&self, schema: SchemaId, id: u64) -> Option<(usize, DomainId)> {

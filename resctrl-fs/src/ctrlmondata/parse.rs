@@ -43,7 +43,7 @@ pub(crate) trait Group {
     fn beside_region(&self, schema: SchemaId, domain: usize) -> bool;
     /// Whether some CPU is in both domains.
     fn share_cpus(&self, one: (SchemaId, usize), other: (SchemaId, usize)) -> bool;
-    /// The schema of this name, if the group's CLOSID can have a value there.
+    /// The schema of this name.
     fn schema(&self, name: &[u8]) -> Option<(SchemaId, Control)>;
     /// The domain with this id: its place in the list.
     fn domain(&self, schema: SchemaId, id: u64) -> Option<(usize, DomainId)>;

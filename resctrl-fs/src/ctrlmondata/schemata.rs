@@ -82,9 +82,6 @@ fn show_lines<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, ctrl: usize, unit:
     together(out, |out| {
         for &schema in schemas {
             let Some(control) = fs.arch.control(schema.resource) else { continue };
-            if closid.0 >= schema::num_closid(fs, schema) {
-                continue;
-            }
             out.aligned(schema.name(), state.column_width)?.text(":")?;
             let targets = schema.resource == ResourceId::Mb && state.mba_sc();
             let mut separator = "";

@@ -152,14 +152,6 @@ impl<'a, T> IntoIterator for &'a mut Groups<T> {
     }
 }
 
-impl<T> IntoIterator for Groups<T> {
-    type Item = KBox<T>;
-    type IntoIter = <KVec<KBox<T>> as IntoIterator>::IntoIter;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
 /// Where a group is in [`State::groups`]. Good for as long as the mutex is held and no group is made or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

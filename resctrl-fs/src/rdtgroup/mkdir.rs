@@ -2,7 +2,7 @@
 //! Making groups.
 
 use resctrl_types::arch::MonId;
-use resctrl_types::{Arch, Closid, CpuMask, Errno, EventId, KBox, Platform, Ref, Result, Rmid};
+use resctrl_types::{Arch, Closid, CpuMask, Errno, KBox, Platform, Ref, Result, Rmid};
 
 use crate::ctrlmondata;
 use crate::data::group::{CtrlGroup, Groups, Mode, MonGroup, Monitored, Place};
@@ -47,15 +47,13 @@ impl<A: Arch<P>, P: Platform> Resctrl<A, P> {
                     Making::new(op, Kind::Ctrl, parent, name, mode).make_ctrl()
                 })
             }
-            Node::MonGroups(group) if this.mon_capable() => {
-                Self::command_on(this, group, &group_name, Errno::ENODEV, |op, place| {
-                    if name == b"mon_groups" {
-                        return Err(op.refuse(Errno::EPERM, "Name is reserved for the folder of MON groups\n"));
-                    }
-                    op.refuse_members(place.ctrl())?;
-                    Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
-                })
-            }
+            Node::MonGroups(group) => Self::command_on(this, group, &group_name, Errno::ENODEV, |op, place| {
+                if name == b"mon_groups" {
+                    return Err(op.refuse(Errno::EPERM, "Name is reserved for the folder of MON groups\n"));
+                }
+                op.refuse_members(place.ctrl())?;
+                Making::new(op, Kind::Mon, parent, name, mode).make_mon(place.ctrl())
+            }),
             // In the kernel, the directories of events are as if they were groups.
             Node::InfoDir if this.mon_capable() => Self::refuse_at_once(this, Errno::ENODEV, NO_PLACE),
             _ => Self::refuse_at_once(this, Errno::EPERM, NO_PLACE),
@@ -226,16 +224,11 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     }
 
     fn take_closid(&mut self) -> Done {
-        let occupancy = self.op.fs.has_event(EventId::LlcOccupancy);
         let state = self.op.state();
         let Some(Mount { closids, .. }) = &mut state.mount else { return Err(state.status.unmounted()) };
-        let cleanest = match &state.rmids {
-            Some(rmids) if A::RMID_DEPENDS_ON_CLOSID && occupancy => {
-                closids.free().min_by_key(|&closid| rmids.dirty(closid))
-            }
-            _ => closids.free().next(),
-        };
-        let Some(closid) = cleanest else {
+        // Where RMIDs do not depend on the CLOSID none is counted for any, and the lowest is the cleanest.
+        let dirty = |closid: &Closid| state.rmids.as_ref().map_or(0, |rmids| rmids.dirty(*closid));
+        let Some(closid) = closids.free().min_by_key(dirty) else {
             return Err(state.status.refuse(Errno::ENOSPC, "Out of CLOSIDs\n"));
         };
         closids.take(closid);

@@ -275,8 +275,7 @@ fn build<A: Arch<P>, P: Platform>(op: &mut Op<'_, A, P>, options: &MountOptions)
         read::rebase_everywhere(op, Closid::RESERVED, Rmid::RESERVED)?;
     }
     fs.tree.plant(branch)?;
-    let cdp = |cache| fs.arch.cdp_enabled(cache);
-    fs.shown.set(&MountOptions { cdp: cdp(ResourceId::L3), cdpl2: cdp(ResourceId::L2), ..*options });
+    fs.shown.set(options);
     Ok(())
 }
 
