@@ -134,4 +134,11 @@ mod tests {
         assert_eq!(step(&CONTROL, 100, u32::MAX, 0), None);
         assert_eq!(step(&CONTROL, 50, u32::MAX, u32::MAX - 1), None);
     }
+
+    #[test]
+    fn traffic_at_the_target_is_left_alone_and_so_is_what_would_be_there_after_a_step() {
+        assert_eq!(step(&CONTROL, 50, 500, 500), None);
+        assert_eq!(step(&CONTROL, 50, 600, 500), None);
+        assert_eq!(step(&CONTROL, 50, 601, 500), Some(60));
+    }
 }

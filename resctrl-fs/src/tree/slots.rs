@@ -326,6 +326,47 @@ pub(super) fn hash(name: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    /// A directory with four files, and no more memory than that took.
+    fn directory() -> (Slots<NodeKind>, NodeId) {
+        let mut slots = Slots::new();
+        let node = |kind| Node::new(Name::from(""), kind, 0, Owner::default(), Timestamp::default());
+        let dir = NodeId(1);
+        slots.push(dir, node(NodeKind::Dir)).unwrap();
+        for id in (2..6).map(NodeId) {
+            slots.reserve_child(dir).unwrap();
+            slots.push(id, node(NodeKind::File)).unwrap();
+            slots.link(id, dir);
+        }
+        (slots, dir)
+    }
+
+    #[test]
+    fn room_is_enough_when_everything_has_some_that_must_grow() {
+        for lacking in [None, Some(0), Some(1), Some(2)] {
+            let (mut slots, dir) = directory();
+            let mut room = slots.missing(Some(dir), 64).unwrap();
+            assert!(room.wanted.iter().all(|&wanted| wanted > 0), "{:?}", room.wanted);
+            if let Some(lacking) = lacking {
+                room.wanted[lacking] = 0;
+            }
+            let mut room = room.allocate().unwrap();
+            assert_eq!(slots.take_room(Some(dir), 64, &mut room), lacking.is_none(), "{lacking:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_full_gets_twice_as_large_so_that_it_is_seldom_moved() {
+        let vec = KVec::from_slice(&[0; 8]).unwrap();
+        assert!(!vec.has_room(1));
+        assert_eq!((larger(&vec, 0), larger(&vec, 1), larger(&vec, 20)), (0, 16, 28));
+    }
+
+    /// Vectors of its authors'.
+    #[test]
+    fn names_are_hashed_by_fnv_1a() {
+        assert_eq!([&b""[..], b"a", b"foobar"].map(hash), [0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968]);
+    }
+
     #[test]
     fn a_node_fits_the_piece_of_128_bytes_that_the_kernel_has() {
         assert!(size_of::<Node<crate::nodes::Node>>() <= 128, "{}", size_of::<Node<crate::nodes::Node>>());

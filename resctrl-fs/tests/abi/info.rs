@@ -125,6 +125,10 @@ fn the_threshold_is_rounded_down_to_what_the_hardware_counts() {
         machine.set(file, "0\n");
         assert_eq!(machine.read(file), "0\n");
     });
+    // 69905 bytes for each.
+    on(Parameters { num_rmid: 15, ..INTEL }, PLAIN, |machine| {
+        assert_eq!(machine.read("info/L3_MON/max_threshold_occupancy"), "69632\n");
+    });
 }
 
 #[test]

@@ -360,3 +360,14 @@ fn a_command_without_memory_changes_nothing() {
         }
     });
 }
+
+#[test]
+fn what_devices_and_other_hardware_may_both_fill_is_hardwares() {
+    let l3 = SDCIAE.l3.map(|l3| CacheControl { shareable_bits: 0xc0, ..l3 });
+    on(Parameters { l3, ..SDCIAE }, PLAIN, |machine| {
+        machine.set("schemata", "L3:0=3;1=3\n");
+        machine.set(SWITCH, "1");
+        machine.set(MASKS, "0=60;1=c\n");
+        assert_eq!(machine.read("info/L3/bit_usage"), "0=HHH000SS;1=HH00HHSS\n");
+    });
+}

@@ -138,10 +138,18 @@ fn info_files() {
 
 #[test]
 fn read_only_files_cannot_be_opened_for_writing() {
-    on(INTEL, PLAIN, |machine| {
-        for path in ["size", "info/last_cmd_status", "info/L3/cbm_mask", "info/L3_MON/num_rmids"] {
+    on(INTEL, DEBUG, |machine| {
+        let event = "mon_data/mon_L3_00/llc_occupancy";
+        let files = ["size", "ctrl_hw_id", "mon_hw_id", "info/last_cmd_status", "info/L3/cbm_mask"];
+        for path in files.into_iter().chain([event]) {
             assert_eq!(machine.write(path, "1\n"), Err(Errno::EACCES), "{path}");
+            machine.chmod(path, 0o644);
         }
+        // A mode gives no file commands; events have no way to be written at all.
+        for path in files {
+            machine.refuses(path, "1\n", EINVAL, "The file takes no commands\n");
+        }
+        assert_eq!(machine.write(event, "1\n"), Err(Errno::EACCES));
     });
 }
 

@@ -3,7 +3,7 @@
 
 use resctrl_types::Errno;
 
-use crate::arch::{ABMC, AMD, FIXED, MONITOR_ONLY, Parameters};
+use crate::arch::{ABMC, AMD, FIXED, INTEL, MONITOR_ONLY, Parameters};
 use crate::machine::{Fs, PLAIN, on};
 
 #[test]
@@ -131,5 +131,27 @@ fn where_counters_would_be_assigned_the_default_mode_is_refused() {
         assert_eq!(machine.read(mode), "[default]\n");
         machine.refuses(mode, "default\n", Errno::EINVAL, "Counter assignment mode is not configurable\n");
         machine.refuses(mode, "mbm_event\n", Errno::EINVAL, "mbm_event mode is not supported\n");
+    });
+}
+
+#[test]
+fn a_name_that_is_there_is_refused_before_ids_are_looked_for() {
+    on(Parameters { num_closid: 2, ..INTEL }, PLAIN, |machine| {
+        machine.mkdir("g");
+        assert_eq!((machine.try_mkdir("h"), machine.status().as_str()), (Err(Errno::ENOSPC), "Out of CLOSIDs\n"));
+        assert_eq!((machine.try_mkdir("g"), machine.status().as_str()), (Err(Errno::EEXIST), "kernfs create error\n"));
+    });
+}
+
+#[test]
+fn a_group_that_monitors_cpus_may_be_called_something_else_where_it_is() {
+    on(AMD, PLAIN, |machine| {
+        machine.mkdir("g");
+        machine.mkdir("g/mon_groups/m");
+        machine.set("g/cpus_list", "1-2\n");
+        machine.set("g/mon_groups/m/cpus_list", "2\n");
+        assert_eq!(machine.rename("g/mon_groups/m", "g/mon_groups/n"), Ok(()));
+        assert_eq!(machine.read("g/mon_groups/n/cpus_list"), "2\n");
+        machine.audit();
     });
 }

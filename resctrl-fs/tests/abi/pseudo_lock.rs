@@ -2,6 +2,7 @@
 //! Groups that set up a pseudo-locked region, and those that have one. The machine has an L3 of twelve portions for two CPUs
 //! each, 2730 KiB a portion, and an L2 of eight for each CPU, 256 KiB a portion.
 
+use resctrl_types::resource::CacheControl;
 use resctrl_types::sim::{Refusal, RegionCounts};
 use resctrl_types::{Closid, CpuId, Errno};
 
@@ -145,6 +146,29 @@ fn the_first_entry_of_a_line_is_the_region_and_the_rest_is_not_read() {
         in_locksetup(machine);
         machine.set("g/schemata", "L2:1=3;0=1;nonsense\n");
         assert_eq!(machine.read("g/schemata"), "L2:1=3\n");
+    });
+}
+
+#[test]
+fn of_caches_that_share_no_cpu_the_last_written_is_the_region() {
+    on(LOCKING, PLAIN, |machine| {
+        in_locksetup(machine);
+        machine.set("g/schemata", "L2:0=1\nL2:3=2\n");
+        assert_eq!((machine.read("g/schemata").as_str(), machine.read("g/cpus_list").as_str()), ("L2:3=2\n", "3\n"));
+        machine.audit();
+    });
+}
+
+#[test]
+fn a_region_may_be_as_large_as_one_allocation() {
+    // 4 MiB a portion.
+    let l3 = LOCKING.l3.map(|l3| CacheControl { cbm_len: 8, shareable_bits: 0, ..l3 });
+    on(Parameters { l3, ..LOCKING }, PLAIN, |machine| {
+        machine.mkdir("g");
+        machine.set("schemata", "L2:0=f0;1=f0;2=f0;3=f0\nL3:0=f0;1=f0\n");
+        machine.set("g/mode", "pseudo-locksetup\n");
+        machine.set("g/schemata", "L3:0=1\n");
+        assert_eq!(machine.read("g/size"), "    L3:0=4194304\n");
     });
 }
 
@@ -293,4 +317,22 @@ fn a_domain_that_goes_offline_takes_what_was_cached_along() {
         machine.rmdir("g");
         assert_eq!(machine.sim.region_counts(), RegionCounts::default());
     });
+}
+
+#[test]
+fn cpus_that_come_are_the_regions_if_they_use_its_cache() {
+    // With a bandwidth that is controlled by the same numbers of caches, and without.
+    for mb in [LOCKING.mb, None] {
+        on(Parameters { mb, ..LOCKING }, PLAIN, |machine| {
+            in_locksetup(machine);
+            machine.set("g/schemata", "L3:1=1\n");
+            // CPU 1 has another L3, and an L2 of this number.
+            for cpu in [2, 3, 1].map(CpuId) {
+                machine.sim.offline(cpu).unwrap();
+                machine.sim.online(cpu).unwrap();
+                assert_eq!(machine.read("g/cpus_list"), "2-3\n", "CPU {cpu}");
+            }
+            machine.audit();
+        });
+    }
 }

@@ -334,3 +334,20 @@ fn where_nothing_can_be_controlled_the_default_group_lists_nobody() {
         assert_eq!((members(machine, ""), members(machine, "mon_groups/m")), (vec![], vec![1]));
     });
 }
+
+/// RMIDs are the whole machine's here: who has one is its group's, whatever his CLOSID.
+#[test]
+fn who_was_being_created_while_his_monitor_group_moved_is_still_in_it() {
+    on(INTEL, PLAIN, |machine| {
+        let (pid, _) = member_of_g(machine);
+        machine.mkdir("h");
+        machine.mkdir("g/mon_groups/m");
+        machine.set("g/mon_groups/m/tasks", pid.to_string());
+        let task = machine.sim.tasks().into_iter().find(|task| task.pid() == pid).unwrap();
+        let word = machine.sim.task_word(&task);
+        machine.rename("g/mon_groups/m", "h/mon_groups/m").unwrap();
+        let late = created_late(machine, word);
+        assert_eq!(members(machine, "h/mon_groups/m"), [pid, late.pid()]);
+        machine.rmdir("h/mon_groups/m");
+    });
+}

@@ -114,7 +114,8 @@ fn a_group_without_memory_is_not_removed() {
 
 #[test]
 fn a_move_without_memory_moves_nothing() {
-    each_refusal(with_groups, |machine| machine.rename("mon_groups/m1", "p0/mon_groups/m1"), NO_MEMORY);
+    let said = each_refusal(with_groups, |machine| machine.rename("mon_groups/m1", "p0/mon_groups/m1"), NO_MEMORY);
+    assert_eq!(said, texts(["Out of memory"]));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use resctrl_types::sim::{explore, run};
 
 use crate::invariants::check;
-use crate::machine::Machine;
+use crate::machine::{Fs, INTEL, Machine};
 
 /// The works of one domain.
 const WORKS: usize = 2;
@@ -33,7 +33,7 @@ fn a_domain_outlives_its_last_cpu_until_its_worker_has_run() {
 #[test]
 fn a_domain_without_a_worker_goes_with_its_last_cpu() {
     run(|| {
-        let machine = Machine::boot(crate::machine::INTEL);
+        let machine = Machine::boot(INTEL);
         machine.offline(2);
         machine.offline(3);
         assert_eq!(live_domains(&machine), 1);
@@ -86,7 +86,7 @@ fn unmount_and_remount_leave_one_overflow_worker_to_each_domain() {
 #[test]
 fn the_cpu_a_worker_really_waits_on_is_remembered_over_a_remount() {
     run(|| {
-        let machine = Machine::boot(crate::machine::INTEL);
+        let machine = Machine::boot(INTEL);
         machine.offline(2);
         machine.mount().unwrap();
         // The worker of L3 1 waits on CPU 3. A lower CPU comes, which a new schedule would choose.
@@ -243,6 +243,49 @@ fn the_limbo_of_each_domain_is_traced_once_a_second_until_it_is_empty() {
         assert_eq!(events(3000), [(u32::MAX, 1, 16 << 20); 3]);
         machine.set_occupancy(1, rmid, 0);
         assert_eq!(events(3000), [(u32::MAX, 1, 0)]);
+        machine.finish();
+    });
+}
+
+#[test]
+fn an_rmid_is_clean_when_less_than_the_threshold_is_left_of_it() {
+    run(|| {
+        let machine = Machine::mounted();
+        machine.write("info/L3_MON/max_threshold_occupancy", "131072\n").unwrap();
+        let rmid = dirty_group(&machine, "g", &[0]);
+        machine.set_occupancy(0, rmid, 131_072);
+        machine.sim.advance(1100);
+        assert_eq!(free_rmids(&machine), RMIDS - 2);
+        machine.set_occupancy(0, rmid, 65_536);
+        machine.sim.advance(1100);
+        assert_eq!(free_rmids(&machine), RMIDS - 1);
+        machine.finish();
+    });
+}
+
+#[test]
+fn where_nobody_can_tell_what_is_left_of_an_rmid_it_does_not_wait() {
+    run(|| {
+        let machine = Machine::mounted_on(&INTEL.replace("\"llc_occupancy\", ", ""));
+        machine.mkdir("g").unwrap();
+        machine.rmdir("g").unwrap();
+        assert_eq!((machine.stat("rmids_limbo"), machine.stat("rmids_cleaned")), (0, 0));
+        assert_eq!(free_rmids(&machine), RMIDS - 1);
+        check(&machine);
+        machine.finish();
+    });
+}
+
+#[test]
+fn the_file_system_is_idle_when_the_last_worker_has_found_its_domain_gone() {
+    run(|| {
+        let machine = Machine::mounted();
+        machine.unmount();
+        machine.sim.unregister_hotplug();
+        machine.sim.clear_sched_in();
+        assert!(!Fs::is_idle(&machine.fs));
+        machine.sim.advance(1002);
+        assert!(Fs::is_idle(&machine.fs));
         machine.finish();
     });
 }

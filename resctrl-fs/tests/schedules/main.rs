@@ -15,6 +15,7 @@ mod hotplug;
 mod invariants;
 mod lifetime;
 mod machine;
+mod mba_sc;
 mod model;
 mod nodes;
 mod pseudo_lock;

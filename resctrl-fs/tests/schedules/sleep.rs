@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The system sleeps and its power goes: everything is as it was. And the end after a failure, as one piece.
 
+use std::collections::BTreeSet;
+
 use resctrl_fs::MountOptions;
 use resctrl_hardware::Event;
 use resctrl_hardware::registers::{
-    EvtCfg, L2QosCfg, L3Mask, L3QosCfg, L3QosExtCfg, MbaBandwidth, MbaThrottle, PqrAssoc, RmidSncConfig, SmbaBandwidth,
+    EvtCfg, L2QosCfg, L3Mask, L3QosAbmcCfg, L3QosCfg, L3QosExtCfg, MbaBandwidth, MbaThrottle, PqrAssoc, RmidSncConfig,
+    SmbaBandwidth,
 };
 use resctrl_types::sim::{explore, run};
 use resctrl_types::{CpuId, Errno};
@@ -98,6 +101,26 @@ fn what_an_event_counts_and_which_counter_counts_for_whom_outlives_a_sleep() {
             machine.sleep(&[]);
             assert_eq!((registers(&machine), assignments()), before);
             check(&machine);
+            machine.finish();
+        });
+    }
+}
+
+#[test]
+fn the_registers_of_a_domain_are_written_by_the_first_of_its_cpus_that_is_back() {
+    let counters = [(INTEL, None), (AMD, Some((EvtCfg::ADDRESS, 2))), (AMD_ABMC, Some((L3QosAbmcCfg::ADDRESS, 1)))];
+    for (description, counters) in counters {
+        run(move || {
+            let machine = Machine::mounted_on(description);
+            set_up(&machine);
+            let before = machine.board.rdt.next_write();
+            machine.sleep(&[]);
+            let writes = machine.board.rdt.writes_since(before);
+            for (first, count) in [(L3Mask::ADDRESS, 128)].into_iter().chain(counters) {
+                let theirs = writes.iter().filter(|write| (first..first + count).contains(&write.address));
+                let cpus: BTreeSet<usize> = theirs.map(|write| write.cpu).collect();
+                assert_eq!(cpus, BTreeSet::from([0, 2]), "{first:#x}");
+            }
             machine.finish();
         });
     }

@@ -108,6 +108,7 @@ fn a_package_goes_with_its_last_cpu_whatever_its_caches() {
         machine.offline(2);
         check(&machine);
         assert_eq!(machine.read_open(open), Err(Errno::ENODEV));
+        assert_eq!(shown(&machine, "g", 0, "activity").unwrap(), "Unavailable\n", "the one that is left");
         machine.online(3);
         check(&machine);
         assert_eq!(shown(&machine, "g", 1, "activity").unwrap(), "Unavailable\n");

@@ -241,6 +241,26 @@ fn as_many_groups_as_there_are_pairs_and_no_more() {
     });
 }
 
+#[test]
+fn a_new_group_gets_the_closid_of_which_the_fewest_rmids_are_in_limbo() {
+    for [dirty, cleaner] in [[30, 31], [31, 30]] {
+        sim::run(move || {
+            let machine = Machine::mounted(&Spec::new(1), &MountOptions { debug: true, ..PLAIN });
+            (1..32).for_each(|number| machine.mkdir("", &std::format!("p{number}")).unwrap());
+            machine.mkdir(&std::format!("p{dirty}/mon_groups"), "m").unwrap();
+            for gone in [dirty, cleaner] {
+                let group = std::format!("p{gone}");
+                assert_eq!(machine.read(&std::format!("{group}/ctrl_hw_id")).unwrap(), std::format!("{gone}\n"));
+                machine.rmdir(&group).unwrap();
+            }
+            machine.mkdir("", "new").unwrap();
+            assert_eq!(machine.read("new/ctrl_hw_id").unwrap(), std::format!("{cleaner}\n"));
+            machine.audit();
+            machine.finish();
+        });
+    }
+}
+
 /// The unmount while the second cache's CPUs are away, whose MSC can be reached from everywhere or from them alone.
 fn unmount_without_a_cache(reachable: bool) {
     sim::run(move || {

@@ -299,3 +299,42 @@ fn b3_moves_limbo_and_hotplug_in_any_order_leave_nothing_behind() {
     });
     assert!(schedules >= 150);
 }
+
+#[test]
+fn b3_a_group_gets_back_no_ids_but_those_of_the_parent_that_it_moves_to() {
+    sim::run(|| {
+        let machine = with_groups();
+        let old = machine.labels("p0", FROM);
+        machine.fill(old, 1 << 20);
+        machine.rename(FROM, TO).unwrap();
+        let new = machine.labels("p1", TO);
+        machine.mkdir("", "p2").unwrap();
+        ["a", "b", "c"].into_iter().for_each(|name| machine.mkdir("p2/mon_groups", name).unwrap());
+        // What waits in limbo for it is p0's.
+        assert_eq!(machine.rename(TO, "p2/mon_groups/m"), Err(Errno::ENOSPC));
+        assert_eq!(machine.status(), "Out of RMIDs\n");
+        assert_eq!(machine.labels("p1", TO), new);
+        machine.audit();
+        machine.finish();
+    });
+}
+
+#[test]
+fn monitor_groups_of_two_parents_may_have_the_same_rmid_and_each_has_tasks_of_its_own() {
+    sim::run(|| {
+        let machine = with_groups();
+        machine.mkdir("p1/mon_groups", "m").unwrap();
+        let [one, other] = [machine.labels("p0", FROM), machine.labels("p1", TO)];
+        assert_eq!((one.pmg, one.partid == other.partid), (other.pmg, false));
+        let members = [("p0", FROM), ("p1", TO)].map(|(parent, group)| {
+            let pid = format!("{}\n", machine.sim.spawn_task(TaskSpec::default()).pid());
+            machine.write(&format!("{parent}/tasks"), &pid).unwrap();
+            machine.write(&format!("{group}/tasks"), &pid).unwrap();
+            pid
+        });
+        assert_eq!([FROM, TO].map(|group| machine.read(&format!("{group}/tasks")).unwrap()), members);
+        machine.rmdir(TO).unwrap();
+        assert_eq!(machine.read(&format!("{FROM}/tasks")).unwrap(), members[0], "whoever else goes");
+        machine.finish();
+    });
+}
