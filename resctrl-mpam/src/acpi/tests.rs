@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+mod pptt;
+
 use std::boxed::Box;
+use std::collections::BTreeSet;
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
@@ -125,6 +129,27 @@ fn a_reserved_field_or_another_interface_makes_the_table_unusable() {
         table[36 + offset] = value;
         assert_eq!(MpamTable::parse(&resum(table)).err(), Some(TableError::Revision), "byte {offset}");
     }
+}
+
+#[test]
+fn reserved_fields_are_each_to_be_zero_not_only_together() {
+    for bit in 0..8 {
+        for offsets in [[3, 28], [3, 44], [28, 44]] {
+            let mut table = mpam();
+            offsets.into_iter().for_each(|offset| table[36 + offset] = 1 << bit);
+            assert_eq!(MpamTable::parse(&resum(table)).err(), Some(TableError::Revision), "bytes {offsets:?}");
+        }
+    }
+}
+
+#[test]
+fn every_refusal_has_a_text_of_its_own() {
+    use TableError::{Checksum, Length, NoMemory, Node, Reference, Revision, Signature};
+    let all = [Signature, Length, Checksum, Revision, Node, Reference, NoMemory];
+    assert_eq!(Checksum.to_string(), "has a wrong checksum");
+    let texts: BTreeSet<_> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), all.len());
+    assert!(!texts.contains(""));
 }
 
 #[test]
