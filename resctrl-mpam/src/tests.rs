@@ -10,6 +10,7 @@ mod guests;
 mod hotplug;
 mod monitors;
 mod moves;
+mod probe;
 mod resctrl;
 mod split;
 mod t241;

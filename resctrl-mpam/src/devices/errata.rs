@@ -107,4 +107,22 @@ mod tests {
         assert_eq!(t241.mbw_min(0, 8), 0x100);
         assert_eq!(t241.mbw_min(0, 16), 1);
     }
+
+    #[test]
+    fn what_one_of_two_components_does_wrong_both_together_do() {
+        let any = |bits: u8| Quirks {
+            bandwidth_effect: BandwidthEffect::WhenStored,
+            mbw_min_follows_max: bits & 1 != 0,
+            mbwu_counts_lines: bits & 2 != 0,
+            ignore_csu_nrdy: bits & 4 != 0,
+        };
+        for (one, other) in (0..8).flat_map(|one| (0..8).map(move |other| (one, other))) {
+            assert_eq!(any(one).or(any(other)), any(one | other));
+        }
+        let effects = [BandwidthEffect::WhenStored, BandwidthEffect::WhenPassedOn, BandwidthEffect::Never];
+        let with = |effect| Quirks { bandwidth_effect: effects[effect], ..Quirks::default() };
+        for (one, other) in (0..3).flat_map(|one| (0..3).map(move |other| (one, other))) {
+            assert_eq!(with(one).or(with(other)), with(one.max(other)), "the limit that takes most is that of both");
+        }
+    }
 }

@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn a_feature_that_is_there_stays_when_it_is_added_again() {
+        let set = Features::default().with(Feature::Cpor).with(Feature::Csu);
+        assert_eq!(set.with(Feature::Cpor), set);
+        let mut props = Props { features: set, ..Props::default() };
+        props.add([(Feature::Csu, true), (Feature::Mbwu, false)]);
+        assert_eq!(props.features, set);
+    }
+
+    #[test]
     fn nothing_and_everything_have_nothing_in_common() {
         assert_eq!(Props::default().with_different(&EVERYTHING), Props::default());
     }
