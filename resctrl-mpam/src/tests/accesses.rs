@@ -3,6 +3,7 @@
 //! moment when that is not known.
 
 use std::string::String;
+use std::vec::Vec;
 
 use resctrl_fs::MountOptions;
 use resctrl_hardware::mpam::firmware::Locator;
@@ -15,6 +16,7 @@ use resctrl_types::{ConfType, CpuId, CpuMask, Errno, Platform, ResourceId, sim};
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, memory};
 use super::file_system::{Fs, Machine, PLAIN};
 use super::resctrl::change;
+use crate::devices::{Config, Managed};
 
 /// Level 3 caches, each with an MSC of one instance that does everything.
 fn complete(caches: u32) -> Spec {
@@ -78,6 +80,46 @@ fn a_change_writes_the_register_that_changes() {
         assert_eq!(held(&rig, 0, 5), (Some(0xf00), Some(0x8c00)));
         assert_eq!(rig.board.msc(0).error_status(), 0);
     });
+}
+
+/// What programming PARTID 5 costs in reads and writes, on the one MSC of a machine whose level 3 cache is this.
+fn programming(spec: &Spec, changes: &[(Config, Managed, Trust)]) -> Vec<(u64, u64)> {
+    let rig = Rig::new(spec);
+    let devices = rig.driver.devices();
+    let vmsc = devices.classes[0].components[0].vmscs().next().unwrap();
+    let mut program = |&(config, value, trust): &(Config, Managed, Trust)| {
+        let cost = cost(&rig, || {
+            rig.on(0, |here| devices.program(here.into(), vmsc, [(5, config)].into_iter(), (value, trust))).unwrap();
+        });
+        assert_eq!(rig.board.msc(0).error_status(), 0);
+        (cost.0, cost.1)
+    };
+    changes.iter().map(&mut program).collect()
+}
+
+#[test]
+fn portions_of_bandwidth_are_written_when_they_change_and_only_then() {
+    sim::run(|| {
+        let mut spec = complete(1);
+        let bandwidth = &mut spec.mscs[0].config.ris[0].bandwidth;
+        *bandwidth = bandwidth.map(|bandwidth| BandwidthControls { portion_bits: 12, ..bandwidth });
+        let with = |cpbm, mbw_pbm| (Config { cpbm, mbw_pbm, ..Config::OPEN }, Managed::CachePortions, Trust::Memory);
+        let changes = [with(0xf, u32::MAX), with(0xf, 0xff), with(0xf0, 0xff), with(0xf0, 0xff), with(0xf, 0xfff)];
+        // The selector and each control that changes.
+        assert_eq!(programming(&spec, &changes), [(0, 2), (0, 2), (0, 2), (0, 0), (0, 3)]);
+    });
+}
+
+#[test]
+fn a_control_that_is_not_managed_is_not_looked_at() {
+    for portions in [0, 33, 40] {
+        sim::run(move || {
+            let mut spec = complete(1);
+            spec.mscs[0].config.ris[0].cpor_bits = portions;
+            let looked = (Config { cpbm: 0xf, ..Config::OPEN }, Managed::CachePortions, Trust::Registers);
+            assert_eq!(programming(&spec, &[looked, looked]), [(0, 0), (0, 0)], "{portions} portions");
+        });
+    }
 }
 
 #[test]
@@ -147,8 +189,8 @@ fn what_was_programmed_in_part_is_not_taken_for_what_memory_says() {
             let devices = rig.driver.devices();
             let busy = devices.mscs[1].access(here.into()).unwrap();
             let component = &devices.classes[0].components[0];
-            let how = (crate::devices::Managed::CachePortions, Trust::Memory);
-            let config = crate::devices::Config { cpbm: 0xf0, ..component.configs.get(5).unwrap() };
+            let how = (Managed::CachePortions, Trust::Memory);
+            let config = Config { cpbm: 0xf0, ..component.configs.get(5).unwrap() };
             let programmed =
                 component.vmscs().map(|vmsc| devices.program(here.into(), vmsc, [(5, config)].into_iter(), how));
             assert!(programmed.eq([Ok(()), Err(Errno::EBUSY)]));

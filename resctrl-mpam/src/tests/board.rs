@@ -262,14 +262,21 @@ impl BoardMsc {
     }
 }
 
+/// A register of a chip is in what of it is mapped.
+fn check_chip(offset: u32) {
+    assert!(offset.is_multiple_of(8) && offset < t241::SIZE, "{offset:#x}");
+}
+
 impl t241::ChipRegisters for BoardChip {
     fn read64(&self, here: Here<'_>, offset: u32) -> u64 {
         check_cpu(here);
+        check_chip(offset);
         self.0.chip(self.1).read64(offset.into())
     }
 
     fn write64(&self, here: Here<'_>, offset: u32, value: u64) {
         check_cpu(here);
+        check_chip(offset);
         self.0.chip(self.1).write64(offset.into(), value);
     }
 }
@@ -418,7 +425,7 @@ pub(super) fn refusal(spec: &Spec) -> (Option<Errno>, Vec<String>) {
     (errno, sim.log_lines().iter().map(|line| line.replace("resctrl: ", "")).collect())
 }
 
-fn discover_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>) -> Result<Devices<BoardMsc>> {
+pub(super) fn discover_on(spec: &Spec, sim: &SimPlatform, board: &Arc<Board>) -> Result<Devices<BoardMsc>> {
     let ids = crate::devices::Ids { partid_max: spec.cpu.partid_max, pmg_max: spec.cpu.pmg_max };
     let guard = sim.cpus_read_lock();
     let devices = with_firmware(spec, |firmware| {

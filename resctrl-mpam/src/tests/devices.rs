@@ -16,7 +16,7 @@ use resctrl_types::arch::Trust;
 use resctrl_types::{CpuId, Errno, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, discover, memory, on, refusal};
-use crate::devices::{ClassKind, Feature, Managed};
+use crate::devices::{ClassKind, Feature, Managed, Waited};
 
 /// A machine with one level 3 cache, of which every MSC given is a part.
 fn slices(instances: Vec<Vec<RisConfig>>) -> Spec {
@@ -312,6 +312,27 @@ fn hardware_that_counts_with_wrong_units_and_cannot_tell_when_it_is_ready_is_kno
         let (_, _, devices) = discover(&spec).unwrap();
         assert!(devices.mscs[0].quirks.mbwu_counts_lines && devices.classes[0].quirks.mbw_min_follows_max);
     });
+}
+
+/// CMN-650 3642720: the not-ready bit may stay for ever, but the value is good after the time-out.
+#[test]
+fn a_usage_monitor_that_never_calls_itself_ready_is_believed_after_the_time_out_where_that_is_an_erratum() {
+    for (iidr, waited, ready) in [
+        (0x0000_043b, Waited::NotYet, false),
+        (0x0000_043b, Waited::TimeOut, true),
+        (0x1230_043b, Waited::NotYet, false),
+        (0x1230_043b, Waited::TimeOut, false),
+    ] {
+        sim::run(move || {
+            let usage = UsageMonitors { not_ready: NotReady::Nanoseconds(u64::MAX), ..cache().usage.unwrap() };
+            let mut spec = slices(vec![vec![RisConfig { usage: Some(usage), ..cache() }]]);
+            spec.mscs[0].config.iidr = iidr;
+            let (sim, _, devices) = discover(&spec).unwrap();
+            let reach = &devices.classes[0].components[0].reaches[0];
+            let usage = on(&sim, 0, |here| devices.usage(here.into(), reach, 0, (3, 1), waited)).unwrap();
+            assert_eq!(usage.is_ok(), ready, "{iidr:#x} {waited:?}");
+        });
+    }
 }
 
 #[test]

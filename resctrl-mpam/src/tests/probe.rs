@@ -239,6 +239,24 @@ fn managed(words: &mut BTreeMap<u32, u32>, offset: u32, value: u32, ready: bool)
     }
 }
 
+/// A not-ready bit that software can write, but that is set when something else is to be counted: a part of the label that does
+/// not have to match makes no difference, nor does anything while nothing is counted.
+fn raised(words: &mut BTreeMap<u32, u32>, offset: u32, value: u32) {
+    let counted = |words: &BTreeMap<u32, u32>| {
+        let word = |offset| words.get(&offset).copied().unwrap_or(0);
+        let (control, filter) = (word(CsuCtl::OFFSET), word(CsuFlt::OFFSET));
+        let label = |matches: Bits, field: Bits| (control & matches.mask32() != 0).then(|| filter & field.mask32());
+        let label = (label(MonCtl::MATCH_PARTID, CsuFlt::PARTID), label(MonCtl::MATCH_PMG, CsuFlt::PMG));
+        (control & MonCtl::EN.mask32() != 0).then_some(label)
+    };
+    let before = counted(words);
+    words.insert(offset, value);
+    let after = counted(words);
+    if after.is_some() && after != before {
+        words.insert(Csu::OFFSET, Csu::NRDY.mask32());
+    }
+}
+
 /// The kernel's `mpam_ris_hw_probe_csu_nrdy()`: "Hardware might ignore nrdy if it's not enabled".
 #[test]
 fn whose_the_not_ready_bit_is_is_asked_of_a_monitor_that_counts() {
@@ -247,7 +265,7 @@ fn whose_the_not_ready_bit_is_is_asked_of_a_monitor_that_counts() {
         let says: Vec<_> = features().into_iter().find(|(feature, _)| *feature == Feature::Csu).unwrap().1;
         let fast = |words: &mut BTreeMap<u32, u32>, offset, value| managed(words, offset, value, true);
         let slow = |words: &mut BTreeMap<u32, u32>, offset, value| managed(words, offset, value, false);
-        for react in [fast as fn(&mut _, _, _), slow] {
+        for react in [fast as fn(&mut _, _, _), slow, raised] {
             let (sheet, msc) = probed(&sim, words(&says, u32::MAX, 0), react);
             assert!(msc.ris[0].props.has(Feature::CsuHwNrdy));
             assert_eq!(sheet.state.lock().unwrap().words[&CsuCtl::OFFSET], 0, "it does not go on counting");
