@@ -3,10 +3,13 @@
 
 use std::format;
 use std::string::String;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use resctrl_hardware::mpam::firmware::Locator;
 use resctrl_hardware::mpam::{CounterWidth, NotReady, Request, RisConfig};
-use resctrl_types::{CpuId, Errno, sim};
+use resctrl_types::sim::{self, fail_allocation};
+use resctrl_types::{CpuId, Errno};
 
 use super::board::{MscSpec, Spec, counters, memory};
 use super::file_system::{CDP, Fs, Machine, PLAIN};
@@ -273,5 +276,73 @@ fn the_bandwidth_controller_does_not_work_with_assigned_counters() {
         let mut options = PLAIN;
         assert!(machine.fs.parse_option(&mut options, "mba_MBps").is_err());
         machine.finish();
+    });
+}
+
+/// Whether monitors were selected, told anything or read while `f` ran.
+fn touches_monitors(machine: &Machine, f: impl FnOnce()) -> bool {
+    let touched = Arc::new(AtomicBool::new(false));
+    let sees = Arc::clone(&touched);
+    machine.board.preempt(move |offset| {
+        sees.fetch_or((0x800..0x1000).contains(&offset), Ordering::Relaxed);
+    });
+    f();
+    machine.board.preempt(|_| {});
+    touched.load(Ordering::Relaxed)
+}
+
+#[test]
+fn monitors_that_count_for_nobody_are_neither_put_aside_nor_started_again() {
+    sim::run(|| {
+        let mut spec = counting(2);
+        spec.mscs[1].cluster = Some(1);
+        let machine = Machine::mounted(&spec, &PLAIN);
+        let cycle = || {
+            for cpu in [2, 3] {
+                machine.sim.offline(CpuId(cpu)).unwrap();
+            }
+            machine.board.msc(1).power_off();
+            machine.board.msc(1).power_on();
+            for cpu in [2, 3] {
+                machine.sim.online(CpuId(cpu)).unwrap();
+            }
+        };
+        let file = "mbm_L3_assignments";
+        assert!(touches_monitors(&machine, cycle), "the default group's counter");
+        // The domain that has come back has none.
+        assert!(machine.read(file).unwrap().ends_with("769=_\n"));
+        assert!(!touches_monitors(&machine, cycle), "a domain that went");
+        machine.write(file, "mbm_total_bytes:769=e\n").unwrap();
+        machine.write(file, "mbm_total_bytes:769=_\n").unwrap();
+        assert!(!touches_monitors(&machine, cycle), "a counter that was taken away");
+        machine.finish();
+    });
+}
+
+#[test]
+fn a_counter_that_there_was_no_memory_to_start_begins_with_its_first_reading() {
+    sim::run(|| {
+        let mut left_to_reading = 0;
+        for n in 0.. {
+            let machine = Machine::mounted(&counting(1), &PLAIN);
+            let file = "mbm_L3_assignments";
+            machine.traffic(0, 0, 0, 1000);
+            assert_eq!(machine.total("", 768), "1000");
+            machine.write(file, "mbm_total_bytes:768=_\n").unwrap();
+            // The same monitor for the same group: its registers are as they were.
+            let (assigned, failed) = fail_allocation(n, || machine.write(file, "mbm_total_bytes:768=e\n"));
+            if assigned.is_err() {
+                machine.write(file, "mbm_total_bytes:768=e\n").unwrap();
+            }
+            left_to_reading += u32::from(assigned.is_ok() && failed);
+            assert_eq!(machine.total("", 768), "0", "allocation {n}");
+            machine.traffic(0, 0, 0, 7);
+            assert_eq!(machine.total("", 768), "7", "allocation {n}");
+            machine.finish();
+            if !failed {
+                break;
+            }
+        }
+        assert!(left_to_reading > 0, "nobody has to go there to start it");
     });
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The bandwidth monitors of one MSC; see `counters` for what resctrl makes of them.
 
+use std::sync::{Arc, Mutex};
+use std::vec::Vec;
+
 use proptest::prelude::*;
 use resctrl_hardware::mpam::firmware::Locator;
-use resctrl_hardware::mpam::{CounterWidth, NotReady, Request, RisConfig};
+use resctrl_hardware::mpam::{BandwidthMonitors, CounterWidth, NotReady, Request, RisConfig};
 use resctrl_types::{CpuId, sim};
 
 use super::board::{L3_ID, MscSpec, Rig, Spec, cache, counters, memory};
@@ -60,17 +63,99 @@ fn a_wrap_between_two_readings_is_added() {
 
 #[test]
 fn a_reset_lets_the_next_reading_begin_at_zero() {
+    for width in WIDTHS {
+        sim::run(move || {
+            let rig = Rig::new(&counting(width));
+            let _ = read(&rig);
+            // Every bit of the counter.
+            traffic(&rig, width.mask());
+            rig.on(0, |here| {
+                let msc = &rig.driver.devices().mscs[1];
+                msc.access(here.into()).unwrap().reset_mbwu(&msc.ris[0], 2);
+            });
+            assert_eq!(read(&rig), Some(0));
+            traffic(&rig, 7);
+            assert_eq!(read(&rig), Some(7));
+        });
+    }
+}
+
+/// IHI 0099, `MSMON_CFG_MBWU_FLT.RWBW`: there if `MPAMF_MBWUMON_IDR.HAS_RWBW` says so, and reserved otherwise.
+#[test]
+fn reads_and_writes_are_told_apart_where_the_monitor_can() {
+    for (able, direction, counted) in [
+        (true, Direction::Both, 1100),
+        (true, Direction::Writes, 1000),
+        (true, Direction::Reads, 100),
+        (false, Direction::Both, 1100),
+        (false, Direction::Writes, 1100),
+        (false, Direction::Reads, 1100),
+    ] {
+        sim::run(move || {
+            let traffic = BandwidthMonitors { direction: able, ..counters(CounterWidth::Bits44) };
+            let mut spec = counting(CounterWidth::Bits44);
+            spec.mscs[1].config.ris[0].traffic = Some(traffic);
+            let rig = Rig::new(&spec);
+            let read = || {
+                let filter = Filter { direction, ..FILTER };
+                rig.on(0, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, filter).ok())
+            };
+            assert_eq!(read(), Some(0));
+            for (bytes, write) in [(1000, true), (100, false)] {
+                rig.board.msc(1).request(0, Request { partid: 3, pmg: 1, bytes, write });
+            }
+            assert_eq!(read(), Some(counted), "able: {able}, {direction:?}");
+        });
+    }
+}
+
+#[test]
+fn a_monitor_that_is_told_to_count_for_somebody_else_begins_at_zero() {
     sim::run(|| {
         let rig = Rig::new(&counting(CounterWidth::Bits44));
-        let _ = read(&rig);
-        traffic(&rig, 700);
-        rig.on(0, |here| {
-            let msc = &rig.driver.devices().mscs[1];
-            msc.access(here.into()).unwrap().reset_mbwu(&msc.ris[0], 2);
-        });
+        let other = Filter { partid: 4, ..FILTER };
+        let read_other = || rig.on(0, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, other).ok());
         assert_eq!(read(&rig), Some(0));
-        traffic(&rig, 7);
-        assert_eq!(read(&rig), Some(7));
+        traffic(&rig, 700);
+        assert_eq!(read_other(), Some(0));
+        traffic(&rig, 50);
+        rig.board.msc(1).request(0, Request { partid: 4, pmg: 1, bytes: 6, write: false });
+        assert_eq!(read_other(), Some(6));
+    });
+}
+
+/// After reset every filter is that of PARTID 0 and PMG 0, and no monitor counts.
+#[test]
+fn a_monitor_of_the_default_group_that_was_reset_behind_our_back_counts_again() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits44));
+        let default = Filter { partid: 0, pmg: 0, direction: Direction::Both };
+        let read = || rig.on(0, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, default).ok());
+        assert_eq!(read(), Some(0));
+        rig.board.msc(1).power_off();
+        rig.board.msc(1).power_on();
+        assert_eq!(read(), Some(0));
+        rig.board.msc(1).request(0, Request { partid: 0, pmg: 0, bytes: 9, write: false });
+        assert_eq!(read(), Some(9));
+    });
+}
+
+/// IHI 0099: accesses of 32 bits to `MSMON_MBWU_L` are not one, so the upper half is seen to be the same before and after.
+#[test]
+fn a_long_counter_at_rest_is_read_upper_lower_and_upper_half() {
+    sim::run(|| {
+        let rig = Rig::new(&counting(CounterWidth::Bits63));
+        let _ = read(&rig);
+        traffic(&rig, 5 << 32 | 6);
+        // Takes note that the short counter has wrapped.
+        assert_eq!(read(&rig), Some(5 << 32 | 6));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let accesses = Arc::clone(&seen);
+        rig.board.preempt(move |offset| accesses.lock().unwrap().push(offset));
+        assert_eq!(read(&rig), Some(5 << 32 | 6));
+        rig.board.preempt(|_| {});
+        // The selector, the control and the filter before it.
+        assert_eq!(*seen.lock().unwrap(), [0x800, 0x828, 0x820, 0x884, 0x880, 0x884]);
     });
 }
 
@@ -79,10 +164,8 @@ fn a_monitor_that_is_not_ready_gives_no_number() {
     sim::run(|| {
         let mut spec = counting(CounterWidth::Bits31);
         let traffic = &mut spec.mscs[1].config.ris[0].traffic;
-        *traffic = traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors {
-            not_ready: NotReady::Nanoseconds(1_000_000_000),
-            ..traffic
-        });
+        *traffic =
+            traffic.map(|traffic| BandwidthMonitors { not_ready: NotReady::Nanoseconds(1_000_000_000), ..traffic });
         let rig = Rig::new(&spec);
         assert_eq!(read(&rig), None);
         assert_eq!(read(&rig), None);
@@ -167,8 +250,7 @@ fn b13_what_was_counted_outlives_the_power_masked_and_scaled() {
             let mut spec = losing_power(width);
             spec.mscs[1].config.iidr = iidr;
             let traffic = &mut spec.mscs[1].config.ris[0].traffic;
-            *traffic =
-                traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors { bytes_per_count: scale, ..traffic });
+            *traffic = traffic.map(|traffic| BandwidthMonitors { bytes_per_count: scale, ..traffic });
             let rig = Rig::new(&spec);
             assert_eq!(read_second(&rig), 0);
             traffic_second(&rig, 6400);
@@ -187,10 +269,7 @@ fn b13_a_monitor_that_is_not_ready_when_the_power_goes_adds_no_not_ready_bit() {
     sim::run(|| {
         let mut spec = losing_power(CounterWidth::Bits31);
         let traffic = &mut spec.mscs[1].config.ris[0].traffic;
-        *traffic = traffic.map(|traffic| resctrl_hardware::mpam::BandwidthMonitors {
-            not_ready: NotReady::Nanoseconds(8_000),
-            ..traffic
-        });
+        *traffic = traffic.map(|traffic| BandwidthMonitors { not_ready: NotReady::Nanoseconds(8_000), ..traffic });
         let rig = Rig::new(&spec);
         let read = || rig.on(2, |here| rig.driver.devices().mscs[1].read_mbwu(here.into(), 0, 2, FILTER).ok());
         assert_eq!(read(), None);

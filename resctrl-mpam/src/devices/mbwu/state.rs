@@ -53,3 +53,41 @@ impl MbwuState {
         self.saved.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A monitor that has counted something for filter 0, which is that of the default group, too.
+    fn counted(bytes: u64) -> MbwuState {
+        let state = MbwuState::default();
+        state.begin(0);
+        state.correction.store(bytes, Ordering::Relaxed);
+        state
+    }
+
+    #[test]
+    fn what_is_put_aside_is_that_of_whom_it_was_counted_for() {
+        let state = counted(500);
+        assert_eq!((state.aside(0), state.aside(7)), (500, 0));
+        state.begin(7);
+        assert_eq!((state.aside(0), state.aside(7)), (0, 0), "somebody else begins at 0");
+    }
+
+    #[test]
+    fn what_is_put_aside_between_a_reset_and_the_next_reading_is_from_before_it() {
+        let state = counted(500);
+        state.reset();
+        // The power goes: what the register still shows is put aside.
+        state.correction.fetch_add(500, Ordering::Relaxed);
+        assert_eq!(state.aside(0), 0);
+    }
+
+    #[test]
+    fn a_forgotten_monitor_counts_for_nobody() {
+        let state = counted(500);
+        state.forget();
+        assert_eq!(state.aside(0), 0);
+        assert!(!Saved::ENABLED.is_set(state.saved.load(Ordering::Relaxed)), "its registers are not written again");
+    }
+}
