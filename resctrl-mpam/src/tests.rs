@@ -12,5 +12,6 @@ mod monitors;
 mod moves;
 mod probe;
 mod resctrl;
+mod sleep;
 mod split;
 mod t241;

@@ -52,6 +52,13 @@ impl Machine {
         sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
             .unwrap();
         sim.set_sched_in(move |here, word| switched.sched_in(here, word));
+        let [stops, last_stops, first_is_back, ended] = core::array::from_fn(|_| fs.clone());
+        sim.register_sleep(
+            move |cpu| Fs::cpu_suspend(&stops, cpu),
+            move |here| Fs::last_cpu_suspend(&last_stops, here),
+            move |here| Fs::first_cpu_resume(&first_is_back, here),
+            move || Fs::system_resumed(&ended),
+        );
         Machine { sim, board, fs }
     }
 

@@ -9,7 +9,7 @@ use resctrl_hardware::mpam::{Label, Level, Request};
 use resctrl_types::arch::{Cpus, Ids, ReadError, Resources};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::sim::TaskSpec;
-use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, sim};
+use resctrl_types::{ConfType, CpuId, Errno, Platform, Ref, ResourceId, TaskWord, sim};
 
 use crate::devices::Reached;
 
@@ -128,6 +128,45 @@ fn an_error_interrupt_ends_the_use_of_mpam_and_leaves_nothing_restricted() {
         assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
         assert_eq!(rig.board.msc(0).peek32(Ecr::OFFSET, 0), 0);
         assert_eq!(rig.board.msc(1).peek32(Ecr::OFFSET, 0), 0);
+    });
+}
+
+#[test]
+fn when_mpam_ends_cpus_have_no_labels_whether_or_not_they_switch_tasks() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(1));
+        let label = |cpu| [Level::El0, Level::El1].map(|level| rig.board.cpu(cpu).label(level, false));
+        let word = Ids::task_word(&*rig.driver, id(5, 1));
+        rig.irq(0, |here| rig.driver.sched_in(here, word));
+        rig.driver.set_cpu_default(CpuId(1), id(7, 2));
+        rig.irq(1, |here| rig.driver.sched_in(here, TaskWord(0)));
+        assert_eq!([label(0)[0].partid, label(1)[0].partid], [5, 7]);
+        let guard = rig.sim.cpus_read_lock();
+        rig.driver.shut_down(&rig.sim, guard.held());
+        drop(guard);
+        assert_eq!([label(0), label(1)], [[Label::default(); 2]; 2]);
+        // Tasks keep their words and CPUs are in groups no more: neither matters.
+        for word in [word, TaskWord(0)] {
+            (0..2).for_each(|cpu| rig.irq(cpu, |here| rig.driver.sched_in(here, word)));
+            assert_eq!([label(0), label(1)], [[Label::default(); 2]; 2]);
+        }
+    });
+}
+
+#[test]
+fn when_mpam_ends_an_msc_is_opened_from_the_first_of_its_cpus_that_is_online() {
+    sim::run(|| {
+        let rig = Rig::new(&Spec::new(2));
+        rig.apply(ResourceId::L3, L3_ID, &[change(5, ConfType::Both, 0x3)]).unwrap();
+        rig.sim.offline(CpuId(0)).unwrap();
+        let guard = rig.sim.cpus_read_lock();
+        let (before, writes) = (rig.sim.stats().calls, rig.board.accesses().1);
+        rig.driver.shut_down(&rig.sim, guard.held());
+        assert_eq!(rig.board.msc(0).control(0, 5, Cpbm::OFFSET), Some(0xffff));
+        assert_eq!(rig.board.msc(0).peek32(Ecr::OFFSET, 0), 0);
+        // One crossing for each MSC: the caches' two and the memory's.
+        assert_eq!(rig.sim.stats().calls - before, 3);
+        assert!(rig.board.accesses().1 > writes);
     });
 }
 
