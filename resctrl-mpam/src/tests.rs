@@ -2,7 +2,8 @@
 //! The driver against emulated MSCs, in the simulated kernel.
 
 mod accesses;
-mod board;
+pub(crate) mod board;
+mod cdp;
 mod counters;
 mod devices;
 mod file_system;

@@ -166,3 +166,95 @@ pub(crate) fn describe(resource: ResourceId, props: &Props, partid_max: u16) -> 
     let cdp_capable = matches!(kind, ControlKind::Cache(_)) && partid_max >= 1;
     Some(Control { scope, num_closid, cdp_capable, kind })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use resctrl_hardware::mpam::firmware::{self, Cache, Cluster, Locator, Processor};
+    use resctrl_types::{CpuId, sim};
+
+    use crate::acpi::Caches;
+    use crate::tests::board::{self, L2_ID, L3_ID, MscSpec, Spec, cache};
+
+    /// What `ask` says of a machine of two CPUs for each of these level 3 caches, with an MSC for each cache of both levels and
+    /// one for memory. `replaced` gives it other caches than it has been discovered with.
+    fn asked<R>(
+        l3: u32,
+        replaced: Option<Caches>,
+        ask: impl FnOnce(&Whole<'_, sim::SimPlatform, board::BoardMsc>) -> R,
+    ) -> R {
+        let mut spec = Spec::new(l3);
+        spec.mscs.extend((0..2 * l3).map(|cpu| MscSpec::one(cache(), Locator::Cache(L2_ID + cpu))));
+        let (platform, _board, mut devices) = board::discover(&spec).unwrap();
+        if let Some(caches) = replaced {
+            devices.caches = caches;
+        }
+        let mut possible = CpuMask::new(2 * l3).unwrap();
+        (0..2 * l3).for_each(|cpu| possible.set(CpuId(cpu)).unwrap());
+        ask(&Whole { platform: &platform, devices: &devices, possible: &possible, memory_side_cache: false })
+    }
+
+    /// The caches of two CPUs, each of which has a level 3 cache of this size or none.
+    fn caches(l3: [Option<u32>; 2]) -> Caches {
+        let cluster = |uid: u32, size: Option<u32>| Cluster {
+            uid: 100 + uid,
+            l3: size.map(|size| Cache { id: L3_ID + uid, size, ways: 16 }),
+            l2: vec![Cache { id: L2_ID + uid, size: 1 << 20, ways: 8 }],
+            parts: vec![],
+            processors: vec![Processor { uid, l2: Some(0), part: None }],
+        };
+        let clusters: Vec<_> = (0_u32..).zip(l3).map(|(uid, size)| cluster(uid, size)).collect();
+        Caches::parse(&firmware::pptt(&clusters), 2, &|uid| Some(CpuId(uid))).unwrap()
+    }
+
+    #[test]
+    fn only_what_belongs_to_the_cpus_of_one_level_3_cache_has_its_shape() {
+        for (l3, memory) in [(1, true), (2, false)] {
+            sim::run(move || {
+                asked(l3, None, |whole| {
+                    for class in &whole.devices.classes {
+                        let expected = match class.kind {
+                            ClassKind::Cache(level) => level == 3,
+                            _ => memory,
+                        };
+                        assert_eq!(whole.is_l3_shaped(class), expected, "{:?} of {l3}", class.kind);
+                    }
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn memory_sees_what_leaves_the_level_3_cache_where_that_is_every_cpus() {
+        for l3 in [[None, None], [Some(1), None], [Some(1), Some(1)]] {
+            sim::run(move || {
+                asked(1, Some(caches(l3)), |whole| {
+                    let memory = whole.devices.classes.iter().find(|class| class.kind == ClassKind::Memory).unwrap();
+                    assert!(!whole.is_l3_traffic(memory), "{l3:?}");
+                });
+            });
+        }
+        sim::run(|| {
+            asked(1, None, |whole| {
+                let traffic = whole.devices.classes.iter().filter(|class| whole.is_l3_traffic(class));
+                assert!(traffic.map(|class| class.kind).eq([ClassKind::Cache(3), ClassKind::Memory]));
+            });
+        });
+    }
+
+    #[test]
+    fn there_is_no_smallest_cache_where_the_firmware_does_not_say_the_size_of_one() {
+        for (sizes, smallest) in [([Some(8), Some(4)], Some(8)), ([Some(0), Some(4)], None)] {
+            sim::run(move || {
+                asked(1, Some(caches(sizes)), |whole| {
+                    let l3 = whole.find(|class| class.kind == ClassKind::Cache(3)).unwrap();
+                    assert_eq!(whole.smallest(l3), smallest);
+                });
+            });
+        }
+    }
+}

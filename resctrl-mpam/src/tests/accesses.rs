@@ -156,6 +156,24 @@ fn a_register_that_has_lost_its_value_is_written_with_all_of_its_partid() {
 }
 
 #[test]
+fn who_trusts_registers_asks_the_one_that_is_changed() {
+    sim::run(|| {
+        let rig = Rig::new(&complete(1));
+        for (resource, offset, value) in [(ResourceId::L3, Cpbm::OFFSET, 0xf), (ResourceId::Mb, MbwMax::OFFSET, 50)] {
+            let apply = || rig.apply_trusting(resource, L3_ID, &both(5, value), Trust::Registers).unwrap();
+            let held = || rig.board.msc(0).control(0, 5, offset);
+            apply();
+            let programmed = held();
+            // Somebody else has written to it.
+            assert!(rig.board.msc(0).set_control(0, 5, offset, 0x100));
+            assert_ne!(held(), programmed);
+            apply();
+            assert_eq!(held(), programmed, "{resource:?}");
+        }
+    });
+}
+
+#[test]
 fn a_reset_writes_what_is_restricted() {
     sim::run(|| {
         let rig = Rig::new(&complete(2));

@@ -29,12 +29,12 @@ pub(super) const L3_SIZE: u32 = 8 << 20;
 const L2_SIZE: u32 = 1 << 20;
 
 /// Id of the first level 3 and level 2 cache.
-pub(super) const L3_ID: u32 = 0x300;
-pub(super) const L2_ID: u32 = 0x200;
+pub(crate) const L3_ID: u32 = 0x300;
+pub(crate) const L2_ID: u32 = 0x200;
 
 /// One MSC of a machine.
 #[derive(Clone)]
-pub(super) struct MscSpec {
+pub(crate) struct MscSpec {
     pub(super) config: MscConfig,
     /// What its resource instances are part of, as far as the firmware says.
     pub(super) resources: Vec<Resource>,
@@ -45,7 +45,7 @@ pub(super) struct MscSpec {
 }
 
 impl MscSpec {
-    pub(super) fn one(config: RisConfig, locator: Locator) -> Self {
+    pub(crate) fn one(config: RisConfig, locator: Locator) -> Self {
         MscSpec {
             config: MscConfig::new(vec![config]),
             resources: vec![Resource { ris: 0, locator }],
@@ -68,12 +68,12 @@ impl MscSpec {
 
 /// A machine.
 #[derive(Clone)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     /// Level 3 caches.
     pub(super) clusters: u32,
     pub(super) cpus_each: u32,
     pub(super) nodes: u32,
-    pub(super) mscs: Vec<MscSpec>,
+    pub(crate) mscs: Vec<MscSpec>,
     pub(super) cpu: CpuConfig,
     pub(super) not_ready_us: u32,
     pub(super) memory_side_cache: bool,
@@ -87,7 +87,7 @@ pub(super) const CPU: CpuConfig =
     CpuConfig { partid_max: 63, pmg_max: 3, streaming: false, el2: false, enabled_by_firmware: true };
 
 /// A cache of 16 portions with usage monitors.
-pub(super) fn cache() -> RisConfig {
+pub(crate) fn cache() -> RisConfig {
     let usage =
         UsageMonitors { count: 4, exclude_clean: false, capture: false, not_ready: NotReady::Nanoseconds(5_000) };
     RisConfig { cpor_bits: 16, usage: Some(usage), ..RisConfig::new(31, 3) }
@@ -113,7 +113,7 @@ pub(super) fn counters(width: CounterWidth) -> BandwidthMonitors {
 
 impl Spec {
     /// Level 3 caches of two CPUs each, every one with an MSC, and the memory's.
-    pub(super) fn new(clusters: u32) -> Self {
+    pub(crate) fn new(clusters: u32) -> Self {
         let caches = (0..clusters).map(|l3| MscSpec::one(cache(), Locator::Cache(L3_ID + l3)));
         let memory = MscSpec::one(memory(8), Locator::Memory(0));
         Spec {
@@ -193,7 +193,7 @@ impl Spec {
 }
 
 /// The hardware of a running machine.
-pub(super) struct Board {
+pub(crate) struct Board {
     spec: Spec,
     mscs: Vec<Mutex<hw::Msc>>,
     cpus: Vec<Mutex<hw::Cpu>>,
@@ -247,7 +247,7 @@ impl Board {
 }
 
 /// The registers of an emulated MSC, and of the chip that it is on.
-pub(super) struct BoardMsc(Arc<Board>, usize, Option<BoardChip>);
+pub(crate) struct BoardMsc(Arc<Board>, usize, Option<BoardChip>);
 
 /// The registers of an emulated chip.
 struct BoardChip(Arc<Board>, usize);
@@ -412,7 +412,7 @@ fn with_firmware<R>(spec: &Spec, f: impl FnOnce(&Firmware<'_>) -> R) -> R {
 }
 
 /// Discovers the MSCs of a machine without making anything of them.
-pub(super) fn discover(spec: &Spec) -> Result<(SimPlatform, Arc<Board>, Devices<BoardMsc>)> {
+pub(crate) fn discover(spec: &Spec) -> Result<(SimPlatform, Arc<Board>, Devices<BoardMsc>)> {
     let (sim, board) = build(spec);
     let devices = discover_on(spec, &sim, &board)?;
     Ok((sim, board, devices))

@@ -9,13 +9,13 @@ use resctrl_hardware::mpam::{Label, Level, MscConfig, NotReady, Occupancy, RisCo
 use resctrl_types::arch::{Cdp, Change, Controls, Ids, MonId, Monitors, ReadError, Resources, Trust};
 use resctrl_types::platform::{CpusReadGuard, Mutex as _};
 use resctrl_types::resource::{BandwidthControl, ControlKind};
-use resctrl_types::sim::{SimPlatform, TaskSpec};
+use resctrl_types::sim::SimPlatform;
 use resctrl_types::{
     Closid, ConfType, CpuId, CpuMask, DomainCpus, Errno, EventId, Platform, ResourceId, Result, Rmid, TaskWord,
     TaskWords, sim,
 };
 
-use super::board::{CPU, Driver, L2_ID, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
+use super::board::{CPU, Driver, L3_ID, L3_SIZE, MscSpec, Rig, Spec, cache, memory};
 use crate::resctrl::Options;
 
 pub(super) fn id(closid: u32, rmid: u32) -> MonId {
@@ -114,8 +114,31 @@ fn a_machine_with_one_level_3_cache_has_masks_bandwidth_and_occupancy() {
         let monitor = rig.driver.monitor(ResourceId::L3).unwrap();
         assert_eq!(monitor.num_rmid, 32 * 4);
         assert!(monitor.events.iter().eq([EventId::LlcOccupancy]));
+        assert!(rig.driver.monitor(ResourceId::L2).is_none() && rig.driver.monitor(ResourceId::Mb).is_none());
         assert_eq!(rig.driver.occupancy_threshold().limit, L3_SIZE);
         assert!(rig.sim.log_lines().iter().any(|line| line.contains("MPAM enabled with 32 PARTIDs and 4 PMGs")));
+    });
+}
+
+#[test]
+fn without_anything_that_counts_there_is_nothing_to_monitor() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs[0].config.ris[0].usage = None;
+        let rig = Rig::new(&spec);
+        assert!(rig.driver.control(ResourceId::L3).is_some());
+        assert!(rig.driver.monitor(ResourceId::L3).is_none());
+        assert_eq!(rig.driver.occupancy_threshold().limit, 0);
+    });
+}
+
+/// The kernel's driver does not take it for bandwidth either: `topology_matches_l3()`.
+#[test]
+fn memory_is_no_bandwidth_where_some_of_it_belongs_to_no_cpu() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs.push(MscSpec::one(memory(8), Locator::Memory(1)));
+        assert!(Rig::new(&spec).driver.control(ResourceId::Mb).is_none());
     });
 }
 
@@ -196,6 +219,18 @@ fn values_and_closids_that_do_not_exist_are_refused_before_anything_is_written()
 }
 
 #[test]
+fn less_bandwidth_than_the_least_is_refused() {
+    sim::run(|| {
+        let mut spec = Spec::new(1);
+        spec.mscs[1].config.ris[0] = memory(4);
+        let rig = Rig::new(&spec);
+        // One of 16 bands, rounded.
+        rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 6)]).unwrap();
+        assert_eq!(rig.apply(ResourceId::Mb, L3_ID, &[change(2, ConfType::Both, 5)]), Err(Errno::EINVAL));
+    });
+}
+
+#[test]
 fn a_bandwidth_reads_back_as_the_fraction_that_was_programmed() {
     sim::run(|| {
         let rig = Rig::new(&Spec::new(1));
@@ -263,7 +298,7 @@ fn every_rmid_index_is_that_of_one_pair() {
     });
 }
 
-fn label(rig: &Rig, cpu: u32, instruction: bool) -> Label {
+pub(super) fn label(rig: &Rig, cpu: u32, instruction: bool) -> Label {
     let user = rig.board.cpu(cpu).label(Level::El0, instruction);
     assert_eq!(rig.board.cpu(cpu).label(Level::El1, instruction), user, "kernel and user space are labelled alike");
     user
@@ -335,71 +370,6 @@ fn a_late_processor_that_can_make_fewer_labels_stays_offline() {
 }
 
 #[test]
-fn cdp_needs_an_expert_and_two_partids() {
-    sim::run(|| {
-        let rig = Rig::with(&Spec::new(1), Options { expert: false }).unwrap();
-        assert_eq!(rig.set_cdp(ResourceId::L3, true), Err(Errno::EOPNOTSUPP));
-        assert!(
-            rig.sim
-                .log_lines()
-                .iter()
-                .any(|line| line.ends_with("CDP not supported without the module's parameter expert=1"))
-        );
-        let rig = Rig::new(&Spec::new(1));
-        assert_eq!(rig.set_cdp(ResourceId::L2, true), Err(Errno::EINVAL));
-        assert_eq!(rig.set_cdp(ResourceId::Mb, true), Err(Errno::EINVAL));
-        assert_eq!(rig.set_cdp(ResourceId::L2, false), Ok(()));
-        let mut spec = Spec::new(1);
-        spec.mscs[0].config.ris[0].partid_max = 0;
-        assert_eq!(Rig::new(&spec).set_cdp(ResourceId::L3, true), Err(Errno::EINVAL));
-    });
-}
-
-#[test]
-fn under_cdp_a_closid_is_a_pair_of_partids_everywhere() {
-    sim::run(|| {
-        let rig = Rig::new(&Spec::new(1));
-        let task = rig.sim.spawn_task(TaskSpec::default());
-        rig.sim.switch_to(CpuId(0), Some(&task)).unwrap();
-        rig.set_cdp(ResourceId::L3, true).unwrap();
-        // The default group's CPUs are labelled anew at once.
-        assert_eq!((label(&rig, 0, false).partid, label(&rig, 0, true).partid), (0, 1));
-        assert_eq!((label(&rig, 1, false).partid, label(&rig, 1, true).partid), (0, 1));
-        rig.apply(ResourceId::L3, L3_ID, &[change(3, ConfType::Code, 0x0f), change(3, ConfType::Data, 0xf0)]).unwrap();
-        assert_eq!(rig.board.msc(0).control(0, 6, Cpbm::OFFSET), Some(0xf0));
-        assert_eq!(rig.board.msc(0).control(0, 7, Cpbm::OFFSET), Some(0x0f));
-        assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Code), 0x0f);
-        assert_eq!(rig.value(ResourceId::L3, L3_ID, 3, ConfType::Data), 0xf0);
-        let word = Ids::task_word(&*rig.driver, id(3, 2));
-        rig.irq(0, |here| rig.driver.sched_in(here, word));
-        assert_eq!(label(&rig, 0, false), Label { partid: 6, pmg: 2 });
-        assert_eq!(label(&rig, 0, true), Label { partid: 7, pmg: 2 });
-        assert_eq!(rig.apply(ResourceId::L3, L3_ID, &[change(16, ConfType::Code, 1)]), Err(Errno::EINVAL));
-        assert_eq!(rig.driver.monitor(ResourceId::L3).unwrap().num_rmid, 64);
-        rig.set_cdp(ResourceId::L3, false).unwrap();
-        assert_eq!((label(&rig, 1, false).partid, label(&rig, 1, true).partid), (0, 0));
-    });
-}
-
-#[test]
-fn a_cache_without_cdp_gives_both_partids_the_same_value() {
-    sim::run(|| {
-        let mut spec = Spec::new(1);
-        for cpu in 0..2 {
-            spec.mscs.push(MscSpec::one(cache(), Locator::Cache(L2_ID + cpu)));
-        }
-        let rig = Rig::new(&spec);
-        rig.set_cdp(ResourceId::L3, true).unwrap();
-        assert!(!rig.driver.cdp_enabled(ResourceId::L2));
-        rig.apply(ResourceId::L2, L2_ID + 1, &[change(3, ConfType::Both, 0x3c)]).unwrap();
-        assert_eq!(rig.board.msc(3).control(0, 6, Cpbm::OFFSET), Some(0x3c));
-        assert_eq!(rig.board.msc(3).control(0, 7, Cpbm::OFFSET), Some(0x3c));
-        assert_eq!(rig.value(ResourceId::L2, L2_ID + 1, 3, ConfType::Both), 0x3c);
-        assert_eq!(rig.board.msc(2).control(0, 6, Cpbm::OFFSET), Some(0xffff));
-    });
-}
-
-#[test]
 fn occupancy_is_the_sum_of_what_all_instances_and_both_partids_hold() {
     sim::run(|| {
         let mut spec = Spec::new(1);
@@ -429,6 +399,11 @@ fn b7_a_monitor_that_never_gets_ready_is_unavailable_and_no_number() {
         // Where that is a known erratum, the count is good after the time-out.
         spec.mscs[0].config.iidr = 0x0000_043b;
         assert!(Rig::new(&spec).read(&[0, 1], L3_ID, id(1, 1)).is_ok());
+        let late = UsageMonitors { not_ready: NotReady::Nanoseconds(8_000), ..never };
+        spec.mscs[0].config.ris[0].usage = Some(late);
+        let rig = Rig::new(&spec);
+        rig.board.msc(0).set_occupancy(0, 1, 1, Occupancy { total: 4096, dirty: 0 });
+        assert_eq!(rig.read(&[0, 1], L3_ID, id(1, 1)), Ok(4096));
     });
 }
 
