@@ -185,7 +185,7 @@ impl Tool {
         first.args(exactly(&names));
         // So that a machine with other things to do makes no timeouts, which would count as noticed.
         first.args(["--minimum-test-timeout", "60", "--timeout-multiplier", "10"]);
-        outcomes(&mut first, &folder.join(part.name))
+        Ok(of_these(outcomes(&mut first, &folder.join(part.name))?, &names))
     }
 
     /// Tries what has survived there on the tests of the crates above.
@@ -199,7 +199,7 @@ impl Tool {
         second.args(above(part.package).iter().flat_map(|package| ["--test-package", package]));
         // How long those take without a change is not measured.
         second.args(["--timeout", "1800"]);
-        outcomes(&mut second, &folder.join(part.name))
+        Ok(of_these(outcomes(&mut second, &folder.join(part.name))?, survivors))
     }
 
     /// The tool, on the copy of the checkout.
@@ -224,6 +224,12 @@ fn listed(command: &mut Command) -> Result<Vec<Mutant>> {
     let output = command.args(["--list", "--json"]).output().context("cannot run cargo-mutants")?;
     ensure!(output.status.success(), "cargo-mutants: {}", String::from_utf8_lossy(&output.stderr).trim());
     parse_list(&output.stdout)
+}
+
+/// Those that were asked for: cargo-mutants tries a field that is deleted whatever its patterns say.
+fn of_these(mut tried: Vec<(Mutant, Outcome)>, names: &[String]) -> Vec<(Mutant, Outcome)> {
+    tried.retain(|(mutant, _)| names.contains(&mutant.name));
+    tried
 }
 
 /// What `--list --json` prints; nothing at all if no mutant is in the changes.
@@ -334,6 +340,14 @@ mod tests {
         );
         let unknown = String::from_utf8_lossy(include_bytes!("recorded/outcomes.json")).replace("Unviable", "Odd");
         assert!(parse_outcomes(unknown.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_became_of_mutants_that_nobody_asked_for_is_dropped() {
+        let tried = parse_outcomes(include_bytes!("recorded/outcomes.json")).unwrap();
+        let name = tried[1].0.name.clone();
+        let kept = of_these(tried, std::slice::from_ref(&name));
+        assert!(kept.len() == 1 && kept[0].0.name == name);
     }
 
     #[test]
