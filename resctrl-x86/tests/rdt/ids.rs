@@ -156,16 +156,22 @@ fn a_cpu_that_the_machine_does_not_have_is_nobodys() {
     });
 }
 
+/// A task with ids 3 and 7, on a machine that looks at context switches.
+fn task_to_switch_to(rig: &Rig) -> SimTask {
+    let task = rig.sim.spawn_task(TaskSpec::default());
+    rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
+    let hook = Arc::clone(&rig.x86);
+    rig.sim.set_sched_in(move |here, word| {
+        Ids::sched_in(&*hook, here, word);
+    });
+    task
+}
+
 #[test]
 fn when_a_cpu_goes_to_sleep_nothing_is_known_of_its_register_any_more() {
     sim::run(|| {
         let rig = Rig::boot(&intel());
-        let task = rig.sim.spawn_task(TaskSpec::default());
-        rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
-        let hook = Arc::clone(&rig.x86);
-        rig.sim.set_sched_in(move |here, word| {
-            Ids::sched_in(&*hook, here, word);
-        });
+        let task = task_to_switch_to(&rig);
         let watching = rig.sim.watch_switches().unwrap();
         let writes = || rig.board.rdt.writes(Kind::Assoc);
         rig.sim.switch_to(CpuId(3), Some(&task)).unwrap();
@@ -185,12 +191,7 @@ fn when_a_cpu_goes_to_sleep_nothing_is_known_of_its_register_any_more() {
 fn switched_in_the_middle_of_a_reset(side: Side, check: fn(&Rig, &SimTask)) {
     sim::run(move || {
         let rig = Rig::boot(&intel());
-        let task = rig.sim.spawn_task(TaskSpec::default());
-        rig.sim.set_task_word(&task, rig.arch().task_word(id(3, 7)));
-        let hook = Arc::clone(&rig.x86);
-        rig.sim.set_sched_in(move |here, word| {
-            Ids::sched_in(&*hook, here, word);
-        });
+        let task = task_to_switch_to(&rig);
         let _watching = rig.sim.watch_switches().unwrap();
         rig.sim.offline(CpuId(3)).unwrap();
         let (machine, switched_to) = (rig.sim.clone(), task.clone());
