@@ -226,9 +226,10 @@ impl<'o, 'a, 'n, A: Arch<P>, P: Platform> Making<'o, 'a, 'n, A, P> {
     fn take_closid(&mut self) -> Done {
         let state = self.op.state();
         let Some(Mount { closids, .. }) = &mut state.mount else { return Err(state.status.unmounted()) };
-        // Where RMIDs do not depend on the CLOSID none is counted for any, and the lowest is the cleanest.
         let dirty = |closid: &Closid| state.rmids.as_ref().map_or(0, |rmids| rmids.dirty(*closid));
-        let Some(closid) = closids.free().min_by_key(dirty) else {
+        // Where RMIDs do not depend on the CLOSID none is counted for any.
+        let cleanest = if A::RMID_DEPENDS_ON_CLOSID { closids.free().min_by_key(dirty) } else { closids.free().next() };
+        let Some(closid) = cleanest else {
             return Err(state.status.refuse(Errno::ENOSPC, "Out of CLOSIDs\n"));
         };
         closids.take(closid);
