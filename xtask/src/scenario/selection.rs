@@ -83,9 +83,12 @@ impl Case {
         self.scenario.arguments(self.implementation)
     }
 
-    /// Whether its guest is like that of `other`, but for kernel arguments.
-    fn is_like(&self, other: &Self) -> bool {
-        (&self.machine, &self.kernel, self.implementation) == (&other.machine, &other.kernel, other.implementation)
+    /// Whether one guest does for this and `other`.
+    fn may_be_beside(&self, other: &Self) -> bool {
+        let (mine, others) = (self.arguments(), other.arguments());
+        (&self.machine, &self.kernel, self.implementation, mine.is_empty())
+            == (&other.machine, &other.kernel, other.implementation, others.is_empty())
+            && agree(mine, others)
     }
 
     /// Whether `other` is the same on the other implementation: what this one's answers are compared with.
@@ -311,60 +314,37 @@ impl Boot {
     ///
     /// Those that need kernel arguments share guests with each other, if they do not need others of the same name.
     pub(crate) fn group(cases: Vec<Case>) -> Vec<Self> {
-        let alone = |case| Self { cases: vec![case], number: 0 };
         let (own, shared): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| case.scenario.needs_a_guest());
-        let (plain, told): (Vec<Case>, Vec<Case>) = shared.into_iter().partition(|case| case.arguments().is_empty());
-        let mut boots: Vec<Self> = own.into_iter().map(alone).collect();
-        let mut with_arguments: Vec<Self> = Vec::new();
-        for case in told {
-            let fits = |boot: &&mut Self| {
-                boot.first().is_like(&case) && boot.cases.iter().all(|other| agree(other.arguments(), case.arguments()))
-            };
-            match with_arguments.iter_mut().find(fits) {
-                Some(boot) => boot.cases.push(case),
-                None => with_arguments.push(alone(case)),
+        let mut boots: Vec<Self> = own.into_iter().map(|case| Self { cases: vec![case], number: 0 }).collect();
+        let mut together: Vec<Vec<Case>> = Vec::new();
+        for case in shared {
+            match together.iter_mut().find(|cases| cases.iter().all(|other| other.may_be_beside(&case))) {
+                Some(cases) => cases.push(case),
+                None => together.push(vec![case]),
             }
         }
-        boots.append(&mut with_arguments);
-        let mut pools: Vec<Vec<Case>> = Vec::new();
-        for case in plain {
-            match pools.iter_mut().find(|pool| pool[0].is_like(&case)) {
-                Some(pool) => pool.push(case),
-                None => pools.push(vec![case]),
-            }
-        }
-        boots.extend(pools.into_iter().flat_map(Self::spread));
-        boots.sort_by_key(|boot| Reverse(boot.lasts()));
+        boots.extend(together.into_iter().flat_map(Self::spread));
+        boots.sort_by_key(|boot| Reverse(lasts(&boot.cases)));
         boots
     }
 
     /// Spreads cases over as few guests as have time for them, evenly.
     fn spread(cases: Vec<Case>) -> Vec<Self> {
-        let all: Duration = cases.iter().map(|case| case.scenario.lasts()).sum();
-        let guests = usize::try_from(all.as_secs().div_ceil(BUSY.as_secs())).unwrap_or(1).clamp(1, cases.len());
-        let mut boots: Vec<Self> = (0..guests).map(|number| Self { cases: Vec::new(), number }).collect();
-        let mut longest: Vec<(usize, Case)> = cases.into_iter().enumerate().collect();
-        longest.sort_by_key(|(_, case)| Reverse(case.scenario.lasts()));
-        let mut places: Vec<Vec<(usize, Case)>> = vec![Vec::new(); guests];
-        for (at, case) in longest {
-            let busy = |place: &&mut Vec<(usize, Case)>| -> Duration {
-                place.iter().map(|(_, case)| case.scenario.lasts()).sum()
-            };
-            if let Some(place) = places.iter_mut().min_by_key(busy) {
-                place.push((at, case));
+        let guests = usize::try_from(lasts(&cases).as_secs().div_ceil(BUSY.as_secs())).unwrap_or(1);
+        let mut guests: Vec<Vec<Case>> = vec![Vec::new(); guests.clamp(1, cases.len())];
+        let mut longest = cases;
+        longest.sort_by_key(|case| Reverse(case.scenario.lasts()));
+        for case in longest {
+            if let Some(least) = guests.iter_mut().min_by_key(|cases| lasts(cases)) {
+                least.push(case);
             }
         }
-        for (boot, mut place) in boots.iter_mut().zip(places) {
+        let boot = |(number, mut cases): (usize, Vec<Case>)| {
             // In the order of their names, but the module is loaded anew where its parameters change.
-            place.sort_by_key(|(at, case)| (!case.scenario.parameters.is_empty(), *at));
-            boot.cases = place.into_iter().map(|(_, case)| case).collect();
-        }
-        boots
-    }
-
-    /// How long its cases take, about.
-    fn lasts(&self) -> Duration {
-        self.cases.iter().map(|case| case.scenario.lasts()).sum()
+            cases.sort_by_key(|case| (!case.scenario.parameters.is_empty(), case.scenario.name.clone()));
+            Self { cases, number }
+        };
+        guests.into_iter().enumerate().map(boot).collect()
     }
 
     /// The kernel arguments that its cases need.
@@ -395,6 +375,11 @@ impl Boot {
             format!("{machine}-{kernel}-{implementation}")
         }
     }
+}
+
+/// How long cases take, about.
+fn lasts(cases: &[Case]) -> Duration {
+    cases.iter().map(|case| case.scenario.lasts()).sum()
 }
 
 /// Whether a kernel can be told both.
