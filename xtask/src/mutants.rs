@@ -122,7 +122,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let all = tool.list(&parts)?;
     let _lock = apt::lock(&folder()?.join("lock"))?;
     if !options.names.is_empty() && !options.one_by_one {
-        let named: Vec<&Mutant> = all.values().flatten().filter(|mutant| options.names_it(mutant)).collect();
+        let named: Vec<&Mutant> = options.named(&all).collect();
         ensure!(!named.is_empty(), "there is no such mutant");
         return Woven::of(&tool, &folder()?)?.show(&named);
     }
@@ -144,15 +144,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 impl Options {
-    fn names_it(&self, mutant: &Mutant) -> bool {
-        self.names.iter().any(|name| mutant.name.contains(name))
+    /// The mutants that it names.
+    fn named<'a>(&'a self, all: &'a All) -> impl Iterator<Item = &'a Mutant> {
+        all.values().flatten().filter(|mutant| self.names.iter().any(|name| mutant.name.contains(name)))
     }
 
     /// The names of those mutants alone that are asked for, if it is not all.
     fn only(&self, all: &All) -> Result<Option<BTreeSet<String>>> {
         if !self.names.is_empty() {
-            let named = all.values().flatten().filter(|mutant| self.names_it(mutant));
-            return Ok(Some(named.map(|mutant| mutant.name.clone()).collect()));
+            return Ok(Some(self.named(all).map(|mutant| mutant.name.clone()).collect()));
         }
         if self.untried {
             return Ok(Some(Results::merge(vec![kept()?], all)?.untried(all)));

@@ -17,6 +17,7 @@ mod atomic;
 mod interrupt;
 pub mod models;
 pub mod place;
+pub mod source;
 
 use loom::cell;
 use types::*;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use resctrl_memory_model::models::SUBJECTS;
+use resctrl_memory_model::source::{orders, shipped, top};
 
 /// What users run.
 const SHIPPED: [&str; 5] =
@@ -26,20 +27,15 @@ struct Found {
 
 impl Found {
     fn take(&mut self, file: &str, text: &str) {
-        let code: Vec<&str> = text
-            .lines()
-            .take_while(|line| line.trim() != "#[cfg(test)]")
-            .map(|line| line.split("//").next().unwrap_or_default())
-            .collect();
+        let code: Vec<&str> = shipped(text).map(|(_, line)| line).collect();
         let has = |part: &str| code.iter().any(|line| line.contains(part));
         if has("crate::atomic") {
             self.by_way_of_the_crate.insert(file.to_owned());
         }
         if has("sync::atomic::") {
             self.of_core.insert(file.to_owned());
-            let orders =
-                |line: &&&str| ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|order| line.contains(order));
-            self.ordering.extend(code.iter().filter(orders).map(|line| format!("{file}: {}", line.trim())));
+            let ordering = code.iter().filter(|line| orders(line));
+            self.ordering.extend(ordering.map(|line| format!("{file}: {}", line.trim())));
         }
     }
 
@@ -62,10 +58,6 @@ impl Found {
 /// Tests, and the simulated kernel.
 fn is_for_tests(name: &str) -> bool {
     name == "resctrl-types/src/sim" || name.split('/').any(|part| part == "tests" || part == "tests.rs")
-}
-
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("a checkout")
 }
 
 fn found() -> Found {

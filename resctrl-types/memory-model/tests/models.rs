@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use resctrl_memory_model::models::{Harmless, Model, SUBJECTS, Subject};
 use resctrl_memory_model::place::{self, Change, Place};
+use resctrl_memory_model::source::{orders, shipped, top};
 
 /// Gives no memory back while something is changed: a value may be freed too early then, which is for Loom to find.
 struct Keeping;
@@ -134,8 +135,7 @@ impl Files {
         let reached: BTreeSet<(PathBuf, u32)> = places.keys().map(|place| (path(place), place.line)).collect();
         let mut missed = Vec::new();
         for (path, text) in &self.0 {
-            let shipped = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
-            for (number, line) in (1..).zip(shipped).filter(|(_, line)| orders(line)) {
+            for (number, line) in shipped(text).filter(|(_, line)| orders(line)) {
                 if !reached.contains(&(path.clone(), number)) {
                     missed.push(format!("no model comes to {}:{number}: {}", path.display(), line.trim()));
                 }
@@ -145,17 +145,7 @@ impl Files {
     }
 }
 
-/// Whether a line of source orders something.
-fn orders(line: &str) -> bool {
-    let code = line.split("//").next().unwrap_or_default();
-    ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|order| code.contains(&format!("Ordering::{order}")))
-}
-
 /// The compiler is told of files as this crate names them, from the top of the checkout.
 fn path(place: &Place) -> PathBuf {
     top().join(place.file).canonicalize().unwrap_or_default()
-}
-
-fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

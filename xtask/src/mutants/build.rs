@@ -63,6 +63,12 @@ struct Known {
     constant: BTreeSet<(String, String)>,
 }
 
+impl Known {
+    fn of(&mut self, file: &str) -> Result<&mut Out> {
+        self.files.get_mut(file).context("every file is known")
+    }
+}
+
 /// Mutants of a file that do not compile.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Out {
@@ -136,11 +142,10 @@ pub(super) fn build(all: &All, folder: &Path) -> Result<Build> {
             let mutant = &all[file][*at];
             // `return VALUE` has to have the type that VALUE has to have at the end.
             let certain = *wrong && mutant.genre == Genre::FnValue;
-            known.files.get_mut(file).context("every file is known")?.mutants.insert(mutant.name.clone(), certain);
+            known.of(file)?.mutants.insert(mutant.name.clone(), certain);
         }
         for (file, at) in &blame.unwatched {
-            let name = all[file][*at].name.clone();
-            known.files.get_mut(file).context("every file is known")?.unwatched.insert(name);
+            known.of(file)?.unwatched.insert(all[file][*at].name.clone());
         }
         known.constant.extend(blame.constant);
         ensure!(

@@ -112,6 +112,7 @@ struct Limit {
     hard: c_ulong,
 }
 
+// SAFETY: Declared as the C library of every Linux of 64 bits has them: mmap(2), setrlimit(2), prctl(2).
 unsafe extern "C" {
     fn mmap(
         at: *mut c_void,
