@@ -7,29 +7,31 @@
 //! (`resctrl-replay/observe.rs` and `seen.rs`), what the implementations are known to do differently is listed in
 //! `known-differences.toml`.
 
+mod boots;
 mod generate;
 mod guest;
+pub(crate) mod guided;
 pub(crate) mod record;
 pub(crate) mod script;
 mod shrink;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use guest_tools::operation::Operation;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::console::Scanner;
-use crate::guest::run::Limits;
-use crate::guest::{Provisions, Spec, interrupt};
+use crate::guest::interrupt;
+use crate::scenario::Case;
 use crate::scenario::known::Random;
-use crate::scenario::{Case, Implementation};
 use crate::test_qemu::outcome::Outcome;
+use boots::{Boots, Loss};
+pub(crate) use boots::{Pair, Stage};
 use generate::Generator;
-use guest::{Gone, Host, Replayer};
+use guest::{Gone, Replayer};
 use record::{Difference, Record};
 
 /// Attempts to make a sequence shorter.
@@ -45,34 +47,6 @@ pub(crate) struct Asked {
     pub(crate) seed: u64,
     /// Operations to compare.
     pub(crate) operations: u64,
-}
-
-/// A scenario on two guests: both implementations, or two kernels.
-#[derive(Debug)]
-pub(crate) struct Pair {
-    /// The one that says what is right: the kernel's own, or the kernel before.
-    pub(crate) oracle: (Case, Spec),
-    /// Ours, or the kernel after.
-    pub(crate) ours: (Case, Spec),
-}
-
-impl Pair {
-    /// One case with itself: two guests of the same must see the same.
-    fn is_of_twins(&self) -> bool {
-        self.oracle.0 == self.ours.0
-    }
-
-    /// What to call them.
-    fn names(&self) -> [String; 2] {
-        let ((oracle, _), (ours, _)) = (&self.oracle, &self.ours);
-        if self.is_of_twins() {
-            ["one", "the other"].map(str::to_owned)
-        } else if oracle.implementation == ours.implementation {
-            [oracle.kernel.clone(), ours.kernel.clone()]
-        } else {
-            ["the kernel's own", "ours"].map(str::to_owned)
-        }
-    }
 }
 
 /// A kind of difference.
@@ -97,17 +71,6 @@ struct Tally {
     gone: Vec<Loss>,
 }
 
-/// A guest that crashed, hung or did not boot.
-#[derive(Debug)]
-struct Loss {
-    /// 0 the oracle's.
-    guest: usize,
-    why: String,
-    /// What it was doing.
-    sequence: String,
-    console: PathBuf,
-}
-
 /// What sequences have shown of one side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Compared {
@@ -117,66 +80,15 @@ pub(crate) struct Compared {
     pub(crate) lost: Vec<String>,
 }
 
-/// Where guests come from.
-struct Boots<'a> {
-    /// Boots the guest of a number for the so-manieth time.
-    start: &'a dyn Fn(usize, u32) -> Result<Replayer>,
-    count: [u32; 2],
-}
-
-impl Boots<'_> {
-    fn one(&mut self, number: usize) -> Result<Replayer> {
-        self.count[number] += 1;
-        (self.start)(number, self.count[number])
-    }
-
-    /// Both boot at the same time. One that hangs is booted once more, as any guest.
-    fn both(&mut self) -> Result<Result<[Replayer; 2], Loss>> {
-        let mut guests = [self.one(0)?, self.one(1)?];
-        for (number, guest) in guests.iter_mut().enumerate() {
-            if guest.wait_until_ready().is_err() {
-                *guest = self.one(number)?;
-                if let Err(Gone(why)) = guest.wait_until_ready() {
-                    let console = guest.folder().console();
-                    return Ok(Err(Loss { guest: number, why, sequence: String::new(), console }));
-                }
-            }
-        }
-        Ok(Ok(guests))
-    }
-}
-
 /// Runs sequences on both and says what came of it, for each.
 ///
 /// # Errors
 ///
 /// Something that is no guest's fault.
-pub(crate) fn run(
-    pair: &Pair,
-    provisions: &Provisions,
-    folder: &Path,
-    boot_limit: Duration,
-    known: &[Random],
-    asked: Asked,
-) -> Result<Vec<Outcome>> {
-    let spec = &pair.ours.1;
-    let limits = Limits { boot: boot_limit, scenarios: BTreeMap::new(), script: None }.stretched(spec.slowness());
-    let scanner = |case: &Case| -> Result<Scanner> {
-        let warns = known.iter().filter(|_| case.implementation == Implementation::Kernel);
-        Ok(Scanner::new()?.allowing(warns.filter_map(|known| known.warns.as_ref())))
-    };
-    let scanners = [scanner(&pair.oracle.0)?, scanner(&pair.ours.0)?];
-    let hosts = scanners.each_ref().map(|scanner| Host { provisions, scanner, limits: &limits });
-    let generator = Generator::new(crate::guest::facts_of(&spec.hardware), asked.seed, known);
-    std::thread::scope(|scope| {
-        let start = |number: usize, attempt: u32| {
-            let (case, spec) = if number == 0 { &pair.oracle } else { &pair.ours };
-            let twin = if pair.is_of_twins() && number == 0 { "-twin" } else { "" };
-            let label =
-                format!("{}-{}-{}-{}{twin}", case.machine, case.kernel, case.implementation, case.scenario.name);
-            Replayer::start(scope, &hosts[number], spec, folder.join(format!("{label}.{attempt}")))
-        };
-        let mut boots = Boots { start: &start, count: [0, 0] };
+pub(crate) fn run(stage: &Stage<'_>, asked: Asked) -> Result<Vec<Outcome>> {
+    let Stage { pair, known, .. } = stage;
+    let generator = stage.generator(asked.seed);
+    stage.with_guests(|mut boots| {
         let mut tally = Tally::default();
         let mut consoles = [PathBuf::new(), PathBuf::new()];
         match boots.both()? {
@@ -200,6 +112,11 @@ pub(crate) fn run(
         (outcomes[0].console, outcomes[1].console) = (oracle, ours);
         Ok(outcomes)
     })
+}
+
+/// Operations as a guest is told them.
+fn lines(operations: &[Operation]) -> String {
+    operations.iter().map(|operation| format!("{operation}\n")).collect()
 }
 
 /// Two guests that wait for plans.
@@ -239,7 +156,7 @@ impl Session<'_> {
             tally.operations += operations.len() as u64;
             if let Err((guest, Gone(why))) = end {
                 began = began.or(Some(Instant::now()));
-                let sequence = operations.iter().map(|operation| format!("{operation}\n")).collect();
+                let sequence = lines(&operations);
                 let console = self.guests[guest].folder().console();
                 tally.gone.push(Loss { guest, why, sequence, console });
                 // That the oracle crashes says nothing of what comes after. Both begin anew, so that both know the same.
@@ -271,10 +188,10 @@ impl Session<'_> {
         let id = self.next;
         self.next += 1;
         for (number, guest) in self.guests.iter_mut().enumerate() {
-            guest.send(id, operations).map_err(|gone| (number, gone))?;
+            guest.send(id, &lines(operations)).map_err(|gone| (number, gone))?;
         }
         let mut record = |number: usize| -> Result<Record, (usize, Gone)> {
-            self.guests[number].receive(id, operations).map_err(|gone| (number, gone))
+            self.guests[number].receive(id, &lines(operations)).map_err(|gone| (number, gone))
         };
         let (oracle, ours) = (record(0)?, record(1)?);
         Ok(Difference::find(&oracle, &ours, self.known))

@@ -45,19 +45,20 @@ pub(crate) fn ensure(tools: &ToolRoot, kernel: &Kernel) -> Result<BuiltModule> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = apt::lock(&folder.join("lock"))?;
     let branches = Branches::of(guest.arch, |option| guest.has(option));
-    let flavour = Flavour { arch: guest.arch, watch: Watch::of(|option| guest.has(option)), branches };
+    let watch = Watch::of(|option| guest.has(option));
+    let flavour = Flavour { arch: guest.arch, watch, traced: guest.has("CONFIG_KCOV"), branches };
     let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
     let output = folder.join(&guest.release);
     let sources = workspace::root().join("qemu-images/module");
     let path = kbuild::build(&sources, &library, &guest, &output)?;
     let telemetry = Some(output.join(kbuild::TELEMETRY)).filter(|path| path.exists());
     let rust = output.join("build/resctrl_rust.o");
-    check_instrumented(&rust, flavour.instrumented())?;
+    check_instrumented(&rust, flavour)?;
     let undefined_symbols = output.join("undefined-symbols.txt");
     let data = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fs::write(&undefined_symbols, list_undefined(&data)?)
         .with_context(|| format!("cannot write {}", undefined_symbols.display()))?;
-    let plain_rust = (flavour.instrumented() == Watch::Nothing).then_some(rust);
+    let plain_rust = (flavour.instrumented() == Watch::Nothing && !flavour.traced).then_some(rust);
     Ok(BuiltModule { path, telemetry, undefined_symbols, plain_rust })
 }
 
@@ -75,7 +76,7 @@ pub(crate) fn sources(tools: &ToolRoot, kernel: &Kernel) -> Result<Vec<(PathBuf,
     let sources = kbuild::sources(&workspace::root().join("qemu-images/module"))?;
     let mut files = sources.clone();
     for &(branches, name) in Branches::all(kernel.arch) {
-        let flavour = Flavour { arch: kernel.arch, watch: Watch::Nothing, branches };
+        let flavour = Flavour { arch: kernel.arch, watch: Watch::Nothing, traced: false, branches };
         let library = staticlib::build(flavour, tools.rust_library(), tools.offline())?;
         let object = kbuild::link_rust(&sources, &library, &guest, &folder.join(format!("rust-{name}")))?;
         files.push((format!("resctrl_rust-{name}.o_shipped").into(), object));
@@ -93,7 +94,7 @@ pub(crate) fn sources(tools: &ToolRoot, kernel: &Kernel) -> Result<Vec<(PathBuf,
 /// clippy found something.
 pub(crate) fn clippy(tools: &ToolRoot) -> Result<()> {
     for arch in [Arch::Amd64, Arch::Arm64] {
-        let flavour = Flavour { arch, watch: Watch::Nothing, branches: Branches::of(arch, |_| true) };
+        let flavour = Flavour { arch, watch: Watch::Nothing, traced: false, branches: Branches::of(arch, |_| true) };
         staticlib::clippy(flavour, tools.rust_library(), tools.offline())?;
     }
     Ok(())
@@ -113,9 +114,15 @@ pub(crate) fn fetch_crates(tools: &ToolRoot) -> Result<()> {
 /// # Errors
 ///
 /// It is not.
-fn check_instrumented(rust: &Path, watch: Watch) -> Result<()> {
+fn check_instrumented(rust: &Path, flavour: Flavour) -> Result<()> {
     let data = fs::read(rust).with_context(|| format!("cannot read {}", rust.display()))?;
     let symbols = list_undefined(&data)?;
+    let watch = flavour.instrumented();
+    ensure!(
+        !flavour.traced || symbols.lines().any(|symbol| symbol == "__sanitizer_cov_trace_pc"),
+        "the kernel has kcov, and the Rust code in {} does not tell it what runs",
+        rust.display()
+    );
     ensure!(
         is_instrumented(&symbols, watch),
         "the kernel has {watch:?}, and the Rust code in {} does not tell it of its memory accesses",

@@ -118,6 +118,8 @@ pub(crate) struct Scenario {
     pub(crate) compare: bool,
     /// Both implementations run at once, and the rig talks to them.
     pub(crate) lockstep: bool,
+    /// The code that runs in both leads the rig on, instead of what they answer.
+    pub(crate) guided: bool,
     /// Its guest has the kernel's selftests.
     pub(crate) selftests: bool,
     /// Its guest has the program that uses goresctrl.
@@ -161,6 +163,7 @@ impl Scenario {
             suspends: false,
             compare: false,
             lockstep: false,
+            guided: false,
             selftests: false,
             goresctrl: false,
             package: false,
@@ -241,9 +244,9 @@ impl Scenario {
                 _ => bail!("expected `yes` or `no`"),
             },
             "lockstep" => match value {
-                "yes" => (self.own_guest, self.lockstep) = (true, true),
+                "yes" | "guided" => (self.own_guest, self.lockstep, self.guided) = (true, true, value == "guided"),
                 "no" => self.lockstep = false,
-                _ => bail!("expected `yes` or `no`"),
+                _ => bail!("expected `yes`, `guided` or `no`"),
             },
             "programs" => match value {
                 "selftests" => self.selftests = true,

@@ -5,7 +5,7 @@
 //! known here; which groups there are is guessed, and a wrong guess is just another mistake to try.
 
 mod chain;
-mod text;
+pub(super) mod text;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -85,13 +85,16 @@ impl<'a> Generator<'a> {
         self.facts.get(name).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
+    /// Whether the kernel's own is known to do harm with it, or something else than ours.
+    pub(crate) fn avoids(&self, operation: &Operation) -> bool {
+        self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)))
+    }
+
     /// The sequence of this number.
     pub(crate) fn plan(&self, number: u64) -> Vec<Operation> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
         let mut state = State { mounted: true, groups: vec![String::new()], ..State::default() };
-        let avoided = |operation: &Operation| {
-            about_a_stranger(operation) || self.avoid.iter().any(|avoid| avoid.is_match(&line(operation)))
-        };
+        let avoided = |operation: &Operation| about_a_stranger(operation) || self.avoids(operation);
         let mut mount = self.mount(&mut rng, &mut state);
         while avoided(&mount) {
             mount = self.mount(&mut rng, &mut state);

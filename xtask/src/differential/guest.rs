@@ -9,7 +9,7 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use guest_tools::operation::{Operation, digest};
+use guest_tools::operation::digest;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::record::{Reader, Record, Said};
@@ -110,19 +110,18 @@ impl Replayer {
         }
     }
 
-    /// Sends a plan.
-    pub(super) fn send(&mut self, id: u64, operations: &[Operation]) -> Result<(), Gone> {
-        let text: String = operations.iter().map(|operation| format!("{operation}\n")).collect();
-        let head = format!("plan {id} {} {:x}\n", operations.len(), digest(text.as_bytes()));
-        self.input.write_all((head + &text).as_bytes()).map_err(|error| Gone(error.to_string()))
+    /// Sends a plan: operations, one a line.
+    pub(super) fn send(&mut self, id: u64, text: &str) -> Result<(), Gone> {
+        let head = format!("plan {id} {} {:x}\n", text.lines().count(), digest(text.as_bytes()));
+        self.input.write_all((head + text).as_bytes()).map_err(|error| Gone(error.to_string()))
     }
 
     /// The record of the plan that was sent.
-    pub(super) fn receive(&mut self, id: u64, operations: &[Operation]) -> Result<Record, Gone> {
+    pub(super) fn receive(&mut self, id: u64, text: &str) -> Result<Record, Gone> {
         for _ in 0..SENT {
             match self.hear()? {
                 Said::Done(record) if record.plan == id => return Ok(record),
-                Said::Again => self.send(id, operations)?,
+                Said::Again => self.send(id, text)?,
                 other => return Err(Gone(format!("the guest said {other:?}"))),
             }
         }

@@ -19,6 +19,9 @@ const VARIABLES: [&str; 8] = ["$$", "$P2", "$P3", "$P4", "$P5", "$T1", "$T2", "$
 const THREADS: &str = "mkfifo /tmp/open\nresctrl-sys threads 2 </tmp/open >/tmp/threads & exec 9>/tmp/open\n\
     sleep 1; T1=$(sed -n 1p /tmp/threads) T2=$(sed -n 2p /tmp/threads) T3=$(sed -n 3p /tmp/threads)\n";
 
+/// The number that a script has the first of the files under that are kept open.
+const FIRST_HELD: usize = 5;
+
 /// Text in double quotes of a shell.
 fn quoted(text: &str) -> String {
     let mut quoted = "\"".to_owned();
@@ -83,15 +86,25 @@ fn command(operation: &Operation) -> String {
         Operation::RemoveXattr(path, name) => format!("resctrl-sys removexattr {} {}", place(path), quoted(name)),
         Operation::Map(path, offset, length) => format!("resctrl-sys map 0 {} shared {offset} {length}", place(path)),
         Operation::Cpu(cpu, online) => format!("echo {} >/sys/devices/system/cpu/cpu{cpu}/online", u8::from(*online)),
+        Operation::List(path) => format!("ls {}", place(path)),
+        Operation::Hold(slot, path, flags) => {
+            let how = if flags.starts_with("rw") { "<>" } else { ["<", ">"][usize::from(flags.starts_with('w'))] };
+            // What cannot be opened shall not end the script.
+            format!("command exec {}{how}{}", FIRST_HELD + slot, place(path))
+        }
+        Operation::ReadHeld(slot, offset, length) => {
+            format!("resctrl-sys pread {} {offset} {length}", FIRST_HELD + slot)
+        }
+        Operation::WriteHeld(slot, bytes) => {
+            format!("printf {} >&{}", quoted(&escape::quote(bytes)), FIRST_HELD + slot)
+        }
+        Operation::Release(slot) => format!("exec {}>&-", FIRST_HELD + slot),
     }
 }
 
-/// The script for `operations`, the last of which shows `difference`.
-///
-/// `sides` are the names of the two that differ.
-pub(crate) fn script(title: &str, sides: &[String; 2], operations: &[Operation], difference: &Difference) -> String {
+/// What comes before the commands: everybody whom they are about.
+fn head(title: &str, commands: &[String]) -> String {
     let mut text = format!("#!/bin/sh\n# {title}\nM=/sys/fs/resctrl\n");
-    let commands: Vec<String> = operations.iter().map(command).collect();
     for variable in ["P2", "P3", "P4", "P5"] {
         if commands.iter().any(|command| command.contains(&format!("${variable}"))) {
             let user = if variable == "P5" { "resctrl-sys as 65534 " } else { "" };
@@ -101,6 +114,30 @@ pub(crate) fn script(title: &str, sides: &[String; 2], operations: &[Operation],
     if commands.iter().any(|command| ["$T1", "$T2", "$T3"].iter().any(|thread| command.contains(thread))) {
         text.push_str(THREADS);
     }
+    text
+}
+
+/// The script for parts of which the first is carried out alone, and the others then at once.
+pub(crate) fn at_once(title: &str, parts: &[Vec<Operation>]) -> String {
+    let parts: Vec<Vec<String>> = parts.iter().map(|part| part.iter().map(command).collect()).collect();
+    let mut text = head(title, &parts.concat());
+    for (number, part) in parts.iter().enumerate() {
+        let (open, close) = if number == 0 { ("", "") } else { ("(\n", ") &\n") };
+        let commands: String = part.iter().map(|command| format!("{command}\n")).collect();
+        text.push_str(&format!("{open}{commands}{close}"));
+    }
+    if parts.len() > 1 {
+        text.push_str("wait\n");
+    }
+    text
+}
+
+/// The script for `operations`, the last of which shows `difference`.
+///
+/// `sides` are the names of the two that differ.
+pub(crate) fn script(title: &str, sides: &[String; 2], operations: &[Operation], difference: &Difference) -> String {
+    let commands: Vec<String> = operations.iter().map(command).collect();
+    let mut text = head(title, &commands);
     for (number, command) in commands.iter().enumerate() {
         let _ = writeln!(text, "{command}");
         if number + 1 == difference.step {
@@ -147,6 +184,34 @@ mod tests {
         let script =
             script("seed 1", &sides(), &[Operation::Write("tasks".to_owned(), b"30007".to_vec())], &difference);
         assert!(script.contains(THREADS) && script.contains("write $M/\"tasks\" \"$T2\""), "{script}");
+    }
+
+    #[test]
+    fn parts_are_carried_out_at_once_after_the_first() {
+        let parts =
+            [vec![Operation::Mount(String::new())], vec![Operation::Release(0)], vec![Operation::Cpu(1, false)]];
+        let expected = "#!/bin/sh\n# seed 1\nM=/sys/fs/resctrl\nresctrl-sys mount resctrl $M resctrl\n(\nexec 5>&-\n) &\n(\n\
+            echo 0 >/sys/devices/system/cpu/cpu1/online\n) &\nwait\n";
+        assert_eq!(at_once("seed 1", &parts), expected);
+        assert!(!at_once("seed 1", &parts[..1]).contains('('));
+    }
+
+    #[test]
+    fn a_file_that_is_kept_open_is_written_and_closed_in_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f");
+        std::fs::write(&file, "0123456789").unwrap();
+        let operations = [
+            Operation::Hold(0, "f".to_owned(), "rw".to_owned()),
+            Operation::Hold(1, "none".to_owned(), "r".to_owned()),
+            Operation::WriteHeld(0, b"ab\n".to_vec()),
+            Operation::Release(0),
+            Operation::List(String::new()),
+        ];
+        let script = at_once("x", &[operations.to_vec()])
+            .replace("M=/sys/fs/resctrl", &format!("M={}", folder.path().display()));
+        assert_eq!(duct::cmd("sh", ["-c", &script]).stderr_null().read().unwrap(), "f");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "ab\n3456789");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Flavour {
     pub(super) arch: Arch,
     /// What looks at memory accesses.
     pub(super) watch: Watch,
+    /// Tasks can ask which code they run in the kernel: `CONFIG_KCOV`.
+    pub(super) traced: bool,
     /// What protects returns and indirect branches.
     pub(super) branches: Branches,
 }
@@ -160,6 +162,10 @@ const RUSTFLAGS_KCSAN_AMD64: &[&str] = &[
     "-Cllvm-args=-tsan-instrument-func-entry-exit=0",
 ];
 
+/// A call in each basic block, as the kernel's own C code has them where kcov is to see it (scripts/Makefile.kcov).
+const RUSTFLAGS_KCOV: &[&str] =
+    &["-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=3", "-Cllvm-args=-sanitizer-coverage-trace-pc"];
+
 /// The bare target, but for one thing: rustc lets it have that sanitizer. What else there is to it, rustc is asked.
 const KCSAN_TARGET: &str = "x86_64-kcsan-none";
 
@@ -223,14 +229,16 @@ impl Flavour {
             Watch::Kasan => RUSTFLAGS_KASAN_AMD64,
             Watch::Kcsan => RUSTFLAGS_KCSAN_AMD64,
         };
+        let traced = if self.traced { RUSTFLAGS_KCOV } else { &[] };
         let (branches, _) = self.branches.flag();
-        [RUSTFLAGS, arch, checks, branches].concat()
+        [RUSTFLAGS, arch, checks, traced, branches].concat()
     }
 
     /// Cargo's target folder. It has a folder for each target in it, but none for each set of flags.
     fn target_dir(self) -> PathBuf {
         let (_, branches) = self.branches.flag();
-        workspace::target().join(format!("module-rust{}{branches}", self.watch.suffix()))
+        let traced = if self.traced { "-kcov" } else { "" };
+        workspace::target().join(format!("module-rust{}{traced}{branches}", self.watch.suffix()))
     }
 }
 
@@ -328,7 +336,7 @@ mod tests {
     fn branches_are_protected_as_the_kernels_are_and_on_arm64_alone() {
         let flags = |arch, options: &[&str]| {
             let branches = Branches::of(arch, |option| options.contains(&option));
-            let flavour = Flavour { arch, watch: Watch::Nothing, branches };
+            let flavour = Flavour { arch, watch: Watch::Nothing, traced: false, branches };
             let flag = flavour.rustflags().into_iter().find(|flag| flag.starts_with("-Zbranch-protection="));
             let folder = flavour.target_dir().file_name().map(|name| name.to_string_lossy().into_owned());
             (flag, folder.unwrap_or_default())
@@ -352,10 +360,14 @@ mod tests {
 
     #[test]
     fn each_checker_has_a_library_of_its_own_and_arm64_has_none() {
-        let folder = |arch, watch| Flavour { arch, watch, branches: Branches::Always }.target_dir();
+        let flavour = |arch, watch, traced| Flavour { arch, watch, traced, branches: Branches::Always };
+        let folder = |arch, watch| flavour(arch, watch, false).target_dir();
         assert_ne!(folder(Arch::Amd64, Watch::Kasan), folder(Arch::Amd64, Watch::Kcsan));
         assert_ne!(folder(Arch::Amd64, Watch::Kcsan), folder(Arch::Amd64, Watch::Nothing));
-        let flavour = Flavour { arch: Arch::Arm64, watch: Watch::Kcsan, branches: Branches::Sign };
+        let traced = flavour(Arch::Amd64, Watch::Kasan, true);
+        assert_ne!(traced.target_dir(), folder(Arch::Amd64, Watch::Kasan));
+        assert!(RUSTFLAGS_KCOV.iter().all(|flag| traced.rustflags().contains(flag)));
+        let flavour = Flavour { arch: Arch::Arm64, watch: Watch::Kcsan, traced: false, branches: Branches::Sign };
         assert_eq!(flavour.instrumented(), Watch::Nothing);
         assert!(!flavour.rustflags().iter().any(|flag| flag.contains("sanitizer")));
         assert_eq!(Watch::of(|option| option == "CONFIG_KCSAN"), Watch::Kcsan);

@@ -28,7 +28,7 @@ pub(crate) fn check(outcomes: &mut [Outcome]) {
 /// Why a case that is there to be compared was not.
 fn why_not_compared(outcomes: &[Outcome], of: &Outcome) -> Option<String> {
     let Outcome { case, verdict, .. } = of;
-    if *verdict == Verdict::Skip || !case.scenario.compare && !case.scenario.lockstep {
+    if *verdict == Verdict::Skip || case.scenario.guided || !case.scenario.compare && !case.scenario.lockstep {
         return None;
     }
     let partner = outcomes.iter().find(|other| other.case.is_partner_of(case));

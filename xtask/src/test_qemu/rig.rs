@@ -241,16 +241,17 @@ impl<'a> Rig<'a> {
             spec.plan = Plan::Replay(script.clone());
             Ok((case.clone(), spec))
         };
-        let pair = differential::Pair { oracle: side(oracle)?, ours: side(ours)? };
-        let known = differences.random(&ours.machine, &ours.like);
-        differential::run(
-            &pair,
-            &self.provisions[&ours.arch],
+        let stage = differential::Stage {
+            pair: differential::Pair { oracle: side(oracle)?, ours: side(ours)? },
+            provisions: &self.provisions[&ours.arch],
             folder,
-            self.demands.boot_limit,
-            &known,
-            self.demands.sequences,
-        )
+            boot_limit: self.demands.boot_limit,
+            known: differences.random(&ours.machine, &ours.like),
+        };
+        match ours.scenario.guided {
+            true => differential::guided::run(&stage, self.demands.sequences),
+            false => differential::run(&stage, self.demands.sequences),
+        }
     }
 
     /// Runs cases that have guests for themselves.

@@ -10,6 +10,7 @@
 pub mod channel;
 pub mod escape;
 pub mod hibernation;
+pub mod kcov;
 pub mod operation;
 pub mod perf;
 pub mod steadiness;

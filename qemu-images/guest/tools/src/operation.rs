@@ -50,7 +50,23 @@ pub enum Operation {
     Map(String, u64, u64),
     /// Brings a CPU online, or takes it offline.
     Cpu(u32, bool),
+    /// Lists a directory.
+    List(String),
+    /// Opens a file, with flags as for [`Open`](Self::Open), and keeps it in one of [`SLOTS`] places; what was there is closed.
+    Hold(usize, String, String),
+    /// Reads so much of a kept file from an offset on.
+    ReadHeld(usize, u64, u64),
+    /// Writes once to a kept file.
+    WriteHeld(usize, Vec<u8>),
+    /// Closes a kept file.
+    Release(usize),
 }
+
+/// The line between parts of a sequence that are carried out at once.
+pub const LANE: &str = "lane";
+
+/// How many files can be kept.
+pub const SLOTS: usize = 4;
 
 /// A field, or none where a line ends too early.
 type Fields<'a> = std::str::Split<'a, char>;
@@ -61,6 +77,14 @@ fn bytes(fields: &mut Fields<'_>) -> Option<Vec<u8>> {
 
 fn text(fields: &mut Fields<'_>) -> Option<String> {
     String::from_utf8(bytes(fields)?).ok()
+}
+
+fn decimal(fields: &mut Fields<'_>) -> Option<u64> {
+    fields.next()?.parse().ok()
+}
+
+fn slot(fields: &mut Fields<'_>) -> Option<usize> {
+    fields.next()?.parse().ok().filter(|slot| *slot < SLOTS)
 }
 
 fn octal(fields: &mut Fields<'_>) -> Option<u32> {
@@ -91,8 +115,13 @@ impl Operation {
             "getxattr" => Self::GetXattr(text(f)?, text(f)?),
             "listxattr" => Self::ListXattr(text(f)?),
             "removexattr" => Self::RemoveXattr(text(f)?, text(f)?),
-            "map" => Self::Map(text(f)?, f.next()?.parse().ok()?, f.next()?.parse().ok()?),
+            "map" => Self::Map(text(f)?, decimal(f)?, decimal(f)?),
             "cpu" => Self::Cpu(f.next()?.parse().ok()?, f.next()? == "online"),
+            "list" => Self::List(text(f)?),
+            "hold" => Self::Hold(slot(f)?, text(f)?, text(f)?),
+            "read-held" => Self::ReadHeld(slot(f)?, decimal(f)?, decimal(f)?),
+            "write-held" => Self::WriteHeld(slot(f)?, bytes(f)?),
+            "release" => Self::Release(slot(f)?),
             _ => return None,
         };
         fields.next().is_none().then_some(operation)
@@ -124,6 +153,11 @@ impl fmt::Display for Operation {
             Self::RemoveXattr(path, name) => write!(f, "removexattr\t{}\t{}", quoted(path), quoted(name)),
             Self::Map(path, offset, length) => write!(f, "map\t{}\t{offset}\t{length}", quoted(path)),
             Self::Cpu(cpu, online) => write!(f, "cpu\t{cpu}\t{}", if *online { "online" } else { "offline" }),
+            Self::List(path) => write!(f, "list\t{}", quoted(path)),
+            Self::Hold(slot, path, flags) => write!(f, "hold\t{slot}\t{}\t{}", quoted(path), quoted(flags)),
+            Self::ReadHeld(slot, offset, length) => write!(f, "read-held\t{slot}\t{offset}\t{length}"),
+            Self::WriteHeld(slot, bytes) => write!(f, "write-held\t{slot}\t{}", escape::quote(bytes)),
+            Self::Release(slot) => write!(f, "release\t{slot}"),
         }
     }
 }
@@ -163,6 +197,11 @@ mod tests {
             Operation::Map(path(), 4096, 1 << 40),
             Operation::Cpu(3, false),
             Operation::Cpu(1, true),
+            Operation::List(path()),
+            Operation::Hold(3, path(), "r".to_owned()),
+            Operation::ReadHeld(0, 5, 4096),
+            Operation::WriteHeld(1, b"L3:0=f\n".to_vec()),
+            Operation::Release(2),
         ] {
             let line = operation.to_string();
             assert!(line.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte)), "{line:?}");
@@ -172,8 +211,17 @@ mod tests {
 
     #[test]
     fn a_line_cut_short_or_too_long_is_no_operation() {
-        for line in ["", "mkdir\ta", "mkdir\ta\t8", "umount\tx", "write\ta", "write\ta\t\\q", "cpu\tx\tonline", "spin"]
-        {
+        for line in [
+            "",
+            "mkdir\ta",
+            "mkdir\ta\t8",
+            "umount\tx",
+            "write\ta",
+            "write\ta\t\\q",
+            "cpu\tx\tonline",
+            "spin",
+            "release\t4",
+        ] {
             assert_eq!(Operation::parse(line), None, "{line:?}");
         }
     }

@@ -250,7 +250,7 @@ fn number(word: &str) -> Option<i64> {
 }
 
 /// One or two mistakes of the kind that people and programs make.
-pub(super) fn mutate(rng: &mut Rng, mut text: Vec<u8>) -> Vec<u8> {
+pub(in crate::differential) fn mutate(rng: &mut Rng, mut text: Vec<u8>) -> Vec<u8> {
     const BYTES: &[u8] = b"0123456789abcdefxXL3MBCODE:;=,\n -_*/\t\0\x7f\xff";
     for _ in 0..rng.usize(1..3) {
         let place = rng.usize(..=text.len());

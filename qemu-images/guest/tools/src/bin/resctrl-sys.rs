@@ -19,7 +19,7 @@ use rustix::mount::{
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -33,6 +33,7 @@ Files. FLAGS are joined by commas: rdonly wronly rdwr append creat excl trunc di
   write [--at OFFSET] FILE TEXT     one write(2) (pwrite(2) with --at); TEXT may be empty
   fill FILE TEXT COUNT              one write(2) of COUNT times TEXT
   read [--at OFFSET] FILE [SIZE]    one read(2) (pread(2)) of at most SIZE bytes (64K)
+  pread FD OFFSET SIZE              one pread(2) of a file that the shell has open
   open FLAGS FILE                   open(2) and close(2)
   hold FLAGS FILE                   open(2), then one command a line of standard input, each
                                     answered with one line, \"ok\" or the errno's name:
@@ -112,6 +113,18 @@ fn run(command: &str, arguments: &mut Arguments) -> Outcome {
                 Some(offset) => pread(&file, &mut room, file_offset(offset)?)?,
                 None => read(&file, &mut room)?,
             };
+            std::io::stdout().write_all(&room[..length])?;
+            Ok(())
+        }
+        "pread" => {
+            let (number, offset) = (arguments.number("FD")?, file_offset(arguments.number("OFFSET")?)?);
+            let size = size(&arguments.text("SIZE")?)?;
+            arguments.end()?;
+            let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
+            // SAFETY: the shell keeps it open for as long as this program runs.
+            let file = unsafe { BorrowedFd::borrow_raw(number) };
+            let mut room = vec![0; size];
+            let length = pread(file, &mut room, offset)?;
             std::io::stdout().write_all(&room[..length])?;
             Ok(())
         }

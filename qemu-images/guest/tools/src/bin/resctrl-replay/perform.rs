@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Operations become system calls.
 
-use guest_tools::operation::Operation;
+use guest_tools::operation::{Operation, SLOTS};
 use guest_tools::{Failure, Outcome, escape, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
@@ -9,8 +9,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkdir, read, seteuid, symlinkat, unlink, write};
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,9 +28,14 @@ const LASTING: [&str; 5] = [
     "info/L3_MON/mbm_local_bytes_config",
 ];
 
+/// The most that is read at once.
+const ROOM: usize = 64 << 10;
+
 pub(super) struct Performer {
     /// [`LASTING`] as they were at first, as far as they are there.
     lasting: Vec<(&'static str, Vec<u8>)>,
+    /// Files that are kept open.
+    held: [Option<File>; SLOTS],
 }
 
 fn path(relative: &str) -> PathBuf {
@@ -53,11 +59,22 @@ impl Performer {
         let content = |name: &'static str| Some((name, first_line(&fs::read(path(name)).ok()?)));
         let lasting = LASTING.into_iter().filter_map(content).collect();
         umount2(MOUNT_POINT, MntFlags::empty())?;
-        Ok(Self { lasting })
+        Ok(Self { lasting, held: Default::default() })
+    }
+
+    /// One beside another, which alone goes back to the state that there was at first.
+    pub(super) fn beside() -> Self {
+        Self { lasting: Vec::new(), held: Default::default() }
+    }
+
+    /// Closes what is kept open.
+    pub(super) fn release(&mut self) {
+        self.held = Default::default();
     }
 
     /// Goes back to the state of a machine that has just booted, and leaves resctrl unmounted.
-    pub(super) fn reset(&self) -> Outcome {
+    pub(super) fn reset(&mut self) -> Outcome {
+        self.release();
         give_up();
         let mut tries = 0;
         loop {
@@ -90,13 +107,17 @@ impl Performer {
     }
 
     /// Carries out an operation; says how it ended.
-    pub(super) fn perform(&self, operation: &Operation) -> String {
-        match attempt(operation) {
+    pub(super) fn perform(&mut self, operation: &Operation) -> String {
+        match self.attempt(operation) {
             Ok(None) => "ok".to_owned(),
             Ok(Some(content)) => format!("ok {}", shown(operation, &content)),
             Err(Failure::Errno(errno)) => format!("{errno:?}"),
             Err(other) => other.to_string(),
         }
+    }
+
+    fn held(&self, slot: usize) -> Result<&File, Errno> {
+        self.held[slot].as_ref().ok_or(Errno::EBADF)
     }
 }
 
@@ -181,45 +202,67 @@ fn open_flags(words: &str) -> OFlag {
         .collect()
 }
 
-fn attempt(operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
-    match operation {
-        Operation::Mount(options) => mount_with(options)?,
-        Operation::Remount(options) => {
-            let none = None::<&Path>;
-            mount(none, MOUNT_POINT, none, MsFlags::MS_REMOUNT, Some(options.as_str()))?;
+impl Performer {
+    fn attempt(&mut self, operation: &Operation) -> Result<Option<Vec<u8>>, Failure> {
+        match operation {
+            Operation::Mount(options) => mount_with(options)?,
+            Operation::Remount(options) => {
+                let none = None::<&Path>;
+                mount(none, MOUNT_POINT, none, MsFlags::MS_REMOUNT, Some(options.as_str()))?;
+            }
+            Operation::Unmount => {
+                give_up();
+                umount2(MOUNT_POINT, MntFlags::empty())?;
+            }
+            Operation::Mkdir(name, mode) => mkdir(&path(name), Mode::from_bits_truncate(*mode))?,
+            Operation::Rmdir(name) => fs::remove_dir(path(name))?,
+            Operation::Rename(old, new, flags) => {
+                renameat2(AT_FDCWD, &path(old), AT_FDCWD, &path(new), RenameFlags::from_bits_truncate(*flags))?;
+            }
+            Operation::Write(name, bytes) => write_once(name, bytes)?,
+            Operation::WriteAsUser(name, bytes) => write_as_user(name, bytes)?,
+            Operation::Read(name) => {
+                let file = open(&path(name), OFlag::O_RDONLY, Mode::empty())?;
+                let mut room = vec![0; ROOM];
+                let length = read(&file, &mut room)?;
+                room.truncate(length);
+                return Ok(Some(room));
+            }
+            Operation::Open(name, flags) => {
+                open(&path(name), open_flags(flags), Mode::from_bits_truncate(0o644))?;
+            }
+            Operation::Unlink(name) => unlink(&path(name))?,
+            Operation::Symlink(name) => symlinkat("/tmp", AT_FDCWD, &path(name))?,
+            Operation::Chmod(name, mode) => fs::set_permissions(path(name), Permissions::from_mode(*mode))?,
+            Operation::SetXattr(name, attribute, value, flags) => {
+                xattr::set(&path(name), attribute, value, xattr::Flags::from_bits_retain(*flags))?;
+            }
+            Operation::GetXattr(name, attribute) => return Ok(Some(xattr::get(&path(name), attribute)?)),
+            Operation::ListXattr(name) => return Ok(Some(xattr::list(&path(name))?.join(" ").into_bytes())),
+            Operation::RemoveXattr(name, attribute) => xattr::remove(&path(name), attribute)?,
+            Operation::Map(name, offset, length) => map(name, *offset, *length)?,
+            Operation::Cpu(cpu, online) => fs::write(cpu_file(*cpu), if *online { "1" } else { "0" })?,
+            Operation::List(name) => {
+                let entries = fs::read_dir(path(name))?.collect::<Result<Vec<_>, _>>()?;
+                let mut names: Vec<_> = entries.iter().map(|entry| entry.file_name().into_encoded_bytes()).collect();
+                names.sort();
+                return Ok(Some(names.join(&b' ')));
+            }
+            Operation::Hold(slot, name, flags) => {
+                self.held[*slot] = None;
+                let file = open(&path(name), open_flags(flags), Mode::from_bits_truncate(0o644))?;
+                self.held[*slot] = Some(file.into());
+            }
+            Operation::ReadHeld(slot, offset, length) => {
+                let length = usize::try_from(*length).map_or(ROOM, |length| length.min(ROOM));
+                let mut room = vec![0; length];
+                let length = self.held(*slot)?.read_at(&mut room, *offset)?;
+                room.truncate(length);
+                return Ok(Some(room));
+            }
+            Operation::WriteHeld(slot, bytes) => whole(write(self.held(*slot)?, bytes)?, bytes)?,
+            Operation::Release(slot) => self.held[*slot] = None,
         }
-        Operation::Unmount => {
-            give_up();
-            umount2(MOUNT_POINT, MntFlags::empty())?;
-        }
-        Operation::Mkdir(name, mode) => mkdir(&path(name), Mode::from_bits_truncate(*mode))?,
-        Operation::Rmdir(name) => fs::remove_dir(path(name))?,
-        Operation::Rename(old, new, flags) => {
-            renameat2(AT_FDCWD, &path(old), AT_FDCWD, &path(new), RenameFlags::from_bits_truncate(*flags))?;
-        }
-        Operation::Write(name, bytes) => write_once(name, bytes)?,
-        Operation::WriteAsUser(name, bytes) => write_as_user(name, bytes)?,
-        Operation::Read(name) => {
-            let file = open(&path(name), OFlag::O_RDONLY, Mode::empty())?;
-            let mut room = vec![0; 64 << 10];
-            let length = read(&file, &mut room)?;
-            room.truncate(length);
-            return Ok(Some(room));
-        }
-        Operation::Open(name, flags) => {
-            open(&path(name), open_flags(flags), Mode::from_bits_truncate(0o644))?;
-        }
-        Operation::Unlink(name) => unlink(&path(name))?,
-        Operation::Symlink(name) => symlinkat("/tmp", AT_FDCWD, &path(name))?,
-        Operation::Chmod(name, mode) => fs::set_permissions(path(name), Permissions::from_mode(*mode))?,
-        Operation::SetXattr(name, attribute, value, flags) => {
-            xattr::set(&path(name), attribute, value, xattr::Flags::from_bits_retain(*flags))?;
-        }
-        Operation::GetXattr(name, attribute) => return Ok(Some(xattr::get(&path(name), attribute)?)),
-        Operation::ListXattr(name) => return Ok(Some(xattr::list(&path(name))?.join(" ").into_bytes())),
-        Operation::RemoveXattr(name, attribute) => xattr::remove(&path(name), attribute)?,
-        Operation::Map(name, offset, length) => map(name, *offset, *length)?,
-        Operation::Cpu(cpu, online) => fs::write(cpu_file(*cpu), if *online { "1" } else { "0" })?,
+        Ok(None)
     }
-    Ok(None)
 }
