@@ -20,9 +20,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::checks;
 use crate::guest::platform::Kind;
+use crate::guest::policy;
 use crate::kernels::{Arch, Kernel};
+use crate::machine;
 use crate::needs::{Found, Needs};
-use crate::{machine, workspace};
 use fault::Fault;
 pub(crate) use selection::{Again, Boot, Case, Selection, Shard};
 
@@ -128,7 +129,7 @@ pub(crate) struct Scenario {
     pub(crate) package: bool,
     /// Its guest has a root file system with these Debian packages; `NAME/ARCH` on that instruction set alone.
     packages: Vec<String>,
-    /// A policy of SELinux that its guest has: a file of `qemu-images/guest/` without `.cil`.
+    /// A policy of SELinux or a profile of AppArmor that its guest has: a file of `qemu-images/guest/` without its ending.
     pub(crate) policy: Option<String>,
     /// Snapshots it makes.
     pub(crate) snapshots: Vec<SnapshotName>,
@@ -255,8 +256,7 @@ impl Scenario {
                 _ => bail!("expected `selftests`, `goresctrl` or `package`"),
             },
             "policy" => {
-                let file = workspace::root().join("qemu-images/guest").join(value).with_extension("cil");
-                ensure!(file.is_file(), "there is no policy {}", file.display());
+                ensure!(policy::source(value).is_some(), "there is no policy {value} in qemu-images/guest");
                 self.policy = Some(value.to_owned());
             }
             "packages" => {

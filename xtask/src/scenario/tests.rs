@@ -6,6 +6,7 @@ use crate::differential::Asked;
 use crate::kernels::Arch;
 use crate::machine::Chosen;
 use crate::machine::tests::of_a_user;
+use crate::workspace;
 
 fn scenario(name: &str, header: &str) -> Scenario {
     let made_for = if header.contains("# machines") || header.contains("# needs") { "" } else { "# machines: intel\n" };

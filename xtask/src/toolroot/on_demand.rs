@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::packages::{
-    BOOK, BROWSER, GO, KERNEL_BUILD, LINTIAN, LLVM, LLVM_FOLDER, POLICY, book_component, browser_component, cc,
-    compiler, compiler_component, folder, go_component, kernel_build_component, lintian_component, llvm_component,
-    policy_component, root_component,
+    BOOK, BROWSER, GO, KERNEL_BUILD, LINTIAN, LLVM, LLVM_FOLDER, POLICY, PROFILE, book_component, browser_component,
+    cc, compiler, compiler_component, folder, go_component, kernel_build_component, lintian_component, llvm_component,
+    policy_component, profile_component, root_component,
 };
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, choice, open_cache, provide, workshop};
 use crate::kernel_build::{self, selftests};
@@ -89,6 +89,16 @@ impl ToolRoot {
     pub(crate) fn policy_compiler(&self) -> Result<PathBuf> {
         provide(&self.options, &[policy_component()], SAME_COMMAND)?;
         Ok(folder(POLICY).join("usr/bin/secilc"))
+    }
+
+    /// The compiler of profiles of AppArmor, and the file that says what kernels know of them.
+    ///
+    /// # Errors
+    ///
+    /// It is missing and cannot be fetched.
+    pub(crate) fn profile_compiler(&self) -> Result<[PathBuf; 2]> {
+        provide(&self.options, &[profile_component()], SAME_COMMAND)?;
+        Ok(["usr/sbin/apparmor_parser", "usr/share/apparmor-features/features"].map(|file| folder(PROFILE).join(file)))
     }
 
     /// mdBook. It needs none of the others.

@@ -117,6 +117,13 @@ pub(super) fn policy_component() -> Component {
     Component::packages(POLICY, &["secilc"]).with_loader(&["usr/bin"], POLICY)
 }
 
+pub(super) const PROFILE: &str = "profile";
+
+/// Component with the compiler of profiles of AppArmor.
+pub(super) fn profile_component() -> Component {
+    Component::packages(PROFILE, &["apparmor"]).with_loader(&["usr/sbin"], PROFILE)
+}
+
 pub(super) const BOOK: &str = "book";
 
 /// Component with what makes the book.
