@@ -155,7 +155,7 @@ impl Hunt<'_> {
                 }
             }
             bar.set_position(self.sides[1].figures.operations.min(self.sides[0].figures.operations));
-            let places = self.sides.each_ref().map(|side| side.figures.last.places.to_string());
+            let places = self.sides.each_ref().map(|side| side.figures.places.to_string());
             bar.set_message(format!("{} places, {} sequences kept", places.join(" and "), self.corpus.len()));
         }
         bar.finish_and_clear();
@@ -185,16 +185,20 @@ impl Hunt<'_> {
     }
 
     fn learn(&mut self, side: usize, sequence: Sequence, report: Report) {
-        let here = &mut self.sides[side];
-        here.figures.heard(report, self.asked);
-        here.recent.push_back(sequence.clone());
-        if here.recent.len() > AGAIN {
-            here.recent.pop_front();
-        }
-        if report.new > 0 {
-            let found = sequence.up_to(report.useful);
-            self.sides[1 - side].queue.push_back(found.clone());
+        self.sides[side].figures.heard(report, self.asked);
+        // What is kept already is new only to this guest.
+        if report.new > 0 && !self.corpus.has(&sequence) {
+            let found = sequence.clone().up_to(report.useful);
+            let other = &mut self.sides[1 - side];
+            if !other.queue.contains(&sequence) {
+                other.queue.push_back(found.clone());
+            }
             self.corpus.add(found);
+        }
+        let recent = &mut self.sides[side].recent;
+        recent.push_back(sequence);
+        if recent.len() > AGAIN {
+            recent.pop_front();
         }
     }
 
@@ -230,6 +234,8 @@ impl Hunt<'_> {
             match guest.wait_until_ready() {
                 Ok(()) => {
                     self.sides[side].guest = guest;
+                    // It has taken no step yet, and shall not find new what is not.
+                    self.sides[side].queue = self.corpus.all().cloned().collect();
                     return Ok(());
                 }
                 Err(Gone(why)) if attempt > 0 => bail!("no guest: {why} ({})", guest.folder().console().display()),

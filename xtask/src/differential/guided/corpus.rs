@@ -21,8 +21,19 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
+    /// Adds a sequence, once.
     pub(super) fn add(&mut self, sequence: Sequence) {
-        self.found.push(sequence);
+        if !self.has(&sequence) {
+            self.found.push(sequence);
+        }
+    }
+
+    pub(super) fn has(&self, sequence: &Sequence) -> bool {
+        self.found.contains(sequence)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Sequence> {
+        self.found.iter()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -83,15 +94,11 @@ pub(super) fn load(machine: &str) -> Result<VecDeque<Sequence>> {
 ///
 /// The file cannot be written.
 pub(super) fn save(path: &Path, corpus: &Corpus, waiting: impl Iterator<Item = Sequence>) -> Result<()> {
-    let mut all = corpus.found.clone();
-    for sequence in waiting {
-        if !all.contains(&sequence) {
-            all.push(sequence);
-        }
-    }
+    let mut all = Corpus { found: corpus.found.clone() };
+    waiting.for_each(|sequence| all.add(sequence));
     let folder = path.parent().context("a file is in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    fs::write(path, text(&all)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, text(&all.found)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -104,6 +111,8 @@ mod tests {
         let [first, second] = sequences.clone();
         let (folder, mut corpus) = (tempfile::tempdir().unwrap(), Corpus::default());
         corpus.add(first.clone());
+        corpus.add(first.clone());
+        assert_eq!((corpus.len(), corpus.has(&second)), (1, false));
         let path = folder.path().join("guided/intel.txt");
         save(&path, &corpus, [first, second].into_iter()).unwrap();
         assert_eq!(parse(&fs::read_to_string(path).unwrap()).unwrap(), sequences);
