@@ -21,7 +21,8 @@
 //!
 //! Everything above only works inside one of [`run`] (one fixed schedule: for a plain unit test), [`explore`] and
 //! [`explore_pct`] (random schedules), [`explore_preemptions`] (every schedule with few preemptions) and [`explore_all`]
-//! (every schedule, for bodies of a few steps):
+//! (every schedule, for bodies of a few steps). [`run_serially`] has no scheduler, and is for tests in which one thread does
+//! everything, over and over again:
 //!
 //! ```
 //! use resctrl_types::sim::{self, SimPlatform, Topology};
@@ -61,6 +62,7 @@ mod callbacks;
 mod contract;
 mod explore;
 pub(crate) mod fault;
+mod gate;
 mod hotplug;
 mod locks;
 mod platform;
@@ -69,6 +71,7 @@ mod pseudo_lock;
 mod queue;
 mod recording;
 mod regions;
+mod serial;
 mod sleep;
 mod tally;
 mod task;
@@ -78,7 +81,7 @@ mod topology;
 pub mod trace;
 mod workqueue;
 
-pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run};
+pub use explore::{explore, explore_all, explore_pct, explore_preemptions, is_replay, run, run_serially};
 pub use fault::fail_allocation;
 pub use locks::{SimCpusReadGuard, SimMutex, SimMutexGuard, SimReadGuard, SimRwLock, SimWriteGuard};
 pub use platform::{LimboEvent, SimPlatform, Stats};

@@ -28,26 +28,29 @@ pub(crate) struct Machine {
 
 /// Runs `test` on a mounted machine, which is taken down again afterwards.
 pub(crate) fn on(parameters: Parameters, options: MountOptions, test: impl Fn(&Machine) + Send + Sync + 'static) {
-    sim::run(move || {
-        let sim = SimPlatform::new(Topology::packages(2, 2));
-        let fs = Resctrl::new(sim.clone(), Parametric::new(parameters, 4)).unwrap();
-        let (online, offline) = (fs.clone(), fs.clone());
-        sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu))
-            .unwrap();
-        let switched = fs.clone();
-        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
-        Fs::mount(&fs, &options).unwrap();
-        fs.arch().take_switches();
-        fs.arch().take_applied();
-        let machine = Machine { sim, fs };
-        test(&machine);
-        let Machine { sim, fs } = machine;
-        Fs::unmount(&fs);
-        sim.unregister_hotplug();
-        sim.clear_sched_in();
-        sim.advance(3000);
-        assert!(Fs::is_idle(&fs), "something still refers to the file system");
-    });
+    sim::run(move || mounted(parameters, options, &test));
+}
+
+/// The same in a run that is under way; gives what `test` does.
+pub(crate) fn mounted<R>(parameters: Parameters, options: MountOptions, test: impl FnOnce(&Machine) -> R) -> R {
+    let sim = SimPlatform::new(Topology::packages(2, 2));
+    let fs = Resctrl::new(sim.clone(), Parametric::new(parameters, 4)).unwrap();
+    let (online, offline) = (fs.clone(), fs.clone());
+    sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu)).unwrap();
+    let switched = fs.clone();
+    sim.set_sched_in(move |here, word| switched.sched_in(here, word));
+    Fs::mount(&fs, &options).unwrap();
+    fs.arch().take_switches();
+    fs.arch().take_applied();
+    let machine = Machine { sim, fs };
+    let result = test(&machine);
+    let Machine { sim, fs } = machine;
+    Fs::unmount(&fs);
+    sim.unregister_hotplug();
+    sim.clear_sched_in();
+    sim.advance(3000);
+    assert!(Fs::is_idle(&fs), "something still refers to the file system");
+    result
 }
 
 /// What a file shows.

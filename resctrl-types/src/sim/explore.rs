@@ -17,8 +17,9 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use super::preemptions::Preemptions;
 use super::recording::{Recorded, Replay, recorded};
+use super::serial;
 use super::tally::Exploration;
-use super::thread::while_running;
+use super::thread::{apart, while_running};
 
 /// Bytes of stack for each simulated thread; only what is touched is ever mapped.
 const STACK: usize = 512 * 1024;
@@ -106,6 +107,15 @@ fn seed() -> u64 {
 /// Runs `body` once, under one schedule that is always the same.
 pub fn run(body: impl Fn() + Send + Sync + 'static) {
     run_on("one schedule", RoundRobinScheduler::new(1), body);
+}
+
+/// Runs `body` once and without a scheduler: works that it starts run when it waits for them, one after the other, each to its end.
+/// There are no other threads, so this is for tests in which none is started; many times as fast as [`run`].
+///
+/// # Panics
+/// When something waits for what nobody does any more.
+pub fn run_serially<R>(body: impl FnOnce() -> R) -> R {
+    while_running(|| serial::run(|| apart(body)))
 }
 
 /// Runs `body` under `wanted` random schedules (times `SIM_ITERATIONS`); returns how many were run.

@@ -2,11 +2,11 @@
 //! Locks with a validator: a wrong order panics in every schedule, not only in the one that deadlocks.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
 
 use crate::context::CpusHeld;
 use crate::platform::{CpusReadGuard, LockClass, Mutex, RwLock};
 
+use super::gate;
 use super::thread::{Hold, Lock, Thread};
 use super::trace::{Event, note};
 
@@ -22,12 +22,12 @@ const fn lock_of(class: LockClass) -> Lock {
 /// A [`Mutex`] of the simulated kernel.
 pub struct SimMutex<T> {
     lock: Lock,
-    inner: shuttle::sync::Mutex<T>,
+    inner: gate::Mutex<T>,
 }
 
 impl<T> SimMutex<T> {
     pub(super) fn new(class: LockClass, value: T) -> Self {
-        SimMutex { lock: lock_of(class), inner: shuttle::sync::Mutex::new(value) }
+        SimMutex { lock: lock_of(class), inner: gate::Mutex::new(value) }
     }
 }
 
@@ -37,16 +37,12 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
     fn lock(&self) -> SimMutexGuard<'_, T> {
         let thread = Thread::current();
         thread.check_order(self.lock);
-        let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.inner.lock();
         SimMutexGuard::new(guard, Hold::new(thread, self.lock))
     }
 
     fn try_lock(&self) -> Option<SimMutexGuard<'_, T>> {
-        let guard = match self.inner.try_lock() {
-            Ok(guard) => guard,
-            Err(std::sync::TryLockError::Poisoned(guard)) => guard.into_inner(),
-            Err(std::sync::TryLockError::WouldBlock) => return None,
-        };
+        let guard = self.inner.try_lock()?;
         Some(SimMutexGuard::new(guard, Hold::new(Thread::current(), self.lock)))
     }
 }
@@ -54,12 +50,12 @@ impl<T: Send + 'static> Mutex<T> for SimMutex<T> {
 /// A held [`SimMutex`].
 #[must_use = "dropped at once, the lock is not held"]
 pub struct SimMutexGuard<'a, T> {
-    guard: shuttle::sync::MutexGuard<'a, T>,
+    guard: gate::MutexGuard<'a, T>,
     hold: Hold,
 }
 
 impl<'a, T> SimMutexGuard<'a, T> {
-    fn new(guard: shuttle::sync::MutexGuard<'a, T>, hold: Hold) -> Self {
+    fn new(guard: gate::MutexGuard<'a, T>, hold: Hold) -> Self {
         if hold.is_of(Lock::Rdtgroup) {
             note(Event::Locked);
         }
@@ -92,12 +88,12 @@ impl<T> DerefMut for SimMutexGuard<'_, T> {
 /// An [`RwLock`] of the simulated kernel.
 pub struct SimRwLock<T> {
     lock: Lock,
-    inner: shuttle::sync::RwLock<T>,
+    inner: gate::RwLock<T>,
 }
 
 impl<T> SimRwLock<T> {
     pub(super) fn new(class: LockClass, value: T) -> Self {
-        SimRwLock { lock: lock_of(class), inner: shuttle::sync::RwLock::new(value) }
+        SimRwLock { lock: lock_of(class), inner: gate::RwLock::new(value) }
     }
 }
 
@@ -108,14 +104,14 @@ impl<T: Send + Sync + 'static> RwLock<T> for SimRwLock<T> {
     fn read(&self) -> SimReadGuard<'_, T> {
         let thread = Thread::current();
         thread.check_order(self.lock);
-        let guard = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.inner.read();
         SimReadGuard { guard, _hold: Hold::new(thread, self.lock) }
     }
 
     fn write(&self) -> SimWriteGuard<'_, T> {
         let thread = Thread::current();
         thread.check_order(self.lock);
-        let guard = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.inner.write();
         SimWriteGuard { guard, _hold: Hold::new(thread, self.lock) }
     }
 }
@@ -123,7 +119,7 @@ impl<T: Send + Sync + 'static> RwLock<T> for SimRwLock<T> {
 /// A [`SimRwLock`] held for looking.
 #[must_use = "dropped at once, the lock is not held"]
 pub struct SimReadGuard<'a, T> {
-    guard: shuttle::sync::RwLockReadGuard<'a, T>,
+    guard: gate::ReadGuard<'a, T>,
     _hold: Hold,
 }
 
@@ -137,7 +133,7 @@ impl<T> Deref for SimReadGuard<'_, T> {
 /// A [`SimRwLock`] held for changing.
 #[must_use = "dropped at once, the lock is not held"]
 pub struct SimWriteGuard<'a, T> {
-    guard: shuttle::sync::RwLockWriteGuard<'a, T>,
+    guard: gate::WriteGuard<'a, T>,
     _hold: Hold,
 }
 
@@ -155,15 +151,18 @@ impl<T> DerefMut for SimWriteGuard<'_, T> {
 }
 
 /// The CPU hotplug lock: `cpu_hotplug_lock`, a read/write semaphore.
-#[derive(Default)]
-pub(super) struct HotplugLock(shuttle::sync::RwLock<()>);
+pub(super) struct HotplugLock(gate::RwLock<()>);
 
 impl HotplugLock {
+    pub(super) fn new() -> Self {
+        HotplugLock(gate::RwLock::new(()))
+    }
+
     /// `cpus_read_lock()`.
     pub(super) fn read(&self) -> SimCpusReadGuard<'_> {
         let thread = Thread::current();
         thread.check_order(Lock::Hotplug);
-        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.0.read();
         note(Event::CpusHeld);
         SimCpusReadGuard { _guard: guard, _hold: Hold::new(thread, Lock::Hotplug) }
     }
@@ -172,7 +171,7 @@ impl HotplugLock {
     pub(super) fn write(&self) -> CpusWriteGuard<'_> {
         let thread = Thread::current();
         thread.check_order(Lock::Hotplug);
-        let guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.0.write();
         CpusWriteGuard { _guard: guard, _hold: Hold::new(thread, Lock::Hotplug) }
     }
 }
@@ -180,7 +179,7 @@ impl HotplugLock {
 /// The hotplug lock of the simulated kernel, held for reading.
 #[must_use = "dropped at once, the lock is not held"]
 pub struct SimCpusReadGuard<'a> {
-    _guard: shuttle::sync::RwLockReadGuard<'a, ()>,
+    _guard: gate::ReadGuard<'a, ()>,
     _hold: Hold,
 }
 
@@ -200,6 +199,6 @@ impl CpusReadGuard for SimCpusReadGuard<'_> {
 /// The hotplug lock held for writing.
 #[must_use = "dropped at once, the lock is not held"]
 pub(super) struct CpusWriteGuard<'a> {
-    _guard: shuttle::sync::RwLockWriteGuard<'a, ()>,
+    _guard: gate::WriteGuard<'a, ()>,
     _hold: Hold,
 }

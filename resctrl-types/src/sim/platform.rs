@@ -13,9 +13,11 @@ use crate::platform::LogLevel;
 use crate::stay::CpusStay;
 
 use super::callbacks::{Callbacks, CpuState, SchedIn, SleepCallbacks};
+use super::gate;
 use super::locks::HotplugLock;
 use super::queue::Queue;
 use super::regions::Shared;
+use super::serial;
 use super::task::Tasks;
 use super::thread::{Lock, Place, Thread, on_cpu};
 use super::topology::{CpuTopology, Topology};
@@ -89,7 +91,7 @@ pub(super) struct Kernel {
     pub(super) regions: Shared,
     state: std::sync::Mutex<State>,
     /// By CPU: held while its interrupts are off.
-    irq: Vec<shuttle::sync::Mutex<()>>,
+    irq: Vec<gate::Mutex<()>>,
     changing: shuttle::sync::Mutex<()>,
     changed: shuttle::sync::Condvar,
 }
@@ -108,8 +110,8 @@ impl Kernel {
         f(&mut self.state().stats);
     }
 
-    pub(super) fn irq_lock(&self, cpu: CpuId) -> shuttle::sync::MutexGuard<'_, ()> {
-        self.irq[cpu.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn irq_lock(&self, cpu: CpuId) -> gate::MutexGuard<'_, ()> {
+        self.irq[cpu.index()].lock()
     }
 
     /// Wakes the threads in [`Kernel::wait`] to look again.
@@ -123,6 +125,9 @@ impl Kernel {
     /// Waits for `condition`, which only changes before a [`Kernel::notify`].
     pub(super) fn wait(&self, condition: impl Fn(&State) -> bool) {
         Thread::current().might_sleep("a wait");
+        if serial::is_serial() {
+            return serial::wait(|| condition(&self.state()));
+        }
         let mut guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         // No other thread runs between the look and being on the list of waiters: the wait itself is the first switch.
         while !condition(&self.state()) {
@@ -172,9 +177,9 @@ impl SimPlatform {
         };
         SimPlatform {
             kernel: Arc::new(Kernel {
-                irq: topology.cpus.iter().map(|_| shuttle::sync::Mutex::new(())).collect(),
+                irq: topology.cpus.iter().map(|_| gate::Mutex::new(())).collect(),
                 topology,
-                hotplug: HotplugLock::default(),
+                hotplug: HotplugLock::new(),
                 regions: Shared::default(),
                 state: std::sync::Mutex::new(state),
                 changing: shuttle::sync::Mutex::new(()),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the simulated kernel knows of a thread: where it runs, what it holds, whether it may sleep.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::panicking;
 use std::thread_local;
@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use crate::ids::CpuId;
 
+use super::serial;
 use super::task::SimTask;
 
 /// The locks that there are, outermost first: taking one while holding it or a later one is an error.
@@ -65,7 +66,7 @@ pub fn current_cpu() -> Option<CpuId> {
 
 /// A place where the scheduler may let another thread run.
 pub(super) fn preemption_point() {
-    if !panicking() {
+    if !panicking() && !serial::is_serial() {
         shuttle::thread::sleep(Duration::ZERO);
     }
 }
@@ -73,6 +74,8 @@ pub(super) fn preemption_point() {
 thread_local! {
     /// Whether a simulated machine runs on this thread of the host.
     static RUNNING: Cell<bool> = const { Cell::new(false) };
+    /// Without a scheduler, what counts as the thread at the moment.
+    static ONLY: RefCell<Arc<Thread>> = RefCell::default();
 }
 
 /// Runs `f`, in which simulated machines run.
@@ -88,6 +91,18 @@ pub(super) fn while_running<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `f` as a thread of its own, where there is no scheduler that has any.
+pub(super) fn apart<R>(f: impl FnOnce() -> R) -> R {
+    struct Back(Arc<Thread>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            ONLY.set(Arc::clone(&self.0));
+        }
+    }
+    let _back = Back(ONLY.replace(Arc::default()));
+    f()
+}
+
 /// Checks that the thread may allocate.
 pub(super) fn check_allocation() {
     if RUNNING.get() && !panicking() {
@@ -97,7 +112,7 @@ pub(super) fn check_allocation() {
 
 impl Thread {
     pub(super) fn current() -> Arc<Thread> {
-        THREAD.with(Arc::clone)
+        if serial::is_serial() { ONLY.with_borrow(Arc::clone) } else { THREAD.with(Arc::clone) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -25,7 +25,8 @@ use crate::ids::CpuId;
 
 use super::platform::{Kernel, SimPlatform, Stats};
 use super::queue::{Run, Stage, WorkState};
-use super::thread::{Thread, preemption_point};
+use super::serial;
+use super::thread::{Thread, apart, preemption_point};
 use super::trace::{Event, note};
 
 /// A delayed work of the simulated kernel. Dropping one that is scheduled panics: the use-after-free that was to be.
@@ -95,6 +96,9 @@ impl SimPlatform {
 
     fn start_worker(&self, id: u64, cpu: CpuId) {
         let kernel = Arc::clone(&self.kernel);
+        if serial::is_serial() {
+            return serial::start(move || apart(|| worker(&kernel, id)));
+        }
         shuttle::thread::Builder::new()
             .name(format!("kworker/{cpu}:{id}"))
             .spawn(move || worker(&kernel, id))
