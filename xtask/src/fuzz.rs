@@ -1,80 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask fuzz`.
 
+mod figures;
+mod kept;
+mod program;
+mod target;
+mod tried;
+
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, BufReader};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum as _;
+use anyhow::{Context, Result, ensure};
 
-use crate::cargo_tool::cargo;
-use crate::workspace;
+pub(crate) use figures::Figures;
+use target::{Named, Target};
+use tried::Tried;
 
-/// The instruction set of the rig; naming it keeps the flags below from build scripts and macros.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Has notes taken for libFuzzer, of which branches were taken and what was compared. No sanitizer: the crates have no unsafe
-/// code.
-const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
-
-/// What is given hostile input.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum Target {
-    /// Firmware tables of an Arm machine
-    Tables,
-    /// Identification registers of memory system components
-    Registers,
-    /// What users write into the files of the file system, and names of groups
-    Commands,
-    /// What they write into `schemata`
-    Schemata,
-    /// What they write into `tasks`
-    Tasks,
-    /// What they write into `cpus` and `cpus_list`
-    Cpus,
-    /// What they write into `event_filter`
-    EventFilter,
-    /// What they write into `mbm_L3_assignments`
-    Assignments,
-}
-
-impl Target {
-    /// As on the command line.
-    fn name(self) -> String {
-        self.to_possible_value().expect("none is hidden").get_name().to_owned()
-    }
-
-    /// The package and its program. One does for all files: it is told which.
-    const fn program(self) -> (&'static str, &'static str) {
-        match self {
-            Target::Tables => ("resctrl-fuzz", "fuzz-tables"),
-            Target::Registers => ("resctrl-fuzz", "fuzz-registers"),
-            _ => ("resctrl-fs-fuzz", "fuzz-commands"),
-        }
-    }
-}
+use crate::{apt, docs, stages, workspace};
 
 /// Looks for input that harms the Arm driver or the file system, with libFuzzer
 ///
-/// Begins with good inputs and what earlier runs found interesting, in target/fuzz/corpus. An input that makes the code
-/// panic, touch a register that is not there, or change something it refuses, is left in target/fuzz. Needs a C++ compiler.
-/// The unit tests run the same targets on random changes of good inputs.
+/// Begins with good inputs, those that are committed (fuzz/corpus in resctrl-fs and resctrl-mpam), and what earlier runs found, in
+/// target/fuzz/corpus. An input that makes the code panic, touch a register that is not there, or change something it refuses, is
+/// left in target/fuzz. Needs a C++ compiler. The unit tests run the same targets on random changes of good inputs, and on those that
+/// are committed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// What is given hostile input
-    target: Target,
-    /// How long to look, in seconds
+    #[arg(required = true, value_name = "TARGET")]
+    targets: Vec<Named>,
+    /// How long to look, in seconds, for each target
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u32,
+    /// How many targets at once
+    #[arg(long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
     /// Run this input only
-    #[arg(long, value_name = "FILE", conflicts_with = "seconds")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "jobs", "keep", "docs"])]
     input: Option<PathBuf>,
+    /// Put the fewest inputs that reach what was reached into the files that are committed
+    #[arg(long)]
+    keep: bool,
+    /// Add this to the figures in docs/evidence/fuzz.json, and bring docs/evidence.md up to date
+    #[arg(long)]
+    docs: bool,
 }
 
 /// Runs libFuzzer; the exit code says whether it found nothing.
@@ -83,102 +58,87 @@ pub(crate) struct Options {
 ///
 /// The targets do not build, or cannot be run.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let name = options.target.name();
+    let targets = Named::targets(&options.targets);
     let folder = workspace::target().join("fuzz");
-    let corpus = folder.join("corpus").join(&name);
-    fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-    let (package, program) = options.target.program();
-    succeed(
-        cargo()
-            .args(["build", "--release", "--locked", "--package", package, "--features", "libfuzzer"])
-            .args(["--bin", program, "--target", TARGET, "--target-dir"])
-            .arg(&folder)
-            // What would pass unnoticed in a release build shall not.
-            .envs([
-                ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
-                ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true"),
-            ])
-            .env("RUSTC_WORKSPACE_WRAPPER", compiler(&folder)?),
-    )?;
-    let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(program));
-    fuzzer.env("FUZZ_SEEDS", &corpus).env("FUZZ_TARGET", &name);
-    match &options.input {
-        Some(input) => fuzzer.arg(input),
-        None => fuzzer
-            .arg(format!("-max_total_time={}", options.seconds))
-            .arg(format!("-artifact_prefix={}/{name}-", folder.display()))
-            .args(["-max_len=2048", "-timeout=20", "-print_final_stats=1"])
-            .arg(&corpus),
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    program::build(&targets, &folder)?;
+    let failed = match &options.input {
+        Some(input) => {
+            ensure!(targets.len() == 1, "--input: an input is for one target");
+            !program::command(targets[0], &folder, &corpus(targets[0], &folder)?).arg(input).status()?.success()
+        }
+        None => try_all(options, &targets, &folder)?,
     };
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Where inputs of a target are put that are not committed.
+fn corpus(target: Target, folder: &Path) -> Result<PathBuf> {
+    let corpus = folder.join("corpus").join(target.name());
+    fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    Ok(corpus)
+}
+
+/// Runs targets, some at once; gives whether one of them failed.
+fn try_all(options: &Options, targets: &[Target], folder: &Path) -> Result<bool> {
+    let left = Mutex::new(targets.iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<bool> {
+        let mut failed = false;
+        while let Some(&target) = next() {
+            failed |= one(options, target, folder)?.failed;
+        }
+        Ok(failed)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.jobs.get().min(targets.len())).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().expect("a worker does not panic"));
+        // All are waited for, whatever became of the first.
+        ended.collect::<Vec<_>>().into_iter().try_fold(false, |before, failed| Ok(before | failed?))
+    })
+}
+
+/// Runs a target, and does with what it found what is asked for.
+fn one(options: &Options, target: Target, folder: &Path) -> Result<Tried> {
+    let name = target.name();
+    let corpus = corpus(target, folder)?;
+    let before = if options.jobs.get() > 1 { format!("{name}: ") } else { String::new() };
+    let tried = fuzz(options, target, folder, &corpus, &before)?;
+    println!("{name}: {tried}");
+    if let Some(input) = tried.input.as_ref().filter(|_| tried.failed) {
+        println!("{name}: this input again: cargo xtask fuzz {name} --input {input}");
+    }
+    if options.keep {
+        println!("{name}: {} inputs are kept", kept::keep(target, folder, &corpus)?);
+    }
+    if options.docs {
+        let _lock = apt::lock(&folder.join("lock"))?;
+        let figures = Figures::add(target, &tried)?;
+        docs::put("evidence.md", "fuzz", &figures.table().markdown())?;
+    }
+    Ok(tried)
+}
+
+fn fuzz(options: &Options, target: Target, folder: &Path, corpus: &Path, before: &str) -> Result<Tried> {
+    let name = target.name();
+    let mut command = program::command(target, folder, corpus);
+    command
+        .arg(format!("-max_total_time={}", options.seconds))
+        .arg(format!("-artifact_prefix={}/{name}-", folder.display()))
+        .arg(format!("-max_len={}", target.longest()))
+        .args(["-timeout=60", "-reduce_inputs=1", "-print_final_stats=1"]);
+    if target.has_words() {
+        let words = folder.join(format!("{name}.words"));
+        command.arg(format!("-dict={}", words.display())).env("FUZZ_WORDS", words);
+    }
     let begun = Instant::now();
-    let mut child = fuzzer.stderr(Stdio::piped()).spawn().context("cannot run the fuzzer")?;
+    let mut child = command.arg(corpus).stderr(Stdio::piped()).spawn().context("cannot run the fuzzer")?;
     let said = child.stderr.take().context("the fuzzer says nothing")?;
-    let inputs = pass_on(BufReader::new(said), &mut io::stderr()).context("cannot read what the fuzzer says")?;
-    let status = child.wait().context("cannot wait for the fuzzer")?;
-    if let Some(inputs) = inputs {
-        println!("{}", rate(&name, inputs, begun.elapsed()));
-    }
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Passes on what libFuzzer says, and gives how many inputs it says that it has tried in the end.
-fn pass_on(mut from: impl BufRead, to: &mut impl Write) -> io::Result<Option<u64>> {
-    let (mut line, mut inputs) = (Vec::new(), None);
-    while from.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
-        inputs = tried(&String::from_utf8_lossy(&line)).or(inputs);
-        line.clear();
-    }
-    Ok(inputs)
-}
-
-/// The number of inputs, if this is the line with it.
-fn tried(line: &str) -> Option<u64> {
-    line.strip_prefix("stat::number_of_executed_units:")?.trim().parse().ok()
-}
-
-fn rate(name: &str, inputs: u64, time: Duration) -> String {
-    let seconds = time.as_secs_f64().max(0.001);
-    // Nobody tries more inputs than a float can count.
-    let rate = inputs as f64 / seconds;
-    format!("{name}: {inputs} inputs in {seconds:.0} s, {rate:.0} a second")
-}
-
-/// Writes a compiler that takes notes of this project's crates alone. Of others, the scheduler of the simulated kernel above all,
-/// they would cost more time than everything else, and what is seen there leads nowhere.
-fn compiler(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("rustc-with-coverage");
-    let script = format!("#!/bin/sh\nexec \"$@\" {COVERAGE}\n");
-    fs::write(&path, script)
-        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_owned();
-    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
-    if !status.success() {
-        bail!("{} failed", program.display());
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_of_inputs_is_read_from_what_libfuzzer_says_and_all_of_it_is_passed_on() {
-        let said = "#2\tINITED cov: 5\nstat::number_of_executed_units: 3664\nstat::average_exec_per_sec:     20\n";
-        let mut passed_on = Vec::new();
-        assert_eq!(pass_on(said.as_bytes(), &mut passed_on).unwrap(), Some(3664));
-        assert_eq!(passed_on, said.as_bytes());
-        assert_eq!(pass_on("==1== ERROR\n".as_bytes(), &mut io::sink()).unwrap(), None);
-    }
-
-    #[test]
-    fn inputs_a_second_are_printed() {
-        assert_eq!(rate("tasks", 3664, Duration::from_secs(180)), "tasks: 3664 inputs in 180 s, 20 a second");
-    }
+    let mut tried = Tried::default();
+    tried.pass_on(BufReader::new(said), before, &mut io::stderr()).context("cannot read what the fuzzer says")?;
+    // It has ended, or is about to; until it is waited for, there is still something to ask.
+    tried.processor = stages::processor_time_of(child.id()).unwrap_or_default();
+    tried.failed = !child.wait().context("cannot wait for the fuzzer")?.success();
+    tried.passed = begun.elapsed();
+    Ok(tried)
 }

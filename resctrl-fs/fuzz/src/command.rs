@@ -2,6 +2,7 @@
 //! Commands, and the bytes that they are made of.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use resctrl_fs::MountOptions;
 
@@ -151,6 +152,17 @@ impl Target {
         (bytes.len() > 1).then_some(bytes)
     }
 
+    /// Words of its good commands, and numbers at the edges of types.
+    pub(crate) fn words(self) -> BTreeSet<&'static str> {
+        let own = GOOD.iter().copied().flatten().filter(|command| self.has(command.file));
+        let texts = own.filter_map(|command| match &command.text {
+            Cow::Borrowed(text) => std::str::from_utf8(text).ok(),
+            Cow::Owned(_) => None,
+        });
+        let words = texts.flat_map(|text| text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_')));
+        words.filter(|word| word.len() > 1).chain(EDGES).collect()
+    }
+
     /// Any bytes are a session: whether with CDP, then for each command which file, how long the text, the text.
     pub(crate) fn session(self, data: &[u8]) -> Session {
         let (mode, mut data) = data.split_first().unwrap_or((&0, &[]));
@@ -212,6 +224,10 @@ pub(crate) const GOOD: &[&[Command]] = &[
     &[put(22, "1\n"), put(23, "0=f;1=3\n"), put(23, "*=c;\n"), put(24, "0=1\n"), put(1, "L3:0=c\n"), put(22, "off\n")],
 ];
 
+/// The least and the largest that types hold, and one more.
+const EDGES: [&str; 7] =
+    ["-1", "2147483647", "2147483648", "4294967295", "0x100000000", "18446744073709551615", "18446744073709551616"];
+
 /// The most commands of one input, so that none takes long.
 const MOST: usize = 40;
 
@@ -237,6 +253,15 @@ mod tests {
         assert_eq!(Target::Commands.session(&[0, 7, 200, b'f']), plain(vec![put(7, "f")]));
         assert_eq!(Target::Commands.session(&[0, 7]), plain(vec![]));
         assert_eq!(Target::Commands.session(&[]), plain(vec![]));
+    }
+
+    #[test]
+    fn the_words_of_a_target_are_those_that_its_parser_knows() {
+        let of = |target: Target| target.words();
+        assert!(of(Target::Schemata).is_superset(&["L3", "L3CODE", "MB", "SMBA", "-1"].into()));
+        assert!(of(Target::EventFilter).contains("dirty_victim_writes_all") && !of(Target::Tasks).contains("L3"));
+        // As libFuzzer takes them there is nothing to escape.
+        assert!(of(Target::Commands).iter().all(|word| word.bytes().all(|byte| byte.is_ascii_graphic())));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! state stays consistent.
 //!
 //! A target takes bytes and makes commands of them, for all files or for those of one parser, on a machine that has every kind of
-//! file, with CDP or without it, as the first byte says. The unit tests run each on random bytes and on inputs that were good before some bytes changed; `cargo xtask fuzz`
-//! lets libFuzzer look for more.
+//! file, with CDP or without it, as the first byte says. The unit tests run each on random bytes, on inputs that were good before
+//! some bytes changed, and on what `cargo xtask fuzz`, which lets libFuzzer look for more, has found worth keeping.
 
 #[path = "../../tests/abi/amd.rs"]
 #[expect(dead_code, reason = "the tests of single files ask for more")]
@@ -18,6 +18,7 @@ mod arch;
 mod machine;
 
 mod command;
+mod corpus;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -52,13 +53,32 @@ pub fn target() -> Target {
     Target::ALL.into_iter().find(|target| target.name() == name).expect("FUZZ_TARGET names a target")
 }
 
-/// Writes a target's good inputs into the folder that the environment variable `FUZZ_SEEDS` names, if it is set.
+/// Inputs that are kept because they reach what others do not, or once failed.
+#[must_use]
+pub fn kept(target: Target) -> Vec<Vec<u8>> {
+    corpus::inputs(match target {
+        Target::Commands => include_str!("../corpus/commands.txt"),
+        Target::Schemata => include_str!("../corpus/schemata.txt"),
+        Target::Tasks => include_str!("../corpus/tasks.txt"),
+        Target::Cpus => include_str!("../corpus/cpus.txt"),
+        Target::EventFilter => include_str!("../corpus/event-filter.txt"),
+        Target::Assignments => include_str!("../corpus/assignments.txt"),
+    })
+}
+
+/// Writes what a target begins with: its good inputs and those that are kept into the folder that the environment variable
+/// `FUZZ_SEEDS` names, and the words of its commands into the file that `FUZZ_WORDS` names, as libFuzzer takes them.
 ///
 /// # Panics
 /// When that is impossible.
 pub fn write_seeds(target: Target) {
-    let Some(folder) = env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
-    for (number, seed) in seeds(target).iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number}")), seed).expect("a folder that can be written to");
+    if let Some(folder) = env::var_os("FUZZ_SEEDS").map(PathBuf::from) {
+        for (number, input) in seeds(target).iter().chain(&kept(target)).enumerate() {
+            fs::write(folder.join(format!("seed-{number}")), input).expect("a folder that can be written to");
+        }
+    }
+    if let Some(file) = env::var_os("FUZZ_WORDS") {
+        let words = target.words().iter().map(|word| format!("\"{word}\"\n")).collect::<String>();
+        fs::write(file, words).expect("a file that can be written to");
     }
 }

@@ -6,15 +6,14 @@
 //! of them took nearly all the time there was.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use resctrl_fs::MountOptions;
 use resctrl_types::resource::CacheControl;
-use resctrl_types::{CounterAssignment, Errno, Result, Transactions};
+use resctrl_types::{CounterAssignment, Errno, Result, Transactions, sim};
 
 use crate::arch::{AMD, INTEL, Parameters};
 use crate::command::{Command, Refused, Session};
-use crate::machine::{Machine, on};
+use crate::machine::{Machine, mounted};
 
 /// A machine with every file there is.
 const EVERYTHING: Parameters = Parameters {
@@ -53,6 +52,7 @@ impl Look {
 }
 
 /// What became of commands.
+#[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     /// Of each, how it ended.
     ended: Vec<Result<()>>,
@@ -101,22 +101,21 @@ fn has_effect(command: &Command, ended: &Result<()>) -> bool {
 
 /// Carries commands out on a new machine.
 fn run(options: MountOptions, commands: &[Command], look: InTheEnd) -> Outcome {
-    let commands = commands.to_vec();
-    let outcome = Arc::new(Mutex::new(None));
-    let result = Arc::clone(&outcome);
-    on(EVERYTHING, options, move |machine| {
-        prepare(machine, options);
-        let ended = commands.iter().map(|command| {
-            let ended = one(machine, options, command);
-            machine.audit();
-            ended
-        });
-        let ended = ended.collect();
-        let picture = if look == InTheEnd::EveryFile { picture(machine) } else { Vec::new() };
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(Outcome { ended, picture });
+    // Nothing here needs two threads.
+    sim::run_serially(|| mounted(EVERYTHING, options, |machine| all(machine, options, commands, look)))
+}
+
+/// Carries commands out on a machine that has nothing but what it was mounted with.
+fn all(machine: &Machine, options: MountOptions, commands: &[Command], look: InTheEnd) -> Outcome {
+    prepare(machine, options);
+    let ended = commands.iter().map(|command| {
+        let ended = one(machine, options, command);
+        machine.audit();
+        ended
     });
-    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-    outcome.expect("the machine has run")
+    let ended = ended.collect();
+    let picture = if look == InTheEnd::EveryFile { picture(machine) } else { Vec::new() };
+    Outcome { ended, picture }
 }
 
 /// Groups of every kind, one of which is exclusive; two tasks.
@@ -190,7 +189,9 @@ fn picture(machine: &Machine) -> Vec<Shown> {
 mod tests {
     use super::*;
     use crate::command::{FILES, File, Target};
-    use crate::machine::PLAIN;
+    use crate::machine::{PLAIN, on};
+    use crate::{kept, seeds};
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn every_file_of_the_table_is_there_in_one_of_the_modes() {
@@ -209,6 +210,24 @@ mod tests {
         assert_eq!((due(Look::Always), due(Look::OneOf(1))), (4096, 4096));
         let some = due(Look::OneOf(16));
         assert!((200..=312).contains(&some) && some == due(Look::OneOf(16)), "{some}");
+    }
+
+    /// Threads of a scheduler are what the other tests of the file system have; the fuzzer does without.
+    #[test]
+    fn an_input_does_the_same_with_a_scheduler_as_without_one() {
+        for target in Target::ALL {
+            for input in seeds(target).into_iter().chain(kept(target).into_iter().step_by(8)) {
+                let session = target.session(&input);
+                let (options, commands) = (session.options, session.commands.clone());
+                let outcome = Arc::new(Mutex::new(None));
+                let scheduled = Arc::clone(&outcome);
+                on(EVERYTHING, options, move |machine| {
+                    *scheduled.lock().unwrap() = Some(all(machine, options, &commands, InTheEnd::EveryFile));
+                });
+                let serial = run(options, &session.commands, InTheEnd::EveryFile);
+                assert_eq!(outcome.lock().unwrap().take(), Some(serial), "{}", input.escape_ascii());
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use resctrl_types::Transactions;
 
 use crate::arch::{ABMC, BMEC, INTEL, SDCIAE};
 use crate::machine::{PLAIN, on};
-use crate::{Look, Target, seeds};
+use crate::{Look, Target, kept, seeds};
 
 /// All files are compared, for every input.
 fn carry_out(target: Target, data: &[u8]) -> usize {
@@ -27,6 +27,50 @@ fn each_target_begins_with_commands_that_are_accepted() {
         let accepted: Vec<_> = seeds(target).iter().map(|input| carry_out(target, input)).collect();
         let both = |both: &[usize]| both.iter().sum::<usize>() > 0;
         assert!(!accepted.is_empty() && accepted.chunks(2).all(both), "{target:?}: {accepted:?}");
+    }
+}
+
+/// Runs what is kept of a target.
+fn run_kept(target: Target) {
+    for input in kept(target) {
+        carry_out(target, &input);
+    }
+}
+
+#[test]
+fn no_commands_that_are_kept_do_harm() {
+    run_kept(Target::Commands);
+}
+
+#[test]
+fn no_schemata_that_are_kept_do_harm() {
+    run_kept(Target::Schemata);
+}
+
+#[test]
+fn no_tasks_that_are_kept_do_harm() {
+    run_kept(Target::Tasks);
+}
+
+#[test]
+fn no_cpus_that_are_kept_do_harm() {
+    run_kept(Target::Cpus);
+}
+
+#[test]
+fn no_filters_that_are_kept_do_harm() {
+    run_kept(Target::EventFilter);
+}
+
+#[test]
+fn no_assignments_that_are_kept_do_harm() {
+    run_kept(Target::Assignments);
+}
+
+#[test]
+fn more_than_one_input_of_each_target_is_kept() {
+    for target in Target::ALL {
+        assert!(kept(target).len() > 10, "{target:?}");
     }
 }
 

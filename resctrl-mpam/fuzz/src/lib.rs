@@ -6,6 +6,8 @@
 //! CPUs that go and come, an error interrupt, unmount. The unit tests run the targets on random bytes and on inputs that
 //! were good before some bytes changed; `cargo xtask fuzz` lets libFuzzer look for more.
 
+#[path = "../../../resctrl-fs/fuzz/src/corpus.rs"]
+mod corpus;
 mod life;
 mod msc;
 mod table;
@@ -19,7 +21,7 @@ use table::Tables;
 /// Firmware tables out of bytes, with an MSC behind each node that they describe.
 /// Returns how often something could be mounted.
 pub fn tables(data: &[u8]) -> u32 {
-    life::live(Tables::from_bytes(data), vec![Identity::good()])
+    life::live(&Tables::from_bytes(data), &[Identity::good()])
 }
 
 /// MSCs whose identification registers, and all registers that hardware changes, are bytes: one that the firmware says is
@@ -27,7 +29,7 @@ pub fn tables(data: &[u8]) -> u32 {
 /// Returns how often something could be mounted.
 pub fn registers(data: &[u8]) -> u32 {
     let (cache, memory) = data.split_at(data.len() / 2);
-    life::live(Tables::good(), vec![Identity::new(cache), Identity::new(memory)])
+    life::live(&Tables::good(), &[Identity::new(cache), Identity::new(memory)])
 }
 
 /// Good inputs of the target with this name.
@@ -41,14 +43,25 @@ pub fn seeds(target: &str) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Writes them into the folder that the environment variable `FUZZ_SEEDS` names, if it is set.
+/// Inputs of the target with this name that are kept because they reach what others do not, or once failed.
+#[must_use]
+pub fn kept(target: &str) -> Option<Vec<Vec<u8>>> {
+    match target {
+        "tables" => Some(corpus::inputs(include_str!("../corpus/tables.txt"))),
+        "registers" => Some(corpus::inputs(include_str!("../corpus/registers.txt"))),
+        _ => None,
+    }
+}
+
+/// Writes both into the folder that the environment variable `FUZZ_SEEDS` names, if it is set.
 ///
 /// # Panics
 /// When that is impossible, and for a target that there is not.
 pub fn write_seeds(target: &str) {
     let Some(folder) = env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
-    for (number, seed) in seeds(target).expect("a target").iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number}")), seed).expect("a folder that can be written to");
+    let inputs = seeds(target).into_iter().chain(kept(target)).flatten();
+    for (number, input) in inputs.enumerate() {
+        fs::write(folder.join(format!("seed-{number}")), input).expect("a folder that can be written to");
     }
 }
 
@@ -86,7 +99,25 @@ mod tests {
     #[test]
     fn the_largest_numbers_that_registers_can_say_do_no_harm() {
         // No mask can be shown that is as wide as these, so there is nothing to tell code and data apart in.
-        assert_eq!(life::live(Tables::good(), vec![Identity::largest()]), 1);
+        assert_eq!(life::live(&Tables::good(), &[Identity::largest()]), 1);
+    }
+
+    #[test]
+    fn no_tables_that_are_kept_do_harm() {
+        let kept = kept("tables").expect("a target");
+        assert!(kept.len() > 10);
+        for input in kept {
+            tables(&input);
+        }
+    }
+
+    #[test]
+    fn no_registers_that_are_kept_do_harm() {
+        let kept = kept("registers").expect("a target");
+        assert!(kept.len() > 10);
+        for input in kept {
+            registers(&input);
+        }
     }
 
     proptest! {

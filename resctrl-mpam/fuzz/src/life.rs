@@ -2,8 +2,6 @@
 //! Everything that happens to a machine, in the simulated kernel.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use resctrl_fs::{Bytes, MountOptions, NodeId, Resctrl, TextOut};
 use resctrl_mpam::acpi::has_memory_side_cache;
@@ -69,40 +67,43 @@ impl TextOut for Text {
 
 /// Lives a life on a machine with these tables. The MSCs are `identities`, in the order of the table and over again.
 /// Returns how often something could be mounted.
-pub(crate) fn live(tables: Tables, identities: Vec<Identity>) -> u32 {
-    let mounts = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&mounts);
-    sim::run(move || {
-        let mut topology = Topology::packages(1, CPUS);
-        for cpu in &mut topology.cpus {
-            cpu.l3 = cpu.l3.map(|cache| resctrl_types::cache::CacheInfo { id: L3, ..cache });
+pub(crate) fn live(tables: &Tables, identities: &[Identity]) -> u32 {
+    // Nothing here needs two threads.
+    sim::run_serially(|| live_on(tables, identities))
+}
+
+/// The same in a run that is under way.
+fn live_on(tables: &Tables, identities: &[Identity]) -> u32 {
+    let mut topology = Topology::packages(1, CPUS);
+    for cpu in &mut topology.cpus {
+        cpu.l3 = cpu.l3.map(|cache| resctrl_types::cache::CacheInfo { id: L3, ..cache });
+    }
+    let sim = SimPlatform::new(topology);
+    let Ok(driver) = boot(&sim, tables, identities) else { return 0 };
+    let Ok(fs) = Fs::new(sim.clone(), driver) else { return 0 };
+    let (online, offline, switched) = (fs.clone(), fs.clone(), fs.clone());
+    let registered =
+        sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu));
+    registered.expect("the processors are good");
+    sim.set_sched_in(move |here, word| switched.sched_in(here, word));
+    let mut mounts = 0;
+    for cdp in [false, true] {
+        let options = MountOptions { cdp, cdpl2: false, mba_mbps: false, debug: true };
+        if Fs::mount(&fs, &options).is_ok() {
+            mounts += 1;
+            // Refusals are as good as successes; what must not be is seen by the MSCs, and at the end.
+            let _ = use_it(&sim, &fs);
+            Fs::unmount(&fs);
         }
-        let sim = SimPlatform::new(topology);
-        let Ok(driver) = boot(&sim, &tables, &identities) else { return };
-        let Ok(fs) = Fs::new(sim.clone(), driver) else { return };
-        let (online, offline, switched) = (fs.clone(), fs.clone(), fs.clone());
-        let registered =
-            sim.register_hotplug(move |cpu| Fs::cpu_online(&online, cpu), move |cpu| Fs::cpu_offline(&offline, cpu));
-        registered.expect("the processors are good");
-        sim.set_sched_in(move |here, word| switched.sched_in(here, word));
-        for cdp in [false, true] {
-            let options = MountOptions { cdp, cdpl2: false, mba_mbps: false, debug: true };
-            if Fs::mount(&fs, &options).is_ok() {
-                counter.fetch_add(1, Ordering::Relaxed);
-                // Refusals are as good as successes; what must not be is seen by the MSCs, and at the end.
-                let _ = use_it(&sim, &fs);
-                Fs::unmount(&fs);
-            }
-        }
-        fail(&sim, &fs);
-        sim.unregister_hotplug();
-        Fs::shut_down(&fs);
-        sim.clear_sched_in();
-        sim.advance(5000);
-        sim.assert_idle();
-        assert!(Fs::is_idle(&fs), "a domain was never freed");
-    });
-    mounts.load(Ordering::Relaxed)
+    }
+    fail(&sim, &fs);
+    sim.unregister_hotplug();
+    Fs::shut_down(&fs);
+    sim.clear_sched_in();
+    sim.advance(5000);
+    sim.assert_idle();
+    assert!(Fs::is_idle(&fs), "a domain was never freed");
+    mounts
 }
 
 fn boot(sim: &SimPlatform, tables: &Tables, identities: &[Identity]) -> Result<Driver> {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::coverage::{self, Figures};
+use crate::fuzz;
 use crate::measured::{self, Part, Share, Table, When};
 use crate::mutants::{self, Allowed, Results};
 use crate::workspace;
@@ -63,6 +64,8 @@ pub(super) fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             format!("{}\n{}", results.crates(&parts, &allowed).markdown(), results.files(&parts, &allowed).markdown());
         text[2].2 = survivors(results, &allowed).markdown();
     }
+    let fuzzed: Option<fuzz::Figures> = kept("fuzz")?;
+    text.push((PAGE, "fuzz", fuzzed.map_or_else(String::new, |figures| figures.table().markdown())));
     claims.extend(Claims::load()?);
     text.insert(0, (PAGE, "claims", table(&claims)));
     Ok(text)
