@@ -114,6 +114,21 @@ impl Run {
         text
     }
 
+    /// What was counted by cases that run as long as they are told, or as many operations: that is what somebody asks them for.
+    pub(crate) fn counted(&self) -> String {
+        let mut text = String::new();
+        for Outcome { case, stats, .. } in &self.outcomes {
+            if stats.is_empty() || !(case.scenario.lockstep || case.scenario.seconds.is_some()) {
+                continue;
+            }
+            let _ = writeln!(text, "\ncounted by {case}:");
+            for (name, value) in stats {
+                let _ = writeln!(text, "{value:>12}  {name}");
+            }
+        }
+        text
+    }
+
     /// Differences that are listed as known and did not show, and snapshots that nothing was compared with.
     pub(crate) fn gone(&self) -> String {
         let mut text = String::new();
@@ -169,5 +184,23 @@ impl Run {
             self.guests.as_secs_f64()
         ));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdicts::tests::run;
+    use crate::scenario::Implementation;
+    use crate::scenario::tests::case_of;
+    use crate::test_qemu::outcome::tests::finished;
+
+    #[test]
+    fn counts_are_said_of_cases_that_are_asked_for_them() {
+        let mut run = run(&[Implementation::Rust]);
+        let lines = ["ok 1 - x", "# stat cycles 2366", "# stat pace 1.5"];
+        run.outcomes = ["# Info.\n", "# Stress.\n# seconds: STRESS_SECONDS=60\n"]
+            .map(|text| finished(case_of("it", &format!("{text}# machines: intel\n"), Implementation::Rust), &lines))
+            .into();
+        assert_eq!(run.counted(), "\ncounted by it [intel stock rust]:\n        2366  cycles\n         1.5  pace\n");
     }
 }

@@ -234,7 +234,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let again = options.again(settings);
     let origin = rig.origin();
     let run = Run { outcomes, origin, again, folder, build, guests, stages, checks, held, misfits };
-    conclude(&run, accepted, options.checks)
+    conclude(&run, accepted, options)
 }
 
 /// What would run, and what would not.
@@ -293,7 +293,7 @@ fn in_order(mut outcomes: Vec<Outcome>, cases: &[Case]) -> Result<Vec<Outcome>> 
 }
 
 /// Prints and writes the reports; the exit code says whether all is well.
-fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
+fn conclude(run: &Run, accepted: usize, options: &Options) -> Result<ExitCode> {
     let (junit, page) = (run.folder.join("junit.xml"), run.folder.join("report.html"));
     let (checks, stages) = (run.folder.join("checks.tsv"), run.folder.join("stages.tsv"));
     fs::write(&stages, run.stages.tsv()).with_context(|| format!("cannot write {}", stages.display()))?;
@@ -303,6 +303,9 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     verdicts::write(run)?;
     println!("\n{}", run.table());
     print!("{}", run.provoked());
+    if !options.scenarios.patterns.is_empty() {
+        print!("{}", run.counted());
+    }
     let failures = run.failures();
     if !failures.is_empty() {
         println!("{failures}");
@@ -310,7 +313,7 @@ fn conclude(run: &Run, accepted: usize, all_checks: bool) -> Result<ExitCode> {
     if accepted > 0 {
         println!("took over {accepted} snapshots");
     }
-    if all_checks {
+    if options.checks {
         println!("{}\n", run.checks.full());
     }
     print!("{}{}", run.checks.summary(), run.gone());

@@ -106,7 +106,7 @@ fn markdown(run: &Run) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -124,7 +124,7 @@ mod tests {
     use crate::{junit, workspace};
 
     /// A run of one case that is there to be compared, on these implementations.
-    fn run(implementations: &[Implementation]) -> Run {
+    pub(crate) fn run(implementations: &[Implementation]) -> Run {
         let case = |&implementation| case_of("info", "# Info.\n# machines: intel\n# compare: yes\n", implementation);
         let mut outcomes: Vec<_> =
             implementations.iter().map(|implementation| finished(case(implementation), &["ok 1 - x"])).collect();
