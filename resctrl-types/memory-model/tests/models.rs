@@ -105,6 +105,7 @@ fn changes(subject: &Subject) -> Result<(), Failed> {
     let unknown = subject.harmless.iter().filter(|known| !harmless.contains(known.line));
     wrong.extend(unknown.map(|known| format!("there is no such line: {}", known.line)));
     wrong.extend(files.missed(&places));
+    println!("{}: {} changes of the source tried, {} known not to matter", subject.name, places.len(), harmless.len());
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
