@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::toolroot::ToolOptions;
-use crate::{cargo_tool, workspace};
+use crate::{cargo_tool, tee, workspace};
 
 /// Runs what continuous integration runs: formatting, lints, module, unit tests, guests, performance
 ///
@@ -175,20 +175,14 @@ fn run_step(step: &Step, tools: &ToolOptions, folded: bool) -> Result<Ended> {
 
 /// Runs a command, passes on what it prints, and keeps the last lines.
 fn pass_on(command: &duct::Expression, to: &mut impl Write) -> io::Result<Ended> {
-    let reader = command.stderr_to_stdout().reader()?;
-    let mut lines = BufReader::new(&reader);
-    let (mut line, mut last) = (Vec::new(), VecDeque::with_capacity(REPEATED));
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
-        to.flush()?;
+    let mut last = VecDeque::with_capacity(REPEATED);
+    let passed = tee::run(&command.stderr_to_stdout(), to, |line| {
         if last.len() == REPEATED {
             last.pop_front();
         }
-        last.push_back(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
-        line.clear();
-    }
-    let status = reader.try_wait()?.map(|output| output.status);
-    Ok(Ended { passed: status.is_some_and(|status| status.success()), last })
+        last.push_back(line.to_owned());
+    })?;
+    Ok(Ended { passed, last })
 }
 
 /// The closing line.

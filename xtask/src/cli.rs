@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::toolroot::default_cache;
 use crate::{
-    bench, book, build_module, caches, check_report, ci, completions, coverage, crates, disk, docs, doctor, fuzz,
-    judge, kernel_coverage, list, man, mutants, package, plugin, release, run_qemu, setup, test_qemu, timings,
+    bench, book, build_module, caches, check_report, ci, completions, coverage, crates, disk, docs, doctor, evidence,
+    fuzz, judge, kernel_coverage, list, man, mutants, package, plugin, release, run_qemu, setup, test_qemu, timings,
     unit_tests, workspace,
 };
 
@@ -49,6 +49,7 @@ enum Command {
     Ci(ci::Options),
     List(list::Options),
     Docs(docs::Options),
+    Evidence(evidence::Options),
     Book(book::Options),
     Crates(crates::Options),
     Man(man::Options),
@@ -118,6 +119,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Ci(options) => ci::run(&options),
         Command::List(options) => list::run(&options),
         Command::Docs(options) => docs::run(&options),
+        Command::Evidence(options) => evidence::run(&options),
         Command::Book(options) => book::run(&options),
         Command::Crates(options) => crates::run(&options),
         Command::Man(options) => man::run(&options, Cli::command()),

@@ -19,7 +19,7 @@ use crate::workspace;
 ///
 /// Keys of machine files and words that say what scenarios need come from the types in qemu-images/hardware and xtask, known
 /// differences from qemu-images/guest/known-differences.toml, claims about the tests from the figures in docs/evidence.
-/// Measured figures are brought up to date by what measures them: `bench --docs`, `timings --docs`.
+/// Measured figures are brought up to date by what measures them: `evidence`, `bench --docs`, `timings --docs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
 

@@ -2,42 +2,31 @@
 //! What docs/evidence.md says: claims, each with the command that shows it, the figure, and when it was measured; from the figures
 //! in docs/evidence.
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::Result;
 
 use crate::coverage::{self, Figures};
+use crate::evidence::{self, Claim};
 use crate::fuzz;
 use crate::measured::{self, Part, Share, Table, When};
 use crate::mutants::{self, Allowed, Results};
-use crate::workspace;
 
 /// The page.
 const PAGE: &str = "evidence.md";
 
 /// A row of the table of claims.
-#[derive(Debug, Deserialize)]
-struct Claim {
+#[derive(Debug)]
+struct Row {
     claim: String,
     command: String,
-    figure: String,
-    #[serde(flatten)]
-    when: When,
+    /// What it showed, if it has been run.
+    figure: Option<(String, When)>,
 }
 
-/// Claims whose figures have no file of their own: whoever runs the command writes down what it said.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Claims {
-    #[serde(default)]
-    claim: Vec<Claim>,
-}
-
-impl Claims {
-    fn load() -> Result<Vec<Claim>> {
-        let path = workspace::root().join("docs/evidence/claims.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let claims: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        Ok(claims.claim)
+impl Row {
+    /// Of the list of claims.
+    fn of(claim: &Claim, figures: &evidence::Figures) -> Self {
+        let figure = figures.of(claim).map(|figure| (figure.figure.clone(), figure.when.clone()));
+        Self { claim: claim.claim.clone(), command: claim.shown(), figure }
     }
 }
 
@@ -65,8 +54,10 @@ pub(super) fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
         text[2].2 = survivors(results, &allowed).markdown();
     }
     let fuzzed: Option<fuzz::Figures> = kept("fuzz")?;
+    claims.extend(fuzzed.iter().flat_map(of_fuzzing));
     text.push((PAGE, "fuzz", fuzzed.map_or_else(String::new, |figures| figures.table().markdown())));
-    claims.extend(Claims::load()?);
+    let figures = evidence::Figures::load()?;
+    claims.extend(Claim::load()?.iter().map(|claim| Row::of(claim, &figures)));
     text.insert(0, (PAGE, "claims", table(&claims)));
     Ok(text)
 }
@@ -77,11 +68,11 @@ fn kept<T: serde::de::DeserializeOwned>(name: &str) -> Result<Option<T>> {
     path.exists().then(|| measured::load(&path)).transpose()
 }
 
-fn of_coverage(figures: &Figures, parts: &[&Part]) -> Vec<Claim> {
+fn of_coverage(figures: &Figures, parts: &[&Part]) -> Vec<Row> {
     let shipped = parts.iter().filter(|part| part.shipped);
     let of = |part: &&Part| {
         let (lines, branches) = figures.sum(part);
-        Claim {
+        Row {
             claim: format!(
                 "Lines of {} that tests on the host reach, and outcomes of its conditions; asked for: {} % and {} %",
                 part.name,
@@ -89,35 +80,49 @@ fn of_coverage(figures: &Figures, parts: &[&Part]) -> Vec<Claim> {
                 coverage::BRANCHES
             ),
             command: "cargo xtask coverage".to_owned(),
-            figure: format!("{} and {}", lines.shown(), branches.shown()),
-            when: figures.when.clone(),
+            figure: Some((format!("{} and {}", lines.shown(), branches.shown()), figures.when.clone())),
         }
     };
     shipped.map(of).collect()
 }
 
-fn of_mutants(results: &Results, parts: &[&Part]) -> Vec<Claim> {
+fn of_mutants(results: &Results, parts: &[&Part]) -> Vec<Row> {
     let tried = |part: &&&Part| results.score(part).1.reached > 0;
     let of = |part: &&Part| {
         let (score, tried): (Share, Share) = results.score(part);
-        Claim {
+        let figure = format!("{} ({}); {} mutants tried", score.shown(), score.counts(), tried.counts());
+        Row {
             claim: format!(
                 "Changes of single places in {} that tests notice; asked for: {} %",
                 part.name,
                 mutants::FLOOR
             ),
             command: format!("cargo xtask mutants --crate {}", part.name),
-            figure: format!("{} ({}); {} mutants tried", score.shown(), score.counts(), tried.counts()),
-            when: results.when(part),
+            figure: Some((figure, results.when(part))),
         }
     };
     parts.iter().filter(tried).map(of).collect()
 }
 
-fn table(claims: &[Claim]) -> String {
+fn of_fuzzing(figures: &fuzz::Figures) -> Vec<Row> {
+    let of = |(target, figure, when): (&str, String, &When)| Row {
+        claim: format!("No input of fuzzing target `{target}` does harm; asked for: an hour of a processor"),
+        command: format!("cargo xtask fuzz {target} --seconds 3600"),
+        figure: Some((figure, when.clone())),
+    };
+    figures.claims().map(of).collect()
+}
+
+fn table(rows: &[Row]) -> String {
     let mut text = "| Claim | Command | Figure | Measured | At |\n|---|---|---|---|---|\n".to_owned();
-    for Claim { claim, command, figure, when } in claims {
-        text += &format!("| {claim} | `{command}` | {figure} | {} | {} |\n", when.date, when.commit);
+    for Row { claim, command, figure } in rows {
+        let command = command.replace('|', "\\|");
+        text += &match figure {
+            Some((figure, When { date, commit })) => {
+                format!("| {claim} | `{command}` | {figure} | {date} | {commit} |\n")
+            }
+            None => format!("| {claim} | `{command}` | not measured yet | | |\n"),
+        };
     }
     text
 }
@@ -138,19 +143,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_claim_can_be_put_to_the_test() {
-        for claim in Claims::load().unwrap() {
-            assert!(claim.command.starts_with("cargo xtask "), "{}", claim.claim);
-            assert!(!claim.figure.is_empty() && claim.when.date.len() == 10, "{}", claim.claim);
-        }
-    }
-
-    #[test]
     fn a_claim_is_a_row_with_its_command_and_its_figure() {
         let when = When { date: "2026-11-30".to_owned(), commit: "abc".to_owned() };
-        let claim =
-            Claim { claim: "It works".to_owned(), command: "cargo it".to_owned(), figure: "99 %".to_owned(), when };
-        let text = table(&[claim]);
-        assert_eq!(text.lines().last(), Some("| It works | `cargo it` | 99 % | 2026-11-30 | abc |"));
+        let figure = Some(("99 %".to_owned(), when));
+        let row = |command: &str, figure| Row { claim: "It works".to_owned(), command: command.to_owned(), figure };
+        let text = table(&[row("cargo it", figure), row("cargo it 'a|b'", None)]);
+        let rows: Vec<_> = text.lines().skip(2).collect();
+        let unmeasured = "| It works | `cargo it 'a\\|b'` | not measured yet | | |";
+        assert_eq!(rows, ["| It works | `cargo it` | 99 % | 2026-11-30 | abc |", unmeasured]);
     }
 }

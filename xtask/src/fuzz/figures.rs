@@ -60,6 +60,15 @@ impl Figures {
         Ok(figures)
     }
 
+    /// Of each target: its name, what came of it, and when it was last run.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (&str, String, &When)> {
+        self.0.iter().map(|(name, sum)| {
+            let Sum { inputs, failed, .. } = sum;
+            let hours = sum.processor_seconds / 3600.0;
+            (name.as_str(), format!("{inputs} inputs in {hours:.2} hours; {failed} runs failed"), &sum.when)
+        })
+    }
+
     /// As docs/evidence.md has them.
     pub(crate) fn table(&self) -> Table {
         let header = [
@@ -122,6 +131,8 @@ mod tests {
         let figures = Figures([("tasks".to_owned(), sum)].into());
         let row = "| tasks | 18000 | 1.00 | 0.50 | 10 | 8 | 12 | 4, 60 B | 1 | 2026-11-30 | abc |";
         assert_eq!(figures.table().markdown().lines().last(), Some(row));
+        let claims: Vec<_> = figures.claims().map(|(name, figure, _)| format!("{name}: {figure}")).collect();
+        assert_eq!(claims, ["tasks: 18000 inputs in 0.50 hours; 1 runs failed"]);
         let text = serde_json::to_string(&figures).unwrap();
         assert_eq!(serde_json::from_str::<Figures>(&text).unwrap(), figures);
     }
