@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::registers::{CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr};
+use super::registers::{CcapIdr, CporIdr, CsumonIdr, Idr, MbwIdr, MbwumonIdr, MsmonIdr, PartidNrwIdr, PriIdr, holding};
 
 /// Interrupts below this number are private to each processor (GIC architecture, 2.2.1 "INTIDs").
 pub const FIRST_SHARED_INTERRUPT: u32 = 32;
@@ -251,20 +251,24 @@ impl RisConfig {
 
     /// `MPAMF_IDR` of this instance in an MSC with the highest instance `ris_max`.
     pub(super) fn idr(&self, msc: &MscConfig, ris_max: usize) -> u64 {
-        let mut idr = Idr::PARTID_MAX.put(self.partid_max.into())
-            | Idr::PMG_MAX.put(self.pmg_max.into())
-            | Idr::HAS_CCAP_PART.put(self.capacity.is_some().into())
-            | Idr::HAS_CPOR_PART.put((self.cpor_bits > 0).into())
-            | Idr::HAS_MBW_PART.put(self.bandwidth.is_some().into())
-            | Idr::HAS_PRI_PART.put((self.internal_priority.is_some() || self.downstream_priority.is_some()).into())
-            | Idr::HAS_MSMON.put((self.usage.is_some() || self.traffic.is_some()).into())
-            | Idr::HAS_PARTID_NRW.put(self.narrowing.is_some().into());
+        let mut idr = holding([
+            (Idr::PARTID_MAX, self.partid_max.into()),
+            (Idr::PMG_MAX, self.pmg_max.into()),
+            (Idr::HAS_CCAP_PART, self.capacity.is_some().into()),
+            (Idr::HAS_CPOR_PART, (self.cpor_bits > 0).into()),
+            (Idr::HAS_MBW_PART, self.bandwidth.is_some().into()),
+            (Idr::HAS_PRI_PART, (self.internal_priority.is_some() || self.downstream_priority.is_some()).into()),
+            (Idr::HAS_MSMON, (self.usage.is_some() || self.traffic.is_some()).into()),
+            (Idr::HAS_PARTID_NRW, self.narrowing.is_some().into()),
+        ]);
         if msc.extended {
-            idr |= Idr::EXT.put(1)
-                | Idr::HAS_RIS.put((ris_max > 0).into())
-                | Idr::HAS_ESR.put(msc.error_status.into())
-                | Idr::HAS_EXTD_ESR.put(msc.extended_error_status.into())
-                | Idr::RIS_MAX.put(ris_max as u64);
+            idr |= holding([
+                (Idr::EXT, 1),
+                (Idr::HAS_RIS, (ris_max > 0).into()),
+                (Idr::HAS_ESR, msc.error_status.into()),
+                (Idr::HAS_EXTD_ESR, msc.extended_error_status.into()),
+                (Idr::RIS_MAX, ris_max as u64),
+            ]);
         }
         idr
     }
@@ -274,56 +278,68 @@ impl RisConfig {
         let value = match offset {
             CporIdr::OFFSET => CporIdr::CPBM_WD.put(self.cpor_bits.into()),
             CcapIdr::OFFSET => self.capacity.map_or(0, |capacity| {
-                CcapIdr::CMAX_WD.put(capacity.bits.into())
-                    | CcapIdr::CASSOC_WD.put(capacity.associativity_bits.into())
-                    | CcapIdr::HAS_CASSOC.put((capacity.associativity_bits > 0).into())
-                    | CcapIdr::HAS_CMIN.put(capacity.min.into())
-                    | CcapIdr::NO_CMAX.put((!capacity.max).into())
-                    | CcapIdr::HAS_CMAX_SOFTLIM.put(capacity.soft_limit.into())
+                holding([
+                    (CcapIdr::CMAX_WD, capacity.bits.into()),
+                    (CcapIdr::CASSOC_WD, capacity.associativity_bits.into()),
+                    (CcapIdr::HAS_CASSOC, (capacity.associativity_bits > 0).into()),
+                    (CcapIdr::HAS_CMIN, capacity.min.into()),
+                    (CcapIdr::NO_CMAX, (!capacity.max).into()),
+                    (CcapIdr::HAS_CMAX_SOFTLIM, capacity.soft_limit.into()),
+                ])
             }),
             MbwIdr::OFFSET => self.bandwidth.map_or(0, |bandwidth| {
-                MbwIdr::BWA_WD.put(bandwidth.bits.into())
-                    | MbwIdr::HAS_MIN.put(bandwidth.min.into())
-                    | MbwIdr::HAS_MAX.put(bandwidth.max.into())
-                    | MbwIdr::HAS_PBM.put((bandwidth.portion_bits > 0).into())
-                    | MbwIdr::HAS_PROP.put(bandwidth.proportional.into())
-                    | MbwIdr::WINDWR.put(bandwidth.window.into())
-                    | MbwIdr::BWPBM_WD.put(bandwidth.portion_bits.into())
+                holding([
+                    (MbwIdr::BWA_WD, bandwidth.bits.into()),
+                    (MbwIdr::HAS_MIN, bandwidth.min.into()),
+                    (MbwIdr::HAS_MAX, bandwidth.max.into()),
+                    (MbwIdr::HAS_PBM, (bandwidth.portion_bits > 0).into()),
+                    (MbwIdr::HAS_PROP, bandwidth.proportional.into()),
+                    (MbwIdr::WINDWR, bandwidth.window.into()),
+                    (MbwIdr::BWPBM_WD, bandwidth.portion_bits.into()),
+                ])
             }),
             PriIdr::OFFSET => {
-                let internal = self.internal_priority.map_or(0, |priority| {
-                    PriIdr::HAS_INTPRI.put(1)
-                        | PriIdr::INTPRI_0_IS_LOW.put(priority.zero_is_low.into())
-                        | PriIdr::INTPRI_WD.put(priority.bits.into())
-                });
-                let downstream = self.downstream_priority.map_or(0, |priority| {
-                    PriIdr::HAS_DSPRI.put(1)
-                        | PriIdr::DSPRI_0_IS_LOW.put(priority.zero_is_low.into())
-                        | PriIdr::DSPRI_WD.put(priority.bits.into())
-                });
-                internal | downstream
+                let of = |priority: Option<Priority>| {
+                    priority.map_or([0; 3], |priority| [1, priority.zero_is_low.into(), priority.bits.into()])
+                };
+                let (internal, downstream) = (of(self.internal_priority), of(self.downstream_priority));
+                holding([
+                    (PriIdr::HAS_INTPRI, internal[0]),
+                    (PriIdr::INTPRI_0_IS_LOW, internal[1]),
+                    (PriIdr::INTPRI_WD, internal[2]),
+                    (PriIdr::HAS_DSPRI, downstream[0]),
+                    (PriIdr::DSPRI_0_IS_LOW, downstream[1]),
+                    (PriIdr::DSPRI_WD, downstream[2]),
+                ])
             }
             PartidNrwIdr::OFFSET => self.narrowing.map_or(0, |max| PartidNrwIdr::INTPARTID_MAX.put(max.into())),
-            MsmonIdr::OFFSET => {
-                MsmonIdr::MSMON_CSU.put(self.usage.is_some().into())
-                    | MsmonIdr::MSMON_MBWU.put(self.traffic.is_some().into())
-                    | MsmonIdr::HAS_LOCAL_CAPT_EVNT.put(msc.local_capture.into())
-            }
+            MsmonIdr::OFFSET => holding([
+                (MsmonIdr::MSMON_CSU, self.usage.is_some().into()),
+                (MsmonIdr::MSMON_MBWU, self.traffic.is_some().into()),
+                (MsmonIdr::HAS_LOCAL_CAPT_EVNT, msc.local_capture.into()),
+            ]),
             CsumonIdr::OFFSET => self.usage.map_or(0, |usage| {
-                CsumonIdr::NUM_MON.put(usage.count.into())
-                    | CsumonIdr::HAS_XCL.put(usage.exclude_clean.into())
-                    | CsumonIdr::CSU_RO.put((usage.not_ready != NotReady::Unmanaged).into())
-                    | CsumonIdr::HAS_CAPTURE.put(usage.capture.into())
+                holding([
+                    (CsumonIdr::NUM_MON, usage.count.into()),
+                    (CsumonIdr::HAS_XCL, usage.exclude_clean.into()),
+                    (CsumonIdr::CSU_RO, (usage.not_ready != NotReady::Unmanaged).into()),
+                    (CsumonIdr::HAS_CAPTURE, usage.capture.into()),
+                ])
             }),
             MbwumonIdr::OFFSET => self.traffic.map_or(0, |traffic| {
-                MbwumonIdr::NUM_MON.put(traffic.count.into())
-                    | MbwumonIdr::HAS_RWBW.put(traffic.direction.into())
-                    | MbwumonIdr::LWD.put((traffic.width == CounterWidth::Bits63).into())
-                    | MbwumonIdr::HAS_LONG.put((traffic.width != CounterWidth::Bits31).into())
-                    | MbwumonIdr::HAS_CAPTURE.put(traffic.capture.into())
+                holding([
+                    (MbwumonIdr::NUM_MON, traffic.count.into()),
+                    (MbwumonIdr::HAS_RWBW, traffic.direction.into()),
+                    (MbwumonIdr::LWD, (traffic.width == CounterWidth::Bits63).into()),
+                    (MbwumonIdr::HAS_LONG, (traffic.width != CounterWidth::Bits31).into()),
+                    (MbwumonIdr::HAS_CAPTURE, traffic.capture.into()),
+                ])
             }),
             _ => return None,
         };
         Some(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! Source: DDI 0487, "MPAM registers". Of EL3, which is firmware's, only the enable bit shows here. Software at EL2 is
 //! taken to have set `HCR_EL2.E2H`: Linux without that accesses no register under a name whose meaning it changes.
 
-use super::registers::Bits;
+use super::registers::{Bits, holding, places};
 
 /// Where a processor executes, or a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +85,8 @@ const TRAP_MPAM0: Bits = Bits::new(49, 49);
 const ENABLE_MPAMSM: Bits = Bits::new(50, 50);
 const TRAP_MPAMIDR: Bits = Bits::new(58, 58);
 /// Of `MPAMIDR_EL1`.
+const PARTID_MAX: Bits = Bits::new(15, 0);
+const PMG_MAX: Bits = Bits::new(39, 32);
 const HAS_TRAP_MPAMIDR: Bits = Bits::new(58, 58);
 const MPAMEN: Bits = Bits::new(63, 63);
 
@@ -109,9 +111,9 @@ impl Cpu {
     /// Takes power away and gives it back. What the registers hold then is unknown, says the architecture; here it is the
     /// largest PARTID and PMG, so that software which forgets to write them is noticed.
     pub fn power_cycle(&mut self) {
-        let data = PARTID_D.put(self.config.partid_max.into()) | PMG_D.put(self.config.pmg_max.into());
-        let instructions = PARTID_I.put(self.config.partid_max.into()) | PMG_I.put(self.config.pmg_max.into());
-        let labels = data | instructions;
+        let (partid, pmg) = (self.config.partid_max.into(), self.config.pmg_max.into());
+        let data = holding([(PARTID_D, partid), (PMG_D, pmg)]);
+        let labels = holding([(PARTID_D, partid), (PMG_D, pmg), (PARTID_I, partid), (PMG_I, pmg)]);
         *self = Cpu { mpam1: labels, mpam0: labels, mpamsm: data, mpam2: labels, ..self.clone() };
     }
 
@@ -140,11 +142,11 @@ impl Cpu {
     pub fn read(&self, register: SystemRegister, from: Level) -> Option<u64> {
         let enabled = MPAMEN.put(self.config.enabled_by_firmware.into());
         match self.named(register, from)? {
-            SystemRegister::Mpamidr => Some(
-                u64::from(self.config.partid_max)
-                    | u64::from(self.config.pmg_max) << 32
-                    | HAS_TRAP_MPAMIDR.put(self.config.el2.into()),
-            ),
+            SystemRegister::Mpamidr => Some(holding([
+                (PARTID_MAX, self.config.partid_max.into()),
+                (PMG_MAX, self.config.pmg_max.into()),
+                (HAS_TRAP_MPAMIDR, self.config.el2.into()),
+            ])),
             SystemRegister::Mpam1 | SystemRegister::Mpam12 => Some(self.mpam1 | enabled),
             SystemRegister::Mpam2 => Some(self.mpam2 | enabled),
             SystemRegister::Mpam0 => Some(self.mpam0),
@@ -154,9 +156,9 @@ impl Cpu {
 
     /// MSR at a level. False where the instruction is undefined.
     pub fn write(&mut self, register: SystemRegister, value: u64, from: Level) -> bool {
-        let data = PARTID_D.mask() | PMG_D.mask();
-        let labels = data | PARTID_I.mask() | PMG_I.mask();
-        let traps = TRAP_MPAM1.mask() | TRAP_MPAM0.mask() | ENABLE_MPAMSM.mask() | TRAP_MPAMIDR.mask();
+        let data = places([PARTID_D, PMG_D]);
+        let labels = places([PARTID_D, PMG_D, PARTID_I, PMG_I]);
+        let traps = places([TRAP_MPAM1, TRAP_MPAM0, ENABLE_MPAMSM, TRAP_MPAMIDR]);
         let Some(register) = self.named(register, from) else { return false };
         match register {
             // With firmware above, the enable bit shows firmware's and cannot be written.
@@ -220,6 +222,45 @@ mod tests {
             (cpu.writes(), cpu.read(SystemRegister::Mpamidr, Level::El1)),
             (1, Cpu::new(CONFIG).read(SystemRegister::Mpamidr, Level::El1))
         );
+    }
+
+    #[test]
+    fn power_leaves_the_largest_label_in_every_register_and_no_trap() {
+        let mut cpu = Cpu::new(CpuConfig { el2: true, streaming: true, ..CONFIG });
+        for register in SystemRegister::ALL {
+            let _ = cpu.write(register, u64::MAX, Level::El2);
+        }
+        cpu.power_cycle();
+        let (data, labels) = (3 << 40 | 63 << 16, 3 << 40 | 3 << 32 | 63 << 16 | 63);
+        let held = SystemRegister::ALL.map(|register| cpu.read(register, Level::El2).unwrap());
+        let enabled = 1 << 63 | labels;
+        assert_eq!(held, [1 << 58 | 3 << 32 | 63, enabled, labels, data, enabled, enabled]);
+        assert_eq!(cpu.writes(), 5, "of all but the identification");
+    }
+
+    /// DDI 0487: the others are reserved, or firmware's.
+    #[test]
+    fn a_register_keeps_the_bits_that_it_has() {
+        let mut cpu = Cpu::new(CpuConfig { el2: true, streaming: true, ..CONFIG });
+        let (data, labels, traps) = (0xff00_ffff_0000, 0xffff_ffff_ffff, 0x0407 << 48);
+        let enabled = 1 << 63;
+        for (register, kept) in [
+            (SystemRegister::Mpam12, enabled | labels),
+            (SystemRegister::Mpam0, labels),
+            (SystemRegister::Mpamsm, data),
+            (SystemRegister::Mpam2, enabled | labels | traps),
+        ] {
+            assert!(cpu.write(register, u64::MAX, Level::El2));
+            assert_eq!(cpu.read(register, Level::El2), Some(kept), "{register:?}");
+            assert!(cpu.write(register, 0, Level::El2));
+            assert_eq!(cpu.read(register, Level::El2), Some(kept & enabled), "{register:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_has_the_number_that_processors_give_it() {
+        assert_eq!([0, 1, 2].map(Level::from_number), [Level::El0, Level::El1, Level::El2]);
+        assert_eq!([Level::El0, Level::El1, Level::El2].map(|level| level as u64), [0, 1, 2]);
     }
 
     #[test]

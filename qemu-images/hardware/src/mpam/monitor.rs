@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Monitors: what they select, what they count, when they are ready.
 
-use super::registers::{Csu, CsuFlt, MbwuFlt, MbwuLong, MonCtl, TYPE_CSU, TYPE_MBWU};
+use super::registers::{Csu, CsuFlt, MbwuFlt, MbwuLong, MonCtl, TYPE_CSU, TYPE_MBWU, places32};
 use super::{BandwidthMonitors, CounterWidth, NotReady, Request, UsageMonitors};
 use crate::numbers::low;
 
@@ -97,8 +97,11 @@ impl UsageMonitor {
     }
 
     pub(super) fn set_filter(&mut self, value: u32, config: &UsageMonitors, now: u64) {
-        let xcl = if config.exclude_clean { CsuFlt::XCL.mask32() } else { 0 };
-        self.selection.filter = value & (CsuFlt::PARTID.mask32() | CsuFlt::PMG.mask32() | xcl);
+        let mut fields = places32([CsuFlt::PARTID, CsuFlt::PMG]);
+        if config.exclude_clean {
+            fields |= CsuFlt::XCL.mask32();
+        }
+        self.selection.filter = value & fields;
         self.selection.changed(config.not_ready, now);
     }
 
@@ -107,8 +110,10 @@ impl UsageMonitor {
         if self.selection.enabled() {
             self.held = usage;
         }
-        let capture = if config.capture { MonCtl::CAPT_EVNT.mask32() } else { 0 };
-        let fields = MonCtl::MATCH_PARTID.mask32() | MonCtl::MATCH_PMG.mask32() | MonCtl::EN.mask32() | capture;
+        let mut fields = places32([MonCtl::MATCH_PARTID, MonCtl::MATCH_PMG, MonCtl::EN]);
+        if config.capture {
+            fields |= MonCtl::CAPT_EVNT.mask32();
+        }
         self.selection.control = value & fields;
         self.selection.changed(config.not_ready, now);
     }
@@ -160,22 +165,25 @@ impl BandwidthMonitor {
     }
 
     pub(super) fn set_filter(&mut self, value: u32, config: &BandwidthMonitors, now: u64) {
-        let direction = if config.direction { MbwuFlt::RWBW.mask32() } else { 0 };
-        self.selection.filter = value & (MbwuFlt::PARTID.mask32() | MbwuFlt::PMG.mask32() | direction);
+        let mut fields = places32([MbwuFlt::PARTID, MbwuFlt::PMG]);
+        if config.direction {
+            fields |= MbwuFlt::RWBW.mask32();
+        }
+        self.selection.filter = value & fields;
         self.selection.changed(config.not_ready, now);
     }
 
     pub(super) fn set_control(&mut self, value: u32, config: &BandwidthMonitors, now: u64) {
-        let capture = if config.capture { MonCtl::CAPT_EVNT.mask32() | MonCtl::CAPT_RESET.mask32() } else { 0 };
-        let long = if config.width == CounterWidth::Bits31 { 0 } else { MonCtl::OFLOW_STATUS_L.mask32() };
-        let status = MonCtl::OFLOW_STATUS.mask32() | long;
-        let fields = MonCtl::MATCH_PARTID.mask32()
-            | MonCtl::MATCH_PMG.mask32()
-            | MonCtl::OFLOW_FRZ.mask32()
-            | MonCtl::OFLOW_INTR.mask32()
-            | MonCtl::EN.mask32()
-            | status
-            | capture;
+        let mut status = MonCtl::OFLOW_STATUS.mask32();
+        if config.width != CounterWidth::Bits31 {
+            status |= MonCtl::OFLOW_STATUS_L.mask32();
+        }
+        let mut fields =
+            places32([MonCtl::MATCH_PARTID, MonCtl::MATCH_PMG, MonCtl::OFLOW_FRZ, MonCtl::OFLOW_INTR, MonCtl::EN]);
+        fields |= status;
+        if config.capture {
+            fields |= places32([MonCtl::CAPT_EVNT, MonCtl::CAPT_RESET]);
+        }
         let before = self.selection.control;
         self.selection.control = value & fields;
         // Clearing a flag is not a change of what is counted.
@@ -209,8 +217,7 @@ impl BandwidthMonitor {
             COUNT_READS => !request.write,
             _ => true,
         };
-        let overflowed = self.selection.field(MonCtl::OFLOW_STATUS) | self.selection.field(MonCtl::OFLOW_STATUS_L);
-        let frozen = self.selection.field(MonCtl::OFLOW_FRZ) == 1 && overflowed == 1;
+        let frozen = self.selection.field(MonCtl::OFLOW_FRZ) == 1 && self.has_overflowed();
         if !self.selection.enabled() || !wanted || frozen || !self.selection.matches(request.partid, request.pmg) {
             return;
         }
@@ -259,7 +266,10 @@ impl BandwidthMonitor {
     }
 
     pub(super) fn wants_interrupt(&self) -> bool {
-        let overflowed = self.selection.field(MonCtl::OFLOW_STATUS) | self.selection.field(MonCtl::OFLOW_STATUS_L);
-        self.selection.field(MonCtl::OFLOW_INTR) == 1 && overflowed == 1
+        self.selection.field(MonCtl::OFLOW_INTR) == 1 && self.has_overflowed()
+    }
+
+    fn has_overflowed(&self) -> bool {
+        self.selection.control & places32([MonCtl::OFLOW_STATUS, MonCtl::OFLOW_STATUS_L]) != 0
     }
 }

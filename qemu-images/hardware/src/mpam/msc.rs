@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::monitor::{BandwidthMonitor, LOCAL_CAPTURE, Occupancy, UsageMonitor};
 use super::partition::{Partition, is_control};
-use super::registers::{Aidr, Bits, CaptEvnt, Ecr, Esr, Idr, Iidr, Intpartid, MonSel, PartSel};
+use super::registers::{Aidr, Bits, CaptEvnt, Ecr, Esr, Idr, Iidr, Intpartid, MonSel, PartSel, holding};
 use super::{MscConfig, Request, RisConfig};
 use crate::numbers::{high, low, place};
 
@@ -301,12 +301,13 @@ impl Msc {
             return;
         }
         let overwritten = Esr::ERRCODE.get(self.esr) != 0;
-        let ris = if self.config.extended_error_status { Esr::RIS.put(ris) } else { 0 };
-        self.esr = Esr::PARTID_MON.put(id.into())
-            | Esr::PMG.put(pmg.into())
-            | Esr::ERRCODE.put(code as u64)
-            | Esr::OVRWR.put(overwritten.into())
-            | ris;
+        self.esr = holding([
+            (Esr::PARTID_MON, id.into()),
+            (Esr::PMG, pmg.into()),
+            (Esr::ERRCODE, code as u64),
+            (Esr::OVRWR, overwritten.into()),
+            (Esr::RIS, if self.config.extended_error_status { ris } else { 0 }),
+        ]);
     }
 
     /// The error status register.

@@ -125,7 +125,7 @@ const fn open_value(offset: u32, implemented: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mpam::BandwidthControls;
+    use crate::mpam::{BandwidthControls, CapacityControls, Priority};
 
     #[test]
     fn a_bit_map_has_as_many_words_as_its_bits_need() {
@@ -142,6 +142,73 @@ mod tests {
         let instance = RisConfig { bandwidth: Some(bandwidth), ..RisConfig::new(3, 0) };
         assert_eq!(instance.implemented(MbwMax::OFFSET), Some(0x8000_f000));
         assert_eq!(instance.implemented(MbwMin::OFFSET), None);
+    }
+
+    const SINGLE: [u32; 8] = [
+        Cmax::OFFSET,
+        Cmin::OFFSET,
+        Cassoc::OFFSET,
+        MbwMin::OFFSET,
+        MbwMax::OFFSET,
+        MbwProp::OFFSET,
+        MbwWinwd::OFFSET,
+        Pri::OFFSET,
+    ];
+
+    /// Whether each of the abilities is there, for all combinations.
+    fn instance(has: [bool; 9]) -> RisConfig {
+        let [cmax, soft_limit, cmin, cassoc, min, max, proportional, window, priorities] = has;
+        let associativity_bits = if cassoc { 3 } else { 0 };
+        let priority = |bits| priorities.then_some(Priority { bits, zero_is_low: true });
+        RisConfig {
+            capacity: Some(CapacityControls { bits: 5, max: cmax, soft_limit, min: cmin, associativity_bits }),
+            bandwidth: Some(BandwidthControls { bits: 6, max, min, proportional, window, portion_bits: 0 }),
+            internal_priority: priority(2),
+            downstream_priority: priority(4),
+            ..RisConfig::new(3, 0)
+        }
+    }
+
+    #[test]
+    fn an_instance_has_the_control_registers_that_it_announces_and_no_other() {
+        for bits in 0..1_u32 << 9 {
+            let has: [bool; 9] = std::array::from_fn(|place| bits >> place & 1 == 1);
+            let [cmax, soft_limit, cmin, cassoc, min, max, proportional, window, priorities] = has;
+            let soft = if soft_limit { 1 << 31 } else { 0 };
+            let expected = [
+                cmax.then_some(0xf800 | soft),
+                cmin.then_some(0xf800),
+                cassoc.then_some(0xe000),
+                min.then_some(0xfc00),
+                max.then_some(0x8000_fc00),
+                // A stride is a number, not a fraction.
+                proportional.then_some(0x8000_003f),
+                window.then_some(0x00ff_ffff),
+                priorities.then_some(0x000f_0003),
+            ];
+            assert_eq!(SINGLE.map(|offset| instance(has).implemented(offset)), expected, "{has:?}");
+        }
+        let one = |internal_priority, downstream_priority| {
+            RisConfig { internal_priority, downstream_priority, ..RisConfig::new(3, 0) }.implemented(Pri::OFFSET)
+        };
+        let priority = Some(Priority { bits: 16, zero_is_low: false });
+        assert_eq!((one(priority, None), one(None, priority)), (Some(0xffff), Some(0xffff_0000)));
+        assert!(SINGLE.into_iter().all(is_control) && !is_control(Cmax::OFFSET + 4) && !is_control(0x3000));
+    }
+
+    #[test]
+    fn a_map_of_bandwidth_portions_has_as_many_words_as_its_bits_need() {
+        let bandwidth = BandwidthControls { portion_bits: 72, ..BandwidthControls::default() };
+        let instance = RisConfig { bandwidth: Some(bandwidth), ..RisConfig::new(3, 0) };
+        let words = [0, 4, 8, 12].map(|distance| instance.implemented(MbwPbm::OFFSET + distance));
+        assert_eq!(words, [Some(u32::MAX), Some(u32::MAX), Some(0xff), Some(0)]);
+    }
+
+    #[test]
+    fn after_reset_the_limits_of_partition_0_are_whole_and_neither_soft_nor_hard() {
+        let open = instance([true; 9]);
+        let held = SINGLE.map(|offset| Partition::new(0).read(offset, open.implemented(offset).unwrap()));
+        assert_eq!(held, [0xf800, 0, 0xe000, 0, 0xfc00, 0, 0, 0]);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! "Memory-mapped registers"; the system registers from the Arm Architecture Reference Manual, DDI 0487, "MPAM
 //! registers".
 
+use std::ops::BitOr;
+
 /// Bits `high..=low` of a register, numbered as the manual does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bits {
@@ -67,6 +69,21 @@ impl Bits {
     pub const fn put(self, value: u64) -> u64 {
         (value << self.low) & self.mask()
     }
+}
+
+/// A register that has these values in these fields, and zeros elsewhere.
+pub(super) fn holding<const N: usize>(fields: [(Bits, u64); N]) -> u64 {
+    fields.into_iter().map(|(field, value)| field.put(value)).fold(0, BitOr::bitor)
+}
+
+/// The bits of all these fields.
+pub(super) fn places<const N: usize>(fields: [Bits; N]) -> u64 {
+    fields.into_iter().map(Bits::mask).fold(0, BitOr::bitor)
+}
+
+/// As [`places`], in a register of 32 bits.
+pub(super) fn places32<const N: usize>(fields: [Bits; N]) -> u32 {
+    fields.into_iter().map(Bits::mask32).fold(0, BitOr::bitor)
 }
 
 macro_rules! registers {

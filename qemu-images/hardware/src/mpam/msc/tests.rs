@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+mod monitors;
+mod registers;
+
 use super::*;
 use crate::mpam::registers::{
-    Cmax, Cpbm, CporIdr, Csu, CsuCtl, CsuFlt, CsumonIdr, MbwMax, Mbwu, MbwuCapture, MbwuFlt, MbwuLong, MbwuLongCapture,
-    MonCtl,
+    Cmax, Cpbm, CporIdr, Csu, CsuCapture, CsuCtl, CsuFlt, CsumonIdr, MbwMax, Mbwu, MbwuCapture, MbwuFlt, MbwuLong,
+    MbwuLongCapture, MonCtl, places32,
 };
 use crate::mpam::{BandwidthControls, BandwidthMonitors, CounterWidth, NotReady, UsageMonitors};
 
