@@ -8,7 +8,8 @@ mod traffic;
 
 use super::page::Page;
 use super::registers::{
-    CaptEvnt, Cassoc, Cmax, Cmin, Cpbm, Ecr, Esr, Intpartid, MbwMax, MbwMin, MbwPbm, MbwProp, MbwWinwd, PartSel, Pri,
+    CaptEvnt, Cassoc, Cmax, Cmin, Cpbm, Ecr, Esr, Intpartid, MbwMax, MbwMin, MbwPbm, MbwProp, MbwWinwd, PAGE_SIZE,
+    PartSel, Pri,
 };
 use super::t241;
 use super::{Cpu, Label, Level, Msc, SystemRegister};
@@ -330,12 +331,12 @@ impl System {
     /// Which group of registers the one at an offset belongs to.
     fn kind(&self, msc: usize, ris: usize, offset: u32) -> Kind {
         let place = self.features.msc[msc].ris.get(ris).and_then(|ris| ris.part_of);
-        let array = |start: u32| (start..start + 0x1000).contains(&offset);
         match offset {
-            MbwMin::OFFSET | MbwMax::OFFSET | MbwProp::OFFSET | MbwWinwd::OFFSET => Kind::Mba,
-            _ if array(MbwPbm::OFFSET) => Kind::Mba,
+            MbwMin::OFFSET | MbwMax::OFFSET | MbwProp::OFFSET | MbwWinwd::OFFSET | MbwPbm::OFFSET..PAGE_SIZE => {
+                Kind::Mba
+            }
             Intpartid::OFFSET | Ecr::OFFSET | CaptEvnt::OFFSET => Kind::Config,
-            Cmax::OFFSET | Cmin::OFFSET | Cassoc::OFFSET | Pri::OFFSET | Cpbm::OFFSET.. => match place {
+            Cmax::OFFSET | Cmin::OFFSET | Cassoc::OFFSET | Pri::OFFSET | Cpbm::OFFSET..MbwPbm::OFFSET => match place {
                 Some(place) if place.l2_domain(&self.machine).is_some() => Kind::L2Mask,
                 _ => Kind::L3Mask,
             },

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+mod channel;
+mod flows;
+mod pages;
+
 use super::*;
 use crate::control::{CounterId, Request, Status, label_id, read_answer};
 use crate::flow::{Flow, TrafficError};

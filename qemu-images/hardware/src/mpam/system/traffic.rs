@@ -137,8 +137,12 @@ impl System {
         let mut state = self.state();
         let mut effects = Effects::default();
         self.settle(&mut state, now, &mut effects);
-        state.traffic.domains.get_mut(domain).ok_or(TrafficError::NoSuchDomain)?.drain = rate;
-        state.traffic.still = false;
+        let Traffic { domains, still, since, .. } = &mut state.traffic;
+        let domain = domains.get_mut(domain).ok_or(TrafficError::NoSuchDomain)?;
+        // While nothing moved nobody took note of the time.
+        domain.labels.values_mut().for_each(|usage| usage.occupancy.hold(*since));
+        domain.drain = rate;
+        *still = false;
         Ok(effects)
     }
 
@@ -248,11 +252,10 @@ impl System {
         let Domain { labels, drain } = &mut traffic.domains[domain];
         for (&(partid, pmg), usage) in labels {
             usage.total.advance(now);
-            let idle = !in_use.contains(&Label { partid, pmg });
-            if idle && *drain > 0 {
-                usage.occupancy.drain(*drain, now);
-            } else {
+            if in_use.contains(&Label { partid, pmg }) {
                 usage.occupancy.hold(now);
+            } else {
+                usage.occupancy.drain(*drain, now);
             }
             still &= usage.total.rate() == 0 && (*drain == 0 || usage.occupancy.bytes() == 0);
             let bytes = usage.total.bytes() - usage.passed;
