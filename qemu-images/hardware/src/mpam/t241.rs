@@ -164,12 +164,12 @@ impl Chip {
     }
 }
 
-/// Slice and PARTID of the shadow register at an offset.
+/// Slice, whether there is one or not, and PARTID of the shadow register at an offset.
 fn shadow_at(offset: u64) -> Option<(usize, u16)> {
     let distance = offset.checked_sub(SHADOW)?;
     let (slice, rest) = (place(distance / SLICE_STRIDE), distance % SLICE_STRIDE);
     let partid = u16::try_from(rest / 8).ok()?;
-    (slice < SLICES && rest.is_multiple_of(8)).then_some((slice, partid))
+    rest.is_multiple_of(8).then_some((slice, partid))
 }
 
 #[cfg(test)]
@@ -223,6 +223,21 @@ mod tests {
         while shadows(&mut chip) != [0x7300_7f00; 12] {}
         spares(&mut chip);
         assert_eq!(chip.agreed(5), Some(Some(LIMITS)));
+    }
+
+    #[test]
+    fn other_registers_are_neither_spare_nor_shadow() {
+        let mut chip = limited();
+        while shadows(&mut chip) != [0x7300_7f00; 12] {}
+        for offset in [0, 0x1d_0000, 0x36_0048] {
+            chip.write64(offset, 0);
+        }
+        chip.write64(0x1c_0000, 0);
+        assert_eq!(chip.agreed(5), Some(None), "only one of them was written");
+        let shadow = 0x36_0048 + 5 * 8;
+        for (offset, value) in [(shadow, 0x7300_7f00), (shadow + 4, 0), (shadow + 12 * 0x1_0000, 0), (0, 0)] {
+            assert_eq!(chip.read64(offset), value, "{offset:#x}");
+        }
     }
 
     #[test]

@@ -140,8 +140,8 @@ impl System {
         for (msc, ris, _) in self.instances().filter(|(_, _, place)| ways > 0 && is(*place)) {
             let length = self.features.msc[msc].ris[ris].cpor_bits as usize;
             let control = |word: u32| state.mscs[msc].msc.control(ris, label.partid, Cpbm::OFFSET + 4 * word);
-            // A PARTID that an instance does not know is an error of its own.
-            if length > 0 && control(0).is_some() {
+            // Not every instance has portions, and a PARTID that it does not know is an error of its own.
+            if control(0).is_some() {
                 let bit = |bit: usize| control(word(bit / 32)).is_some_and(|word| word >> (bit % 32) & 1 == 1);
                 allowed &= ways_of(bit, length, ways);
             }
@@ -196,10 +196,9 @@ impl System {
             }
         }
         for monitor in 0..(u32::from(self.features.partid_max) + 1) * pmgs {
-            let held = model.held(domain, monitor);
-            let label = label_of(monitor);
-            if held.lines > 0 || labels.contains_key(&label) {
-                let usage = labels.entry(label).or_default();
+            // Who holds lines has moved them.
+            if let Some(usage) = labels.get_mut(&label_of(monitor)) {
+                let held = model.held(domain, monitor);
                 usage.occupancy.set(held.lines * LINE_SIZE);
                 usage.dirty = held.dirty * LINE_SIZE;
             }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+mod labels;
+
 use super::*;
 use crate::caches::{Access as CacheAccess, Flush};
 use crate::mpam::registers::{Csu, CsuCtl, CsuFlt, MbwuFlt, MbwuLong, MonCtl, MonSel, PartSel};
