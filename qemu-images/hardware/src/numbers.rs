@@ -26,9 +26,42 @@ pub(crate) fn word(number: usize) -> u32 {
     u32::try_from(number).expect("the parts of a machine are counted with 32 bits")
 }
 
+/// Reads bytes of a device that has registers of `N` bytes one behind the other: each register once, by its offset, so that its
+/// bytes are from one moment.
+pub(crate) fn read_registers<const N: usize>(
+    offset: usize,
+    data: &mut [u8],
+    mut register: impl FnMut(usize) -> [u8; N],
+) {
+    let (mut at, mut rest) = (offset, data);
+    while !rest.is_empty() {
+        let within = at % N;
+        let count = rest.len().min(N - within);
+        let (bytes, more) = std::mem::take(&mut rest).split_at_mut(count);
+        bytes.copy_from_slice(&register(at - within)[within..][..count]);
+        at += count;
+        rest = more;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_bytes_of_registers_are_read_and_each_register_once() {
+        for (offset, length) in (0..24).flat_map(|offset| (0..24).map(move |length| (offset, length))) {
+            let mut asked = Vec::new();
+            let mut data = vec![0; length];
+            read_registers(offset, &mut data, |at| {
+                asked.push(at);
+                std::array::from_fn::<u8, 8, _>(|byte| u8::try_from(at + byte).expect("a small number"))
+            });
+            assert!(data.iter().copied().map(usize::from).eq(offset..offset + length), "{length} at {offset}");
+            let end = if length == 0 { offset / 8 * 8 } else { offset + length };
+            assert!(asked.into_iter().eq((offset / 8 * 8..end).step_by(8)), "{length} at {offset}");
+        }
+    }
 
     #[test]
     fn halves_make_up_the_whole() {

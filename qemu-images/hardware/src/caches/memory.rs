@@ -19,7 +19,6 @@ pub struct Memory {
     /// First byte of each range, and its length.
     ranges: [(u64, u64); 2],
     lines_per_node: u64,
-    nodes: u64,
 }
 
 impl Memory {
@@ -37,7 +36,7 @@ impl Memory {
             }
         };
         let nodes = (machine.topology.sockets * machine.topology.nodes) as u64;
-        Self { ranges, lines_per_node: (size / LINE_SIZE).div_ceil(nodes).max(1), nodes }
+        Self { ranges, lines_per_node: (size / LINE_SIZE).div_ceil(nodes).max(1) }
     }
 
     /// The number of the line that a physical address is in, counted through all memory; `None` for what is not memory.
@@ -54,7 +53,7 @@ impl Memory {
     /// The NUMA node that a line is home to, counted over the whole machine.
     #[must_use]
     pub fn home(&self, line: u64) -> u64 {
-        (line / self.lines_per_node).min(self.nodes - 1)
+        line / self.lines_per_node
     }
 
     /// Lines of each node.

@@ -336,8 +336,9 @@ impl Shape {
         let nodes = topology.nodes as u64;
         // A divided socket whose sets cannot be divided has them in common.
         let parts = if sets.is_multiple_of(nodes) { (nodes, memory.lines_per_node()) } else { (1, u64::MAX) };
-        let l2s = topology.l2_domain(cpus.end - 1) + 1 - first_l2;
-        let new_l2 = |(sets, ways): &(u64, usize)| vec![Cache::new(*sets, *ways, *classes, *monitors); l2s];
+        let mut l2s: Vec<usize> = cpus.clone().map(|cpu| topology.l2_domain(cpu)).collect();
+        l2s.dedup();
+        let new_l2 = |(sets, ways): &(u64, usize)| vec![Cache::new(*sets, *ways, *classes, *monitors); l2s.len()];
         Domain {
             l3: Cache::in_parts(*sets, *ways, parts, *classes, *monitors),
             l2: l2.as_ref().map_or_else(Vec::new, new_l2),

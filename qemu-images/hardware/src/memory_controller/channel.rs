@@ -43,8 +43,8 @@ impl Register {
     fn at(offset: usize) -> Option<Self> {
         let half = |offset: usize| if offset.is_multiple_of(8) { Half::Lower } else { Half::Upper };
         match offset {
-            VALUES..0xc0 => Some(Self::Half((offset - VALUES) / 8, half(offset - VALUES))),
-            FIXED_VALUE..CONTROLS => Some(Self::Half(COUNTERS, half(offset - FIXED_VALUE))),
+            VALUES..0xc0 => Some(Self::Half((offset - VALUES) / 8, half(offset))),
+            FIXED_VALUE..CONTROLS => Some(Self::Half(COUNTERS, half(offset))),
             CONTROLS..0xe8 => Some(Self::Control((offset - CONTROLS) / 4)),
             FIXED_CONTROL => Some(Self::FixedControl),
             BOX_CONTROL => Some(Self::BoxControl),
@@ -209,6 +209,16 @@ mod tests {
         channel.write(VALUES, 0xffff_fffe, begin);
         assert_eq!(value(&mut channel, 0, begin), COUNTER - 1);
         assert_eq!(value(&mut channel, 0, happened(0, 3, 0)), 1);
+        for counter in [VALUES + 8, FIXED_VALUE] {
+            let read = |channel: &mut Channel| [counter, counter + 4].map(|half| channel.read(half, begin).unwrap());
+            channel.write(counter, 0x89ab_cdef, begin);
+            channel.write(counter + 4, 0xffff_4567, begin);
+            assert_eq!(read(&mut channel), [0x89ab_cdef, 0x4567], "48 bits");
+            channel.write(counter, 0x1234, begin);
+            assert_eq!(read(&mut channel), [0x1234, 0x4567]);
+            channel.write(counter + 4, 0, begin);
+            assert_eq!(read(&mut channel), [0x1234, 0]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::Happened;
 use super::channel::Channel;
 use crate::machine::MAX_CHANNELS;
+use crate::numbers::read_registers;
 
 /// Bytes of a function's configuration space.
 const SIZE: usize = 256;
@@ -101,15 +102,7 @@ impl Space {
 
     /// Reads it, when so much has happened; all ones outside.
     pub fn read(&mut self, offset: usize, data: &mut [u8], happened: Happened) {
-        let mut last = None;
-        for (at, byte) in (offset..).zip(data) {
-            let word = match last {
-                Some((place, word)) if place == at / 4 => word,
-                _ => self.word(at / 4 * 4, happened),
-            };
-            last = Some((at / 4, word));
-            *byte = word.to_le_bytes()[at % 4];
-        }
+        read_registers(offset, data, |offset| self.word(offset, happened).to_le_bytes());
     }
 
     fn word(&mut self, offset: usize, happened: Happened) -> u32 {
@@ -185,6 +178,29 @@ mod tests {
         assert_eq!(bytes, [0; 4], "node 0");
         space.read(SIZE - 2, &mut bytes, nothing);
         assert_eq!(bytes, [0, 0, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn only_a_write_to_the_command_changes_the_command() {
+        let nothing = Happened::default();
+        let mut space = UBOX.reset(2);
+        let command = |space: &mut Space| {
+            let mut bytes = [0; 2];
+            space.read(4, &mut bytes, nothing);
+            u16::from_le_bytes(bytes)
+        };
+        for (offset, data, expected) in [
+            (0, &[0xff; 4][..], 0),
+            (8, &[0xff; 4], 0),
+            (4, &[0x46, 0x01, 0xff, 0xff], 0x0146),
+            (5, &[0x02], 0x0246),
+            // Across the boundary of two registers.
+            (2, &[0, 0, 0x07, 0x00], 0x0007),
+            (0, &[0; 4], 0x0007),
+        ] {
+            space.write(offset, data, nothing);
+            assert_eq!(command(&mut space), expected, "{offset}: {data:x?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Telemetry;
 use super::tables::{
     CONTROL, DISCOVERY, DISCOVERY_ENTRY, END, REGION_ENTRY, REGIONS, TPMI, TPMI_CONTROL, TPMI_ENTRY, TPMI_INFO, Tables,
 };
-use crate::numbers::word;
+use crate::numbers::{read_registers, word};
 use crate::registers::{TpmiCommand, TpmiMailbox};
 use std::sync::Arc;
 
@@ -112,15 +112,7 @@ impl Oobmsm {
 
     /// Reads the device's memory; each eight bytes at a multiple of eight are from one moment.
     pub fn read_memory(&self, offset: usize, data: &mut [u8]) {
-        let mut last = None;
-        for (at, byte) in (offset..).zip(data) {
-            let word = match last {
-                Some((place, word)) if place == at / 8 => word,
-                _ => self.word(at / 8 * 8),
-            };
-            last = Some((at / 8, word));
-            *byte = word.to_le_bytes()[at % 8];
-        }
+        read_registers(offset, data, |offset| self.word(offset).to_le_bytes());
     }
 
     fn word(&self, offset: usize) -> u64 {
@@ -151,11 +143,10 @@ impl Oobmsm {
         if offset < CONTROL + 16 && end > CONTROL + 8 {
             self.mailbox = TpmiMailbox::default().with(&TpmiMailbox::OWNER, IN_BAND);
         }
-        if offset < CONTROL + 8 && end > CONTROL {
-            self.run_mailbox();
-        }
+        self.run_mailbox();
     }
 
+    /// Does what the mailbox says, if it says anything: what is asked and what is told never stays.
     fn run_mailbox(&mut self) {
         if self.mailbox.get(TpmiMailbox::COMPLETE) == 1 {
             self.mailbox = TpmiMailbox::default();

@@ -2,6 +2,7 @@
 //! The device as the kernel's drivers look at it.
 
 use super::*;
+use crate::flow::TrafficError;
 use crate::machine::Machine;
 use crate::rdt::Rdt;
 use crate::telemetry::TelemetryEvent;
@@ -64,13 +65,100 @@ fn each_feature_has_its_guid_and_its_rmids() {
     let (_, device) = device(0);
     let (entries, words, begin) = table(&device, 12);
     assert_eq!((entries, words), (2, 4));
-    for (entry, (id, guid)) in [(0xb, 0x2669_6143), (3, 0x2655_7651)].into_iter().enumerate() {
-        let entry = begin + entry * 16;
+    for (number, (id, guid)) in [(0xb, 0x2669_6143), (3, 0x2655_7651)].into_iter().enumerate() {
+        let entry = begin + number * 16;
         assert_eq!((memory(&device, entry) & 0xf, memory(&device, entry + 4)), (3, id));
         let table = entry + 16 + memory(&device, entry + 8) as usize;
+        assert_eq!(
+            table,
+            begin + 2 * 16 + number * 6 * 4,
+            "six words each, behind the entries and one behind the other"
+        );
         assert_eq!(memory(&device, table) & 0xffff, 4 | 1 << 8);
         assert_eq!((memory(&device, table + 8), memory(&device, table + 20)), (576, guid));
     }
+}
+
+#[test]
+fn every_region_of_the_package_has_an_entry_and_a_place_of_its_own() {
+    let (telemetry, device) = device(1);
+    let (entries, _, begin) = table(&device, 2);
+    let listed: Vec<(u32, usize)> = (0..entries)
+        .map(|entry| begin + entry * 12)
+        .map(|entry| (memory(&device, entry + 4), memory(&device, entry + 8) as usize))
+        .collect();
+    assert_eq!(listed.iter().map(|(guid, _)| *guid).collect::<Vec<_>>(), [0x2669_6143, 0x2669_6143, 0x2655_7651]);
+    for (place, amount) in [(0, 5), (1, 7)] {
+        telemetry.add(1, place, 0, TelemetryEvent::CoreEnergy, amount).unwrap();
+        // What is added up stays valid.
+        telemetry.add(1, place, 0, TelemetryEvent::CoreEnergy, amount).unwrap();
+    }
+    let counter = |begin: usize| memory(&device, begin);
+    assert_eq!(listed.iter().map(|(_, begin)| counter(*begin)).collect::<Vec<_>>(), [10, 14, 0]);
+    assert_eq!(listed.iter().map(|(_, begin)| memory(&device, begin + 4) >> 31).collect::<Vec<_>>(), [1, 1, 0]);
+    for (place, region) in listed.windows(2).zip(telemetry.of_socket(1)) {
+        assert!(place[0].1 + region.1.size <= place[1].1, "regions lie apart");
+    }
+}
+
+#[test]
+fn the_last_rmid_that_a_region_has_counters_for_is_counted_and_none_after_it() {
+    let (telemetry, _) = device(0);
+    for event in TelemetryEvent::ENERGY.iter().chain(TelemetryEvent::PERF) {
+        assert_eq!(telemetry.add(0, 0, 575, *event, 1), Ok(()), "{event:?}");
+        assert_eq!(telemetry.add(0, 0, 576, *event, 1), Err(TrafficError::NoSuchRmid), "{event:?}");
+    }
+    assert_eq!(telemetry.add(0, 1, 0, TelemetryEvent::C6Res, 1), Err(TrafficError::NoSuchRegion));
+    assert_eq!(telemetry.add(2, 0, 0, TelemetryEvent::C6Res, 1), Err(TrafficError::NoSuchRegion));
+    assert_eq!(telemetry.sockets(), 2);
+}
+
+#[test]
+fn an_event_has_the_name_by_which_it_is_found() {
+    let all: Vec<_> = TelemetryEvent::ENERGY.iter().chain(TelemetryEvent::PERF).copied().collect();
+    let found: Vec<_> = all.iter().map(|event| TelemetryEvent::from_name(event.name())).collect();
+    assert_eq!(found, all.iter().copied().map(Some).collect::<Vec<_>>());
+    assert_eq!((all[0].name(), TelemetryEvent::from_name("")), ("core_energy", None));
+}
+
+#[test]
+fn the_mailbox_answers_only_what_it_knows_and_only_who_writes_to_it() {
+    let (_, mut device) = device(0);
+    let state = |device: &Oobmsm| [0, 4, 8, 12].map(|offset| memory(device, CONTROL + offset));
+    for (command, feature, known) in [
+        (GET_STATE, TPMI_INFO, true),
+        (GET_STATE, TPMI_CONTROL, true),
+        (GET_STATE, 0x82, false),
+        (GET_STATE + 1, TPMI_INFO, false),
+    ] {
+        device.write_memory(CONTROL + 8, &(command | feature << 40).to_le_bytes());
+        device.write_memory(CONTROL, &1_u64.to_le_bytes());
+        let (result, mail) = if known { (0x40, 1 | word(feature as usize) << 8) } else { (0x41, 0) };
+        assert_eq!(state(&device), [result << 8 | 1 << 4, 0, 0, mail], "{command:#x} {feature:#x}");
+        device.write_memory(CONTROL, &(1_u64 << 6).to_le_bytes());
+        assert_eq!(state(&device)[0], 0, "given back");
+    }
+    // Beside it there is nothing.
+    for (offset, length) in [(CONTROL - 8, 8), (CONTROL + 16, 8), (CONTROL + 17, 1), (END, 64)] {
+        device.write_memory(offset, &vec![0xff; length]);
+        assert_eq!(state(&device)[0], 0, "{length} at {offset:#x}");
+    }
+    // One byte of the mail is enough to own it.
+    for offset in [CONTROL + 8, CONTROL + 15] {
+        device.write_memory(offset, &[0]);
+        assert_eq!(state(&device)[0], 1 << 4);
+        device.write_memory(CONTROL, &(1_u64 << 6).to_le_bytes());
+    }
+}
+
+#[test]
+fn software_turns_the_device_on_and_finds_nothing_behind_4_kib_of_configuration() {
+    let (_, mut device) = device(0);
+    device.write_config(4, &[0x06, 0x04, 0xff, 0xff]);
+    device.write_config(0x3c, &[0x0b, 0xff]);
+    assert_eq!((config(&device, 4), config(&device, 0x3c)), (0x0010_0406, 0x0b));
+    assert_eq!(device.config_size(), 4096);
+    assert_eq!((config(&device, 4092), config(&device, 4094), config(&device, 4096)), (0, 0xffff_0000, u32::MAX));
 }
 
 #[test]
