@@ -97,6 +97,18 @@ fn what_is_wrong_is_told_with_file_line_column_and_key() {
             "LIBRARY/intel.toml:23:13: rdt.l3.shareable: 0xc00 has bits beyond cbm_len = 8 (mine.toml is like that file)",
         ),
         ("description = \"x\"\n", "mine.toml:1:1: missing field `arch`"),
+        // What is at the very end of a text is still of that text.
+        ("like = \"intel\"\nmemory = 1", "mine.toml:2:10: memory: invalid type: integer `1`"),
+        (
+            &format!("{like}[rdt.monitoring]\nevents = [\"llc_occupancy\", \"stalls\"]\n"),
+            "mine.toml:3:28: rdt.monitoring.events[1]: unknown variant `stalls`",
+        ),
+        (
+            "like = \"mpam\"\n[[mpam.msc]]\n[[mpam.msc.ris]]\ncpor_bits = 4\n[[mpam.msc.ris]]\nerrors = 1\n",
+            "mine.toml:6:1: mpam.msc[0].ris[1].errors: unknown field `errors`",
+        ),
+        // Nobody says that there is no L3, but the file as a whole.
+        ("like = \"intel\"\nwithout = [\"cache\"]\n", "mine.toml: cache.l3: is needed, because [rdt]"),
         (
             "like = \"mpam\"\n[[mpam.msc]]\n[[mpam.msc.ris]]\nusage = { count = 0 }\n",
             "mine.toml:4:19: mpam.msc[0].ris[0].usage.count: is 0; leave the table out",
@@ -106,6 +118,9 @@ fn what_is_wrong_is_told_with_file_line_column_and_key() {
         let problem = problem(&[("mine.toml", text)]);
         assert!(problem.starts_with(message), "{text}: {problem}");
     }
+    let syntax = problem(&[("mine.toml", "like = \"other.toml\"\n"), ("other.toml", "memory = \"1G\"\narch = x86\n")]);
+    assert!(syntax.starts_with("other.toml:2:8: "), "{syntax}");
+    assert!(syntax.ends_with(" (mine.toml is like that file)"), "{syntax}");
     let other = problem(&[("mine.toml", "like = \"other.toml\"\n"), ("other.toml", "like = \"intel\"\nmemory = 1\n")]);
     assert_eq!(
         other,
@@ -119,6 +134,9 @@ fn a_machine_that_is_like_itself_is_refused() {
         &[("mine.toml", "like = \"./mine.toml\"\n")][..],
         &[("mine.toml", "like = \"b.toml\"\n"), ("b.toml", "description = \"b\"\nlike = \"./mine.toml\"\n")],
     ];
+    // By another name.
+    let by_way_of = [("mine.toml", "like = \"a/../mine.toml\"\n"), ("a/b.toml", "")];
+    assert_eq!(problem(&by_way_of), "mine.toml:1:8: like: a machine that is like itself: mine.toml, a/../mine.toml");
     assert_eq!(problem(rounds[0]), "mine.toml:1:8: like: a machine that is like itself: mine.toml, ./mine.toml");
     assert_eq!(
         problem(rounds[1]),
@@ -131,4 +149,13 @@ fn a_text_that_is_in_no_file_is_like_no_other() {
     assert_eq!(Machine::parse("like = \"intel\"\n").unwrap_err().to_string(), "like: only a file can be like another");
     let problem = Machine::parse("description = \"x\"\narch = \"x\"\n").unwrap_err().to_string();
     assert!(problem.starts_with("line 2:8: arch: unknown variant `x`"), "{problem}");
+    let intel = std::fs::read_to_string(library().join("intel.toml")).unwrap();
+    let without = |line: &str| {
+        let text: String = intel.split_inclusive('\n').filter(|other| !other.starts_with(line)).collect();
+        Machine::parse(&text).unwrap_err().to_string()
+    };
+    assert_eq!(without("description"), "line 1:1: missing field `description`");
+    let (first, rest) = intel.split_once("[cache.l3]\nsize_kib = 24576\nways = 12\n").unwrap();
+    let problem = Machine::parse(&format!("{first}{rest}")).unwrap_err().to_string();
+    assert!(problem.starts_with("cache.l3: is needed"), "{problem}");
 }

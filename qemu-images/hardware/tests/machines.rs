@@ -187,6 +187,7 @@ fn what_no_hardware_can_be_is_refused_with_its_place() {
         ("memory = \"1G\"", "memory = \"1\"", "memory: \"1\" is not a number with unit"),
         ("arch = \"x86_64\"", "arch = \"aarch64\"", "rdt: only a machine of arch \"x86_64\""),
         ("[cache.l3]\nsize_kib = 24576\nways = 12\n", "", "cache.l3: is needed"),
+        ("memory = \"1G\"", "memory = \"0G\"", "memory: \"0G\" is not a number with unit"),
         ("linear = true", "linear = true\nspeed = 9", "unknown field `speed`"),
         ("[rdt.mba]", "[other]\n[rdt.mba]", "unknown field `other`"),
     ];
@@ -195,6 +196,108 @@ fn what_no_hardware_can_be_is_refused_with_its_place() {
         let problem = Machine::parse(&INTEL.replacen(good, bad, 1)).expect_err(bad).to_string();
         assert!(problem.contains(message), "{bad}: {problem}");
     }
+}
+
+#[test]
+fn what_is_just_possible_is_taken_and_what_is_just_not_is_refused() {
+    let accepts = |text: &str, changes: &[(&str, &str)]| {
+        let changed = changes.iter().fold(text.to_owned(), |text, (old, new)| {
+            assert!(text.contains(old), "{old}");
+            text.replacen(old, new, 1)
+        });
+        Machine::parse(&changed).map(drop).map_err(|problem| problem.to_string())
+    };
+    let refused = |answer: Result<(), String>, problem: &str| {
+        assert!(answer.as_ref().is_err_and(|answer| answer.contains(problem)), "{problem}: {answer:?}");
+    };
+    let model = ("[cache.l3]", "[cache]\nmodel = true\n[cache.l3]");
+    // 65536 pairs of PARTID and PMG.
+    for (partid_max, pmg_max, most) in [(16383, 3, true), (16384, 3, false), (255, 255, true), (256, 255, false)] {
+        let labels = format!("partid_max = {partid_max}\npmg_max = {pmg_max}\n");
+        let answer = accepts(MPAM, &[model, ("partid_max = 31\npmg_max = 3\n", &labels)]);
+        match most {
+            true => assert_eq!(answer, Ok(())),
+            false => refused(answer, "labels are more than the 65536 that cache.model can have"),
+        }
+    }
+    let l3 = "cpor_bits = 16";
+    assert_eq!(accepts(MPAM, &[(l3, "bandwidth = { portion_bits = 8191 }")]), Ok(()));
+    refused(
+        accepts(MPAM, &[(l3, "bandwidth = { portion_bits = 8192 }")]),
+        "mpam.msc[0].ris[0].bandwidth.portion_bits: 8192 is not within 0 to 8191",
+    );
+    assert_eq!(accepts(MPAM, &[("{ l3 = 0 }", "{ l2 = 3 }")]), Ok(()));
+    refused(
+        accepts(MPAM, &[("{ l3 = 0 }", "{ l2 = 4 }")]),
+        "mpam.msc[0].ris[0].part_of: there is no L2 domain 4, but 4",
+    );
+    // The register of a divided socket is where the 17th mask would be.
+    let snc = include_str!("../../machines/intel-snc.toml");
+    assert_eq!(accepts(snc, &[("closids = 15", "closids = 16")]), Ok(()));
+    refused(accepts(snc, &[("closids = 15", "closids = 17")]), "rdt.l3.closids: on a divided socket");
+    let aet = include_str!("../../machines/intel-aet.toml");
+    let first = |package: u32| {
+        accepts(aet, &[("[telemetry.energy]", &format!("[telemetry]\nfirst_package = {package}\n[telemetry.energy]"))])
+    };
+    assert_eq!(first(254), Ok(()));
+    refused(first(255), "telemetry.first_package: the last package would be 256");
+    // What is monitored is needed as well as what is controlled.
+    let only = include_str!("../../machines/intel-mon-only.toml");
+    let at = only.find("[cache.l3]").expect("it has one");
+    let end = at + only[at + 1..].find("\n[").expect("more tables") + 1;
+    refused(
+        accepts(&format!("{}{}", &only[..at], &only[end..]), &[]),
+        "cache.l3: is needed, because [rdt] controls or",
+    );
+    let none = "description = \"x\"\narch = \"x86_64\"\nmemory = \"1G\"\n[qemu]\nmachine = \"q35\"\ncpu = \"max\"\n\
+                [topology]\nsockets = 1\ncores = 1\n[cache.l3]\nsize_kib = 1024\nways = 16\n";
+    assert_eq!(accepts(none, &[]), Ok(()));
+    refused(accepts(none, &[model]), "cache.model: needs [rdt], [qos] or [mpam]");
+    assert!(!Machine::parse(none).unwrap().has_controls());
+}
+
+#[test]
+fn nodes_of_a_socket_are_counted_by_cpus_whatever_threads_there_are() {
+    let snc = include_str!("../../machines/intel-snc.toml");
+    // Two sockets of four cores of two threads, each divided into four nodes.
+    let file = snc.replace("nodes = 2", "nodes = 4\nthreads = 2");
+    let machine = Machine::parse(&file).unwrap_or_else(|problem| panic!("{problem}"));
+    let topology = &machine.topology;
+    assert_eq!((topology.sockets, topology.cores, topology.threads, topology.nodes), (2, 4, 2, 4));
+    for cpu in 0..16 {
+        assert_eq!((topology.node(cpu), topology.node_of_socket(cpu)), (cpu / 2, cpu / 2 % 4), "{cpu}");
+    }
+    let args = machine.qemu_args();
+    let nodes: Vec<&str> = args.iter().filter(|arg| arg.starts_with("node,")).map(String::as_str).collect();
+    assert_eq!(nodes.len(), 8);
+    assert_eq!(nodes[7], "node,nodeid=7,cpus=14-15,memdev=node7");
+    assert!(args.iter().any(|arg| arg == "memory-backend-ram,id=node7,size=134217728"), "an eighth of 1 GiB");
+}
+
+/// SDM Vol. 2, CPUID leaf 4: ids of the APIC take a power of two for each level.
+#[test]
+fn a_cache_is_shared_by_all_threads_of_its_cores() {
+    let file = INTEL.replace("cores = 2", "cores = 4\nthreads = 2");
+    let rdt = Rdt::new(&Machine::parse(&file).unwrap()).unwrap();
+    let [eax, ..] = rdt.patch_cpuid(4, 3, [0x1c00_4163, 0, 0, 0]);
+    assert_eq!(eax >> 14 & 0xfff, 7);
+}
+
+#[test]
+fn a_machine_has_the_devices_that_its_file_asks_for_each_at_its_place() {
+    use resctrl_hardware::machine::Device;
+    let devices = |name: &str| {
+        let path = format!("{}/../machines/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        Machine::load(path.as_ref()).unwrap().devices()
+    };
+    assert_eq!(devices("intel"), []);
+    let telemetry = devices("intel-aet");
+    assert_eq!(telemetry, [Device::Telemetry(0), Device::Telemetry(1)]);
+    assert!(telemetry.iter().all(|device| device.address().is_none()), "QEMU chooses");
+    let addresses: Vec<_> =
+        devices("intel-imc").iter().map(|device| device.address().expect("it has a place")).collect();
+    assert_eq!(addresses.len(), 11);
+    assert_eq!(addresses[..4], ["08.0", "0a.0", "0a.2", "0a.6"]);
 }
 
 #[test]

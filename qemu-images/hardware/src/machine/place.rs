@@ -55,10 +55,10 @@ impl Sources {
         let Source { text, base, .. } = &self.0[number];
         let table = DeTable::parse(text).map_err(|problem| {
             let span = problem.span().unwrap_or_default();
-            self.error(span.start + base..span.end + base, problem.message())
+            self.error(behind(span, *base), problem.message())
         })?;
         let span = table.span();
-        Ok(Spanned::new(span.start + base..span.end + base, moved(table.into_inner(), *base)))
+        Ok(Spanned::new(behind(span, *base), moved(table.into_inner(), *base)))
     }
 
     /// What a file says of others, and where.
@@ -94,9 +94,8 @@ impl Sources {
             };
             return Err(self.error(place, &problem));
         }
-        let same = |source: &Source| match (source.path.canonicalize(), path.canonicalize()) {
-            (Ok(one), Ok(other)) => one == other,
-            _ => source.path == path,
+        let same = |source: &Source| {
+            source.path.canonicalize().is_ok_and(|one| path.canonicalize().is_ok_and(|other| one == other))
         };
         if let Some(first) = self.0.iter().position(same) {
             let round: Vec<_> = self.0[first..].iter().map(|source| source.path.display().to_string()).collect();
@@ -175,12 +174,16 @@ fn leaves(prefix: &str, table: &toml::Table, into: &mut Vec<String>) {
     }
 }
 
+/// Places of a text that begins at `base`.
+fn behind(span: Range<usize>, base: usize) -> Range<usize> {
+    span.start + base..span.end + base
+}
+
 /// A table whose places are numbered from `base` on.
 fn moved(table: DeTable<'_>, base: usize) -> DeTable<'_> {
-    let place = |span: Range<usize>| span.start + base..span.end + base;
     let mut result = DeTable::new();
     for (key, value) in table {
-        let key_span = place(key.span());
+        let key_span = behind(key.span(), base);
         result.insert(Spanned::new(key_span, key.into_inner()), moved_value(value, base));
     }
     result
@@ -195,7 +198,7 @@ fn moved_value(value: Spanned<DeValue<'_>>, base: usize) -> Spanned<DeValue<'_>>
         }
         other => other,
     };
-    Spanned::new(span.start + base..span.end + base, value)
+    Spanned::new(behind(span, base), value)
 }
 
 /// The path of the key that has this place, or whose value has.

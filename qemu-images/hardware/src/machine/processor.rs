@@ -295,6 +295,11 @@ mod tests {
             "QEMU has 2 threads to a core, the machine 1: use -smp 4,sockets=2,cores=2,threads=1"
         );
         assert!(problem(cpus(4)).starts_with("QEMU has 4 CPUs to a socket, the machine 2: use -smp 4,"));
+        let mut threaded = machine("intel");
+        threaded.topology.threads = 2;
+        assert_eq!(threaded.check_cpuid(0xb, 0, [1, 2, 0x100, 0]), Ok(()));
+        assert_eq!(threaded.check_cpuid(0xb, 1, [2, 4, 0x201, 0]), Ok(()));
+        assert!(problem(threaded.check_cpuid(0xb, 1, [2, 2, 0x201, 0])).contains("the machine 4"));
         assert_eq!(intel.check_cpuid(0xb, 1, [0; 4]), Ok(()), "a processor that does not tell");
         assert_eq!(intel.check_cpuid(0xb, 2, [0, 0, 2, 0]), Ok(()), "beyond the last level");
     }
