@@ -171,6 +171,8 @@ mod tests {
         let (mut msc, mut page) = pair();
         page.stored(0x4000, 1);
         assert_eq!(page.refresh(&msc, 0x4000, 0), [(0x4000, 0)]);
+        assert_eq!(store(&mut msc, &mut page, PAGE_SIZE, 1), [(PAGE_SIZE, 0)]);
+        assert_eq!(store(&mut msc, &mut page, PAGE_SIZE - 4, 1), [(PAGE_SIZE - 4, 0)]);
         assert_eq!(store(&mut msc, &mut page, 0x700, 5), [(0x700, 0)]);
     }
 }

@@ -73,6 +73,11 @@ fn a_value_is_written_with_48_bits_and_wraps_behind_them() {
     // With the bits for what is frozen, as Linux clears everything.
     write(&pmu, STATUS_CLEAR, 1 << 58 | 0x3f, references(2, 0));
     assert_eq!(pmu.rdmsr(0, PerfCntrGlobalStatus::ADDRESS, references(2, 0)), Some(0));
+    // No sign, as Intel's have one.
+    write(&pmu, PerfCtr::ADDRESS + 2, 0x8000_0001, references(2, 0));
+    assert_eq!(pmu.rdmsr(0, PerfCtr::ADDRESS + 2, references(2, 0)), Some(0x8000_0001));
+    write(&pmu, PerfCntrGlobalCtl::ADDRESS, 0x3f, references(2, 0));
+    assert_eq!(pmu.rdmsr(0, PerfCntrGlobalCtl::ADDRESS, references(2, 0)), Some(0x3f));
     write(&pmu, PerfCntrGlobalCtl::ADDRESS, 0, references(2, 0));
     assert_eq!(pmu.rdmsr(0, PerfCtr::ADDRESS, references(9, 0)), Some(1), "all are off");
 }

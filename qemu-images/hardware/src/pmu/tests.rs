@@ -65,6 +65,58 @@ fn a_counter_counts_its_event_for_the_modes_it_is_asked_for_while_it_is_on() {
 }
 
 #[test]
+fn events_have_the_numbers_of_the_manual() {
+    let pmu = pmu();
+    let happened = Happened { time: 7, instructions: [100, 0], references: [20, 0], misses: [5, 0], accesses: [50, 0] };
+    for (event, counted) in
+        [(0x003c, 7), (0x013c, 7), (0x00c0, 100), (0x4f2e, 20), (0x412e, 5), (0x00c4, 0), (0x00c5, 0), (0x4f2f, 0)]
+    {
+        write(&pmu, SELECT[0], 0, Happened::default());
+        write(&pmu, VALUE[0], 0, Happened::default());
+        write(&pmu, SELECT[0], event | USER | ENABLE, Happened::default());
+        assert_eq!(pmu.rdmsr(0, VALUE[0], happened), Some(counted), "{event:#x}");
+    }
+}
+
+#[test]
+fn each_counter_has_a_register_and_a_bit_of_its_own() {
+    let pmu = pmu();
+    let general: Vec<u32> = (0..4).map(|number| PMC + number).collect();
+    let fixed: Vec<u32> = (0..3).map(|number| FIXED_CTR + number).collect();
+    assert!(general.iter().chain(&fixed).chain(&[GLOBAL_STATUS, FIXED_CTR_CTRL]).all(|address| pmu.has(*address)));
+    // A general-purpose counter is written with 32 bits, whatever is above, and a sign; a fixed one with 48.
+    for (place, address) in (1..).zip(general.iter().chain(&fixed)) {
+        write(&pmu, *address, 0x8000_0000 | place, Happened::default());
+    }
+    let read = |address: &u32| pmu.rdmsr(0, *address, Happened::default()).unwrap();
+    let sign = COUNTER & !0xffff_ffff;
+    assert_eq!(general.iter().map(read).collect::<Vec<_>>(), [1, 2, 3, 4].map(|place| sign | 0x8000_0000 | place));
+    assert_eq!(fixed.iter().map(read).collect::<Vec<_>>(), [5, 6, 7].map(|place| 0x8000_0000 | place));
+    write(&pmu, PMC + 3, 1 << 63 | 5, Happened::default());
+    assert_eq!(read(&(PMC + 3)), 5);
+    // All of them overflow, and each says so.
+    let on = (FixedCtrCtrl::USR) * 0x111;
+    write(&pmu, FIXED_CTR_CTRL, on, Happened::default());
+    write(&pmu, GLOBAL_CTRL, 0x7_0000_000f, Happened::default());
+    for (number, bit) in
+        [(PMC, 0), (PMC + 1, 1), (PMC + 3, 3), (FIXED_CTR, 32), (FIXED_CTR + 1, 33), (FIXED_CTR + 2, 34)]
+    {
+        for address in general.iter().chain(&fixed) {
+            write(&pmu, *address, 0, Happened::default());
+        }
+        for select in 0..4 {
+            write(&pmu, PERFEVTSEL + select, 0x00c0 | USER | ENABLE, Happened::default());
+        }
+        write(&pmu, number, if bit < 32 { 0xffff_ffff } else { COUNTER }, Happened::default());
+        let happened = Happened { time: 2, instructions: [2, 0], ..Happened::default() };
+        assert_eq!(pmu.rdmsr(0, GLOBAL_STATUS, happened), Some(1 << bit), "{number:#x}");
+        write(&pmu, GLOBAL_OVF_CTRL, 1 << bit, happened);
+        assert_eq!(pmu.rdmsr(0, GLOBAL_STATUS, happened), Some(0));
+        let _ = pmu.rdmsr(0, GLOBAL_STATUS, Happened::default());
+    }
+}
+
+#[test]
 fn other_events_are_kept_and_count_nothing() {
     let pmu = pmu();
     write(&pmu, SELECT[0], 0x00c5 | USER | ENABLE, misses(0, 0));
