@@ -92,9 +92,9 @@ impl Rdt {
         let topology = &self.machine.topology;
         let thread = &state.threads[cpu];
         let closid = place(thread.assoc.get(PqrAssoc::CLOSID));
-        let monitored = self.features.monitoring.as_ref().map_or(0, |monitoring| monitoring.rmids);
         // Where the L3 is not monitored, all RMIDs are one to it.
-        let rmid = if monitored > 0 { self.counted_rmid(state, cpu, thread.assoc).min(monitored - 1) } else { 0 };
+        let monitored = self.features.monitoring.is_some();
+        let rmid = if monitored { self.counted_rmid(state, cpu, thread.assoc) } else { 0 };
         let label = crate::caches::Label {
             class: (thread.assoc.get(PqrAssoc::CLOSID) & 0xffff) as u16,
             monitor: u32::try_from(rmid).unwrap_or(0),
