@@ -132,6 +132,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bytes_are_of_the_own_node_or_not_and_read_or_not() {
+        let bytes = Bytes {
+            local_reads: 1,
+            remote_reads: 10,
+            local_victims: 100,
+            remote_victims: 1000,
+            local_writes: 10_000,
+            remote_writes: 100_000,
+        };
+        assert_eq!((bytes.total(), bytes.local(), bytes.reads()), (111_111, 10_101, 11));
+    }
+
+    #[test]
     fn what_was_moved_is_taken_once_by_label() {
         let mut ledger = Ledger::new(4);
         let label = |class, monitor| Label { class, monitor };
