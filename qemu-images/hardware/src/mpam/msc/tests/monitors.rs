@@ -191,20 +191,22 @@ fn a_capture_of_what_was_not_ready_is_not_ready() {
 
 #[test]
 fn without_a_long_counter_its_registers_read_as_zero_and_cannot_be_written() {
-    let mut msc = counting(CounterWidth::Bits31);
-    msc.write32(MonCtl::OFFSET, ENABLED | CAPTURE, 0);
-    msc.request(0, request(3, 1, 5));
-    let long = [MbwuLong::OFFSET, MbwuLong::OFFSET + 4, MbwuLongCapture::OFFSET, MbwuLongCapture::OFFSET + 4];
-    for offset in long {
-        msc.write32(offset, ALL, 0);
+    for not_ready in [NotReady::Unmanaged, NotReady::Nanoseconds(1000)] {
+        let mut msc = traffic(BandwidthMonitors { not_ready, ..TRAFFIC });
+        msc.write32(MonCtl::OFFSET, ENABLED | CAPTURE, 0);
+        msc.request(0, request(0, 0, 5));
+        let long = [MbwuLong::OFFSET, MbwuLong::OFFSET + 4, MbwuLongCapture::OFFSET, MbwuLongCapture::OFFSET + 4];
+        for offset in long {
+            msc.write32(offset, ALL, 0);
+        }
+        // Ready or not, captured or not.
+        for now in [0, 1000, 1000] {
+            assert_eq!(long.map(|offset| msc.read32(offset, now)), [0; 4]);
+            msc.capture(7, now);
+            assert_eq!(long.map(|offset| msc.read32(offset, now)), [0; 4]);
+        }
+        assert_eq!((msc.read32(Mbwu::OFFSET, 1000), msc.read32(MbwuCapture::OFFSET, 1000)), (5, 5), "{not_ready:?}");
     }
-    // Captured or not.
-    for _ in 0..2 {
-        assert_eq!(long.map(|offset| msc.read32(offset, 0)), [0; 4]);
-        assert_eq!(msc.read32(Mbwu::OFFSET, 0), 5);
-        msc.capture(7, 0);
-    }
-    assert_eq!(msc.read32(MbwuCapture::OFFSET, 0), 5);
 }
 
 #[test]

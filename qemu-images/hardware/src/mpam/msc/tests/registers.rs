@@ -83,8 +83,9 @@ fn an_error_names_its_id_its_instance_and_whether_it_came_upon_another() {
         let all = MscConfig::new(vec![cache(), memory(CounterWidth::Bits31)]);
         let mut msc = Msc::new(MscConfig { extended_error_status, ..all });
         // A request, a store and a load of controls, a store and a load of monitors.
-        let actions: [(Action, u64); 5] = [
+        let actions: [(Action, u64); 6] = [
             (|m| m.request(1, request(7, 9, 1)), 0x1_0409_0007),
+            (|m| (select(m, 0, 99), m.write32(Cpbm::OFFSET, 1, 0)).1, 0x0100_0063),
             (|m| (select(m, 1, 9), m.write32(Cpbm::OFFSET, 1, 0)).1, 0x1_0900_0009),
             (|m| assert_eq!((select(m, 1, 9), m.read32(Cpbm::OFFSET, 0)).1, 0), 0x1_0900_0009),
             (|m| (select_monitor(m, 1, 1), m.write32(CsuFlt::OFFSET, 1, 0)).1, 0x1_0b00_0001),
