@@ -43,6 +43,19 @@ fn portions_are_those_of_the_cache_whose_instance_they_are_of() {
 }
 
 #[test]
+fn portions_of_an_l2_that_no_file_gives_a_size_confine_nobody() {
+    let file = include_str!("../../../../../../machines/mpam-l2.toml");
+    let file = file.replace("[cache.l3]", "[cache]\nmodel = true\n[cache.l3]");
+    let file = file.replace("[cache.l2]\nsize_kib = 1024\nways = 8\nfirst_id = 0\n", "");
+    let system = System::new(&Machine::parse(&file).expect("a machine")).expect("it has MPAM");
+    assert_eq!(system.caches().expect("it has caches").ways(), (0, 16));
+    label(&system, 0, (3, 0), (0, 0));
+    control(&system, 0, 3, Cpbm::OFFSET, 0xf_ffff);
+    walk(&system, CacheAccess::Load, Mode::User, 0, MIB);
+    assert_eq!(system.usage(0, Label { partid: 3, pmg: 0 }, 0).expect("there is one"), (MIB, MIB));
+}
+
+#[test]
 fn a_map_of_more_than_32_portions_goes_on_in_the_next_word() {
     let system = system(|file| without_l2(file).replace("cpor_bits = 16", "cpor_bits = 64"));
     label(&system, 0, (3, 0), (0, 0));
