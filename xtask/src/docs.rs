@@ -18,7 +18,7 @@ use crate::workspace;
 /// Brings pages in docs/ up to date: machines.md, catalogue.md, found.md, evidence.md
 ///
 /// Keys of machine files and words that say what scenarios need come from the types in qemu-images/hardware and xtask, known
-/// differences from qemu-images/guest/known-differences.toml, claims about the tests from the figures in docs/evidence.
+/// differences from qemu-images/guest/known-differences.toml, reports from docs/found, claims from the figures in docs/evidence.
 /// Measured figures are brought up to date by what measures them: `evidence`, `bench --docs`, `timings --docs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {}
@@ -45,8 +45,8 @@ pub(crate) fn renew() -> Result<()> {
 fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
     let of_machines = machines::parts()?.map(|(name, text)| (machines::PAGE, name, text));
     let lists = catalogue::parts()?.map(|(name, text)| (catalogue::PAGE, name, text));
-    let (name, text) = found::part()?;
-    Ok(of_machines.into_iter().chain(lists).chain([(found::PAGE, name, text)]).chain(evidence::parts()?).collect())
+    let of_found = found::parts()?.map(|(name, text)| (found::PAGE, name, text));
+    Ok(of_machines.into_iter().chain(lists).chain(of_found).chain(evidence::parts()?).collect())
 }
 
 /// Puts a text into a page of `docs/`, in place of what is between the mark `<!-- NAME -->` and the next `<!-- end of table -->`.

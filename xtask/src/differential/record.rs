@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn known(text: &str) -> Random {
-        toml::from_str(&format!("{text}\nreason = \"so it is\"")).unwrap()
+        toml::from_str(&format!("{text}\nreason = \"so it is\"\nreport = \"x\"")).unwrap()
     }
 
     #[test]

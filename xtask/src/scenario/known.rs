@@ -30,6 +30,8 @@ pub(crate) struct Known {
     pub(crate) machines: Vec<String>,
     /// Why the two differ, and which of them is right.
     pub(crate) reason: String,
+    /// The page in docs/found, without `.md`, that reports it.
+    pub(crate) report: String,
 }
 
 /// Something that random sequences of operations must not compare, or not do.
@@ -56,6 +58,7 @@ pub(crate) struct Random {
     #[serde(default)]
     machines: Vec<String>,
     reason: String,
+    report: String,
 }
 
 impl Random {
@@ -135,6 +138,12 @@ impl KnownDifferences {
         self.check.iter().filter(|known| known.implementation == Implementation::Kernel)
     }
 
+    /// The reports of all that is listed.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &str> {
+        let of_checks = self.check.iter().map(|known| &*known.report);
+        of_checks.chain(self.random.iter().map(|random| &*random.report))
+    }
+
     /// The checks of `case` that are to fail.
     pub(crate) fn of(&self, case: &Case) -> Vec<Known> {
         let applies = |known: &&Known| {
@@ -173,7 +182,8 @@ mod tests {
     #[test]
     fn a_difference_is_known_where_it_is_listed_and_nowhere_else() {
         let known = KnownDifferences::parse(
-            "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nkernels = [\"oracle\"]\nreason = \"so it is\"\n",
+            "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nkernels = [\"oracle\"]\nreason = \"so it is\"\n\
+             report = \"x\"\n",
         )
         .unwrap();
         assert_eq!(known.of(&case(Implementation::Kernel, "oracle"))[0].check, "abi-7 x");
@@ -183,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_machine_is_known_of_a_users_that_is_like_it() {
-        let text = "[[check]]\nscenario = \"mount\"\ncheck = \"x\"\nmachines = [\"MACHINE\"]\nreason = \"so it is\"\n";
+        let text = "[[check]]\nscenario = \"mount\"\ncheck = \"x\"\nmachines = [\"MACHINE\"]\nreason = \"so it is\"\nreport = \"x\"\n";
         let (_folder, mine) = machine::tests::of_a_user("mine.toml", "like = \"mpam-ris\"\nmemory = \"2G\"\n");
         let known = |listed: &str, name: &machine::Name| {
             let case = Case { machine: name.clone(), ..case(Implementation::Kernel, "stock") };
@@ -195,10 +205,23 @@ mod tests {
 
     #[test]
     fn nothing_is_listed_without_a_reason() {
-        let text = "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nreason = \" \"\n";
-        assert!(KnownDifferences::parse(text).unwrap_err().to_string().contains("no reason"));
-        assert!(KnownDifferences::parse("[[random]]\nignore = \"x\"\nreason = \"\"\n").is_err());
-        assert!(KnownDifferences::parse("[[random]]\nreason = \"it says nothing\"\n").is_err());
+        let error = |text: &str| format!("{:#}", KnownDifferences::parse(text).unwrap_err());
+        let check = "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nreport = \"x\"\n";
+        assert!(error(&format!("{check}reason = \" \"\n")).contains("no reason"));
+        let random = "[[random]]\nreport = \"x\"\n";
+        assert!(error(&format!("{random}ignore = \"x\"\nreason = \"\"\n")).contains("no reason"));
+        assert!(error(&format!("{random}reason = \"it is so\"\n")).contains("says nothing"));
+    }
+
+    #[test]
+    fn nothing_is_listed_without_a_report() {
+        for text in [
+            "[[check]]\nscenario = \"mount\"\ncheck = \"abi-7 x\"\nreason = \"x\"\n",
+            "[[random]]\nignore = \"x\"\nreason = \"x\"\n",
+        ] {
+            let error = format!("{:#}", KnownDifferences::parse(text).unwrap_err());
+            assert!(error.contains("missing field `report`"), "{error}");
+        }
     }
 
     #[test]

@@ -266,7 +266,7 @@ pub(crate) fn finished(case: Case, lines: &[&str]) -> Outcome {
 }
 
 fn known(check: &str) -> Vec<Known> {
-    let text = format!("scenario = \"a\"\ncheck = \"{check}\"\nreason = \"so it is\"\n");
+    let text = format!("scenario = \"a\"\ncheck = \"{check}\"\nreason = \"so it is\"\nreport = \"x\"\n");
     vec![toml::from_str(&text).unwrap()]
 }
 
