@@ -66,7 +66,7 @@ fn change(rng: &mut Rng, parts: &mut Vec<Vec<Operation>>, other: &Sequence) {
 
 /// A file is opened, and used after something else has happened.
 fn keep_open(rng: &mut Rng, part: &mut Vec<Operation>, place: usize) {
-    let Some(path) = part.get(place).and_then(path_of).map(str::to_owned) else { return };
+    let Some(path) = part.get(place).and_then(path_of) else { return };
     let slot = rng.usize(..SLOTS);
     let text = part.get(place).and_then(text_of).unwrap_or(b"\n").to_vec();
     part.insert(place, Operation::Hold(slot, path, FLAGS[rng.usize(..FLAGS.len())].to_owned()));
@@ -87,11 +87,11 @@ fn keep_open(rng: &mut Rng, part: &mut Vec<Operation>, place: usize) {
 
 /// The paths that a sequence is about.
 fn names(sequence: &Sequence) -> Vec<String> {
-    sequence.parts().iter().flatten().filter_map(path_of).map(str::to_owned).collect()
+    sequence.parts().iter().flatten().filter_map(path_of).collect()
 }
 
 /// The path that an operation is about; of a rename the old one.
-fn path_of(operation: &Operation) -> Option<&str> {
+fn path_in(operation: &mut Operation) -> Option<&mut String> {
     match operation {
         Operation::Mount(_)
         | Operation::Remount(_)
@@ -118,6 +118,10 @@ fn path_of(operation: &Operation) -> Option<&str> {
         | Operation::List(path)
         | Operation::Hold(_, path, _) => Some(path),
     }
+}
+
+fn path_of(operation: &Operation) -> Option<String> {
+    path_in(&mut operation.clone()).cloned()
 }
 
 fn text_of(operation: &Operation) -> Option<&[u8]> {
@@ -160,24 +164,14 @@ fn relative(rng: &mut Rng, operation: &mut Operation, names: &[String]) {
             all[rng.usize(..all.len())].clone_into(options);
         }
         Operation::Unmount => *operation = Operation::Mount(String::new()),
-        Operation::Mkdir(path, _)
-        | Operation::Rmdir(path)
-        | Operation::Read(path)
-        | Operation::Open(path, _)
-        | Operation::Unlink(path)
-        | Operation::Symlink(path)
-        | Operation::Chmod(path, _)
-        | Operation::SetXattr(path, ..)
-        | Operation::GetXattr(path, _)
-        | Operation::ListXattr(path)
-        | Operation::RemoveXattr(path, _)
-        | Operation::Map(path, ..)
-        | Operation::List(path)
-        | Operation::Hold(_, path, _) => match rng.u32(..4) {
-            0 => *operation = Operation::List(path.clone()),
-            1 => *operation = Operation::Read(path.clone()),
-            _ => relative_path(rng, path, names),
-        },
+        other => {
+            let Some(path) = path_in(other) else { return };
+            match rng.u32(..4) {
+                0 => *other = Operation::List(path.clone()),
+                1 => *other = Operation::Read(path.clone()),
+                _ => relative_path(rng, path, names),
+            }
+        }
     }
 }
 
