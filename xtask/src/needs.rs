@@ -401,7 +401,8 @@ mod tests {
             ("pmu rmids=32", "intel-perf"),
             ("pmu amd", "amd-perf"),
             ("pmu arm", "mpam-perf"),
-            ("mpam.uniform partids=32", "mpam-cmax"),
+            ("mpam.uniform partids=32 mbm.bits=63", "mpam-cmax"),
+            ("mb.bits=8 mbm.bits=31 mbm.counters=64 mbm_total_bytes !llc_occupancy !l3.cat !l2.cat", "mpam-wide"),
             ("mb.nonlinear !mb", "intel-nonlinear-mba"),
         ] {
             let expected = match machine {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The facts of a machine that scenarios compare with what they read: variables of their environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use resctrl_hardware::Event;
@@ -134,9 +134,13 @@ impl Facts {
         let in_l3 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l3_domain(machine).is_some());
         let in_l2 = |instance: &&&Instance| instance.part_of.is_some_and(|place| place.l2_domain(machine).is_some());
         let in_memory = |instance: &&&Instance| matches!(instance.part_of, Some(Place::Memory(_)));
+        let l2s: BTreeSet<usize> =
+            instances.iter().filter_map(|instance| instance.part_of?.l2_domain(machine)).collect();
+        // A cache of which some have nothing is not used.
+        let all_l2s = l2s.len() == machine.topology.l2_domains();
         for (name, bits) in [
             ("L3", portions(instances.iter().filter(in_l3).map(|instance| instance.cpor_bits))),
-            ("L2", portions(instances.iter().filter(in_l2).map(|instance| instance.cpor_bits))),
+            ("L2", portions(instances.iter().filter(in_l2).map(|instance| instance.cpor_bits)).filter(|_| all_l2s)),
         ] {
             let Some(bits) = bits else { continue };
             let mask = u64::MAX >> (64 - bits);
@@ -158,7 +162,9 @@ impl Facts {
         };
         let of_l3 = instances.iter().filter(in_l3);
         let of_memory = instances.iter().filter(in_memory).filter(|_| memory_counts);
-        if let Some(bits) = of_l3.clone().chain(of_memory.clone()).find_map(|instance| bits(instance)) {
+        // What controls or monitors the same has in common what the least of it has.
+        let bits_of_l3 = of_l3.clone().filter_map(|instance| bits(instance)).min();
+        if let Some(bits) = bits_of_l3.or_else(|| of_memory.clone().filter_map(|instance| bits(instance)).min()) {
             let (minimum, step) = bandwidth_limits(bits);
             self.set("MB_CLOSIDS", partids);
             self.set("MB_BITS", bits);
@@ -168,15 +174,19 @@ impl Facts {
             self.set("MB_PER_THREAD", 0);
         }
         let occupancy = of_l3.clone().find_map(|instance| instance.usage);
-        let traffic = of_l3.chain(of_memory).find_map(|instance| instance.traffic);
+        let traffic_of_l3: Vec<_> = of_l3.filter_map(|instance| instance.traffic).collect();
+        let traffic_of_memory = of_memory.filter_map(|instance| instance.traffic).collect();
+        let traffic = if traffic_of_l3.is_empty() { traffic_of_memory } else { traffic_of_l3 };
         if let Some(usage) = occupancy {
             self.set("USAGE_MONITORS", usage.count);
         }
-        if let Some(traffic) = traffic {
-            self.set("COUNTERS", traffic.count);
-            self.set("MON_COUNTER_BITS", traffic.width.mask().count_ones());
+        if let Some(counters) = traffic.iter().map(|traffic| traffic.count).min() {
+            self.set("COUNTERS", counters);
         }
-        let events = [("llc_occupancy", occupancy.is_some()), ("mbm_total_bytes", traffic.is_some())];
+        if let Some(bits) = traffic.iter().map(|traffic| traffic.width.mask().count_ones()).min() {
+            self.set("MON_COUNTER_BITS", bits);
+        }
+        let events = [("llc_occupancy", occupancy.is_some()), ("mbm_total_bytes", !traffic.is_empty())];
         let events: Vec<&str> = events.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
         self.set("MON_EVENTS", events.join(" "));
         self.set("MON_UNIT", 1);
