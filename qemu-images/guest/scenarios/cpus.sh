@@ -56,8 +56,14 @@ accepted "abi-110 one the parent owns" $M/p0/mon_groups/m0/cpus_list 1
 is "abi-110 still shows in the parent" "1 1-2" "$(cat $M/p0/mon_groups/m0/cpus_list) $(cat $C)"
 accepted "abi-110 the same for a sibling" $M/p0/mon_groups/m1/cpus_list 1
 is "abi-110 takes it from the first" " 1" "$(cat $M/p0/mon_groups/m0/cpus_list) $(cat $M/p0/mon_groups/m1/cpus_list)"
+accepted "abi-110 which can give it up" $M/p0/mon_groups/m1/cpus_list ""
+is "abi-110 so that it is the parent's alone" " 1-2" "$(cat $M/p0/mon_groups/m1/cpus_list) $(cat $C)"
+accepted "abi-110 and have it again" $M/p0/mon_groups/m1/cpus_list 1
 accepted "abi-111 writing the parent's CPUs" $C 1-2
 is "abi-111 empties its monitoring groups" "" "$(cat $M/p0/mon_groups/m1/cpus_list)"
+accepted "a CPU for one that goes" $M/p0/mon_groups/m1/cpus_list 2
+rmdir $M/p0/mon_groups/m1
+is "CPUs of a removed monitoring group stay the parent's" 1-2 "$(cat $C)"
 accepted "another control group takes a CPU" $M/p1/cpus_list 1
 is "and the first loses it" "2 1" "$(cat $C) $(cat $M/p1/cpus_list)"
 rmdir $M/p1

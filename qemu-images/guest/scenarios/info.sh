@@ -79,8 +79,11 @@ amd64,*,?*) mode="[mbm_event] default" ;;
 *) mode="[default]" ;;
 esac
 is "abi-63 mbm_assign_mode" "$mode" "$(xargs <$I/L3_MON/mbm_assign_mode)"
-if [ "$ARCH" = amd64 ] && ! has_assignment; then
+if [ "$mode" = "[default]" ]; then
 	refused "abi-63 mbm_event is not supported" EINVAL "mbm_event mode is not supported" $I/L3_MON/mbm_assign_mode mbm_event
+fi
+if [ "$ARCH,$mode" = "arm64,[default]" ]; then
+	is "abi-227 nor is the mode that it is, where counters would be assigned" EINVAL "$(Wn $I/L3_MON/mbm_assign_mode default)"
 fi
 if [ "$mode" = "[mbm_event]" ]; then
 	is "abi-227 there is no other mode" EINVAL "$(Wn $I/L3_MON/mbm_assign_mode default)"

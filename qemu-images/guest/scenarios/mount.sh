@@ -58,6 +58,9 @@ cdpl2=$(mount_resctrl cdpl2)
 if [ "$VENDOR" = amd ]; then
 	is "abi-8 mba_MBps is refused where limits are not linear" EINVAL "$(mount_resctrl mba_MBps)"
 fi
+if [ "$ARCH" = arm64 ]; then
+	is "abi-8 mba_MBps is refused where counters are assigned" EINVAL "$(mount_resctrl mba_MBps)"
+fi
 if [ "$ARCH" = arm64 ] && ! has_cdp; then
 	is "abi-225 cdp is for experts" EOPNOTSUPP "$(mount_resctrl cdp)"
 	like "abi-289 the log says what an expert has to do" "*CDP not supported without the module's parameter expert=1*" \

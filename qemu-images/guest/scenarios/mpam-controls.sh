@@ -75,6 +75,9 @@ echo 1 >$M/p1/cpus_list
 is "a CPU's group counts for tasks of root" "$(ids p1)" "$(within 2 "$(ids p1)" rdt-traffic assoc 1)"
 kill $spinner
 wait $spinner 2>/dev/null
+offline 1
+online 1
+is "abi-114 a CPU that comes back is root's" "0-$((CPUS - 1))" "$(cat $M/cpus_list)"
 
 umount_resctrl
 for domain in $(seq 0 $last); do

@@ -55,6 +55,18 @@ rmdir $M/p1
 sleep 2.5
 mkdir $M/p2
 is "abi-203 the lowest of those that are clean" 1 "$(cat $M/p2/ctrl_hw_id)"
+
+# All classes but one are in use, and of that one all ids are in limbo.
+taken=2
+while [ $taken -lt "$PARTIDS" ] && [ "$(Ws mkdir $M/q$taken)" = ok ]; do taken=$((taken + 1)); done
+is "all classes can be had" "$PARTIDS" $taken
+fill_up $M/p2
+for pmg in $(seq 0 $((PMGS - 1))); do rdt-traffic occupancy 0 "1/$pmg" 1M; done
+rmdir $M/p2
+is "abi-231 a class without a clean id is no use" "ENOSPC, Out of RMIDs" "$(Ws mkdir $M/p3), $(lcs)"
+is "and nothing remains" no "$([ -e $M/p3 ] && echo yes || echo no)"
+for pmg in $(seq 0 $((PMGS - 1))); do rdt-traffic occupancy 0 "1/$pmg" 0; done
+is "abi-231 until its lines have gone" ok "$(within 4 ok Ws mkdir $M/p3)"
 umount_resctrl
 # The next scenario needs ids too.
 sleep 2.2

@@ -83,6 +83,18 @@ rdt-traffic occupancy 0 "$(pair "$old")" 0
 is "abi-295 with its task" "$old" "$(within 2 "$old" rdt-traffic assoc 1)"
 is "it goes as others do" "ok, $(ids p0)" "$(errno rmdir $M/p0/mon_groups/m), $(within 2 "$(ids p0)" rdt-traffic assoc 1)"
 
+# What never moves, as on every machine.
+accepted "a CPU of the parent" $M/p0/cpus_list 1
+accepted "and of its monitoring group" $M/p0/mon_groups/g0/cpus_list 1
+is "abi-130 with CPUs it cannot move" "EPERM, Cannot move a MON group that monitors CPUs" \
+	"$(Ws rename $M/p0/mon_groups/g0 $M/p1/mon_groups/c), $(lcs)"
+is "abi-130 but be renamed" "ok, 1" "$(Ws rename $M/p0/mon_groups/g0 $M/p0/mon_groups/d), $(cat $M/p0/mon_groups/d/cpus_list)"
+is "abi-131 a control group" "EPERM, Source must be a MON group" "$(Ws rename $M/p0 $M/p9), $(lcs)"
+is "abi-132 out of its folder" "EPERM, Destination must be a mon_groups subdirectory" \
+	"$(Ws rename $M/p0/mon_groups/d $M/d), $(lcs)"
+is "abi-134 a file" EPERM "$(Ws rename $M/p0/tasks $M/p0/mon_groups/tasks)"
+like "abi-134 the status says why" "Source and destination must be directories*" "$(lcs)"
+
 kill $runs $sleeps
 umount_resctrl
 # The next scenario needs ids too.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # /proc/PID/cpu_resctrl_groups, which is the kernel's own and not a module's.
-# needs: x86 allocation monitoring
-# machines: intel
+# needs: allocation monitoring
+# machines: intel mpam
 # impl: kernel
 
 . /rig/lib/check.sh
