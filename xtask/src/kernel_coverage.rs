@@ -83,8 +83,13 @@ const fn machines(arch: Arch) -> &'static [&'static str] {
             "mpam-split",
             "mpam-t241",
             "mpam-vhe",
+            "mpam-wide",
+            "mpam-cmax",
             "mpam-broken-partids",
             "mpam-broken-widths",
+            "mpam-broken-version",
+            "mpam-broken-cache-ids",
+            "mpam-broken-checksum",
         ],
     }
 }
@@ -137,11 +142,10 @@ impl Options {
     }
 
     /// The command that does it again.
-    fn command(&self, machines: &[Chosen]) -> String {
+    fn command(&self) -> String {
         let mut words = vec!["cargo xtask kernel-coverage".to_owned()];
-        for machine in machines {
-            words.push(format!("--machine {}", word(machine.name.argument())));
-        }
+        words.extend(self.arch.map(|arch| format!("--arch {arch}")));
+        words.extend(self.machines.iter().map(|machine| format!("--machine {}", word(machine))));
         words.extend(self.scenarios.patterns.iter().map(|pattern| format!("--scenario {}", word(pattern.as_str()))));
         for (name, value) in &self.scenarios.settings {
             words.push(format!("--set {}", word(&format!("{name}={value}"))));
@@ -176,7 +180,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         guests.extend(guests_of(run, &reader)?);
     }
     ensure!(!guests.is_empty(), "no guest has handed over what it counted");
-    let origin = [options.command(&machines), workspace::commit(), tools.kernel(&kernel)?.release];
+    let origin = [options.command(), workspace::commit(), tools.kernel(&kernel)?.release];
     let report = Report::new(origin, &reader.folders, guests, &reasons);
     conclude(options, &report, &folder, machines[0].arch())?;
     for outdated in reasons.outdated(&report.all) {
@@ -314,8 +318,8 @@ mod tests {
 
     #[test]
     fn the_command_in_the_report_does_it_again() {
-        let options = options(&["--machine", "intel", "--scenario", "mo(de|unt)", "--set", "A=1", "--docs"]);
-        let command = options.command(&options.machines().unwrap());
+        let command = options(&["--machine", "intel", "--scenario", "mo(de|unt)", "--set", "A=1", "--docs"]).command();
         assert_eq!(command, "cargo xtask kernel-coverage --machine intel --scenario 'mo(de|unt)' --set A=1");
+        assert_eq!(options(&["--arch", "arm64"]).command(), "cargo xtask kernel-coverage --arch arm64");
     }
 }

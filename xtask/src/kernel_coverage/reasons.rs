@@ -16,18 +16,37 @@ struct List {
     unreached: Vec<Reason>,
 }
 
+/// How many lines, by function: `FILE FUNCTION`.
+type Lines = BTreeMap<String, usize>;
+
 /// A reason, and where it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reason {
     why: String,
-    /// On kernels of this instruction set.
-    arch: Arch,
     /// Some runs do reach them.
     #[serde(default)]
     sometimes: bool,
-    /// By function, as `FILE FUNCTION`, how many lines.
-    lines: BTreeMap<String, usize>,
+    /// On kernels of either instruction set.
+    #[serde(default)]
+    lines: Lines,
+    /// On x86-64 only.
+    #[serde(default)]
+    amd64: Lines,
+    /// On Arm only.
+    #[serde(default)]
+    arm64: Lines,
+}
+
+impl Reason {
+    /// On kernels of an instruction set.
+    fn on(mut self, arch: Arch) -> Self {
+        self.lines.append(match arch {
+            Arch::Amd64 => &mut self.amd64,
+            Arch::Arm64 => &mut self.arm64,
+        });
+        self
+    }
 }
 
 /// All reasons.
@@ -59,20 +78,25 @@ impl Reasons {
     /// It cannot be read.
     pub(super) fn load(path: &Path, arch: Arch) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut reasons = Self::parse(&text).with_context(|| format!("{} is malformed", path.display()))?;
-        reasons.0.retain(|reason| reason.arch == arch);
-        Ok(reasons)
+        Self::parse(&text, arch).with_context(|| format!("{} is malformed", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, arch: Arch) -> Result<Self> {
         let List { unreached } = toml::from_str(text)?;
         for reason in &unreached {
-            for (place, &lines) in &reason.lines {
+            ensure!(
+                [&reason.amd64, &reason.arm64]
+                    .iter()
+                    .all(|own| own.keys().all(|place| !reason.lines.contains_key(place))),
+                "a place is twice in `{}`",
+                reason.why
+            );
+            for (place, &lines) in [&reason.lines, &reason.amd64, &reason.arm64].into_iter().flatten() {
                 ensure!(place.split(' ').count() == 2, "`{place}` is no `FILE FUNCTION`");
                 ensure!(lines > 0, "`{place}` has no lines");
             }
         }
-        Ok(Self(unreached))
+        Ok(Self(unreached.into_iter().map(|reason| reason.on(arch)).collect()))
     }
 
     fn of(&self, file: &str, function: &str) -> impl Iterator<Item = (&str, usize)> {
@@ -125,25 +149,35 @@ mod tests {
     use super::*;
     use crate::workspace;
 
-    const LIST: &str = "[[unreached]]\nwhy = \"out of memory\"\narch = \"amd64\"\n[unreached.lines]\n\"a.c f\" = 1\n\"b.c g\" = 1\n\"a.c gone\" = 2\n";
+    const LIST: &str = "[[unreached]]\nwhy = \"out of memory\"\nlines = { \"a.c f\" = 1, \"a.c gone\" = 2 }\namd64 = { \"b.c g\" = 1 }\n";
 
     #[test]
     fn lines_without_a_reason_are_counted_and_reasons_without_lines_are_named() {
-        let reasons = Reasons::parse(LIST).unwrap();
+        let reasons = Reasons::parse(LIST, Arch::Amd64).unwrap();
         let counts = counts("a.c", "f", &[(1, 1), (2, 0), (3, 0)]);
         let unreached = reasons.unreached(&counts);
         assert_eq!((&unreached[0].lines[..], unreached[0].runs), (&[2, 3][..], true));
         assert_eq!((&unreached[0].why[..], unreached[0].unexplained), (&["out of memory"][..], 1));
         assert_eq!(reasons.outdated(&counts), ["a.c gone: 2 lines are listed as not reached, 0 are not"]);
-        let sometimes = LIST.replace("arch =", "sometimes = true\narch =");
-        assert!(Reasons::parse(&sometimes).unwrap().outdated(&counts).is_empty());
+        let sometimes = LIST.replace("lines =", "sometimes = true\nlines =");
+        assert!(Reasons::parse(&sometimes, Arch::Amd64).unwrap().outdated(&counts).is_empty());
+    }
+
+    #[test]
+    fn a_reason_can_hold_on_one_instruction_set_or_on_both() {
+        for (arch, own, both) in [(Arch::Amd64, 1, 1), (Arch::Arm64, 0, 1)] {
+            let reasons = Reasons::parse(LIST, arch).unwrap();
+            assert_eq!((reasons.of("b.c", "g").count(), reasons.of("a.c", "f").count()), (own, both), "{arch:?}");
+        }
+        assert!(Reasons::parse(&LIST.replace("b.c g", "a.c f"), Arch::Amd64).is_err(), "twice");
     }
 
     #[test]
     fn a_place_that_is_no_function_of_a_file_is_refused() {
-        assert!(Reasons::parse(&LIST.replace("a.c f", "f")).is_err());
-        assert!(Reasons::parse(&LIST.replace("= 1", "= 0")).is_err());
-        assert!(Reasons::parse("").is_err());
+        for (right, wrong) in [("a.c f", "f"), ("b.c g", "g"), ("= 1", "= 0")] {
+            assert!(Reasons::parse(&LIST.replace(right, wrong), Arch::Amd64).is_err(), "{wrong}");
+        }
+        assert!(Reasons::parse("", Arch::Amd64).is_err());
     }
 
     #[test]
