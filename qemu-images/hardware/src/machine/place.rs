@@ -36,8 +36,7 @@ impl Sources {
     /// Reads one more.
     pub(super) fn read(&mut self, path: &Path) -> Result<(), MachineError> {
         let text = std::fs::read_to_string(path).map_err(|e| MachineError(format!("{}: {e}", path.display())))?;
-        // One place more, for what ends at the end of the text.
-        let base = self.0.last().map_or(0, |last| last.base + last.text.len() + 1);
+        let base = self.0.last().map_or(0, |last| last.base + last.text.len());
         self.0.push(Source { path: path.to_owned(), text, base });
         Ok(())
     }
