@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Runs it without a network and with an empty cache; its exit code, what it printed, and what it complained of.
+/// Runs it as cargo does, without a network and with an empty cache; its exit code, what it printed, and what it complained of.
 fn xtask(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_resctrl-rig")).args(arguments).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_resctrl-rig")).env("CARGO", "cargo").args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
