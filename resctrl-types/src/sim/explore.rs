@@ -21,8 +21,9 @@ use super::serial;
 use super::tally::Exploration;
 use super::thread::{apart, while_running};
 
-/// Bytes of stack for each simulated thread; only what is touched is ever mapped.
-const STACK: usize = 512 * 1024;
+/// Bytes of stack for each simulated thread; only what is touched is ever mapped. A panic that looks for its backtrace in code that
+/// is built for the thread sanitizer needs more than half of it.
+const STACK: usize = 1024 * 1024;
 /// A schedule with more steps than this is a livelock.
 const MAX_STEPS: usize = 2_000_000;
 
