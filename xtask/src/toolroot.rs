@@ -33,7 +33,7 @@ use crate::{rust_src, workspace};
 pub(crate) use component::Component;
 use component::Resolved;
 pub(crate) use guest_kernel::GuestKernel;
-pub(crate) use on_demand::llvm;
+pub(crate) use on_demand::{llvm, rust_library};
 #[cfg(test)]
 pub(crate) use packages::LLVM_PACKAGE;
 pub(crate) use packages::folder;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cargo_tool::{CargoTool, cargo};
+use crate::toolroot::ToolOptions;
 use crate::{toolroot, workspace};
 
 mod sanitizer;
@@ -24,6 +25,9 @@ const NEXTEST: CargoTool = CargoTool {
     version: "0.9.151",
     flags: &["--no-default-features", "--features", "default-no-update"],
 };
+
+/// All packages that run on the host: the module exists for the bare target only; guests test it.
+const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "resctrl-module"];
 
 /// How many times the random schedules of a short run a long one tries: 326 times 3070 are a million.
 const LONG_SCHEDULES: &str = "326";
@@ -55,12 +59,14 @@ pub(crate) struct Options {
     /// Try a million thread schedules, and say what they have exercised
     #[arg(long)]
     pub(crate) long: bool,
-    /// Watch the tests that can be watched for wrong accesses to memory
+    /// Watch the tests for wrong accesses to memory
     #[arg(long, conflicts_with = "long")]
     pub(crate) sanitizer: Option<Sanitizer>,
     /// Arguments for `cargo nextest run`, for example a filter or `--profile ci`
     #[arg(last = true, value_name = "NEXTEST ARGS")]
     pub(crate) nextest: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tools: ToolOptions,
 }
 
 /// Runs the tests; the exit code says whether all passed.
@@ -77,8 +83,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => nextest()?,
     };
     if let Some(sanitizer) = options.sanitizer {
-        sanitizer.prove()?;
-        let passed = succeeds(&mut sanitizer.tests_with(&nextest, &options.nextest)?)?;
+        sanitizer.prove(&options.tools)?;
+        let passed = succeeds(&mut sanitizer.tests_with(&nextest, &options.nextest, &options.tools)?)?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut tests = Command::new(&nextest);
@@ -86,8 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let passed = if options.long {
         run_long(&mut tests, &options.nextest)?
     } else {
-        // The module exists for the bare target only; guests test it.
-        succeeds(tests.args(["--workspace", "--exclude", "resctrl-module"]).args(&options.nextest))?
+        succeeds(tests.args(EVERYTHING).args(&options.nextest))?
     };
     // nextest knows no examples, and a filter asks for some tests.
     let examples = !options.nextest.is_empty() || succeeds(&mut examples())?;
@@ -110,7 +115,7 @@ fn run_plain() -> Result<ExitCode> {
 /// All tests, without cargo-nextest.
 fn plain() -> Command {
     let mut command = cargo();
-    command.args(["test", "--quiet", "--locked", "--no-fail-fast", "--workspace", "--exclude", "resctrl-module"]);
+    command.args(["test", "--quiet", "--locked", "--no-fail-fast"]).args(EVERYTHING);
     command
 }
 
@@ -150,7 +155,7 @@ fn succeeds(command: &mut Command) -> Result<bool> {
 /// The examples in the documentation.
 fn examples() -> Command {
     let mut command = cargo();
-    command.args(["test", "--quiet", "--locked", "--doc", "--workspace", "--exclude", "resctrl-module"]);
+    command.args(["test", "--quiet", "--locked", "--doc"]).args(EVERYTHING);
     // Has the files of other crates, with their examples; `--doc` does not ask whether a library wants its own to be run.
     command.args(["--exclude", "resctrl-memory-model"]);
     command

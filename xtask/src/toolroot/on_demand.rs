@@ -13,6 +13,7 @@ use super::packages::{
 use super::{SAME_COMMAND, ToolOptions, ToolRoot, choice, open_cache, provide, workshop};
 use crate::kernel_build::{self, selftests};
 use crate::kernels::{Arch, Kernel};
+use crate::rust_src::{self, Source};
 
 /// Debian's Go.
 #[derive(Debug)]
@@ -33,6 +34,19 @@ pub(crate) struct Go {
 pub(crate) fn llvm(options: &ToolOptions) -> Result<PathBuf> {
     provide(options, &[llvm_component()], SAME_COMMAND)?;
     Ok(folder(LLVM).join(LLVM_FOLDER))
+}
+
+/// The folder with the sources of the standard library of the pinned compiler.
+///
+/// # Errors
+///
+/// They are missing and cannot be fetched.
+pub(crate) fn rust_library(options: &ToolOptions) -> Result<PathBuf> {
+    let source = Source::find()?;
+    if let Source::Package { version } = &source {
+        provide(options, &[rust_src::component(version)], SAME_COMMAND)?;
+    }
+    Ok(source.library())
 }
 
 impl ToolRoot {
